@@ -1,0 +1,66 @@
+"""The power switch of the embedded hosts; documentation is with the module of the same name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from ipaddress import IPv4Interface
+from typing import Any
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "module_utils"))
+
+from ansible.plugins.action import ActionBase
+from podlab.embedded import Lab, PowerError
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller, in its own process: the hosts that it lights are not there to run a module."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _, args = self.validate_argument_spec(
+            argument_spec={"state": {"choices": ["on", "off"], "default": "on"}}
+        )
+        lab = Lab(ROOT, str(task_vars.get("lab_name") or os.environ.get("PODLAB_LAB") or "default"))
+        check = self._task.check_mode
+        try:
+            if args["state"] == "off":
+                off = lab.holder() is not None if check else lab.power_off()
+                done = ["power off"] if off else []
+            else:
+                hosts = embedded_hosts(task_vars)
+                # The worker's parent is ansible-playbook: a lab that check mode lights ends with it.
+                done = lab.power_on(hosts, check=check, until_exit_of=os.getppid()) if hosts else []
+        except PowerError as error:
+            return {"failed": True, "msg": str(error)}
+        return {"changed": bool(done), "done": done, "diff": {"prepared": "".join(f"{line}\n" for line in done)}}
+
+
+def embedded_hosts(task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+    """Embedded hosts of the inventory with their legs; a leg is an address with the prefix of its segment.
+
+    A host with one leg sends everything else to the gateway of its segment.
+    """
+    legs = {}
+    for name in task_vars["groups"]["all"]:
+        variables = task_vars["hostvars"][name]
+        if variables.get("ansible_connection") == "embedded":
+            legs[name] = [str(leg) for leg in variables.get("legs", [f"{variables['ansible_host']}/24"])]
+    gateways = {
+        IPv4Interface(leg).network: str(IPv4Interface(leg).ip)
+        for name in task_vars["groups"].get("gateways", [])
+        for leg in legs.get(name, [])
+    }
+    return [
+        {
+            "name": name,
+            "legs": ends,
+            "gateway": gateways.get(IPv4Interface(ends[0]).network) if len(ends) == 1 else None,
+        }
+        for name, ends in legs.items()
+    ]

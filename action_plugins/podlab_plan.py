@@ -1,0 +1,64 @@
+"""Gathers what the plan needs and asks the planner; documentation is with the module of the same name."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "module_utils"))
+
+from ansible.plugins.action import ActionBase
+from podlab.controller import inputs
+from podlab.planner.cluster import Host
+from podlab.planner.model import Invalid
+from podlab.planner.plan import plan
+
+ROLES = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
+
+
+class ActionModule(ActionBase):
+    """Planning needs no host: it runs once, in the controller's own process."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _, args = self.validate_argument_spec(
+            argument_spec={"manifests": {"type": "str", "required": True}, "cluster": {"type": "dict", "default": {}}}
+        )
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        hosts = hosts_of(task_vars)
+        try:
+            wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
+            result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, now)
+        except Invalid as error:
+            return {"failed": True, "msg": str(error), "problems": error.problems}
+        for note in result["notes"]:
+            self._display.display(f"note: {note}")
+        pending = {name: rows["pending"] for name, rows in result["hosts"].items()}
+        return {"changed": False, "pending": pending, "ansible_facts": {"podlab_plan": result}}
+
+
+def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
+    """The inventory's hosts in its order, each with what this run saw of it."""
+    hosts = []
+    for group, role in ROLES.items():
+        for name in task_vars["groups"].get(group, []):
+            variables = task_vars["hostvars"][name]
+            observed = variables.get("podlab_observed", {})
+            hosts.append(
+                Host(
+                    name=name,
+                    role=role,
+                    address=str(variables.get("node_ip", variables.get("ansible_host", name))),
+                    labels=dict(variables.get("node_labels", {})),
+                    observation=observed.get("observation"),
+                )
+            )
+    return hosts

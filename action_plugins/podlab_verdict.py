@@ -1,0 +1,43 @@
+"""Holds the answers against the plan; documentation is with the module of the same name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
+
+from ansible.plugins.action import ActionBase
+from podlab.planner import verdict
+
+
+class ActionModule(ActionBase):
+    """Runs once on the controller, over what ``podlab_probe`` registered as ``podlab_probed`` on every host."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        self.validate_argument_spec(argument_spec={})
+        if self._task.check_mode:
+            return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
+        matrix = task_vars["podlab_plan"]["verify"]
+        answers: dict[str, Any] = {}
+        failures = []
+        for host in {end["host"] for end in matrix["ends"]}:
+            probed = task_vars["hostvars"][host].get("podlab_probed", {})
+            answers.update(probed.get("answers", {}))
+            if probed.get("failed"):
+                failures.append(f"{host}: {probed.get('msg')}")
+        cells = sum(map(len, matrix["expect"].values()))
+        self._display.display("\n" + verdict.table(matrix, answers))
+        if matrix["sampled"] < matrix["pods"]:
+            self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
+        wrong = failures + verdict.differences(matrix, answers)
+        if wrong:
+            return {"failed": True, "msg": "\n".join(wrong), "differences": wrong}
+        self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
+        return {"changed": False, "cells": cells}

@@ -1,0 +1,78 @@
+"""How Ansible enters an embedded host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.connection import ConnectionBase
+from podlab.embedded import ENVIRONMENT, Lab, enter
+
+DOCUMENTATION = """
+name: embedded
+short_description: Enter an embedded host of podlab
+description:
+  - Runs commands in the namespaces of an embedded host with C(nsenter), which is what SSH is to a real one.
+  - The host is found by the command line of its init process; there is no file to go stale.
+author: podlab
+options:
+  host:
+    description: Name of the embedded host.
+    default: inventory_hostname
+    vars: [{name: inventory_hostname}]
+  lab:
+    description: Which lab of this clone and user the host belongs to.
+    default: default
+    env: [{name: PODLAB_LAB}]
+    vars: [{name: lab_name}]
+"""
+
+
+class Connection(ConnectionBase):
+    """A connection is the pid of the host's init, looked up once."""
+
+    transport = "embedded"
+    has_pipelining = True
+
+    def _connect(self) -> Connection:
+        if not self._connected:
+            name, lab = self.get_option("host"), self.get_option("lab")
+            self._pid = Lab(os.path.dirname(sys.path[0]), lab).hosts().get(name)
+            if self._pid is None:
+                raise AnsibleConnectionFailure(
+                    f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) lights it."
+                )
+            self._connected = True
+        return self
+
+    def _run(self, argv: list[str], stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
+        self._connect()
+        environment = ENVIRONMENT | {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
+        done = subprocess.run([*enter(self._pid), *argv], input=stdin or b"", capture_output=True, env=environment)
+        return done.returncode, done.stdout, done.stderr
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        return self._run(["/bin/sh", "-c", cmd], in_data)
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        super().put_file(in_path, out_path)
+        with open(in_path, "rb") as file:
+            code, _, err = self._run(["/bin/sh", "-c", 'cat > "$1"', "sh", out_path], file.read())
+        if code:
+            raise AnsibleError(f"Copying {in_path} to {out_path} failed: {err.decode(errors='replace')}")
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        super().fetch_file(in_path, out_path)
+        code, out, err = self._run(["cat", "--", in_path])
+        if code:
+            raise AnsibleError(f"Fetching {in_path} failed: {err.decode(errors='replace')}")
+        with open(out_path, "wb") as file:
+            file.write(out)
+
+    def close(self) -> None:
+        self._connected = False

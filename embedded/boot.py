@@ -1,0 +1,266 @@
+"""Inside the lab's holder: boot the embedded hosts that are missing, wire them, halt the surplus.
+
+Reads an order on standard input and prints what it did, as JSON. It runs as the root of the lab's
+user namespace, on the standard library alone, and can be killed at any moment: a host that is not
+completely wired has no init yet and dies with this program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+import sys
+
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
+CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x20000000, 0x40000000
+HOST_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
+
+MS_BIND, MS_MOVE, MS_NOSUID = 0x1000, 0x2000, 0x2
+AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> None:
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
+    result = libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode())
+    _checked(result, f"mount -t {kind} {source} {target}")
+
+
+def read_only_from_the_root_down() -> None:
+    """mount_setattr(2): unlike ``mount -o remount`` it reaches every mount and keeps their other flags."""
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, attributes, ctypes.sizeof(attributes))
+    _checked(result, "make / read-only")
+
+
+def furnish(name: str) -> None:
+    """Give a host file systems of its own. The machine's are seen, and cannot be written to."""
+    read_only_from_the_root_down()
+    mount("proc", "/proc", "proc")
+    mount("sysfs", "/sys", "sysfs")
+    mount("tmpfs", "/run", "tmpfs", options="mode=755")
+    for directory in ("etc", "var"):
+        layer, work = f"/run/.layers/{directory}", f"/run/.layers/{directory}-work"
+        # Folders that exist in the upper layer belong to this namespace's root; in the lower one they
+        # belong to the machine's, whom an ordinary user's lab does not map.
+        for folder in ("", *(("lib", "log", "cache", "spool") if directory == "var" else ())):
+            os.makedirs(f"{layer}/{folder}", exist_ok=True)
+        os.makedirs(work)
+        options = f"lowerdir=/{directory},upperdir={layer},workdir={work},userxattr"
+        mount("overlay", f"/{directory}", "overlay", options=options)
+    mount("tmpfs", "/tmp", "tmpfs", options="mode=1777")
+    mount("tmpfs", "/var/tmp", "tmpfs", options="mode=1777")
+    mount("tmpfs", "/root", "tmpfs", options="mode=700")
+    devices()
+    os.makedirs("/run/netns")
+    os.makedirs("/run/lock")
+    replace("/etc/hostname", f"{name}\n")
+    replace("/etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
+    replace("/etc/resolv.conf", "# an embedded host has no name server\n")
+    _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
+
+
+def devices() -> None:
+    """The few devices that programs need. Root's lab could write to the machine's disks through the others."""
+    dev = "/run/.dev"
+    os.makedirs(dev)
+    mount("tmpfs", dev, "tmpfs", MS_NOSUID, "mode=755")
+    for name in ("null", "zero", "full", "random", "urandom", "tty", "net/tun"):
+        if os.path.exists(f"/dev/{name}"):
+            os.makedirs(os.path.dirname(f"{dev}/{name}"), exist_ok=True)
+            open(f"{dev}/{name}", "w").close()
+            mount(f"/dev/{name}", f"{dev}/{name}", "", MS_BIND)
+    for name, kind, options in (("pts", "devpts", "newinstance,ptmxmode=666,mode=620"), ("shm", "tmpfs", "mode=1777")):
+        os.makedirs(f"{dev}/{name}")
+        mount(kind, f"{dev}/{name}", kind, options=options)
+    for name, target in (("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
+                         ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")):
+        os.symlink(target, f"{dev}/{name}")
+    mount(dev, "/dev", "", MS_MOVE)
+
+
+def replace(path: str, text: str) -> None:
+    """A new file in place of the machine's: copying theirs up needs rights over its owner."""
+    if os.path.lexists(path):
+        os.unlink(path)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+class Host:
+    """An embedded host that is being booted: its init waits at the door until its wires are in."""
+
+    def __init__(self, name: str, argv: list[str]) -> None:
+        go_read, self.go = os.pipe()
+        self.failed, failed_write = os.pipe()
+        pid_read, pid_write = os.pipe()
+        if os.fork() == 0:
+            libc.unshare(HOST_NAMESPACES)
+            pid = os.fork()  # only a child is inside of a new pid namespace
+            if pid:
+                os.write(pid_write, str(pid).encode())
+                os._exit(0)
+            os.close(self.go)
+            self._init(name, argv, go_read, failed_write)
+        for descriptor in (go_read, failed_write, pid_write):
+            os.close(descriptor)
+        os.wait()
+        self.pid = int(os.read(pid_read, 20) or 0)
+        os.close(pid_read)
+
+    @staticmethod
+    def _init(name: str, argv: list[str], go: int, failed: int) -> None:
+        try:
+            os.setsid()
+            furnish(name)
+            if os.read(go, 2) == b"go":
+                null = os.open("/dev/null", os.O_RDWR)
+                for descriptor in (0, 1, 2):
+                    os.dup2(null, descriptor)
+                os.chdir("/")
+                os.execvp(argv[0], argv)
+        except OSError as error:
+            os.write(failed, str(error).encode())
+        os._exit(1)
+
+    def start(self) -> None:
+        """Let the init go on; an empty answer means that it has become catatonit."""
+        os.write(self.go, b"go")
+        words = os.read(self.failed, 1000)
+        if words:
+            raise OSError(words.decode())
+
+
+def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
+    """Hosts that are on: name -> (pid of init, legs it was booted with)."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                argv = file.read().decode().split("\0")[:-1]
+        except (OSError, UnicodeDecodeError):
+            continue
+        if argv[: len(identity)] == identity:
+            name, *legs = argv[len(identity) :]
+            found[name] = (int(pid), legs)
+    return found
+
+
+def ip(lines: list[str], pid: int | None = None) -> None:
+    """One ``ip -batch``, here or in the network namespace of a host."""
+    if not lines:
+        return
+    enter = ["nsenter", "-t", str(pid), "-n"] if pid else []
+    done = subprocess.run([*enter, "ip", "-batch", "-"], input="\n".join(lines), capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+
+
+def segment(leg: str) -> str:
+    """The bridge that stands for a network is named by the network's address: it fits in 15 characters."""
+    return str(ipaddress.ip_interface(leg).network.network_address)
+
+
+def port(name: str, leg: str) -> str:
+    """The bridge's end of a wire. Its alias tells what a host's name may be too long for."""
+    return "p" + hashlib.sha256(f"{name} {leg}".encode()).hexdigest()[:12]
+
+
+def links() -> dict[str, str]:
+    """Links of the holder: name -> operational state."""
+    listing = subprocess.run(["ip", "-j", "link", "show"], capture_output=True, text=True, check=True)
+    return {link["ifname"]: link["operstate"] for link in json.loads(listing.stdout)}
+
+
+def outer_lines(name: str, pid: int, legs: list[str], present: dict[str, str]) -> list[str]:
+    lines = []
+    for index, leg in enumerate(legs):
+        end = port(name, leg)
+        if end in present:
+            lines.append(f"link del {end}")
+        lines += [
+            f"link add {end} type veth peer name eth{index} netns {pid}",
+            f"link set {end} alias {name}:eth{index} master {segment(leg)} up",
+        ]
+    return lines
+
+
+def inner_lines(host: dict, legs: list[str]) -> list[str]:
+    lines = ["link set lo up"]
+    for index, leg in enumerate(legs):
+        lines += [f"addr add {leg} brd + dev eth{index}", f"link set eth{index} up"]
+    if host["gateway"]:
+        lines.append(f"route add default via {host['gateway']}")
+    return lines
+
+
+def prepare_holder() -> None:
+    """Wires, not filters: the segments are layer 2 and carry IPv4 only."""
+    ip(["link set lo up"])
+    for path, value in (("bridge/bridge-nf-call-iptables", "0"), ("ipv6/conf/default/disable_ipv6", "1")):
+        try:
+            with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:
+                file.write(value)
+        except FileNotFoundError:  # the kernel has no br_netfilter or no IPv6: nothing to switch off
+            pass
+
+
+def boot(order: dict) -> list[str]:
+    identity, wanted = order["identity"], {host["name"]: host for host in order["hosts"]}
+    present, on = links(), running(identity)
+    surplus = [name for name, (_, legs) in on.items() if name not in wanted or legs != wanted[name]["legs"]]
+    missing = [name for name in wanted if name not in on or name in surplus]
+    unplugged = [
+        name
+        for name in wanted
+        if name not in missing and any(present.get(port(name, leg)) != "UP" for leg in wanted[name]["legs"])
+    ]
+    done = [f"halt {name}" for name in surplus]
+    done += [f"power on {name} {' '.join(wanted[name]['legs'])}" for name in missing]
+    done += [f"plug {name} in again" for name in unplugged]
+    if order["check"] or not done:
+        return done
+
+    prepare_holder()
+    for name in surplus:
+        pid, legs = on[name]
+        ip([f"link del {port(name, leg)}" for leg in legs if port(name, leg) in present])
+        os.kill(pid, signal.SIGKILL)
+    present = links()
+    bridges = {segment(leg) for host in wanted.values() for leg in host["legs"]} - present.keys()
+    ip([f"link add {bridge} up type bridge mcast_snooping 0" for bridge in sorted(bridges)])
+
+    booting = {name: Host(name, [*identity, name, *wanted[name]["legs"]]) for name in missing}
+    pids = {name: host.pid for name, host in booting.items()} | {name: on[name][0] for name in unplugged}
+    ip([line for name, pid in pids.items() for line in outer_lines(name, pid, wanted[name]["legs"], present)])
+    for name, pid in pids.items():
+        if name in booting:
+            # A host starts as a fresh system does, whatever the machine's own namespace would pass on.
+            subprocess.run(["nsenter", "-t", str(pid), "-n", "sysctl", "-qw", "net.ipv4.ip_forward=0"], check=True)
+        ip(inner_lines(wanted[name], wanted[name]["legs"]), pid)
+    for host in booting.values():
+        host.start()
+    return done
+
+
+def main() -> int:
+    try:
+        json.dump(boot(json.load(sys.stdin)), sys.stdout)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

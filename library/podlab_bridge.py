@@ -1,0 +1,65 @@
+"""The bridge that joins the pods of a node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_bridge
+short_description: Give a node the bridge of its pods
+description:
+  - Makes the bridge with its address and a pinned MAC, and mends it. It never touches a link of another name.
+author: podlab
+options:
+  row:
+    description: The bridge, from the plan.
+    type: dict
+    required: true
+    options:
+      name: {description: Name of the bridge., type: str, required: true}
+      address: {description: First address of the pod CIDR with its prefix length., type: str, required: true}
+      mac: {description: MAC address., type: str, required: true}
+      mtu: {description: Largest packet in bytes., type: int, required: true}
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: The bridge of node1's pods
+  podlab_bridge:
+    row: {name: cbr0, address: 10.1.1.1/24, mac: '0a:58:0a:01:01:01', mtu: 1500}
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.podlab.changes import bridge
+from ansible.module_utils.podlab.host import network
+from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.run import ip_batch
+
+
+def work(params: dict[str, Any]) -> Any:
+    lines = bridge.changes(network.links(), params["row"])
+    return [f"ip {line}" for line in lines], lambda: ip_batch(lines)
+
+
+if __name__ == "__main__":
+    run_module({
+            "row": {
+                "type": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                    "mac": {"type": "str", "required": True},
+                    "mtu": {"type": "int", "required": True},
+                },
+            }
+        }, work)

@@ -1,0 +1,55 @@
+"""Chains of podlab's own, and the jumps into them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_iptables
+short_description: Write podlab's iptables chains
+description:
+  - Compares podlab's chains with the wanted ones and writes those that differ in one C(iptables-restore) for all tables.
+  - Rules of others, and counters of chains that did not change, are left alone.
+author: podlab
+options:
+  tables:
+    description: Table -> C(chains) (name -> rules as C(iptables-save) prints them) and C(jumps) (built-in chain -> rule).
+    type: dict
+    required: true
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: Packets to the world leave with the node's address
+  podlab_iptables:
+    tables:
+      nat:
+        chains: {PODLAB-EGRESS: ['-d 10.1.0.0/16 -j RETURN', '-j MASQUERADE --random-fully']}
+        jumps: {POSTROUTING: '-s 10.1.0.0/16 -j PODLAB-EGRESS'}
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.podlab.changes import rules
+from ansible.module_utils.podlab.host import network
+from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.run import run
+
+
+def work(params: dict[str, Any]) -> Any:
+    observed = network.rules()
+    lines = {table: rules.changes(observed[table], row) for table, row in params["tables"].items()}
+    typed = [line for table, changed in lines.items() for line in rules.commands(table, changed)]
+    return typed, lambda: run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
+
+
+if __name__ == "__main__":
+    run_module({"tables": {"type": "dict", "required": True}}, work)

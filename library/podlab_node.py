@@ -1,0 +1,85 @@
+"""Kernel settings of a host, and podlab's record on it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_node
+short_description: Let a host carry packets that are not its own
+description:
+  - Writes kernel settings and loads the kernel modules that they need, and remembers the old values in podlab's record.
+  - A setting that is wanted no more gets its old value back.
+author: podlab
+options:
+  sysctls:
+    description: Key -> value, in the notation of C(sysctl).
+    type: dict
+    required: true
+  modules:
+    description: Kernel modules to load.
+    type: list
+    elements: str
+    default: []
+  record:
+    description: What this host shall remember of the cluster; the old kernel settings are added to it.
+    type: dict
+    required: true
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: Let the node forward
+  podlab_node:
+    sysctls: {net.ipv4.ip_forward: '1'}
+    record: {node: node1}
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.podlab.changes import sysctls
+from ansible.module_utils.podlab.host import network, record
+from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.run import run
+
+
+def work(rows: dict[str, Any]) -> Any:
+    wanted, modules = rows["sysctls"], rows["modules"]
+    known = record.read() or {}
+    recorded = known.get("sysctls", {})
+    observed = network.read_sysctls([*wanted, *recorded])
+    values = sysctls.changes(observed, wanted, recorded)
+    remembered = {**rows["record"], "sysctls": sysctls.originals(observed, wanted, recorded)}
+    lines = [f"modprobe -a {' '.join(modules)}"] if modules else []
+    lines += [sysctls.line(key, value) for key, value in values.items()]
+    if known != remembered:
+        lines.append(f"# {record.PATH}: the pod CIDR of every node and the place of every pod")
+
+    def apply() -> None:
+        if modules:
+            run(["modprobe", "-a", *modules])
+            missing = [key for key in wanted if key not in observed]
+            remembered["sysctls"].update(network.read_sysctls(missing))
+        # Before the first setting changes: who is killed in between still knows what was.
+        record.write({**remembered, "sysctls": {**recorded, **remembered["sysctls"]}})
+        for key, value in values.items():
+            network.write_sysctl(key, value)
+        record.write(remembered)
+
+    return lines, apply
+
+
+if __name__ == "__main__":
+    run_module({
+            "sysctls": {"type": "dict", "required": True},
+            "modules": {"type": "list", "elements": "str", "default": []},
+            "record": {"type": "dict", "required": True},
+        }, work)

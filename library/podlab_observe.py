@@ -1,0 +1,71 @@
+"""One call a host reads every table."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_observe
+short_description: Read what a host holds of podlab, and what stands beside it
+description:
+  - Reads links, routes, iptables rules, kernel settings, pods and podlab's record in one call, and changes nothing.
+  - The plan is worked out from what this module returns.
+author: podlab
+options:
+  programs:
+    description: Programs to look for on the host's PATH.
+    type: list
+    elements: str
+    default: []
+  images:
+    description: File names of podlab's own programs to read, so that the plan can tell whether they are current.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode: {support: full, description: It never changes anything.}
+"""
+
+EXAMPLES = """
+- name: See what the host holds
+  podlab_observe:
+    programs: [ip, iptables-save]
+  register: podlab_observation
+"""
+
+RETURN = """
+observation:
+  description: The tables; C(record) is null on a host that podlab has not marked.
+  returned: always
+  type: dict
+  contains:
+    record: {description: What podlab wrote down on this host., type: dict}
+    links: {description: Links by name, type: dict}
+    routes: {description: The main routing table., type: list, elements: dict}
+    rules: {description: Table -> chain -> rules; podlab's chains and the built-in ones., type: dict}
+    sysctls: {description: Kernel settings that matter., type: dict}
+    pods: {description: Pods by the name of their network namespace., type: dict}
+    programs: {description: podlab's own programs, type: dict}
+    missing_programs: {description: Programs that are not on PATH., type: list, elements: str}
+    kernel: {description: What the kernel can do., type: dict}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host.observe import observe
+from ansible.module_utils.podlab.host.run import HostError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "programs": {"type": "list", "elements": "str", "default": []},
+            "images": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, observation=observe(module.params["programs"], module.params["images"]))
+    except HostError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

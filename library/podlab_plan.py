@@ -1,0 +1,50 @@
+"""Work out every address, route and rule. The work is done by the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_plan
+short_description: Work out every address, route and rule from what the inventory declares
+description:
+  - Reads the manifests and what M(podlab_observe) registered as C(podlab_observed) on every host, and plans the
+    cluster. It runs on the controller and writes nothing.
+  - Everything that is wrong with inventory, settings, manifests or hosts is reported together.
+author: podlab
+options:
+  manifests:
+    description: Directory of Kubernetes manifests; it is the desired state.
+    type: str
+    required: true
+  cluster:
+    description: Settings of the cluster; the argument specification of the role C(plan) describes them.
+    type: dict
+    default: {}
+attributes:
+  check_mode: {support: full, description: It never changes anything.}
+"""
+
+EXAMPLES = """
+- name: Work out every address, route and rule
+  podlab_plan:
+    manifests: manifests
+    cluster:
+      pod_routing: gateway
+  run_once: true
+"""
+
+RETURN = """
+ansible_facts:
+  description: C(podlab_plan), with C(hosts) (rows of every chapter, and C(pending), the chapters with anything to do),
+    C(verify) (what the probes have to find) and C(notes).
+  returned: success
+  type: dict
+pending:
+  description: Host -> chapters that have anything to do there.
+  returned: success
+  type: dict
+problems:
+  description: What is wrong, a line each.
+  returned: failure
+  type: list
+  elements: str
+"""

@@ -1,0 +1,65 @@
+"""Pods of a node: namespaces, wires, processes."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_pods
+short_description: Give a node its pods
+description:
+  - Builds, mends and removes pods - their namespaces with a pause process, their wire to the bridge, their containers.
+  - What is sound is not touched, so open connections of other pods survive.
+author: podlab
+options:
+  pods:
+    description: The pods of this node, from the plan. A pod of podlab's that is not among them is removed.
+    type: list
+    elements: dict
+    required: true
+  programs:
+    description: podlab's own programs that containers run; file name -> text.
+    type: dict
+    default: {}
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: This node has no pods
+  podlab_pods:
+    pods: []
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.podlab.changes import pods
+from ansible.module_utils.podlab.host import network
+from ansible.module_utils.podlab.host import pods as host_pods
+from ansible.module_utils.podlab.host.chapter import run_module
+
+
+def work(rows: dict[str, Any]) -> Any:
+    steps = pods.changes(network.links(), host_pods.observe(), rows["pods"])
+    stale = host_pods.stale_programs(rows["programs"])
+    lines = [f"install -D -m 755 images/{name} {host_pods.IMAGES}/{name}" for name in stale] + steps.lines()
+
+    def apply() -> None:
+        host_pods.write_programs(rows["programs"])
+        host_pods.apply(steps)
+
+    return lines, apply
+
+
+if __name__ == "__main__":
+    run_module({
+            "pods": {"type": "list", "elements": "dict", "required": True},
+            "programs": {"type": "dict", "default": {}},
+        }, work)

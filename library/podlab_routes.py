@@ -1,0 +1,82 @@
+"""Routes to the pods of other nodes."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_routes
+short_description: Show a host the way to the pods of others
+description:
+  - Writes routes with podlab's protocol number, and removes what else leads into the cluster CIDR.
+author: podlab
+options:
+  row:
+    description: The routes, from the plan.
+    type: dict
+    required: true
+    options:
+      within: {description: The cluster CIDR., type: str, required: true}
+      foreign: {description: Routes inside of it that were there before podlab and are left alone., type: list, elements: str, required: true}
+      routes:
+        description: The routes to have.
+        type: list
+        elements: dict
+        required: true
+        options:
+          to: {description: Destination network., type: str, required: true}
+          via: {description: Next hop., type: str, required: true}
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: The gateway knows which node holds which pod CIDR
+  podlab_routes:
+    row:
+      within: 10.1.0.0/16
+      foreign: []
+      routes:
+        - {to: 10.1.1.0/24, via: 10.100.0.2}
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.podlab.changes import routes
+from ansible.module_utils.podlab.host import network
+from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.run import ip_batch
+
+
+def work(params: dict[str, Any]) -> Any:
+    lines = routes.changes(network.routes(), params["row"])
+    return [f"ip {line}" for line in lines], lambda: ip_batch(lines)
+
+
+if __name__ == "__main__":
+    run_module({
+            "row": {
+                "type": "dict",
+                "required": True,
+                "options": {
+                    "within": {"type": "str", "required": True},
+                    "foreign": {"type": "list", "elements": "str", "required": True},
+                    "routes": {
+                        "type": "list",
+                        "elements": "dict",
+                        "required": True,
+                        "options": {
+                            "to": {"type": "str", "required": True},
+                            "via": {"type": "str", "required": True},
+                        },
+                    },
+                },
+            }
+        }, work)

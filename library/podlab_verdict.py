@@ -1,0 +1,28 @@
+"""Hold the answers of the probes against the plan. The work is done by the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_verdict
+short_description: Hold what the probes saw against what the plan expects
+description:
+  - Prints the matrix of who reaches whom, and fails with both ends of every connection that is not as planned.
+author: podlab
+options: {}
+attributes:
+  check_mode: {support: full, description: In check mode nothing was asked, so nothing is judged.}
+"""
+
+EXAMPLES = """
+- name: Hold the answers against the plan
+  podlab_verdict:
+  run_once: true
+"""
+
+RETURN = """
+differences:
+  description: Connections that are not as planned - both ends, expected and got.
+  returned: failure
+  type: list
+  elements: str
+"""

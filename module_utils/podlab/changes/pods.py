@@ -1,0 +1,243 @@
+"""Pods of a node: namespaces, wires and the processes inside."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from . import MARK
+from .bridge import Link
+from .containers import ContainerRow, service_name
+
+
+class PodRow(TypedDict):
+    """One pod on one node. ``object`` is the Kubernetes object for ``get``; nothing here reads it."""
+
+    netns: str
+    address: str  # with prefix length
+    gateway: str
+    mac: str
+    mtu: int
+    bridge: str
+    hostname: str
+    restart_policy: str
+    etc: dict[str, str]  # resolv.conf, hosts, hostname
+    containers: dict[str, ContainerRow]
+    object: dict[str, Any]
+
+
+class Pod(TypedDict, total=False):
+    """A pod as it is found. Inside facts are missing when there is nothing to enter."""
+
+    sandbox: bool  # pause lives, in the namespaces that bear the pod's name
+    row: PodRow | None  # as last applied
+    services: list[str]  # containers under supervision
+    eth0: Link | None
+    lo_up: bool
+    routes: list[str]  # "default via 10.1.1.1", as far as the kernel did not make them
+
+
+@dataclass
+class Steps:
+    """What has to be done, in this order. Empty is false."""
+
+    gone: list[str] = field(default_factory=list)
+    sandboxes: list[PodRow] = field(default_factory=list)
+    wires: list[str] = field(default_factory=list)
+    insides: dict[str, list[str]] = field(default_factory=dict)
+    stop: list[tuple[str, str]] = field(default_factory=list)  # netns, container
+    start: list[tuple[PodRow, str]] = field(default_factory=list)
+    refresh: list[PodRow] = field(default_factory=list)  # only the record of the pod differs
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+    def lines(self) -> list[str]:
+        """The commands that a person would type for the same effect."""
+        typed = [line for netns in self.gone for line in _removal_lines(netns)]
+        typed += [line for row in self.sandboxes for line in sandbox_lines(row)]
+        typed += [f"ip {line}" for line in self.wires]
+        typed += [f"ip -n {netns} {line}" for netns, lines in self.insides.items() for line in lines]
+        typed += [f"s6-svc -wD -d {SERVICES}/{service_name(netns, name)}" for netns, name in self.stop]
+        typed += [
+            f"s6-svscanctl -a {SERVICES}  # {service_name(row['netns'], name)}: "
+            + " ".join(row["containers"][name]["argv"])
+            for row, name in self.start
+        ]
+        return typed
+
+
+PODS = "/run/podlab/pods"
+SERVICES = "/run/podlab/services"
+SANDBOX_SYSCTLS = {
+    # The kernel announces a new address by gratuitous ARP, as the CNI bridge plugin has it.
+    "net.ipv4.conf.default.arp_notify": "1",
+    # What containerd gives to every pod: low ports without privileges. (It gives ping_group_range too,
+    # which an ordinary user's namespace refuses: it maps a single group.)
+    "net.ipv4.ip_unprivileged_port_start": "0",
+}
+
+
+def veth_name(netns: str) -> str:
+    """The node's end of a pod's wire: ``veth`` and eight digits, as the CNI plugins name it, but stable."""
+    return "veth" + hashlib.sha256(netns.encode()).hexdigest()[:8]
+
+
+def alias(netns: str) -> str:
+    return f"{MARK} {netns.replace('_', '/')}"
+
+
+def unshare_argv(row: PodRow) -> list[str]:
+    """The command that makes a pod's three namespaces and gives each a name in the file system."""
+    home = f"{PODS}/{row['netns']}"
+    # hostname(1), not kernel.hostname: that file belongs to the machine's root in every user namespace.
+    return [
+        *("unshare", f"--net=/run/netns/{row['netns']}", f"--ipc={home}/ipc", f"--uts={home}/uts"),
+        *("sh", "-c", 'hostname "$0" && exec sysctl -qw "$@"', row["hostname"]),
+        *(f"{key}={value}" for key, value in SANDBOX_SYSCTLS.items()),
+    ]
+
+
+def pause_argv(netns: str) -> list[str]:
+    """The process that holds the namespaces; its last words tell ``ps`` whose it is."""
+    home = f"{PODS}/{netns}"
+    return [
+        *("nsenter", f"--net=/run/netns/{netns}", f"--ipc={home}/ipc", f"--uts={home}/uts"),
+        *pause_command(netns),
+    ]
+
+
+def pause_command(netns: str) -> list[str]:
+    return ["catatonit", "-P", "podlab-pod", netns]
+
+
+def sandbox_lines(row: PodRow) -> list[str]:
+    netns, home = row["netns"], f"{PODS}/{row['netns']}"
+    return [
+        f"mkdir -p {home} && touch /run/netns/{netns} {home}/ipc {home}/uts",
+        shlex.join(unshare_argv(row)),
+        "setsid " + " ".join(pause_argv(netns)) + " &",
+    ]
+
+
+def _removal_lines(netns: str) -> list[str]:
+    return [
+        f"pkill -KILL -f '^{' '.join(pause_command(netns))}$'",
+        f"ip link del {veth_name(netns)}",
+        f"umount {PODS}/{netns}/ipc {PODS}/{netns}/uts && ip netns del {netns} && rm -r {PODS}/{netns}",
+    ]
+
+
+def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodRow]) -> Steps:
+    """What separates the node from its rows. What is sound is not named."""
+    steps = Steps()
+    wanted = {row["netns"]: row for row in rows}
+    steps.gone = sorted(set(pods) - set(wanted))
+    veths = {veth_name(netns): netns for netns in wanted}
+    dying = {veth_name(netns) for netns in steps.gone}
+    for name, link in sorted(links.items()):
+        if link["alias"].startswith(MARK + " ") and name not in veths and name not in dying:
+            steps.wires.append(f"link del {name}")
+    for netns, row in wanted.items():
+        pod = pods.get(netns)
+        if pod is None or not pod["sandbox"]:
+            _build(steps, row, debris=pod is not None, veth_exists=veth_name(netns) in links)
+        else:
+            _mend(steps, row, pod, links.get(veth_name(netns)))
+    return steps
+
+
+def _build(steps: Steps, row: PodRow, *, debris: bool, veth_exists: bool) -> None:
+    if debris:
+        steps.gone.append(row["netns"])  # takes its wire along
+    elif veth_exists:
+        steps.wires.append(f"link del {veth_name(row['netns'])}")
+    steps.sandboxes.append(row)
+    _connect(steps, row)
+    steps.start += [(row, name) for name in row["containers"]]
+
+
+def _connect(steps: Steps, row: PodRow) -> None:
+    netns, veth = row["netns"], veth_name(row["netns"])
+    steps.wires += [
+        f"link add {veth} mtu {row['mtu']} type veth "
+        f"peer name eth0 address {row['mac']} mtu {row['mtu']} netns {netns}",
+        f"link set {veth} alias {_quoted(alias(netns))} master {row['bridge']} up",
+        f"link set {veth} type bridge_slave hairpin on",
+    ]
+    steps.insides[netns] = [
+        "link set lo up",
+        f"addr add {row['address']} brd + dev eth0",
+        "link set eth0 up",
+        f"route add default via {row['gateway']} dev eth0",
+    ]
+
+
+def _mend(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
+    netns, eth0 = row["netns"], pod.get("eth0")
+    if veth is None or eth0 is None:
+        if veth is not None:
+            steps.wires.append(f"link del {veth_name(netns)}")
+        if eth0 is not None:  # its other end was moved or renamed; the pair goes with it
+            steps.insides.setdefault(netns, [])
+            steps.wires.append(f"-n {netns} link del eth0")
+        _connect(steps, row)
+    else:
+        steps.wires += _veth_lines(row, veth)
+        inside = _inside_lines(row, pod, eth0)
+        if inside:
+            steps.insides[netns] = inside
+    before = pod.get("row")
+    applied = before["containers"] if before else {}
+    same_pod = before is not None and all(before[key] == row[key] for key in ("restart_policy", "etc"))  # type: ignore[literal-required]
+    for name in sorted({*applied, *pod["services"]} - row["containers"].keys()):
+        steps.stop.append((netns, name))
+    for name, container in row["containers"].items():
+        if name not in pod["services"] or applied.get(name) != container or not same_pod:
+            if name in pod["services"]:
+                steps.stop.append((netns, name))
+            steps.start.append((row, name))
+    if before != row:
+        steps.refresh.append(row)
+
+
+def _veth_lines(row: PodRow, veth: Link) -> list[str]:
+    name, wrong = veth_name(row["netns"]), []
+    if veth["alias"] != alias(row["netns"]):
+        wrong.append(f"alias {_quoted(alias(row['netns']))}")
+    if veth["mtu"] != row["mtu"]:
+        wrong.append(f"mtu {row['mtu']}")
+    if veth["master"] != row["bridge"]:
+        wrong.append(f"master {row['bridge']}")
+    if not veth["up"]:
+        wrong.append("up")
+    lines = [f"link set {name} {' '.join(wrong)}"] if wrong else []
+    if veth["master"] != row["bridge"] or not veth["hairpin"]:
+        lines.append(f"link set {name} type bridge_slave hairpin on")
+    return lines
+
+
+def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
+    lines = [] if pod["lo_up"] else ["link set lo up"]
+    if eth0["mac"] != row["mac"]:
+        lines.append(f"link set eth0 address {row['mac']}")
+    if eth0["mtu"] != row["mtu"]:
+        lines.append(f"link set eth0 mtu {row['mtu']}")
+    surplus = [address for address in eth0["addresses"] if address != row["address"]]
+    lines += [f"addr del {address} dev eth0" for address in surplus]
+    if surplus or row["address"] not in eth0["addresses"]:
+        lines.append(f"addr replace {row['address']} brd + dev eth0")
+    if not eth0["up"]:
+        lines.append("link set eth0 up")
+    default = f"default via {row['gateway']} dev eth0"
+    lines += [f"route del {route}" for route in pod["routes"] if route != default]
+    if lines or default not in pod["routes"]:
+        lines.append(f"route replace {default}")  # what changed above may have taken it along
+    return lines
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'

@@ -1,0 +1,73 @@
+"""Routes to the pods of other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from typing import TypedDict
+
+from . import ROUTE_PROTOCOL
+
+
+class Route(TypedDict, total=False):
+    """A route of the main table as ``ip route show`` tells it; ``default`` is 0.0.0.0/0."""
+
+    to: str
+    via: str | None
+    dev: str | None
+    protocol: str
+    metric: int
+
+
+class RouteRow(TypedDict):
+    to: str
+    via: str
+
+
+class RoutesRow(TypedDict):
+    """Every route inside ``within`` is podlab's, but for those of ``foreign``, which were there before it,
+    and those that the kernel makes for an address of a link."""
+
+    within: str
+    foreign: list[str]
+    routes: list[RouteRow]
+
+
+def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
+    """Lines for ``ip -batch``: first what is missing or leads elsewhere, then what has to go."""
+    within = IPv4Network(row["within"])
+    wanted: Mapping[str, str] = {route["to"]: route["via"] for route in row["routes"]}
+    sound, surplus = set(), []
+    for route in observed:
+        to = route["to"]
+        if not _is_ours(route, within, row["foreign"]):
+            continue
+        if wanted.get(to) == route.get("via") and route["protocol"] == str(ROUTE_PROTOCOL) and not route.get("metric"):
+            sound.add(to)
+        elif to not in wanted or route.get("metric"):
+            surplus.append(f"route del {to}{_way(route)}")
+    missing = [
+        f"route replace {to} via {via} proto {ROUTE_PROTOCOL}" for to, via in wanted.items() if to not in sound
+    ]
+    return missing + surplus
+
+
+def removal(observed: Sequence[Route]) -> list[str]:
+    """Lines that take podlab's routes away."""
+    return [f"route del {route['to']}{_way(route)}" for route in observed if route["protocol"] == str(ROUTE_PROTOCOL)]
+
+
+def _is_ours(route: Route, within: IPv4Network, foreign: Sequence[str]) -> bool:
+    if route["protocol"] == str(ROUTE_PROTOCOL):
+        return True
+    if route["protocol"] == "kernel" or route["to"] in foreign:
+        return False
+    return IPv4Network(route["to"]).subnet_of(within)
+
+
+def _way(route: Route) -> str:
+    """What tells this route from another one to the same network."""
+    via = f" via {route['via']}" if route.get("via") else ""
+    dev = f" dev {route['dev']}" if route.get("dev") else ""
+    metric = f" metric {route['metric']}" if route.get("metric") else ""
+    return f"{via}{dev}{metric}"

@@ -1,0 +1,70 @@
+"""iptables chains of podlab's own, and the jumps into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from . import CHAIN_PREFIX
+
+Chains = Mapping[str, Sequence[str]]
+"""Chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
+
+
+class TableRow(TypedDict):
+    """``jumps``: built-in chain -> rule that leads into a chain of ours, at the chain's end."""
+
+    chains: dict[str, list[str]]
+    jumps: dict[str, str]
+
+
+def changes(observed: Chains, row: TableRow) -> list[str]:
+    """Lines of one table for ``iptables-restore --noflush``, in the order in which they have to run.
+
+    A chain that is right is not named at all, so its counters stay. A chain that differs is written
+    anew as a whole: ``:CHAIN`` empties it inside the same transaction.
+    """
+    chains = row["chains"]
+    differing = [name for name, rules in chains.items() if list(observed.get(name, ["?"])) != rules]
+    stale = [name for name in observed if name.startswith(CHAIN_PREFIX) and name not in chains]
+    lines = [f":{name} - [0:0]" for name in differing + stale]
+    lines += [f"-A {name} {rule}" for name in differing for rule in chains[name]]
+    for builtin, rules in observed.items():
+        if builtin.startswith(CHAIN_PREFIX):
+            continue
+        ours = [rule for rule in rules if _target(rule).startswith(CHAIN_PREFIX)]
+        keep = row["jumps"].get(builtin)
+        surplus = list(ours)
+        if keep in surplus:
+            surplus.remove(keep)
+        lines += [f"-D {builtin} {rule}" for rule in surplus]
+    lines += [f"-A {builtin} {rule}" for builtin, rule in row["jumps"].items() if rule not in observed.get(builtin, [])]
+    return lines + [f"-X {name}" for name in stale]
+
+
+def removal(observed: Chains) -> list[str]:
+    """Lines that take all of podlab's chains and jumps out of one table."""
+    return changes(observed, {"chains": {}, "jumps": {}})
+
+
+def commands(table: str, lines: Sequence[str]) -> list[str]:
+    """The same change as a person would type it."""
+    typed = []
+    for line in lines:
+        if line.startswith(":"):
+            name = line[1:].split(" ", 1)[0]
+            # -N fails on a chain that exists and -F on one that does not; in the transaction it is one word.
+            typed.append(f"iptables -t {table} -N {name} || iptables -t {table} -F {name}")
+        else:
+            typed.append(f"iptables -t {table} {line}")
+    return typed
+
+
+def restore_text(tables: Mapping[str, Sequence[str]]) -> str:
+    """Input of one ``iptables-restore --noflush`` for all tables that change."""
+    return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in tables.items() if lines)
+
+
+def _target(rule: str) -> str:
+    words = rule.split()
+    return words[words.index("-j") + 1] if "-j" in words else ""

@@ -1,0 +1,418 @@
+"""Kubernetes manifests: from a directory to documents, checked against the API's own schema.
+
+Scalars mean what they mean to kubectl (``sigs.k8s.io/yaml``, which reads YAML 1.1 the way Go does), and
+not what they mean to PyYAML: a date and ``12:30`` are strings, ``1e3`` is a number, ``y`` is true.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from ..planner import fields, objects
+from ..planner.model import Desired, Document, Image, Invalid
+
+_EXTENSIONS = (".json", ".yaml", ".yml")
+_OLDEST_SCHEMA = (1, 30)
+
+# An alias is written once and built every time: this many values for one character are an attack
+# ("billion laughs") or a slip, and no manifest.
+_VALUES_PER_CHARACTER = 100
+
+
+def read(directory: str, images: Mapping[str, Image]) -> Desired:
+    """All that the manifests in ``directory`` ask for; ``images`` is the catalogue.
+
+    Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects. A
+    file that is no YAML hides what it declares, so then the objects are not judged: a namespace may
+    well be in it.
+    """
+    documents, problems = _read(directory)
+    broken = bool(problems)
+    problems += schema_problems(documents)
+    wanted = None
+    if not broken:
+        try:
+            wanted = objects.desired(documents, images)
+        except Invalid as invalid:
+            problems += invalid.problems
+    if wanted is None or problems:
+        raise Invalid(_in_order(problems, documents))
+    return wanted
+
+
+def load(directory: str) -> list[Document]:
+    """Every document of every ``*.yaml``, ``*.yml`` and ``*.json`` file in ``directory``, by file name.
+
+    As with ``kubectl -f``: subdirectories are left alone, a ``List`` stands for its items, empty
+    documents count for nothing, and ``directory`` may be a single file. Hidden files are skipped.
+    Raises ``Invalid`` with every file's problem in kubectl's words.
+    """
+    documents, problems = _read(directory)
+    if problems:
+        raise Invalid(problems)
+    return documents
+
+
+def schema_problems(documents: Sequence[Document]) -> list[str]:
+    """Where ``documents`` depart from the OpenAPI schema of Kubernetes 1.30 (strict: no unknown field).
+
+    One line for each departure. Kinds that podlab does not take are passed over; ``objects`` has a line
+    for them.
+    """
+    problems: list[str] = []
+    for document in documents:
+        kind, version = document.body.get("kind"), document.body.get("apiVersion")
+        if isinstance(kind, str) and isinstance(version, str) and (version, kind) in objects.KINDS:
+            for error in _validator(kind, version).iter_errors(document.body):
+                problems += _in_words(error, document)
+    return list(dict.fromkeys(problems))
+
+
+def _in_order(problems: Sequence[str], documents: Sequence[Document]) -> list[str]:
+    """``problems`` by document; those of no document, which are of a broken file, first."""
+    places = {document.where: number for number, document in enumerate(documents)}
+
+    def place(problem: str) -> int:
+        where = re.match(r".*?:\d+(?=: )", problem)
+        return places.get(where[0], -1) if where else -1
+
+    return sorted(problems, key=place)
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def _read(directory: str) -> tuple[list[Document], list[str]]:
+    documents: list[Document] = []
+    problems: list[str] = []
+    for file in _files(directory):
+        _File(file, documents, problems).read()
+    return documents, problems
+
+
+def _files(directory: str) -> list[str]:
+    if os.path.isfile(directory):
+        return [directory]
+    try:
+        entries = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        raise Invalid([f'error: the path "{directory}" does not exist']) from None
+    except OSError as error:
+        raise Invalid([f'error: the path "{directory}" cannot be accessed: {error.strerror}']) from None
+    found = [
+        os.path.join(directory, entry)
+        for entry in entries
+        if entry.endswith(_EXTENSIONS) and not entry.startswith(".")
+    ]
+    files = [file for file in found if not os.path.isdir(file)]
+    if not files:
+        recognized = " ".join(_EXTENSIONS)
+        raise Invalid([f"error reading [{directory}]: recognized file extensions are [{recognized}]"])
+    return files
+
+
+# --- YAML -----------------------------------------------------------------------------------------------
+
+_STRING, _PLAIN = "tag:yaml.org,2002:str", "plain"
+_AS_WRITTEN = (_STRING, "tag:yaml.org,2002:timestamp")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """libyaml's parser, up to nodes; what a plain scalar means is for ``_plain``, not for PyYAML."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        if kind is yaml.ScalarNode:
+            return _PLAIN if implicit[0] else _STRING
+        return ""
+
+
+_CONSTANTS: Mapping[str, bool | None] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+    **dict.fromkeys(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"], True),
+    **dict.fromkeys(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"], False),
+}
+_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+def _plain(text: str) -> str | int | float | bool | None:
+    """A scalar without quotes, as Go's YAML has it; recorded from kubectl in the tests."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    digits = text if text[0] == "." else text.replace("_", "")
+    if _INTEGER.fullmatch(digits):
+        # Python wants 0o777 where C, Go and people write 0777.
+        integer = int(re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", digits), 0)
+        if -(2**63) <= integer < 2**63:
+            return integer
+    if _FLOAT.fullmatch(digits) and abs(number := float(digits)) != float("inf"):
+        # Go's JSON has no 1.0: a whole number is an integer, unless it is too large for one.
+        return int(number) if number.is_integer() and abs(number) < 2**63 else number
+    return text
+
+
+class _BrokenError(Exception):
+    """The rest of a file cannot be read."""
+
+    def __init__(self, line: int, words: str) -> None:
+        super().__init__(words)
+        self.line = line
+
+
+class _File:
+    """One file on its way to documents; what is wrong with it goes to ``problems``."""
+
+    def __init__(self, path: str, documents: list[Document], problems: list[str]) -> None:
+        self.path = path
+        self.documents = documents
+        self.problems = problems
+        self.values = 0
+        self.most_values = 0
+        self.open: set[int] = set()  # ids of the nodes around the one that is being built
+
+    def read(self) -> None:
+        try:
+            for node in self._nodes():
+                body = self._value(node)
+                if body is not None:
+                    self._add(body, node)
+        except OSError as error:
+            self.problems.append(f"error: open {self.path}: {error.strerror}")
+        except RecursionError:
+            self._problem(1, "error converting YAML to JSON: yaml: exceeded max depth")
+        except _BrokenError as broken:
+            self._problem(broken.line, f"error converting YAML to JSON: {broken}")
+
+    def _problem(self, line: int, words: str) -> None:
+        self.problems.append(f"{self.path}:{line}: {words}")
+
+    def _nodes(self) -> Iterator[yaml.Node]:
+        """The root of every document that is not empty."""
+        text = self._text()
+        self.most_values = _VALUES_PER_CHARACTER * len(text)
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                yield loader.get_node()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            context = f" ({error.context})" if error.context else ""
+            raise _BrokenError(mark.line + 1 if mark else 1, f"yaml: {error.problem}{context}") from None
+        except yaml.reader.ReaderError as error:
+            line = text.encode()[: error.position].count(b"\n") + 1
+            raise _BrokenError(line, "yaml: control characters are not allowed") from None
+        finally:
+            loader.dispose()
+
+    def _text(self) -> str:
+        with open(self.path, "rb") as file:
+            data = file.read()
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            raise _BrokenError(
+                line, f"yaml: invalid UTF-8: {error.reason} 0x{data[error.start]:02x}"
+            ) from None
+        if self.path.endswith(".json") and text.lstrip().startswith("{"):
+            text = _json_as_yaml(text)
+        return text
+
+    def _value(self, node: yaml.Node) -> Any:
+        """What ``node`` stands for, in the types of JSON."""
+        self.values += 1
+        if self.values > self.most_values:
+            raise _BrokenError(_line(node), "yaml: document contains excessive aliasing")
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if node.tag in _AS_WRITTEN else _plain(node.value)
+        if id(node) in self.open:
+            raise _BrokenError(_line(node), "yaml: anchor value contains itself")
+        self.open.add(id(node))
+        value = self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
+        self.open.discard(id(node))
+        return value
+
+    def _sequence(self, node: yaml.Node) -> list[Any]:
+        return [self._value(item) for item in node.value]
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _PLAIN and key_node.value == "<<":
+                # The first of several wins, and what is written here wins over all of them.
+                merged = {**self._merge(value_node), **merged}
+                continue
+            key = self._key(key_node)
+            if key in lines:
+                self._problem(
+                    _line(key_node), f"mapping key {fields.show(key)} already defined at line {lines[key]}"
+                )
+            lines.setdefault(key, _line(key_node))
+            own[key] = self._value(value_node)
+        return {**merged, **own}
+
+    def _merge(self, node: yaml.Node) -> dict[str, Any]:
+        value = self._value(node)
+        sources = value if isinstance(value, list) else [value]
+        merged: dict[str, Any] = {}
+        for source in sources:
+            if not isinstance(source, dict):
+                raise _BrokenError(
+                    _line(node), "yaml: map merge requires map or sequence of maps as the value"
+                )
+            merged = {**source, **merged}
+        return merged
+
+    def _key(self, node: yaml.Node) -> str:
+        key = self._value(node)
+        if isinstance(key, (dict, list)) or key is None:
+            raise _BrokenError(_line(node), f"yaml: invalid map key: {fields.show(key)}")
+        return key if isinstance(key, str) else json.dumps(key)
+
+    def _add(self, body: Any, node: yaml.Node) -> None:
+        line = _line(node)
+        if not isinstance(body, dict):
+            self._problem(
+                line, f"json: cannot unmarshal {_json_type(body)} into Go value of type unstructured.detector"
+            )
+            return
+        kind, version = body.get("kind"), body.get("apiVersion")
+        for field, value in (("Kind", kind), ("apiVersion", version)):
+            if not isinstance(value, str) or not value:
+                self._problem(line, f"Object '{field}' is missing in '{fields.show(body)}'")
+        if (version, kind) == ("v1", "List"):
+            self._add_items(body.get("items"), node)
+        elif isinstance(kind, str) and isinstance(version, str):
+            self.documents.append(Document(body, self.path, line))
+
+    def _add_items(self, items: Any, node: yaml.Node) -> None:
+        if items is None:
+            return
+        if not isinstance(items, list):
+            self._problem(
+                _line(node), f"json: cannot unmarshal {_json_type(items)} into Go struct field List.items"
+            )
+            return
+        for item, item_node in zip(items, _item_nodes(node, len(items)), strict=True):
+            self._add(item, item_node)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _item_nodes(node: yaml.Node, count: int) -> list[yaml.Node]:
+    """Where the items of a List stand; where the List does, for items that were merged into it."""
+    for key, value in node.value:
+        if key.value == "items" and len(value.value) == count:
+            return list(value.value)
+    return [node] * count
+
+
+def _json_type(value: object) -> str:
+    names: Mapping[type, str] = {dict: "object", list: "array", str: "string", bool: "bool"}
+    return names.get(type(value), "number")
+
+
+_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+def _json_as_yaml(text: str) -> str:
+    """JSON, one value or several, for the YAML parser, which knows the line of every item.
+
+    YAML forgives what JSON does not (a trailing comma, a name without quotes), so JSON's own parser looks
+    first. And YAML has no two escapes for one character beyond 16 bits: those become the character.
+    """
+    decoder = json.JSONDecoder()
+    parts: list[str] = []
+    end = 0
+    try:
+        while ink := re.compile(r"\S").search(text, end):
+            # As many line ends before a value as in the file, but a value begins its line.
+            parts.append("\n" * (text.count("\n", end, ink.start()) or bool(parts)) + "--- ")
+            _, end = decoder.raw_decode(text, ink.start())
+            parts.append(text[ink.start() : end])
+    except json.JSONDecodeError as error:
+        raise _BrokenError(error.lineno, f"json: {error.msg} (column {error.colno})") from None
+    return _SURROGATES.sub(lambda match: match[1] + json.loads(f'"{match[2]}"'), "".join(parts))
+
+
+# --- the schema -----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _schemas() -> str:
+    """The directory of the library with the strict schemas of the oldest release not below 1.30."""
+    # Imported late: 0.2 s that a run without manifests need not spend.
+    from kubernetes_validate import utils  # type: ignore[import-untyped]
+
+    for version in utils.all_versions():
+        if tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_SCHEMA:
+            return f"kubernetes-json-schema/v{version}-local-strict"
+    raise RuntimeError("kubernetes-validate has no schema of Kubernetes 1.30 or later; install a newer one")
+
+
+@functools.cache
+def _schema(name: str) -> Any:
+    from kubernetes_validate import utils
+
+    return utils.schema_contents(f"{_schemas()}/{name}.json", "1.30")
+
+
+@functools.cache
+def _validator(kind: str, api_version: str) -> Any:
+    """A validator for a kind. The library's ``validate`` reads its files anew and stops at one error."""
+    import jsonschema  # type: ignore[import-untyped]
+    import referencing
+
+    group, _, version = api_version.rpartition("/")
+    name = "-".join(filter(None, (kind.lower(), group.partition(".")[0], version)))
+    schema = referencing.Resource.from_contents(_schema(name))
+    registry = referencing.Resource.from_contents(_schema("_definitions")) @ (schema @ referencing.Registry())
+    return jsonschema.Draft202012Validator(_schema(name), registry=registry)
+
+
+def _in_words(error: Any, document: Document) -> Iterator[str]:
+    """A ``jsonschema.ValidationError`` as the API server would have it."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)[1:]
+    subject = fields.subject(document)
+    value, wanted = error.instance, error.validator_value
+    if error.validator == "additionalProperties":
+        kind = document.body["kind"]
+        version = document.body["apiVersion"].rpartition("/")[2]
+        for name in value:
+            if name not in error.schema.get("properties", {}):
+                field = f"{path}.{name}" if path else name
+                yield (
+                    f'{document.where}: {kind} in version "{version}" cannot be handled as a {kind}: '
+                    f'strict decoding error: unknown field "{field}"'
+                )
+    elif error.validator == "required":
+        for name in wanted:
+            if name not in value:
+                yield subject + fields.required(f"{path}.{name}" if path else name)
+    elif error.validator == "type":
+        yield subject + fields.wrong_type(path, value, *_types(wanted))
+    elif error.validator == "oneOf":  # a quantity, or a number or name of a port
+        if value is not None:  # which both branches take, so that not exactly one does
+            types = [name for branch in wanted for name in _types(branch.get("type", ()))]
+            yield subject + fields.wrong_type(path, value, *types)
+    elif error.validator == "enum":
+        yield subject + fields.unsupported(path, value, wanted)
+    else:
+        yield subject + fields.invalid(path, value, error.message)
+
+
+def _types(wanted: str | Sequence[str]) -> list[str]:
+    return [name for name in ([wanted] if isinstance(wanted, str) else wanted) if name != "null"]

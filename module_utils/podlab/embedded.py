@@ -1,0 +1,244 @@
+"""The embedded lab seen from the machine: find it, light it, enter it, put it out.
+
+A lab is one process tree and nothing else. Its root, the holder, is ``catatonit -P`` in a user
+namespace; below it every embedded host is another ``catatonit -P`` in namespaces of its own. Who
+they are stands in their command lines, so there is no state file that could be stale: what ``ps``
+shows is what there is, and killing the holder takes everything with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
+UNUSED_IDS = 1879048192
+
+# What every process of the lab starts with: nothing of the caller's environment leaks in.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+class PowerError(RuntimeError):
+    """The lab cannot be lit; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab: it belongs to a clone and to the user who asks; the name tells two of them apart."""
+
+    clone: str
+    name: str = "default"
+
+    @property
+    def _holder_argv(self) -> tuple[str, ...]:
+        return ("catatonit", "-P", "podlab-lab", self.clone, self.name)
+
+    @property
+    def _host_argv(self) -> tuple[str, ...]:
+        return ("catatonit", "-P", "podlab-host", self.clone, self.name)
+
+    def holder(self) -> int | None:
+        """Pid of the holder, or None while the lab is off."""
+        return next((pid for pid, argv in _own_processes() if argv == self._holder_argv), None)
+
+    def hosts(self) -> dict[str, int]:
+        """Embedded hosts that are on: name -> pid of their init, as the machine counts pids."""
+        depth = len(self._host_argv)
+        return {
+            argv[depth]: pid
+            for pid, argv in _own_processes()
+            if argv[:depth] == self._host_argv and len(argv) > depth
+        }
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """One power switch at a time in one clone. The directory itself is the lock: no file is left."""
+        directory = os.open(self.clone, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+
+    def power_on(self, hosts: Sequence[Mapping[str, Any]], *, check: bool, until_exit_of: int) -> list[str]:
+        """Make the lab hold exactly ``hosts``; return what was done, a sentence each.
+
+        ``hosts`` are ``{"name", "legs": ["10.0.0.1/24"], "gateway": "10.0.0.254" | None}``. In check mode a
+        running lab is only compared. One that is off is lit for the length of the run (until the process
+        ``until_exit_of`` ends), so that the run has bare hosts to look at; it leaves nothing behind.
+        """
+        with self.lock():
+            holder = self.holder()
+            if holder is not None:
+                return self._wire(holder, hosts, check=check)
+            holder = self._light()
+            if check:
+                _kill_after(until_exit_of, holder)
+            try:
+                return self._wire(holder, hosts, check=False)
+            except PowerError:
+                _kill(holder)
+                raise
+
+    def power_off(self) -> bool:
+        """Kill the holder and wait until the kernel has taken it away; False if the lab was off."""
+        with self.lock():
+            holder = self.holder()
+            if holder is None:
+                return False
+            _kill(holder)
+            return True
+
+    def _light(self) -> int:
+        """Start the holder: first the user namespace and its id maps, then all others inside of it."""
+        holder_namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--mount-proc"]
+        # The shell waits for a line, which comes when the id maps are written: only then has it the
+        # right to make the other namespaces. (unshare --map-users needs newuidmap and /etc/subuid.)
+        process = subprocess.Popen(
+            [
+                *("unshare", "--user", "sh", "-c", 'read -r _ && exec "$@"', "sh"),
+                *("unshare", *holder_namespaces, "--kill-child", "--", *self._holder_argv),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd="/",
+            env=ENVIRONMENT,
+            text=True,
+        )
+        assert process.stdin is not None
+        try:
+            _wait_for(lambda: _has_own_user_namespace(process.pid) or process.poll() is not None)
+            _map_ids(process.pid)
+            process.stdin.write("go\n")
+            process.stdin.close()
+        except OSError as error:
+            process.kill()
+            raise PowerError(_why_no_user_namespace(process, error)) from error
+        _wait_for(lambda: self.holder() is not None or process.poll() is not None)
+        holder = self.holder()
+        if holder is None:
+            raise PowerError(_why_no_user_namespace(process, None))
+        return holder
+
+    def _wire(self, holder: int, hosts: Sequence[Mapping[str, Any]], *, check: bool) -> list[str]:
+        program = Path(self.clone, "embedded", "boot.py")
+        order = {"identity": list(self._host_argv), "hosts": list(hosts), "check": check}
+        boot = subprocess.run(
+            [*enter(holder), "/usr/bin/python3", "-IS", str(program)],
+            input=json.dumps(order),
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        if boot.returncode:
+            raise PowerError(f"The embedded hosts could not be powered on: {boot.stderr.strip()}")
+        done: list[str] = json.loads(boot.stdout)
+        return done
+
+
+def enter(pid: int) -> list[str]:
+    """The command that enters all namespaces of an embedded host, by the pid of its init."""
+    return ["nsenter", "-t", str(pid), "-U", "-m", "-n", "-p", "-i", "-u", "-C", "--preserve-credentials", "--"]
+
+
+def _own_processes() -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Processes of this user with their command lines. Those of others are never looked at."""
+    me = os.getuid()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
+                raw = file.read()
+            if raw.startswith(b"catatonit\0") and entry.stat().st_uid == me:
+                yield int(entry.name), tuple(raw.decode(errors="replace").split("\0")[:-1])
+
+
+def _has_own_user_namespace(pid: int) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
+    except OSError:
+        return False
+
+
+def _map_ids(pid: int) -> None:
+    """Root maps itself and an unused range; anybody else has only himself to map."""
+    uid, gid = os.getuid(), os.getgid()
+    rest = f"\n1 {UNUSED_IDS} 65535" if uid == 0 else ""
+    if uid:
+        Path(f"/proc/{pid}/setgroups").write_text("deny")  # user_namespaces(7): before an ordinary user's gid_map
+    Path(f"/proc/{pid}/uid_map").write_text(f"0 {uid} 1{rest}")
+    Path(f"/proc/{pid}/gid_map").write_text(f"0 {gid} 1{rest}")
+
+
+def _why_no_user_namespace(process: subprocess.Popen[str], error: OSError | None) -> str:
+    """Name the setting that stands in the way, with the line that mends it."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=2)
+    words = (process.stderr.read().strip() if process.stderr else "") or str(error or "the holder did not start")
+    for path, forbidding, mend in (
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "AppArmor forbids user namespaces to ordinary users. Either run ./lab as root, or allow them with: "
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+        (
+            "/proc/sys/kernel/unprivileged_userns_clone",
+            "0",
+            "This system forbids user namespaces to ordinary users. Either run ./lab as root, or allow them with: "
+            "sudo sysctl kernel.unprivileged_userns_clone=1",
+        ),
+        (
+            "/proc/sys/user/max_user_namespaces",
+            "0",
+            "This system allows no user namespaces at all. Allow them with: sudo sysctl user.max_user_namespaces=10000",
+        ),
+    ):
+        with contextlib.suppress(OSError):
+            if Path(path).read_text().strip() == forbidding and (os.getuid() or "max_user" in path):
+                return f"{mend} ({words})"
+    return f"The lab's user namespace could not be made: {words}"
+
+
+def _wait_for(condition: Any, seconds: float = 10.0) -> None:
+    """Poll a fact of /proc, for which the kernel offers nothing to wait on."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _kill(pid: int) -> None:
+    """Kill one process and wait until it is gone: the kernel ends its pid namespace with it."""
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            select.select([descriptor], [], [], 10)
+        finally:
+            os.close(descriptor)
+
+
+def _kill_after(other: int, pid: int) -> None:
+    """Kill ``pid`` once the process ``other`` has ended, however it ended."""
+    subprocess.Popen(
+        ["sh", "-c", 'tail --pid="$1" -s 0.1 -f /dev/null; kill -9 "$2"', "sh", str(other), str(pid)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env=ENVIRONMENT,
+    )

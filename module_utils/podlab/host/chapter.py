@@ -1,0 +1,26 @@
+"""The shape that every module of a chapter has: observe, work out, apply, tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .run import HostError
+
+Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], None]]"]
+"""Rows in; the lines a person would type, and what applies them, out. Nothing is written before that is called."""
+
+
+def run_module(argument_spec: dict[str, Any], work: Work) -> None:
+    """Run one chapter's module: no lines, no change; in check mode the lines alone."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    try:
+        lines, apply = work(module.params)
+        if lines and not module.check_mode:
+            apply()
+    except (HostError, OSError) as error:
+        module.fail_json(msg=str(error))
+    diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
+    module.exit_json(changed=bool(lines), commands=list(lines), diff=diff)

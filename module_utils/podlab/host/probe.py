@@ -1,0 +1,175 @@
+"""Ask from inside every pod of this host who answers, and tell others how they were seen.
+
+One process and one thread for all of them: a socket stays in the network namespace that it was made
+in. Every host runs this at the same time. There is nothing to start before and nothing to clear away
+after: it ends when its own questions are answered and everybody who was to call has called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import selectors
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+CLONE_NEWNET = 0x40000000
+ATTEMPT = 1.0  # seconds for one connection: more than a lost first packet costs
+PAUSE = 0.03  # seconds before the next attempt where nobody listens yet
+
+
+@dataclass
+class Question:
+    """One cell of the matrix."""
+
+    source: str
+    netns: str | None
+    target: str
+    address: str
+    answer: str | None = None
+    error: str = "not tried"
+    next_try: float = 0.0
+    started: float = 0.0
+    socket: socket.socket | None = field(default=None, repr=False)
+
+
+def probe(
+    port: int,
+    ends: Sequence[Mapping[str, Any]],
+    asks: Mapping[str, Mapping[str, str]],
+    callers: Mapping[str, int],
+    deadline: float,
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Source -> target -> ``{"seen": address}`` or ``{"error": words}``.
+
+    ``ends``, ``asks`` and ``callers`` are those of the planner's ``expectations.probes``.
+    """
+    _allow_many_files()
+    netns = {end["name"]: end["netns"] for end in ends}
+    questions = [
+        Question(source, netns[source], target, address)
+        for source, targets in asks.items()
+        for target, address in targets.items()
+    ]
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as sockets:
+        for end in ends:
+            listener = sockets.enter_context(_socket_in(end["netns"]))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("0.0.0.0", port))
+            except OSError as error:
+                raise OSError(error.errno, f"{end['name']}: port {port} (cluster.verify_port): {error.strerror}") from error
+            listener.listen(1024)
+            selector.register(listener, selectors.EVENT_READ, end["name"])
+        _run(selector, questions, dict(callers), port, time.monotonic() + deadline)
+        for question in questions:
+            if question.socket:
+                question.socket.close()
+    answers: dict[str, dict[str, dict[str, str]]] = {}
+    for question in questions:
+        cell = {"seen": question.answer} if question.answer else {"error": question.error}
+        answers.setdefault(question.source, {})[question.target] = cell
+    return answers
+
+
+def _run(
+    selector: selectors.BaseSelector, questions: list[Question], callers: dict[str, int], port: int, end: float
+) -> None:
+    while time.monotonic() < end:
+        now = time.monotonic()
+        open_questions = [question for question in questions if question.answer is None]
+        if not open_questions and not any(count > 0 for count in callers.values()):
+            return
+        for question in open_questions:
+            if question.socket and now - question.started > ATTEMPT:
+                _drop(selector, question, "timed out")
+            if not question.socket and now >= question.next_try:
+                _call(selector, question, port)
+        for key, _ in selector.select(timeout=PAUSE):
+            if isinstance(key.data, Question):
+                _hear(selector, key.data)
+            else:
+                callers[key.data] -= _answer(key.fileobj)  # type: ignore[arg-type]
+
+
+def _call(selector: selectors.BaseSelector, question: Question, port: int) -> None:
+    question.socket = _socket_in(question.netns)
+    question.socket.setblocking(False)
+    question.started = time.monotonic()
+    code = question.socket.connect_ex((question.address, port))
+    selector.register(question.socket, selectors.EVENT_READ, question)
+    if code not in (0, errno.EINPROGRESS):
+        _drop(selector, question, os.strerror(code))
+
+
+def _hear(selector: selectors.BaseSelector, question: Question) -> None:
+    assert question.socket is not None
+    try:
+        words = question.socket.recv(64)
+    except OSError as error:
+        _drop(selector, question, os.strerror(error.errno or 0))
+        return
+    if not words:
+        _drop(selector, question, "closed without an answer")
+        return
+    question.answer = words.decode(errors="replace").strip()
+    _drop(selector, question, "")
+
+
+def _drop(selector: selectors.BaseSelector, question: Question, why: str) -> None:
+    assert question.socket is not None
+    selector.unregister(question.socket)
+    question.socket.close()
+    question.socket, question.error = None, why.lower()
+    question.next_try = time.monotonic() + PAUSE
+
+
+def _answer(listener: socket.socket) -> int:
+    """Tell a caller how he is seen; 1 if there was one."""
+    try:
+        caller, (address, _) = listener.accept()
+    except OSError:
+        return 0
+    with caller:
+        caller.sendall(f"{address}\n".encode())
+    return 1
+
+
+@contextlib.contextmanager
+def _inside(netns: str | None) -> Iterator[None]:
+    """Make this process a guest of a named network namespace."""
+    if netns is None:
+        yield
+        return
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{netns}", os.O_RDONLY)
+    try:
+        _setns(there)
+        yield
+    finally:
+        _setns(home)
+        os.close(there)
+        os.close(home)
+
+
+def _setns(descriptor: int) -> None:
+    # os.setns came with Python 3.12.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+
+
+def _socket_in(netns: str | None) -> socket.socket:
+    with _inside(netns):
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+
+def _allow_many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))

@@ -1,0 +1,70 @@
+"""Run the host's commands: argument vectors, never a shell."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+
+class HostError(RuntimeError):
+    """A command of the host failed; the text holds the command and its words."""
+
+
+def run(argv: Sequence[str], text: str | None = None) -> str:
+    """Standard output of a command that has to succeed; ``text`` is its standard input."""
+    try:
+        done = subprocess.run(list(argv), input=text, stdin=None if text is not None else subprocess.DEVNULL,
+                              capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise HostError(f"{argv[0]}: command not found") from error
+    if done.returncode:
+        raise HostError(f"{' '.join(argv)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def ip_batch(lines: Sequence[str], netns: str | None = None) -> None:
+    """One ``ip -batch`` for all lines, in this namespace or in a named one."""
+    if lines:
+        inside = ["-n", netns] if netns else []
+        try:
+            run(["ip", *inside, "-batch", "-"], "\n".join(lines) + "\n")
+        except HostError as error:
+            raise HostError(f"{error}\nwhile running:\n" + "\n".join(f"ip {line}" for line in lines)) from error
+
+
+def run_all(commands: Sequence[tuple[Sequence[str], str | None]]) -> list[tuple[int, str, str]]:
+    """Run commands side by side, a few at a time; (exit code, output, errors) in their order."""
+    results: list[tuple[int, str, str]] = []
+    width = 8  # more than a small machine's cores: the commands mostly wait for the kernel
+    for start in range(0, len(commands), width):
+        batch = []
+        for argv, text in commands[start : start + width]:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            batch.append((process, text))
+        for process, text in batch:
+            out, err = process.communicate(text)
+            results.append((process.returncode, out, err))
+    return results
+
+
+def documents(text: str) -> list[Any]:
+    """The JSON documents that ``ip -j -batch`` prints one after the other."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while (at := _skip_space(text, at)) < len(text):
+        document, at = decoder.raw_decode(text, at)
+        found.append(document)
+    return found
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at

@@ -1,0 +1,54 @@
+"""Answers held against expectations, and the picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Answers = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+def differences(matrix: Mapping[str, Any], answers: Answers) -> list[str]:
+    """One line for each cell that is not as planned: both ends, what was expected and what was got."""
+    ends = {end["name"]: end for end in matrix["ends"]}
+    lines = []
+    for source, row in matrix["expect"].items():
+        for target, expected in row.items():
+            answer = answers.get(source, {}).get(target, {"error": "no answer from the host"})
+            if answer.get("seen") != expected:
+                got = f"source {answer['seen']}" if "seen" in answer else answer["error"]
+                lines.append(
+                    f"{_end(ends[source])} -> {_end(ends[target])}: expected source {expected}, got {got}"
+                )
+    return lines
+
+
+def table(matrix: Mapping[str, Any], answers: Answers) -> str:
+    """The matrix as text: a row for who asks, a numbered column for who is asked."""
+    ends = matrix["ends"]
+    number = {end["name"]: index for index, end in enumerate(ends, 1)}
+    width = len(str(len(ends))) + 1
+    names = [f"{number[end['name']]:>{width}} {end['name']}" for end in ends]
+    column = max(map(len, names), default=0)
+    address = max((len(end["address"]) for end in ends), default=0)
+    host = max((len(end["host"]) for end in ends), default=0)
+    head = " " * (column + address + host + 6) + "".join(f"{index:>{width + 1}}" for index in number.values())
+    lines = [head]
+    for name, end in zip(names, ends, strict=True):
+        lines.append(
+            f"{name:<{column}}  {end['address']:<{address}}  {end['host']:<{host}}  "
+            + "".join(f"{_mark(matrix, answers, end['name'], target):>{width + 1}}" for target in number)
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _mark(matrix: Mapping[str, Any], answers: Answers, source: str, target: str) -> str:
+    expected = matrix["expect"].get(source, {}).get(target)
+    if expected is None:
+        return "."
+    return "ok" if answers.get(source, {}).get(target, {}).get("seen") == expected else "NO"
+
+
+def _end(end: Mapping[str, Any]) -> str:
+    at = f" on {end['host']}" if end["kind"] == "pod" else ""
+    return f"{end['kind']} {end['name']} ({end['address']}{at})"
