@@ -48,6 +48,11 @@ class Host:
         return (self.observation or {}).get("record") or {}
 
     @property
+    def is_seen(self) -> bool:
+        """Whether this run knows the host. One beyond the cluster is called from others, never read."""
+        return self.observation is not None or self.role == "outside"
+
+    @property
     def is_marked(self) -> bool:
         return bool(self.record)
 

@@ -68,10 +68,8 @@ def plan(cluster: Cluster, hosts: Sequence[Host], desired: Desired, programs: Ma
         if pod.key in placement.nodes:
             pods_by_node[placement.nodes[pod.key]].append(pod)
     for host in hosts:
-        if host.observation is None:
-            continue
         rows: dict[str, Any] = {}
-        if host.role != "outside":
+        if host.observation is not None:
             rows["node"] = {
                 "modules": host.observation["kernel"]["loadable"] if host.role == "node" else [],
                 "sysctls": _sysctls(host, cluster),
@@ -83,7 +81,7 @@ def plan(cluster: Cluster, hosts: Sequence[Host], desired: Desired, programs: Ma
                 },
             }
             rows["routes"] = _routes(host, cluster, hosts, cidrs)
-        if host.role == "node":
+        if host.observation is not None and host.role == "node":
             cidr = cidrs[host.name]
             rows["bridge"] = _bridge(host, cluster, cidr)
             rows["pods"] = {
