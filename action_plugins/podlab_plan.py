@@ -47,18 +47,22 @@ class ActionModule(ActionBase):
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     """The inventory's hosts in its order, each with what this run saw of it."""
+    others = {
+        answer["item"]: answer.get("observation")
+        for answer in task_vars.get("podlab_observed_others", {}).get("results", [])
+    }
     hosts = []
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
-            observed = variables.get("podlab_observed", {})
             hosts.append(
                 Host(
                     name=name,
                     role=role,
                     address=str(variables.get("node_ip", variables.get("ansible_host", name))),
                     labels=dict(variables.get("node_labels", {})),
-                    observation=observed.get("observation"),
+                    observation=variables.get("podlab_observed", {}).get("observation", others.get(name)),
+                    in_run=name in task_vars["ansible_play_hosts"],
                 )
             )
     return hosts

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
@@ -20,10 +21,10 @@ description:
   - The host is found by the command line of its init process; there is no file to go stale.
 author: podlab
 options:
-  host:
-    description: Name of the embedded host.
+  remote_addr:
+    description: Name of the embedded host, or an address of one of its legs.
     default: inventory_hostname
-    vars: [{name: inventory_hostname}]
+    vars: [{name: inventory_hostname}, {name: ansible_host}]
   lab:
     description: Which lab of this clone and user the host belongs to.
     default: default
@@ -40,8 +41,9 @@ class Connection(ConnectionBase):
 
     def _connect(self) -> Connection:
         if not self._connected:
-            name, lab = self.get_option("host"), self.get_option("lab")
-            self._pid = Lab(os.path.dirname(sys.path[0]), lab).hosts().get(name)
+            # The play's context, not the option: the option does not follow delegate_to.
+            name, lab = self._play_context.remote_addr, self.get_option("lab")
+            self._pid = Lab(ROOT, lab).find(name)
             if self._pid is None:
                 raise AnsibleConnectionFailure(
                     f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) lights it."

@@ -10,11 +10,15 @@ description:
   - The plan is worked out from what this module returns.
 author: podlab
 options:
-  programs:
-    description: Programs to look for on the host's PATH.
-    type: list
-    elements: str
-    default: []
+  role:
+    description: Which programs the host needs.
+    choices: [node, gateway]
+    default: node
+    type: str
+  assume_programs:
+    description: Report no program as missing, because check mode would have installed it.
+    type: bool
+    default: false
   images:
     description: File names of podlab's own programs to read, so that the plan can tell whether they are current.
     type: list
@@ -27,7 +31,7 @@ attributes:
 EXAMPLES = """
 - name: See what the host holds
   podlab_observe:
-    programs: [ip, iptables-save]
+    role: node
   register: podlab_observation
 """
 
@@ -44,7 +48,7 @@ observation:
     sysctls: {description: Kernel settings that matter., type: dict}
     pods: {description: Pods by the name of their network namespace., type: dict}
     programs: {description: podlab's own programs, type: dict}
-    missing_programs: {description: Programs that are not on PATH., type: list, elements: str}
+    missing: {description: Needed programs that are not on PATH -> their Debian package., type: dict}
     kernel: {description: What the kernel can do., type: dict}
 """
 
@@ -56,15 +60,19 @@ from ansible.module_utils.podlab.host.run import HostError
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "programs": {"type": "list", "elements": "str", "default": []},
+            "role": {"choices": ["node", "gateway"], "default": "node"},
+            "assume_programs": {"type": "bool", "default": False},
             "images": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(changed=False, observation=observe(module.params["programs"], module.params["images"]))
+        observation = observe(module.params["role"], module.params["images"])
     except HostError as error:
         module.fail_json(msg=str(error))
+    if module.params["assume_programs"]:
+        observation["missing"] = {}
+    module.exit_json(changed=False, observation=observation)
 
 
 if __name__ == "__main__":

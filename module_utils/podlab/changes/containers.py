@@ -58,7 +58,9 @@ def sandbox_argv(pod: str, hostname: str, row: ContainerRow) -> list[str]:
     for name in ("hosts", "hostname", "resolv.conf"):
         argv += ["--bind", f"{pod}/{name}", f"/etc/{name}"]
     argv += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{pod}/shm", "/dev/shm", "--ro-bind", "/sys", "/sys"]
-    argv += ["--ro-bind", IMAGES, "/opt/podlab", "--cap-drop", "ALL"]
+    # Manifests name the program of the agnhost image by its path there.
+    argv += ["--ro-bind", IMAGES, "/opt/podlab", "--symlink", "/opt/podlab/agnhost", "/agnhost"]
+    argv += ["--cap-drop", "ALL"]
     for capability in CAPABILITIES:
         argv += ["--cap-add", f"CAP_{capability}"]
     argv += ["--clearenv"]

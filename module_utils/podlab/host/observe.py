@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..changes.containers import IMAGES
+from ..programs import BY_ROLE as PACKAGES
 from . import kernel, network, pods, record
-from .run import HostError
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -17,8 +17,8 @@ SYSCTLS = (
 )
 
 
-def observe(programs: Sequence[str], images: Sequence[str]) -> dict[str, Any]:
-    """:param programs: names to look for on PATH; :param images: podlab's own programs to read."""
+def observe(role: str, images: Sequence[str]) -> dict[str, Any]:
+    """:param role: ``node`` or ``gateway``: which programs to look for; :param images: podlab's own to read."""
     known = record.read()
     links = network.links()
     own = [name.replace(".", "/") for name, link in links.items() if not link["alias"]]
@@ -27,19 +27,11 @@ def observe(programs: Sequence[str], images: Sequence[str]) -> dict[str, Any]:
         "record": known,
         "links": links,
         "routes": network.routes(),
-        "rules": _rules(),
+        "rules": network.rules(),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
         "programs": {name: text for name in images if (text := pods.text_of(f"{IMAGES}/{name}")) is not None},
-        "missing_programs": network.missing_programs(programs),
+        "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
         "kernel": kernel.features(),
     }
 
-
-def _rules() -> Mapping[str, Mapping[str, list[str]]]:
-    try:
-        return network.rules()
-    except HostError as error:
-        if "command not found" in str(error):
-            return {table: {} for table in network.TABLES}  # a gateway or an outside host needs none
-        raise

@@ -34,13 +34,18 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the inventory. ``observation`` is None when the run does not see it."""
+    """One host of the inventory.
+
+    ``observation`` is None when nothing is known of it now: it does not answer, or is beyond the cluster.
+    A host that is not ``in_run`` gets no rows, whether or not it was read.
+    """
 
     name: str
     role: str
     address: str
     labels: Mapping[str, str] = field(default_factory=dict)
     observation: Mapping[str, Any] | None = None
+    in_run: bool = True
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -48,9 +53,14 @@ class Host:
         return (self.observation or {}).get("record") or {}
 
     @property
-    def is_seen(self) -> bool:
-        """Whether this run knows the host. One beyond the cluster is called from others, never read."""
-        return self.observation is not None or self.role == "outside"
+    def is_managed(self) -> bool:
+        """Whether this run may write to the host."""
+        return self.in_run and self.observation is not None
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether verify has this host as an end. One beyond the cluster is called, and never read."""
+        return self.is_managed or (self.in_run and self.role == "outside")
 
     @property
     def is_marked(self) -> bool:

@@ -35,7 +35,7 @@ def matrix(
     addresses: Mapping[str, str | None],
 ) -> dict[str, Any]:
     """``ends`` and ``expect``: row name -> column name -> source address that the column has to see."""
-    seen = {host.name for host in hosts if host.is_seen}
+    seen = {host.name for host in hosts if host.is_probed}
     probed = [pod for pod in pods if placed.get(pod.key) in seen and addresses.get(pod.key)]
     chosen = _sample(probed)
     ends: list[End] = [

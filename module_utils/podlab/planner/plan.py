@@ -22,22 +22,6 @@ from .schedule import Placement, place
 
 CHAPTERS = ("node", "bridge", "pods", "routes", "egress")
 
-PROGRAMS = {
-    # program -> Debian package
-    "ip": "iproute2",
-    "sysctl": "procps",
-    "hostname": "hostname",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "iptables-save": "iptables",
-    "iptables-restore": "iptables",
-    "bwrap": "bubblewrap",
-    "catatonit": "catatonit",
-    "s6-svscan": "s6",
-    "execlineb": "execline",
-    "busybox": "busybox",
-}
-
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -68,6 +52,8 @@ def plan(cluster: Cluster, hosts: Sequence[Host], desired: Desired, programs: Ma
         if pod.key in placement.nodes:
             pods_by_node[placement.nodes[pod.key]].append(pod)
     for host in hosts:
+        if not host.in_run:
+            continue
         rows: dict[str, Any] = {}
         if host.observation is not None:
             rows["node"] = {
@@ -114,8 +100,7 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
     seen = host.observation
     if seen is None:
         return []
-    needed = PROGRAMS if host.role == "node" else {name: PROGRAMS[name] for name in ("ip", "sysctl")}
-    missing = sorted({PROGRAMS[name] for name in seen["missing_programs"] if name in needed})
+    missing = sorted(set(seen["missing"].values()))
     problems = []
     if missing:
         problems.append(f"{host.name}: programs are missing: sudo apt-get install --no-install-recommends {' '.join(missing)}")

@@ -1,0 +1,82 @@
+"""Take away everything that podlab made on a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_teardown
+short_description: Take away what podlab made on a host, and nothing else
+description:
+  - Removes pods, bridge, routes, iptables chains and files that carry podlab's mark, and gives kernel settings their
+    old values back. It needs no manifests and no plan; a second run finds nothing to do.
+author: podlab
+options:
+  bridge:
+    description: Name of the bridge; it is removed if it carries podlab's mark.
+    type: str
+    default: cbr0
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: Leave the host as it was
+  podlab_teardown:
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+import shutil
+from typing import Any
+
+from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
+from ansible.module_utils.podlab.changes.containers import LOGS
+from ansible.module_utils.podlab.host import network, record
+from ansible.module_utils.podlab.host import pods as host_pods
+from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.run import ip_batch, run
+
+
+def work(params: dict[str, Any]) -> Any:
+    links = network.links()
+    steps = pods.changes(links, host_pods.observe(), [])
+    ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes())
+    observed = network.rules()
+    chains = {table: rules.removal(observed[table]) for table in network.TABLES}
+    originals = (record.read() or {}).get("sysctls", {})
+    settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
+    folders = [folder for folder in (os.path.dirname(pods.PODS), record.HOME) if os.path.isdir(folder)]
+    typed = [
+        *steps.lines(),
+        *(f"ip {line}" for line in ip_lines),
+        *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
+        *(sysctls.line(key, value) for key, value in settings.items()),
+        *(f"rm -r {folder}" for folder in folders),
+    ]
+
+    def apply() -> None:
+        host_pods.apply(steps)
+        host_pods.stop_supervisor()
+        ip_batch(ip_lines)
+        if any(chains.values()):
+            run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))
+        for key, value in settings.items():
+            network.write_sysctl(key, value)
+        # The record goes last: who is killed before this line still knows what the host was.
+        for folder in folders:
+            shutil.rmtree(folder)
+        if os.path.isdir(LOGS) and not os.listdir(LOGS):
+            os.rmdir(LOGS)
+
+    return typed, apply
+
+
+if __name__ == "__main__":
+    run_module({"bridge": {"type": "str", "default": "cbr0"}}, work)
