@@ -34,11 +34,11 @@ class ActionModule(ActionBase):
         )
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         hosts = hosts_of(task_vars)
+        wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
         try:
-            wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
-            result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, now)
+            result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, now, wanted.problems)
         except Invalid as error:
-            return {"failed": True, "msg": str(error), "problems": error.problems}
+            return {"failed": True, "msg": str(error)}
         for note in result["notes"]:
             self._display.display(f"note: {note}")
         pending = {name: rows["pending"] for name, rows in result["hosts"].items()}
@@ -49,7 +49,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     """The inventory's hosts in its order, each with what this run saw of it."""
     others = {
         answer["item"]: answer.get("observation")
-        for answer in task_vars.get("podlab_observed_others", {}).get("results", [])
+        for answer in task_vars.get("observed_others", {}).get("results", [])
     }
     hosts = []
     for group, role in ROLES.items():
@@ -61,7 +61,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                     role=role,
                     address=str(variables.get("node_ip", variables.get("ansible_host", name))),
                     labels=dict(variables.get("node_labels", {})),
-                    observation=variables.get("podlab_observed", {}).get("observation", others.get(name)),
+                    observation=variables.get("observe_result", {}).get("observation", others.get(name)),
                     in_run=name in task_vars["ansible_play_hosts"],
                 )
             )

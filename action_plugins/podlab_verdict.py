@@ -13,7 +13,7 @@ from podlab.planner import verdict
 
 
 class ActionModule(ActionBase):
-    """Runs once on the controller, over what ``podlab_probe`` registered as ``podlab_probed`` on every host."""
+    """Runs once on the controller, over what ``podlab_probe`` registered as ``verify_result`` on every host."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         answers: dict[str, Any] = {}
         failures = []
         for host in {end["host"] for end in matrix["ends"]}:
-            probed = task_vars["hostvars"][host].get("podlab_probed", {})
+            probed = task_vars["hostvars"][host].get("verify_result", {})
             answers.update(probed.get("answers", {}))
             if probed.get("failed"):
                 failures.append(f"{host}: {probed.get('msg')}")
@@ -38,6 +38,6 @@ class ActionModule(ActionBase):
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
         wrong = failures + verdict.differences(matrix, answers)
         if wrong:
-            return {"failed": True, "msg": "\n".join(wrong), "differences": wrong}
+            return {"failed": True, "msg": "\n".join(wrong)}
         self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
         return {"changed": False, "cells": cells}

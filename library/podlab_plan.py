@@ -6,7 +6,7 @@ DOCUMENTATION = """
 module: podlab_plan
 short_description: Work out every address, route and rule from what the inventory declares
 description:
-  - Reads the manifests and what M(podlab_observe) registered as C(podlab_observed) on every host, and plans the
+  - Reads the manifests and what M(podlab_observe) registered as C(observe_result) on every host, and plans the
     cluster. It runs on the controller and writes nothing.
   - Everything that is wrong with inventory, settings, manifests or hosts is reported together.
 author: podlab
@@ -42,9 +42,4 @@ pending:
   description: Host -> chapters that have anything to do there.
   returned: success
   type: dict
-problems:
-  description: What is wrong, a line each.
-  returned: failure
-  type: list
-  elements: str
 """

@@ -20,9 +20,8 @@ EXAMPLES = """
 """
 
 RETURN = """
-differences:
-  description: Connections that are not as planned - both ends, expected and got.
-  returned: failure
-  type: list
-  elements: str
+cells:
+  description: How many connections were judged.
+  returned: success
+  type: int
 """

@@ -126,11 +126,21 @@ def test_files_come_by_name_and_documents_know_their_lines(here):
         """,
         "b.yml",
     )
-    write(here, '{\n\t"apiVersion": "v1",\n\t"kind": "C"\n}\n\n{"apiVersion": "v1", "kind": "D"}', "a.json")
+    write(
+        here,
+        '{\n\t"apiVersion": "v1",\n\t"kind": "C"\n}\n\n{"apiVersion": "v1", "kind": "D"}{"apiVersion": "v1", "kind": "E"}',
+        "a.json",
+    )
     (here / "dir.yaml").mkdir()
     write(here / "dir.yaml", "broken: [")
     found = [(document.body["kind"], document.where) for document in manifests.load("m")]
-    assert found == [("C", "m/a.json:1"), ("D", "m/a.json:6"), ("A", "m/b.yml:3"), ("B", "m/b.yml:9")]
+    assert found == [
+        ("C", "m/a.json:1"),
+        ("D", "m/a.json:6"),
+        ("E", "m/a.json:7"),
+        ("A", "m/b.yml:3"),
+        ("B", "m/b.yml:9"),
+    ]
 
 
 def test_a_path_may_be_a_single_file(here):

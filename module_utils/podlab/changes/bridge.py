@@ -18,7 +18,6 @@ class Link(TypedDict, total=False):
     up: bool
     master: str | None
     hairpin: bool
-    peer_namespace: bool  # the other end is in another network namespace
     addresses: list[str]  # IPv4 with prefix length
 
 
@@ -33,19 +32,21 @@ def changes(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
     """Lines for ``ip -batch``. The MAC is pinned: a bridge without one takes that of a port, and changes
     it when the port goes, which leaves every pod with a stale ARP entry for its gateway."""
     name = row["name"]
+    # A bridge of ours under another name holds the pods' gateway too, and answers for it.
+    lines = [line for other in _bridges_of_ours(links) if other != name for line in removal(links, other)]
     link = links.get(name)
     if link is None:
         return [
+            *lines,
             f"link add {name} address {row['mac']} mtu {row['mtu']} type bridge",
             f"link set {name} alias {MARK} up",
             f"addr add {row['address']} brd + dev {name}",
         ]
-    lines = []
-    wrong = [
-        f"{word} {row[word]}" if word == "mtu" else f"address {row['mac']}"
-        for word in ("mac", "mtu")
-        if link[word] != row[word]  # type: ignore[literal-required]
-    ]
+    wrong = []
+    if link["mac"] != row["mac"]:
+        wrong.append(f"address {row['mac']}")
+    if link["mtu"] != row["mtu"]:
+        wrong.append(f"mtu {row['mtu']}")
     if link["alias"] != MARK:
         wrong.append(f"alias {MARK}")
     if not link["up"]:
@@ -68,4 +69,8 @@ def changes(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
 
 def removal(links: Mapping[str, Link], name: str) -> list[str]:
     """Lines that take the bridge away, if it is there and podlab's."""
-    return [f"link del {name}"] if name in links and links[name]["alias"] == MARK else []
+    return [f"link del {name}"] if name in _bridges_of_ours(links) else []
+
+
+def _bridges_of_ours(links: Mapping[str, Link]) -> list[str]:
+    return sorted(name for name, link in links.items() if link["kind"] == "bridge" and link["alias"] == MARK)

@@ -110,7 +110,7 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 if {never}; then exit 125; fi
 echo $((n + 1)) >restarts
-read -r wait <backoff 2>/dev/null || wait=0
+read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
 echo $((next < 300 ? next : 300)) >backoff

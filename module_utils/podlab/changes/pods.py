@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -133,42 +133,67 @@ def _removal_lines(netns: str) -> list[str]:
 
 def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodRow]) -> Steps:
     """What separates the node from its rows. What is sound is not named."""
-    steps = Steps()
     wanted = {row["netns"]: row for row in rows}
-    steps.gone = sorted(set(pods) - set(wanted))
-    veths = {veth_name(netns): netns for netns in wanted}
-    dying = {veth_name(netns) for netns in steps.gone}
-    for name, link in sorted(links.items()):
-        if link["alias"].startswith(MARK + " ") and name not in veths and name not in dying:
-            steps.wires.append(f"link del {name}")
+    sound = {netns for netns, row in wanted.items() if netns in pods and _can_stay(pods[netns], row)}
+    steps = Steps(gone=sorted(pods.keys() - sound))
+    veths = _tidy(steps, links, wanted, sound)
     for netns, row in wanted.items():
-        pod = pods.get(netns)
-        if pod is None or not pod["sandbox"]:
-            _build(steps, row, debris=pod is not None, veth_exists=veth_name(netns) in links)
+        if netns in sound:
+            _mend(steps, row, pods[netns], veths.get(veth_name(netns)))
         else:
-            _mend(steps, row, pod, links.get(veth_name(netns)))
+            _build(steps, row)
     return steps
 
 
-def _build(steps: Steps, row: PodRow, *, debris: bool, veth_exists: bool) -> None:
-    if debris:
-        steps.gone.append(row["netns"])  # takes its wire along
-    elif veth_exists:
-        steps.wires.append(f"link del {veth_name(row['netns'])}")
+def _can_stay(pod: Pod, row: PodRow) -> bool:
+    """A hostname is set when its namespace is made, and the pod's processes have read it since."""
+    before = pod.get("row")
+    return pod["sandbox"] and (before is None or before["hostname"] == row["hostname"])
+
+
+def _tidy(
+    steps: Steps, links: Mapping[str, Link], wanted: Mapping[str, PodRow], sound: Set[str]
+) -> dict[str, Link]:
+    """Wires that are nobody's go, and one that was renamed gets its name back. Returns the wires that stay."""
+    names = {veth_name(netns) for netns in wanted}
+    wires = {
+        name: link for name, link in links.items() if name in names or link["alias"].startswith(MARK + " ")
+    }
+    homes = {alias(netns): veth_name(netns) for netns in sound}
+    # A pod that goes takes its wire along.
+    going = {word for netns in steps.gone for word in (veth_name(netns), alias(netns))}
+    stay = {name: wires[name] for name in homes.values() if name in wires}
+    for name, link in sorted(wires.items()):
+        home = homes.get(link["alias"])
+        if name in stay or going & {name, link["alias"]}:
+            continue
+        if home and home not in stay:
+            steps.wires += [f"link set {name} down", f"link set {name} name {home}"]
+            stay[home] = {**link, "up": False}
+        else:
+            steps.wires.append(f"link del {name}")
+    return stay
+
+
+def _build(steps: Steps, row: PodRow) -> None:
     steps.sandboxes.append(row)
     _connect(steps, row)
     steps.start += [(row, name) for name in row["containers"]]
 
 
-def _connect(steps: Steps, row: PodRow) -> None:
+def _connect(steps: Steps, row: PodRow, *, beside_old_eth0: bool = False) -> None:
+    """Lay a wire. An eth0 whose other end was moved to where nobody finds it goes when the new one is there:
+    from outside of the pod it cannot be deleted, and the new wire cannot have its name before."""
     netns, veth = row["netns"], veth_name(row["netns"])
+    end = "podlab0" if beside_old_eth0 else "eth0"
     steps.wires += [
         f"link add {veth} mtu {row['mtu']} type veth "
-        f"peer name eth0 address {row['mac']} mtu {row['mtu']} netns {netns}",
+        f"peer name {end} address {row['mac']} mtu {row['mtu']} netns {netns}",
         f"link set {veth} alias {_quoted(alias(netns))} master {row['bridge']} up",
         f"link set {veth} type bridge_slave hairpin on",
     ]
     steps.insides[netns] = [
+        *(["link del eth0", f"link set {end} name eth0"] if beside_old_eth0 else []),
         "link set lo up",
         f"addr add {row['address']} brd + dev eth0",
         "link set eth0 up",
@@ -179,12 +204,9 @@ def _connect(steps: Steps, row: PodRow) -> None:
 def _mend(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
     netns, eth0 = row["netns"], pod.get("eth0")
     if veth is None or eth0 is None:
-        if veth is not None:
+        if veth:
             steps.wires.append(f"link del {veth_name(netns)}")
-        if eth0 is not None:  # its other end was moved or renamed; the pair goes with it
-            steps.insides.setdefault(netns, [])
-            steps.wires.append(f"-n {netns} link del eth0")
-        _connect(steps, row)
+        _connect(steps, row, beside_old_eth0=eth0 is not None)
     else:
         steps.wires += _veth_lines(row, veth)
         inside = _inside_lines(row, pod, eth0)
@@ -192,7 +214,7 @@ def _mend(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
             steps.insides[netns] = inside
     before = pod.get("row")
     applied = before["containers"] if before else {}
-    same_pod = before is not None and all(before[key] == row[key] for key in ("restart_policy", "etc"))  # type: ignore[literal-required]
+    same_pod = before is not None and _around(before) == _around(row)
     for name in sorted({*applied, *pod["services"]} - row["containers"].keys()):
         steps.stop.append((netns, name))
     for name, container in row["containers"].items():
@@ -202,6 +224,11 @@ def _mend(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
             steps.start.append((row, name))
     if before != row:
         steps.refresh.append(row)
+
+
+def _around(row: PodRow) -> tuple[object, ...]:
+    """What a container reads of its pod when it starts."""
+    return row["restart_policy"], row["etc"]
 
 
 def _veth_lines(row: PodRow, veth: Link) -> list[str]:
@@ -215,6 +242,7 @@ def _veth_lines(row: PodRow, veth: Link) -> list[str]:
     if not veth["up"]:
         wrong.append("up")
     lines = [f"link set {name} {' '.join(wrong)}"] if wrong else []
+    lines += [f"addr del {address} dev {name}" for address in veth["addresses"]]
     if veth["master"] != row["bridge"] or not veth["hairpin"]:
         lines.append(f"link set {name} type bridge_slave hairpin on")
     return lines
@@ -228,14 +256,15 @@ def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
         lines.append(f"link set eth0 mtu {row['mtu']}")
     surplus = [address for address in eth0["addresses"] if address != row["address"]]
     lines += [f"addr del {address} dev eth0" for address in surplus]
-    if surplus or row["address"] not in eth0["addresses"]:
+    readdressed = bool(surplus) or row["address"] not in eth0["addresses"]
+    if readdressed:
         lines.append(f"addr replace {row['address']} brd + dev eth0")
     if not eth0["up"]:
         lines.append("link set eth0 up")
     default = f"default via {row['gateway']} dev eth0"
     lines += [f"route del {route}" for route in pod["routes"] if route != default]
-    if lines or default not in pod["routes"]:
-        lines.append(f"route replace {default}")  # what changed above may have taken it along
+    if readdressed or default not in pod["routes"]:
+        lines.append(f"route replace {default}")  # the last address of a link takes its routes along
     return lines
 
 

@@ -36,25 +36,39 @@ class RoutesRow(TypedDict):
 def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
     """Lines for ``ip -batch``: first what is missing or leads elsewhere, then what has to go."""
     within = IPv4Network(row["within"])
-    wanted: Mapping[str, str] = {route["to"]: route["via"] for route in row["routes"]}
-    sound, surplus = set(), []
-    for route in observed:
-        to = route["to"]
-        if not _is_ours(route, within, row["foreign"]):
+    wanted = {route["to"]: route["via"] for route in row["routes"]}
+    ours = [route for route in observed if _is_ours(route, within, row["foreign"])]
+    sound = {route["to"] for route in ours if _is_sound(route, wanted)}
+    missing = {to: via for to, via in wanted.items() if to not in sound}
+    replaced: set[str] = set()
+    surplus = []
+    for route in ours:
+        if _is_sound(route, wanted):
             continue
-        if wanted.get(to) == route.get("via") and route["protocol"] == str(ROUTE_PROTOCOL) and not route.get("metric"):
-            sound.add(to)
-        elif to not in wanted or route.get("metric"):
-            surplus.append(f"route del {to}{_way(route)}")
-    missing = [
-        f"route replace {to} via {via} proto {ROUTE_PROTOCOL}" for to, via in wanted.items() if to not in sound
-    ]
-    return missing + surplus
+        # "replace" takes the place of the first route of that network without a metric, and of no other.
+        if route["to"] in missing and route["to"] not in replaced and not route.get("metric"):
+            replaced.add(route["to"])
+        else:
+            surplus.append(f"route del {route['to']}{_way(route)}")
+    return [f"route replace {to} via {via} proto {ROUTE_PROTOCOL}" for to, via in missing.items()] + surplus
 
 
 def removal(observed: Sequence[Route]) -> list[str]:
     """Lines that take podlab's routes away."""
-    return [f"route del {route['to']}{_way(route)}" for route in observed if route["protocol"] == str(ROUTE_PROTOCOL)]
+    return [
+        f"route del {route['to']}{_way(route)}"
+        for route in observed
+        if route["protocol"] == str(ROUTE_PROTOCOL)
+    ]
+
+
+def _is_sound(route: Route, wanted: Mapping[str, str]) -> bool:
+    return (
+        route["to"] in wanted
+        and route.get("via") == wanted[route["to"]]
+        and route["protocol"] == str(ROUTE_PROTOCOL)
+        and not route.get("metric")
+    )
 
 
 def _is_ours(route: Route, within: IPv4Network, foreign: Sequence[str]) -> bool:

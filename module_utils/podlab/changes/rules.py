@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
@@ -25,20 +26,22 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     anew as a whole: ``:CHAIN`` empties it inside the same transaction.
     """
     chains = row["chains"]
-    differing = [name for name, rules in chains.items() if list(observed.get(name, ["?"])) != rules]
+    differing = [name for name, rules in chains.items() if name not in observed or list(observed[name]) != rules]
     stale = [name for name in observed if name.startswith(CHAIN_PREFIX) and name not in chains]
     lines = [f":{name} - [0:0]" for name in differing + stale]
     lines += [f"-A {name} {rule}" for name in differing for rule in chains[name]]
     for builtin, rules in observed.items():
         if builtin.startswith(CHAIN_PREFIX):
             continue
-        ours = [rule for rule in rules if _target(rule).startswith(CHAIN_PREFIX)]
-        keep = row["jumps"].get(builtin)
-        surplus = list(ours)
-        if keep in surplus:
-            surplus.remove(keep)
+        surplus = [rule for rule in rules if _target(rule).startswith(CHAIN_PREFIX)]
+        if row["jumps"].get(builtin) in surplus:
+            surplus.remove(row["jumps"][builtin])
         lines += [f"-D {builtin} {rule}" for rule in surplus]
-    lines += [f"-A {builtin} {rule}" for builtin, rule in row["jumps"].items() if rule not in observed.get(builtin, [])]
+    lines += [
+        f"-A {builtin} {rule}"
+        for builtin, rule in row["jumps"].items()
+        if rule not in observed.get(builtin, [])
+    ]
     return lines + [f"-X {name}" for name in stale]
 
 
@@ -66,5 +69,6 @@ def restore_text(tables: Mapping[str, Sequence[str]]) -> str:
 
 
 def _target(rule: str) -> str:
-    words = rule.split()
-    return words[words.index("-j") + 1] if "-j" in words else ""
+    """The chain that a rule leads into. A comment is one word in quotes, whatever it says."""
+    words = shlex.split(rule)
+    return next((target for word, target in zip(words, words[1:], strict=False) if word in ("-j", "-g")), "")

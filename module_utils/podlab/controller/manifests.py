@@ -33,18 +33,22 @@ def read(directory: str, images: Mapping[str, Image]) -> Desired:
     file that is no YAML hides what it declares, so then the objects are not judged: a namespace may
     well be in it.
     """
+    wanted, problems = survey(directory, images)
+    if problems:
+        raise Invalid(problems)
+    return wanted
+
+
+def survey(directory: str, images: Mapping[str, Image]) -> tuple[Desired, list[str]]:
+    """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
     broken = bool(problems)
     problems += schema_problems(documents)
-    wanted = None
+    wanted = Desired(pods=())
     if not broken:
-        try:
-            wanted = objects.desired(documents, images)
-        except Invalid as invalid:
-            problems += invalid.problems
-    if wanted is None or problems:
-        raise Invalid(_in_order(problems, documents))
-    return wanted
+        wanted, more = objects.survey(documents, images)
+        problems += more
+    return wanted, list(dict.fromkeys(_in_order(problems, documents)))
 
 
 def load(directory: str) -> list[Document]:
@@ -121,7 +125,6 @@ def _files(directory: str) -> list[str]:
 # --- YAML -----------------------------------------------------------------------------------------------
 
 _STRING, _PLAIN = "tag:yaml.org,2002:str", "plain"
-_AS_WRITTEN = (_STRING, "tag:yaml.org,2002:timestamp")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -233,7 +236,7 @@ class _File:
         if self.values > self.most_values:
             raise _BrokenError(_line(node), "yaml: document contains excessive aliasing")
         if isinstance(node, yaml.ScalarNode):
-            return node.value if node.tag in _AS_WRITTEN else _plain(node.value)
+            return node.value if node.tag == _STRING else _plain(node.value)
         if id(node) in self.open:
             raise _BrokenError(_line(node), "yaml: anchor value contains itself")
         self.open.add(id(node))
@@ -325,7 +328,7 @@ def _json_type(value: object) -> str:
     return names.get(type(value), "number")
 
 
-_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+_SURROGATES = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
 def _json_as_yaml(text: str) -> str:
@@ -345,7 +348,7 @@ def _json_as_yaml(text: str) -> str:
             parts.append(text[ink.start() : end])
     except json.JSONDecodeError as error:
         raise _BrokenError(error.lineno, f"json: {error.msg} (column {error.colno})") from None
-    return _SURROGATES.sub(lambda match: match[1] + json.loads(f'"{match[2]}"'), "".join(parts))
+    return _SURROGATES.sub(lambda pair: json.loads(f'"{pair[0]}"'), "".join(parts))
 
 
 # --- the schema -----------------------------------------------------------------------------------------

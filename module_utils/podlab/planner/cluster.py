@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
@@ -83,6 +84,9 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
             f"cluster.{name}: unknown setting; there are: {', '.join(sorted(known))}" for name in unknown
         )
     given = dict(settings)
+    wrong = [problem for name, value in given.items() for problem in _wrong_type(name, value)]
+    if wrong:
+        raise Invalid(wrong)
     if "non_masquerade_cidrs" in given:
         given["non_masquerade_cidrs"] = tuple(given["non_masquerade_cidrs"])
     if "images" in given:
@@ -146,6 +150,19 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
                 'cluster.pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
             )
     return problems
+
+
+def _wrong_type(name: str, value: object) -> list[str]:
+    kinds: dict[str, tuple[type, str]] = {
+        "node_prefix": (int, "integer"),
+        "verify_port": (int, "integer"),
+        "non_masquerade_cidrs": (list, "array"),
+        "images": (dict, "object"),
+    }
+    kind, word = kinds.get(name, (str, "string"))
+    if isinstance(value, kind) and not isinstance(value, bool):
+        return []
+    return [f"cluster.{name}: Invalid value: {json.dumps(value, default=str)}: must be of type {word}"]
 
 
 def _bad_ranges(cluster: Cluster) -> list[str]:

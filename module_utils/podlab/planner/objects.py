@@ -35,17 +35,27 @@ def desired(documents: Sequence[Document], images: Mapping[str, Image]) -> Desir
     ``file:line:``; that of an unknown image goes on with an example on lines of its own. A value of the
     wrong type is reported in the words of the schema check, so a caller who runs both sees it once.
     """
+    wanted, problems = survey(documents, images)
+    if problems:
+        raise Invalid(problems)
+    return wanted
+
+
+def survey(documents: Sequence[Document], images: Mapping[str, Image]) -> tuple[Desired, list[str]]:
+    """What could be read, and what is wrong with the rest.
+
+    The planner goes on with it to find what else is wrong; nobody may apply it while there are problems.
+    """
     cluster = _Cluster(documents, images)
     for document in documents:
         cluster.add(document)
-    if cluster.problems:
-        raise Invalid(cluster.problems)
-    return Desired(
+    wanted = Desired(
         pods=tuple(cluster.pods.values()),
         deployments=tuple(cluster.deployments.values()),
         namespaces=tuple(cluster.namespaces),
         ignored=tuple(cluster.ignored),
     )
+    return wanted, cluster.problems
 
 
 class _Cluster:

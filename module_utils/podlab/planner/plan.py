@@ -6,10 +6,12 @@ before anything was written anywhere.
 
 from __future__ import annotations
 
+import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
+from typing import Any, TypeVar
 
 from ..changes import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL, bridge, routes, rules, sysctls
 from ..changes import pods as pod_changes
@@ -20,29 +22,37 @@ from .model import Desired, Invalid, Pod
 from .names import file_name, pod_hostname
 from .schedule import Placement, place
 
+T = TypeVar("T")
+
 CHAPTERS = ("node", "bridge", "pods", "routes", "egress")
 
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
 
 
-def plan(cluster: Cluster, hosts: Sequence[Host], desired: Desired, programs: Mapping[str, str], now: str) -> dict[str, Any]:
+def plan(
+    cluster: Cluster,
+    hosts: Sequence[Host],
+    desired: Desired,
+    programs: Mapping[str, str],
+    now: str,
+    problems: Sequence[str] = (),
+) -> dict[str, Any]:
     """Work out every address, route and rule.
 
     :param programs: podlab's own programs that containers run: file name -> text.
     :param now: time of the run, RFC 3339; it becomes the creation time of what is new.
+    :param problems: what was found wrong on the way here; it is raised together with what is found now.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know).
     :raises Invalid: with every problem found.
     """
-    problems = check_hosts(hosts, cluster)
-    problems += [problem for host in hosts if host.role != "outside" for problem in _unfit(host, cluster)]
-    _raise(problems)
-
     nodes = [host for host in hosts if host.role == "node"]
-    cidrs = _allocate_cidrs(cluster, hosts, nodes)
     past = _past(hosts)
-    room = {node.name: capacity(cidrs[node.name]) for node in nodes}
-    placement = place(desired.pods, nodes, room, {key: node for key, (node, _) in past.items()})
+    with _collecting([*problems, *check_hosts(hosts, cluster), *_unfit_hosts(hosts, cluster)]) as found:
+        cidrs = found.unless_invalid(lambda: _allocate_cidrs(cluster, hosts, nodes), {})
+        room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
+        placed = {key: node for key, (node, _) in past.items()}
+        placement = found.unless_invalid(lambda: place(desired.pods, nodes, room, placed), Placement({}))
     addresses, cursors = _allocate_addresses(nodes, cidrs, placement, past)
 
     shared = _shared_record(cluster, hosts, desired, cidrs, placement, addresses, past, now)
@@ -87,12 +97,38 @@ def plan(cluster: Cluster, hosts: Sequence[Host], desired: Desired, programs: Ma
     return result
 
 
+class _Collector:
+    """Goes on after a mistake, to find the others as well."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+
+    def unless_invalid(self, work: Callable[[], T], otherwise: T) -> T:
+        try:
+            return work()
+        except Invalid as error:
+            self.problems += error.problems
+            return otherwise
+
+
+@contextmanager
+def _collecting(problems: Sequence[str]) -> Iterator[_Collector]:
+    """Raise at the end of the block everything that was found wrong before and in it."""
+    collector = _Collector(problems)
+    yield collector
+    _raise(collector.problems)
+
+
 def _raise(problems: Sequence[str]) -> None:
     if problems:
         raise Invalid(problems)
 
 
 # --- what is there already ------------------------------------------------------------------------
+
+
+def _unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    return [problem for host in hosts if host.role != "outside" for problem in _unfit(host, cluster)]
 
 
 def _unfit(host: Host, cluster: Cluster) -> list[str]:

@@ -103,7 +103,7 @@ def _objection(pod: Pod, node: Host) -> str | None:
 
 def _unschedulable(pod: Pod, nodes: Iterable[Host]) -> str:
     nodes = list(nodes)
-    reasons = Counter(_objection(pod, node) or "node(s) had no free pod address" for node in nodes)
+    reasons = Counter(_objection(pod, node) or "node(s) had no IP addresses available in range set" for node in nodes)
     words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     selector = ""
     if pod.template.node_selector:
