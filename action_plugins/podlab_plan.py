@@ -55,13 +55,16 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
+            observation = variables.get("observe_result", {}).get("observation", others.get(name))
+            if variables.get("programs_result", {}).get("changed"):
+                observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             hosts.append(
                 Host(
                     name=name,
                     role=role,
                     address=str(variables.get("node_ip", variables.get("ansible_host", name))),
                     labels=dict(variables.get("node_labels", {})),
-                    observation=variables.get("observe_result", {}).get("observation", others.get(name)),
+                    observation=observation,
                     in_run=name in task_vars["ansible_play_hosts"],
                 )
             )

@@ -15,10 +15,6 @@ options:
     choices: [node, gateway]
     default: node
     type: str
-  assume_programs:
-    description: Report no program as missing, because check mode would have installed it.
-    type: bool
-    default: false
   images:
     description: File names of podlab's own programs to read, so that the plan can tell whether they are current.
     type: list
@@ -61,7 +57,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "role": {"choices": ["node", "gateway"], "default": "node"},
-            "assume_programs": {"type": "bool", "default": False},
             "images": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -70,8 +65,6 @@ def main() -> None:
         observation = observe(module.params["role"], module.params["images"])
     except HostError as error:
         module.fail_json(msg=str(error))
-    if module.params["assume_programs"]:
-        observation["missing"] = {}
     module.exit_json(changed=False, observation=observation)
 
 

@@ -80,8 +80,8 @@ def run_script(netns: str, pod: str, hostname: str, row: ContainerRow) -> str:
     ]
     lines = [
         "#!/usr/bin/execlineb -P",
-        "fdmove -c 2 1",
         "pipeline -w { ./log }",
+        "fdmove -c 2 1",  # after the pipe is there, or errors would go past the log
         "redirfd -w 3 started",  # its time stamp is the start's
         "redirfd -w 3 status",
         " ".join(_word(word) for word in join),

@@ -64,7 +64,7 @@ class Steps:
         typed += [f"s6-svc -wD -d {SERVICES}/{service_name(netns, name)}" for netns, name in self.stop]
         typed += [
             f"s6-svscanctl -a {SERVICES}  # {service_name(row['netns'], name)}: "
-            + " ".join(row["containers"][name]["argv"])
+            + shlex.join(row["containers"][name]["argv"]).replace("\n", "\\n")
             for row, name in self.start
         ]
         return typed
@@ -254,6 +254,9 @@ def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
         lines.append(f"link set eth0 address {row['mac']}")
     if eth0["mtu"] != row["mtu"]:
         lines.append(f"link set eth0 mtu {row['mtu']}")
+    # Routes before addresses: the last address of a link takes its routes along, and what is gone cannot be deleted.
+    default = f"default via {row['gateway']} dev eth0"
+    lines += [f"route del {route}" for route in pod["routes"] if route != default]
     surplus = [address for address in eth0["addresses"] if address != row["address"]]
     lines += [f"addr del {address} dev eth0" for address in surplus]
     readdressed = bool(surplus) or row["address"] not in eth0["addresses"]
@@ -261,10 +264,8 @@ def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
         lines.append(f"addr replace {row['address']} brd + dev eth0")
     if not eth0["up"]:
         lines.append("link set eth0 up")
-    default = f"default via {row['gateway']} dev eth0"
-    lines += [f"route del {route}" for route in pod["routes"] if route != default]
     if readdressed or default not in pod["routes"]:
-        lines.append(f"route replace {default}")  # the last address of a link takes its routes along
+        lines.append(f"route replace {default}")
     return lines
 
 

@@ -84,4 +84,5 @@ def _way(route: Route) -> str:
     via = f" via {route['via']}" if route.get("via") else ""
     dev = f" dev {route['dev']}" if route.get("dev") else ""
     metric = f" metric {route['metric']}" if route.get("metric") else ""
-    return f"{via}{dev}{metric}"
+    protocol = route["protocol"] if route["protocol"].isdigit() else "boot"  # ip does not print that one
+    return f"{via}{dev}{metric} proto {protocol}"

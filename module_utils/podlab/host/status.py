@@ -1,0 +1,112 @@
+"""What lives on this host right now: podlab's record, its pods, and how each of their containers fares.
+
+A program in one file: ``./lab`` pipes its text to ``/usr/bin/python3 -IS -`` on every host, which costs a
+fraction of a module call. So it knows the standard library alone; a unit test holds its paths against those
+of ``changes``. It reads and writes down facts; what they mean in Kubernetes' words is worked out by the asker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+RECORD = "/var/lib/podlab/record.json"
+PODS = "/run/podlab/pods"
+SERVICES = "/run/podlab/services"
+PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespace
+
+
+def status() -> dict[str, Any]:
+    """The whole answer. Times are seconds since the epoch, pids are this host's."""
+    born = _pauses()
+    names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
+    rows = [(netns, row) for netns in names if (row := _json(f"{PODS}/{netns}/pod.json"))]
+    return {
+        "record": _json(RECORD),
+        "system": system(),
+        "pods": [
+            {
+                "row": row,
+                "started": born.get(netns),
+                "containers": {name: container(f"{SERVICES}/{netns}.{name}") for name in row["containers"]},
+            }
+            for netns, row in rows
+        ],
+    }
+
+
+def container(service: str) -> dict[str, Any]:
+    """How a supervised process fares: ``pid`` is None unless it runs, ``last`` how it ended before, if it did."""
+    last = dict(zip(("exit", "signal", "started", "ended"), map(int, _text(f"{service}/last").split()), strict=False))
+    pid = running(service)
+    started = None
+    if pid is not None:
+        with contextlib.suppress(OSError):
+            started = os.stat(f"{service}/started").st_mtime
+    return {
+        "pid": pid,
+        "started": started,
+        "restarts": int(_text(f"{service}/restarts") or 0),
+        "last": last or None,
+        # The wait before the start after the next: 10 means that this one does not wait at all.
+        "backoff": int(_text(f"{service}/backoff") or 0),
+    }
+
+
+def running(service: str) -> int | None:
+    """Pid of the container's process 1, from what bubblewrap reported: first its pid, in the end its exit code."""
+    facts: dict[str, Any] = {}
+    for line in _text(f"{service}/status").splitlines():
+        with contextlib.suppress(ValueError):
+            facts.update(json.loads(line))
+    pid: int | None = facts.get("child-pid")
+    return pid if pid and "exit-code" not in facts and os.path.isdir(f"/proc/{pid}") else None
+
+
+def system() -> dict[str, str]:
+    """What ``kubectl get nodes -o wide`` tells of the host itself."""
+    release = dict(line.split("=", 1) for line in _text("/etc/os-release").splitlines() if "=" in line)
+    program = shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
+    runtime = subprocess.run([program, "--version"], capture_output=True, text=True).stdout if program else ""
+    return {
+        "os": release.get("PRETTY_NAME", "").strip('"'),
+        "kernel": os.uname().release,
+        "machine": os.uname().machine,
+        "runtime": "://".join(runtime.split()[:2]),
+    }
+
+
+def _pauses() -> dict[str, float]:
+    """Pods whose pause process lives: network namespace's name -> when it was started."""
+    booted = next(int(line.split()[1]) for line in _text("/proc/stat").splitlines() if line.startswith("btime"))
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        argv = _text(f"/proc/{pid}/cmdline").split("\0")
+        if tuple(argv[:3]) == PAUSE and (line := _text(f"/proc/{pid}/stat")):
+            ticks = int(line.rpartition(")")[2].split()[19])  # proc(5): field 22, starttime
+            found[argv[3]] = booted + ticks / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _json(path: str) -> Any:
+    try:
+        return json.loads(_text(path))
+    except ValueError:
+        return None
+
+
+if __name__ == "__main__":
+    json.dump(status(), sys.stdout)

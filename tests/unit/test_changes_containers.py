@@ -1,0 +1,209 @@
+"""Containers: what the supervisor runs, tried with the programs that will read it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from podlab.changes import containers
+
+NETNS, POD = "default_web", "/run/podlab/pods/default_web"
+SLEEP: containers.ContainerRow = {
+    "image": "busybox",
+    "argv": ["sleep", "9"],
+    "env": {"PATH": "/usr/bin:/bin"},
+    "working_dir": "/",
+}
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_a_container_at_a_glance(golden):
+    golden("container.run", containers.run_script(NETNS, POD, "web", SLEEP))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Path:
+    """A service directory, and an ``ip`` that prints its arguments instead of going anywhere."""
+    directory = tmp_path_factory.mktemp("service")
+    (directory / "bin").mkdir()
+    program(directory / "bin" / "ip", "printf '%s\\0' \"$@\"; echo warning >&2")
+    program(directory / "log", "cat >logged")
+    return directory
+
+
+def arguments(service: Path, row: containers.ContainerRow, hostname: str = "web") -> list[str]:
+    """What the first program of the run script is started with."""
+    run = service / "run"
+    run.write_text(containers.run_script(NETNS, POD, hostname, row), encoding="utf-8")
+    run.chmod(0o755)
+    path = f"{service}/bin:{os.environ['PATH']}"
+    # The log ends after the container; it holds these pipes open until then.
+    done = subprocess.run([str(run)], cwd=service, env={"PATH": path}, capture_output=True, check=True)
+    assert done.stdout + done.stderr == b"", "all that a container says belongs in its log"
+    words = (service / "logged").read_bytes().decode().split("\0")
+    assert words.pop() == "warning\n"
+    return words
+
+
+any_word = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+    st.text(st.sampled_from("\\\"'${}# \n\t;n0x1@"), max_size=12),
+)
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(any_word, min_size=1, max_size=4), any_word, any_word)
+@example(["sh", "-c", "echo \"$0\" '${n}' \\\n{ }", "", " ", "{", "}", "\\", '"', "#", "é\u2028🐚"], "$1", "/a b")
+def test_every_word_arrives_as_it_was_written(service, argv, value, directory):
+    row: containers.ContainerRow = {**SLEEP, "argv": argv, "env": {"WORD": value}, "working_dir": directory}
+    assert arguments(service, row, hostname=value) == [
+        *("netns", "exec", NETNS, "nsenter", f"--ipc={POD}/ipc", f"--uts={POD}/uts", "--"),
+        *containers.sandbox_argv(POD, value, row),
+    ]
+
+
+def test_the_start_is_dated_and_the_status_of_the_last_one_is_gone(service):
+    (service / "status").write_text('{"exit-code": 1}', encoding="utf-8")
+    (service / "started").unlink(missing_ok=True)
+    arguments(service, SLEEP)
+    assert (service / "status").read_text(encoding="utf-8") == ""
+    assert (service / "started").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        pytest.param(SLEEP, ["--chdir", "/", "--", "sleep", "9"], id="root is there"),
+        pytest.param(
+            {**SLEEP, "working_dir": "/srv/app"},
+            ["--dir", "/srv/app", "--chdir", "/srv/app", "--", "sleep", "9"],
+            id="a working directory is made",
+        ),
+        pytest.param(
+            {**SLEEP, "env": {"HOME": "/home/web", "A": ""}},
+            [
+                *("--clearenv", "--setenv", "HOSTNAME", "web", "--setenv", "HOME", "/home/web"),
+                *("--setenv", "TERM", "xterm", "--setenv", "A", "", "--chdir", "/", "--", "sleep", "9"),
+            ],
+            id="what the manifest says of the environment goes last",
+        ),
+    ],
+)
+def test_the_end_of_the_sandbox(row, words):
+    assert containers.sandbox_argv(POD, "web", row)[-len(words) :] == words
+
+
+def test_a_container_gets_no_more_capabilities_than_containerd_gives():
+    argv = containers.sandbox_argv(POD, "web", SLEEP)
+    at = argv.index("--cap-drop")
+    assert argv[at + 1] == "ALL"
+    given_ = {argv[index + 1] for index, word in enumerate(argv) if word == "--cap-add"}
+    assert given_ == {f"CAP_{name}" for name in containers.CAPABILITIES}
+    assert not given_ & {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}
+
+
+# --- the end of a container
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """A service whose container has ended: run its finish script, and see what it did."""
+    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin" / "sleep", 'echo "$1" >slept')
+    files = containers.service_files(NETNS, POD, "web", SLEEP, "Always")
+    (tmp_path / "restarts").write_text(files["restarts"], encoding="utf-8")
+    (tmp_path / "started").touch()
+
+    def finish(policy: str, code: int, signal: int = 0, *, ran: int = 1) -> tuple[int, str | None]:
+        now = time.time()
+        os.utime(tmp_path / "started", (now - ran, now - ran))
+        (tmp_path / "status").write_text("{}", encoding="utf-8")
+        (tmp_path / "slept").unlink(missing_ok=True)
+        (tmp_path / "finish").write_text(containers.finish_script(policy), encoding="utf-8")
+        done = subprocess.run(
+            ["/bin/sh", "finish", str(code), str(signal), "web", "1"],
+            cwd=tmp_path,
+            env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout + done.stderr == ""
+        return done.returncode, text(tmp_path / "slept")
+
+    finish.directory = tmp_path
+    return finish
+
+
+def text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+STAYS_DOWN = (125, None)
+AT_ONCE = (0, "0")
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "outcome"),
+    [
+        ("Always", 0, AT_ONCE),
+        ("Always", 1, AT_ONCE),
+        ("Always", 256, AT_ONCE),
+        ("OnFailure", 0, STAYS_DOWN),
+        ("OnFailure", 1, AT_ONCE),
+        ("OnFailure", 256, AT_ONCE),
+        ("Never", 0, STAYS_DOWN),
+        ("Never", 1, STAYS_DOWN),
+        ("Never", 256, STAYS_DOWN),
+    ],
+)
+def test_the_restart_policy_decides(ended, policy, code, outcome):
+    assert ended(policy, code) == outcome
+    restarted = outcome == AT_ONCE
+    assert text(ended.directory / "restarts") == ("1" if restarted else "0")
+    assert (ended.directory / "status").exists() is not restarted
+
+
+def test_how_it_ended_is_written_down(ended):
+    ended("Never", 256, 9, ran=30)
+    code, signal, started, now = map(int, text(ended.directory / "last").split())
+    assert (code, signal) == (256, 9)
+    assert now - started in (30, 31)
+
+
+def test_the_wait_grows_as_the_kubelets_does_and_is_forgiven_after_ten_minutes(ended):
+    waits = [ended("Always", 1)[1] for _ in range(8)]
+    assert waits == ["0", "10", "20", "40", "80", "160", "300", "300"]
+    assert ended("Always", 1, ran=599)[1] == "300"
+    assert [ended("Always", 1, ran=600)[1], ended("Always", 1)[1]] == ["0", "10"]
+    assert text(ended.directory / "restarts") == "11"
+
+
+def test_each_start_has_a_log_of_its_own(tmp_path):
+    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin" / "s6-log", 'printf "%s\\n" "$@"')
+    (tmp_path / "log").write_text(containers.LOG_SCRIPT, encoding="utf-8")
+    (tmp_path / "restarts").write_text("3\n", encoding="utf-8")
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    said = subprocess.check_output(["/bin/sh", "log"], cwd=tmp_path, env={"PATH": path}, text=True)
+    assert said.split() == ["-b", "n2", "s1000000", "./logs/3"]
+
+
+def test_a_service_and_its_log_are_named_after_pod_and_container():
+    assert containers.service_name("default_web.v2", "main") == "default_web.v2.main"
+    assert containers.log_directory(NETNS, "main") == "/var/log/pods/default_web/main"
+
+
+def test_the_files_of_a_service():
+    files = containers.service_files(NETNS, POD, "web", SLEEP, "Never")
+    assert set(files) == {"run", "log", "finish", "timeout-finish", "restarts"}
+    assert files["finish"] == containers.finish_script("Never")
+    assert files["timeout-finish"] == "0\n"

@@ -1,0 +1,388 @@
+"""Pods of a node: every drift and the steps that mend it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podlab.changes import pods
+
+from tests.simulated_host import Namespace, Refused, SimulatedHost
+
+WEB_WIRE, WEB_ALIAS = "veth7e9b3e61", "podlab default/web"
+
+
+def row(name="web", address="10.1.1.2", **more) -> pods.PodRow:
+    number = int(address.rsplit(".", 1)[1])
+    container = {"image": "busybox", "argv": ["sleep", "9"], "env": {"PATH": "/bin"}, "working_dir": "/"}
+    return {
+        "netns": f"default_{name}",
+        "address": f"{address}/24",
+        "gateway": "10.1.1.1",
+        "mac": f"0a:58:0a:01:01:{number:02x}",
+        "mtu": 1500,
+        "bridge": "cbr0",
+        "hostname": name,
+        "restart_policy": "Always",
+        "etc": {"hostname": f"{name}\n", "hosts": f"{address}\t{name}\n", "resolv.conf": "options ndots:5\n"},
+        "containers": {"main": container, "side": {**container, "argv": ["echo", "it's"]}},
+        "object": {"metadata": {"name": name, "namespace": "default"}},
+        **more,
+    }
+
+
+WEB, API = row(), row("api", "10.1.1.3")
+
+
+def node(*rows: pods.PodRow) -> SimulatedHost:
+    """A node on which these pods run."""
+    host = SimulatedHost("10.100.0.2/24")
+    bridge = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
+    host.apply({"bridge": bridge, "pods": {"programs": {}, "pods": list(rows)}}, ["bridge", "pods"])
+    return host
+
+
+def steps(host: SimulatedHost, *rows: pods.PodRow) -> pods.Steps:
+    seen = host.observe()
+    return pods.changes(seen["links"], seen["pods"], rows)
+
+
+def inside(host: SimulatedHost, netns="default_web") -> Namespace:
+    return host.pods[netns]["namespace"]
+
+
+def test_a_node_without_pods_gets_the_whole_pod():
+    todo = pods.changes({}, {}, [WEB])
+    assert todo.wires == [
+        f"link add {WEB_WIRE} mtu 1500 type veth peer name eth0 address 0a:58:0a:01:01:02 mtu 1500 netns default_web",
+        f'link set {WEB_WIRE} alias "{WEB_ALIAS}" master cbr0 up',
+        f"link set {WEB_WIRE} type bridge_slave hairpin on",
+    ]
+    assert todo.insides == {
+        "default_web": [
+            "link set lo up",
+            "addr add 10.1.1.2/24 brd + dev eth0",
+            "link set eth0 up",
+            "route add default via 10.1.1.1 dev eth0",
+        ]
+    }
+    assert (todo.gone, todo.stop, todo.refresh) == ([], [], [])
+    assert todo.sandboxes == [WEB]
+    assert todo.start == [(WEB, "main"), (WEB, "side")]
+
+
+def test_the_lines_that_a_person_would_type(golden):
+    host = node(WEB, API)
+    gone_and_new = steps(host, API | {"containers": {"main": WEB["containers"]["main"]}}, row("new", "10.1.1.4"))
+    golden("pods.sh", "\n".join(gone_and_new.lines()) + "\n")
+
+
+def test_sound_pods_are_not_named():
+    todo = steps(node(WEB, API), WEB, API)
+    assert not todo
+    assert todo.lines() == []
+
+
+def drift_wire(**facts):
+    return lambda host: host.root.links[WEB_WIRE].update(facts)
+
+
+def drift_eth0(**facts):
+    return lambda host: inside(host).links["eth0"].update(facts)
+
+
+def rename_wire(host):
+    host.root._switch(WEB_WIRE, False)
+    host.root._rename(WEB_WIRE, "lost0")
+    host.root._switch("lost0", True)
+
+
+ANEW = [
+    f"ip link add {WEB_WIRE} mtu 1500 type veth peer name eth0 address 0a:58:0a:01:01:02 mtu 1500 netns default_web",
+    f'ip link set {WEB_WIRE} alias "{WEB_ALIAS}" master cbr0 up',
+    f"ip link set {WEB_WIRE} type bridge_slave hairpin on",
+]
+DEFAULT = "ip -n default_web route replace default via 10.1.1.1 dev eth0"
+READDRESS = ["ip -n default_web addr replace 10.1.1.2/24 brd + dev eth0", DEFAULT]
+INSIDE = [
+    "ip -n default_web link set lo up",
+    "ip -n default_web addr add 10.1.1.2/24 brd + dev eth0",
+    "ip -n default_web link set eth0 up",
+    "ip -n default_web route add default via 10.1.1.1 dev eth0",
+]
+
+
+@pytest.mark.parametrize(
+    ("drift", "lines"),
+    [
+        pytest.param(drift_wire(alias=""), [f'ip link set {WEB_WIRE} alias "{WEB_ALIAS}"'], id="mark gone"),
+        pytest.param(drift_wire(mtu=1400), [f"ip link set {WEB_WIRE} mtu 1500"], id="mtu outside"),
+        pytest.param(drift_wire(up=False), [f"ip link set {WEB_WIRE} up"], id="down outside"),
+        pytest.param(
+            drift_wire(hairpin=False), [f"ip link set {WEB_WIRE} type bridge_slave hairpin on"], id="no hairpin"
+        ),
+        pytest.param(
+            drift_wire(master=None, hairpin=False),
+            [f"ip link set {WEB_WIRE} master cbr0", f"ip link set {WEB_WIRE} type bridge_slave hairpin on"],
+            id="off the bridge",
+        ),
+        pytest.param(
+            drift_wire(addresses=["10.7.0.1/24"]), [f"ip addr del 10.7.0.1/24 dev {WEB_WIRE}"], id="address outside"
+        ),
+        pytest.param(lambda host: host.root.delete(WEB_WIRE), [*ANEW, *INSIDE], id="wire gone"),
+        pytest.param(
+            rename_wire,
+            ["ip link set lost0 down", f"ip link set lost0 name {WEB_WIRE}", f"ip link set {WEB_WIRE} up"],
+            id="wire renamed",
+        ),
+        pytest.param(
+            lambda host: host.root.move(WEB_WIRE, Namespace()),
+            [
+                ANEW[0].replace("peer name eth0", "peer name podlab0"),
+                *ANEW[1:],
+                "ip -n default_web link del eth0",
+                "ip -n default_web link set podlab0 name eth0",
+                *INSIDE,
+            ],
+            id="wire moved to another namespace",
+        ),
+        pytest.param(
+            lambda host: inside(host).move("eth0", Namespace()),
+            [f"ip link del {WEB_WIRE}", *ANEW, *INSIDE],
+            id="eth0 moved to another namespace",
+        ),
+        pytest.param(drift_eth0(mac="02:00:00:00:00:01"), [INSIDE[2].replace("up", "address 0a:58:0a:01:01:02")], id="mac"),
+        pytest.param(drift_eth0(mtu=1400), ["ip -n default_web link set eth0 mtu 1500"], id="mtu inside"),
+        pytest.param(lambda host: inside(host).ip(["link set lo down"]), INSIDE[:1], id="lo down"),
+        pytest.param(lambda host: inside(host).ip(["link set eth0 down"]), [INSIDE[2], DEFAULT], id="eth0 down"),
+        pytest.param(
+            lambda host: inside(host).ip(["addr del 10.1.1.2/24 dev eth0"]), READDRESS, id="address removed"
+        ),
+        pytest.param(
+            lambda host: inside(host).ip(["addr add 10.9.9.9/24 dev eth0"]),
+            ["ip -n default_web addr del 10.9.9.9/24 dev eth0", *READDRESS],
+            id="address added",
+        ),
+        pytest.param(
+            lambda host: inside(host).ip([
+                *("addr del 10.1.1.2/24 dev eth0", "addr add 10.1.1.77/24 dev eth0"),
+                "route add 10.5.0.0/16 via 10.1.1.1",
+            ]),
+            [
+                "ip -n default_web route del 10.5.0.0/16 via 10.1.1.1 dev eth0",
+                "ip -n default_web addr del 10.1.1.77/24 dev eth0",
+                *READDRESS,
+            ],
+            id="another address, with a route that goes with it",
+        ),
+        pytest.param(lambda host: inside(host).ip(["route del default"]), [DEFAULT], id="default route gone"),
+        pytest.param(
+            lambda host: inside(host).ip(["route replace default via 10.1.1.9"]),
+            ["ip -n default_web route del default via 10.1.1.9 dev eth0", DEFAULT],
+            id="default route elsewhere",
+        ),
+        pytest.param(
+            lambda host: inside(host).ip(["route add 10.5.0.0/16 via 10.1.1.9"]),
+            ["ip -n default_web route del 10.5.0.0/16 via 10.1.1.9 dev eth0"],
+            id="route too many",
+        ),
+        pytest.param(
+            lambda host: host.root.add("lost0", kind="veth", alias="podlab default/nobody"),
+            ["ip link del lost0"],
+            id="a wire of nobody's",
+        ),
+        pytest.param(
+            lambda host: host.root.add("lost0", kind="veth", alias=WEB_ALIAS), ["ip link del lost0"], id="a second wire"
+        ),
+        pytest.param(lambda host: host.root.add("veth1", kind="veth", alias="docker"), [], id="a wire of somebody's"),
+    ],
+)
+def test_drift_is_mended_by_just_these_lines(drift, lines):
+    host = node(WEB, API)
+    drift(host)
+    todo = steps(host, WEB, API)
+    assert todo.lines() == lines
+    assert (todo.gone, todo.sandboxes, todo.stop, todo.start) == ([], [], [], [])
+    host.take(todo)
+    assert not steps(host, WEB, API)
+
+
+def kill_pause(host):
+    host.pods["default_web"]["sandbox"] = False
+
+
+def kill_pause_and_rename(host):
+    rename_wire(host)
+    kill_pause(host)
+
+
+def kill_pause_and_take_mark(host):
+    host.root.links[WEB_WIRE]["alias"] = ""
+    kill_pause(host)
+
+
+@pytest.mark.parametrize("drift", [kill_pause, kill_pause_and_rename, kill_pause_and_take_mark])
+def test_a_pod_without_its_pause_is_made_anew_and_the_others_are_left_alone(drift):
+    host = node(WEB, API)
+    drift(host)
+    todo = steps(host, WEB, API)
+    assert (todo.gone, todo.sandboxes) == (["default_web"], [WEB])
+    assert [f"ip {line}" for line in todo.wires] == ANEW
+    assert todo.start == [(WEB, "main"), (WEB, "side")]
+    host.take(todo)
+    assert not steps(host, WEB, API)
+
+
+def test_a_wire_that_was_laid_before_its_pod_could_be_found_is_laid_again():
+    host = node()
+    host.root.add(WEB_WIRE, kind="veth")
+    todo = steps(host, WEB)
+    assert todo.wires[0] == f"link del {WEB_WIRE}"
+    host.take(todo)
+    assert not steps(host, WEB)
+
+
+def test_a_pod_that_is_wanted_no_more_takes_its_wire_along():
+    host = node(WEB, API)
+    todo = steps(host, API)
+    assert todo.gone == ["default_web"]
+    assert (todo.wires, todo.insides, todo.stop) == ([], {}, [])
+    host.take(todo)
+    assert WEB_WIRE not in host.root.links
+    assert not steps(host, API)
+
+
+def changed_container(**facts):
+    return WEB | {"containers": WEB["containers"] | {"main": WEB["containers"]["main"] | facts}}
+
+
+@pytest.mark.parametrize(
+    ("now", "stop", "start"),
+    [
+        pytest.param(changed_container(argv=["sleep", "8"]), ["main"], ["main"], id="argv"),
+        pytest.param(changed_container(env={"PATH": "/bin", "A": "1"}), ["main"], ["main"], id="env"),
+        pytest.param(changed_container(working_dir="/tmp"), ["main"], ["main"], id="working directory"),
+        pytest.param(
+            WEB | {"containers": {"main": WEB["containers"]["main"]}}, ["side"], [], id="container wanted no more"
+        ),
+        pytest.param(
+            WEB | {"containers": WEB["containers"] | {"new": WEB["containers"]["main"]}}, [], ["new"], id="new container"
+        ),
+        pytest.param(WEB | {"restart_policy": "Never"}, ["main", "side"], ["main", "side"], id="restart policy"),
+        pytest.param(
+            WEB | {"etc": WEB["etc"] | {"resolv.conf": "nameserver 10.96.0.10\n"}},
+            ["main", "side"],
+            ["main", "side"],
+            id="resolv.conf",
+        ),
+        pytest.param(WEB | {"object": {"metadata": {"labels": {"a": "b"}}}}, [], [], id="only metadata"),
+    ],
+)
+def test_a_changed_pod_keeps_its_sandbox(now, stop, start):
+    host = node(WEB)
+    todo = steps(host, now)
+    assert [name for _, name in todo.stop] == stop
+    assert [name for _, name in todo.start] == start
+    assert todo.refresh == [now]
+    assert (todo.gone, todo.sandboxes, todo.wires, todo.insides) == ([], [], [], {})
+    host.take(todo)
+    assert not steps(host, now)
+
+
+def test_a_pod_with_another_hostname_is_another_pod():
+    todo = steps(node(WEB), WEB | {"hostname": "other"})
+    assert todo.gone == ["default_web"]
+    assert [made["hostname"] for made in todo.sandboxes] == ["other"]
+
+
+def test_a_pod_that_moves_to_another_address_keeps_its_sandbox():
+    host, now = node(WEB), row(address="10.1.1.9")
+    todo = steps(host, now)
+    assert todo.insides == {
+        "default_web": [
+            "link set eth0 address 0a:58:0a:01:01:09",
+            "addr del 10.1.1.2/24 dev eth0",
+            "addr replace 10.1.1.9/24 brd + dev eth0",
+            "route replace default via 10.1.1.1 dev eth0",
+        ]
+    }
+    host.take(todo)
+    assert not steps(host, now)
+
+
+def test_only_the_service_that_died_with_its_supervisor_is_started():
+    host = node(WEB, API)
+    host.pods["default_web"]["services"].discard("side")
+    todo = steps(host, WEB, API)
+    assert (todo.stop, todo.start, todo.refresh) == ([], [(WEB, "side")], [])
+
+
+def test_a_service_that_no_row_knows_is_stopped():
+    host = node(WEB)
+    host.pods["default_web"]["services"].add("stray")
+    assert steps(host, WEB).stop == [("default_web", "stray")]
+
+
+def test_a_pod_that_was_cut_off_before_its_row_was_written_starts_again():
+    host = node(WEB)
+    host.pods["default_web"]["row"] = None
+    todo = steps(host, WEB)
+    assert todo.stop == [("default_web", "main"), ("default_web", "side")]
+    assert todo.start == [(WEB, "main"), (WEB, "side")]
+    assert (todo.sandboxes, todo.refresh) == ([], [WEB])
+
+
+def test_the_wires_name_is_the_same_on_every_run_and_fits_the_kernel():
+    assert pods.veth_name("default_web") == WEB_WIRE
+    assert len(pods.veth_name("a" * 255)) < 16
+
+
+mishaps = st.lists(
+    st.sampled_from(
+        [
+            drift_wire(alias=""),
+            drift_wire(mtu=1400),
+            drift_eth0(mtu=1400, mac="02:00:00:00:00:01"),
+            rename_wire,
+            lambda host: host.root.delete(WEB_WIRE),
+            lambda host: host.root.move(WEB_WIRE, Namespace()),
+            lambda host: inside(host).move("eth0", Namespace()),
+            lambda host: inside(host).ip(["link set eth0 down"]),
+            lambda host: inside(host).ip(["addr add 10.1.1.77/24 dev eth0"]),
+            lambda host: inside(host).ip(["addr del 10.1.1.2/24 dev eth0"]),
+            lambda host: inside(host).ip(["addr add 10.9.9.9/16 dev eth0", "route add 10.5.0.0/16 via 10.9.1.1"]),
+            lambda host: inside(host).ip(["route replace default via 10.1.1.9"]),
+            lambda host: inside(host).ip(["route del default"]),
+            lambda host: host.root.ip(["link set cbr0 down", "link del cbr0"]),
+            lambda host: host.pods["default_web"]["services"].clear(),
+            lambda host: host.pods["default_web"].update(row=None),
+            lambda host: host.pods["default_web"].update(sandbox=False),
+            lambda host: host.link("tap0", "10.8.0.1/24", alias="somebody's"),
+        ]
+    ),
+    max_size=5,
+    unique=True,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(mishaps, st.booleans())
+def test_one_run_mends_any_mishap_and_touches_nobody_else(todo, wanted):
+    host = node(WEB, API)
+    for mishap in todo:
+        with contextlib.suppress(Refused, KeyError):  # what an earlier mishap has made impossible
+            mishap(host)
+    rows = [WEB, API] if wanted else [API]
+    bridge = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
+    host.apply({"bridge": bridge}, ["bridge"])
+    neighbour, uplink = copy.deepcopy(inside(host, "default_api").facts()), host.root.facts()["eth0"]
+    found = steps(host, *rows)
+    assert "default_api" not in {*found.gone, *found.insides, *(made["netns"] for made in found.sandboxes)}
+    host.take(found)
+    assert not steps(host, *rows)
+    assert inside(host, "default_api").facts() == neighbour
+    assert host.root.facts()["eth0"] == uplink
+    assert "tap0" in host.root.links or all("tap0" not in line for line in found.wires)

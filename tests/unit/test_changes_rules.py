@@ -1,0 +1,138 @@
+"""Chains and jumps: every drift and the lines that mend it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podlab.changes import rules
+
+from tests.simulated_host import restore
+
+EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]
+JUMP = "-s 10.1.0.0/16 -j PODLAB-EGRESS"
+NAT: rules.TableRow = {"chains": {"PODLAB-EGRESS": EGRESS}, "jumps": {"POSTROUTING": JUMP}}
+KUBE = '-m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'
+WHOLE_CHAIN = [":PODLAB-EGRESS - [0:0]", *(f"-A PODLAB-EGRESS {rule}" for rule in EGRESS)]
+
+
+def nat(postrouting=(KUBE, JUMP), **chains) -> dict[str, list[str]]:
+    return {"PREROUTING": [], "POSTROUTING": list(postrouting), "PODLAB-EGRESS": EGRESS, **chains}
+
+
+def test_a_bare_table_gets_chain_and_jump():
+    assert rules.changes({"PREROUTING": [], "POSTROUTING": [KUBE]}, NAT) == [*WHOLE_CHAIN, f"-A POSTROUTING {JUMP}"]
+
+
+def test_a_table_that_iptables_save_does_not_print_yet_is_a_bare_one():
+    assert rules.changes({}, NAT) == [*WHOLE_CHAIN, f"-A POSTROUTING {JUMP}"]
+
+
+@pytest.mark.parametrize(
+    ("observed", "lines"),
+    [
+        pytest.param(nat(), [], id="sound"),
+        pytest.param(nat([JUMP, KUBE]), [], id="sound, the jump at another place"),
+        pytest.param(nat([KUBE]), [f"-A POSTROUTING {JUMP}"], id="jump gone"),
+        pytest.param(nat([JUMP, KUBE, JUMP]), [f"-D POSTROUTING {JUMP}"], id="jump twice"),
+        pytest.param(
+            nat(["-s 10.9.0.0/16 -j PODLAB-EGRESS"]),
+            ["-D POSTROUTING -s 10.9.0.0/16 -j PODLAB-EGRESS", f"-A POSTROUTING {JUMP}"],
+            id="jump with another match",
+        ),
+        pytest.param(
+            nat(PREROUTING=["-g PODLAB-EGRESS"]), ["-D PREROUTING -g PODLAB-EGRESS"], id="jump from another chain"
+        ),
+        pytest.param(nat(**{"PODLAB-EGRESS": []}), WHOLE_CHAIN, id="chain flushed"),
+        pytest.param(nat(**{"PODLAB-EGRESS": EGRESS[::-1]}), WHOLE_CHAIN, id="order of rules"),
+        pytest.param(nat(**{"PODLAB-EGRESS": [*EGRESS, "-j DROP"]}), WHOLE_CHAIN, id="rule too many"),
+        pytest.param(
+            nat([KUBE, JUMP, "-j PODLAB-OLD"], **{"PODLAB-OLD": ["-j RETURN"]}),
+            [":PODLAB-OLD - [0:0]", "-D POSTROUTING -j PODLAB-OLD", "-X PODLAB-OLD"],
+            id="chain of an older version",
+        ),
+    ],
+)
+def test_drift_is_mended_by_just_these_lines(observed, lines):
+    assert rules.changes(observed, NAT) == lines
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        '-m comment --comment "see -j PODLAB-EGRESS" -j ACCEPT',
+        "-j PODMAN-EGRESS",
+        r'-m comment --comment "it\'s \"-j PODLAB-EGRESS\"" -j LOG --log-prefix "-j PODLAB-EGRESS "',
+        "-p tcp",
+    ],
+)
+def test_a_rule_of_somebody_else_stays(rule):
+    assert rules.changes(nat([rule, JUMP]), NAT) == []
+    assert not any(rule in line for line in rules.removal(nat([rule, JUMP])))
+
+
+def test_an_empty_chain_is_made_too():
+    row: rules.TableRow = {"chains": {"PODLAB-X": []}, "jumps": {}}
+    assert rules.changes({}, row) == [":PODLAB-X - [0:0]"]
+    assert rules.changes({"PODLAB-X": []}, row) == []
+
+
+def test_removal_leaves_nothing_of_podlab_and_all_of_the_others():
+    table = nat([KUBE, JUMP])
+    restore(table, rules.removal(table))
+    assert table == {"PREROUTING": [], "POSTROUTING": [KUBE]}
+
+
+def test_the_lines_that_a_person_would_type():
+    assert rules.commands("nat", [":PODLAB-EGRESS - [0:0]", "-A PODLAB-EGRESS -j RETURN", "-X PODLAB-OLD"]) == [
+        "iptables -t nat -N PODLAB-EGRESS || iptables -t nat -F PODLAB-EGRESS",
+        "iptables -t nat -A PODLAB-EGRESS -j RETURN",
+        "iptables -t nat -X PODLAB-OLD",
+    ]
+
+
+def test_one_input_for_all_tables_that_change():
+    assert rules.restore_text({"filter": [], "nat": ["-X PODLAB-OLD"], "mangle": [":PODLAB-X - [0:0]"]}) == (
+        "*nat\n-X PODLAB-OLD\nCOMMIT\n*mangle\n:PODLAB-X - [0:0]\nCOMMIT\n"
+    )
+
+
+foreign = st.sampled_from([KUBE, "-j DOCKER-USER", "-p udp -j ACCEPT", '-m comment --comment "-j PODLAB-A" -j ACCEPT'])
+chain_names = st.sampled_from(["PODLAB-A", "PODLAB-B", "PODLAB-C"])
+own_rules = st.lists(st.sampled_from(["-j RETURN", "-d 10.0.0.0/8 -j RETURN", "-j ACCEPT"]), max_size=3)
+chains = st.dictionaries(chain_names, own_rules)
+
+
+@st.composite
+def tables(draw):
+    """Chains of ours, and built-in chains with rules of others and jumps into ours."""
+    table = draw(chains)
+    jumps = [f"-j {name}" for name in table] + [f"-s 10.1.0.0/16 -j {name}" for name in table]
+    rule = st.one_of(foreign, st.sampled_from(jumps)) if jumps else foreign
+    return {"INPUT": draw(st.lists(rule, max_size=5)), "OUTPUT": draw(st.lists(rule, max_size=5)), **table}
+
+
+@st.composite
+def rows(draw):
+    wanted = draw(chains)
+    names = sorted(wanted)
+    jumps = draw(st.dictionaries(st.sampled_from(["INPUT", "OUTPUT"]), st.sampled_from(names))) if names else {}
+    return {"chains": wanted, "jumps": {builtin: f"-j {name}" for builtin, name in jumps.items()}}
+
+
+def of_others(table):
+    return {
+        name: [rule for rule in rules_ if not rules._target(rule).startswith("PODLAB-")]
+        for name, rules_ in table.items()
+        if not name.startswith("PODLAB-")
+    }
+
+
+@settings(deadline=None, max_examples=200)
+@given(tables(), rows())
+def test_one_run_mends_and_nothing_foreign_is_touched(table, row):
+    before = of_others(table)
+    restore(table, rules.changes(table, row))
+    assert rules.changes(table, row) == []
+    assert of_others(table) == before
+    assert {name: rules_ for name, rules_ in table.items() if name.startswith("PODLAB-")} == row["chains"]
