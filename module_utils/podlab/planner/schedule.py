@@ -33,61 +33,108 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
     (https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints).
     """
     by_name = {node.name: node for node in nodes}
-    problems: list[str] = []
     placement = Placement({})
     for pod in pods:
         home = by_name.get(present.get(pod.key, ""))
         if home and not _objection(pod, home):
             placement.nodes[pod.key] = home.name
-    total = Counter(placement.nodes.values())
-    for owner, group in groupby(pods, key=lambda pod: (pod.owner or pod.key, pod.template.node_name)):
+    board = _Board(nodes, room, Counter(placement.nodes.values()))
+    problems: list[str] = []
+    for _, group in groupby(pods, key=lambda pod: pod.owner or pod.key):
         siblings = list(group)
-        _place_group(siblings, owner[1], nodes, room, total, placement, problems)
+        new = [pod for pod in siblings if pod.key not in placement.nodes]
+        if not new:
+            continue
+        name = new[0].template.node_name
+        if name is not None and name not in by_name:
+            problems.append(
+                f'{new[0].where}: The Pod "{new[0].name}" is invalid: spec.nodeName: Invalid value: "{name}": '
+                f"no such node; the inventory has {', '.join(by_name)}"
+            )
+            continue
+        mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
+        chosen = board.spread(new, mine)
+        placement.nodes.update(zip((pod.key for pod in new), chosen, strict=False))
+        left = new[len(chosen) :]
+        if left and board.may_wait(left[0]):
+            placement.waiting += [pod.key for pod in left]
+        elif left:
+            problems.append(_unschedulable(left[0], nodes))  # its siblings have the same reason
     if problems:
         raise Invalid(problems)
     return placement
 
 
-def _place_group(
-    siblings: Sequence[Pod],
-    node_name: str | None,
-    nodes: Sequence[Host],
-    room: Mapping[str, int],
-    total: Counter[str],
-    placement: Placement,
-    problems: list[str],
-) -> None:
-    new = [pod for pod in siblings if pod.key not in placement.nodes]
-    if not new:
-        return
-    if node_name and node_name not in {node.name for node in nodes}:
-        names = ", ".join(node.name for node in nodes)
-        problems += [
-            f'{pod.where}: The Pod "{pod.name}" is invalid: spec.nodeName: Invalid value: "{node_name}": '
-            f"no such node; the inventory has {names}"
-            for pod in new[:1]
-        ]
-        return
-    eligible = [node for node in nodes if not _objection(new[0], node)]
-    seen = [node for node in eligible if node.observation is not None]
-    mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
-    order = {node.name: index for index, node in enumerate(nodes)}
-    # Only this owner's pods move while its heap is in use, so the counts in it stay true.
-    heap = [(mine[node.name], total[node.name], order[node.name], node.name) for node in seen]
-    heapq.heapify(heap)
-    for pod in new:
-        while heap and total[heap[0][3]] >= room[heap[0][3]]:
-            heapq.heappop(heap)
-        if heap:
-            own, all_, index, name = heap[0]
-            heapq.heapreplace(heap, (own + 1, all_ + 1, index, name))
-            placement.nodes[pod.key] = name
-            total[name] += 1
-        elif len(seen) < len(eligible):
-            placement.waiting.append(pod.key)
-        else:
-            problems.append(_unschedulable(pod, nodes))
-            return  # its siblings have the same reason
+class _Board:
+    """How many pods each node has. Pods with the same wishes share one queue of nodes, the emptiest in front.
+
+    A node is looked at when a pod comes its way, not once for each owner: the work grows with the pods.
+    """
+
+    def __init__(self, nodes: Sequence[Host], room: Mapping[str, int], total: Counter[str]) -> None:
+        self.nodes = {node.name: node for node in nodes}
+        self.order = {node.name: index for index, node in enumerate(nodes)}
+        self.room = room
+        self.total = total
+        self.queues: dict[object, list[tuple[int, int, str]]] = {}
+
+    def may_wait(self, pod: Pod) -> bool:
+        """Whether a node that this run does not write to could take the pod."""
+        return any(not node.is_managed for node in self._eligible(pod))
+
+    def spread(self, pods: Sequence[Pod], mine: Counter[str]) -> list[str]:
+        """A node for each of these pods of one owner, as far as there is room; ``mine`` counts their siblings."""
+        queue = self._queue(pods[0])
+        used = [(own, self.total[name], self.order[name], name) for name, own in mine.items()]
+        used = [entry for entry in used if self.nodes[entry[-1]].is_managed]
+        heapq.heapify(used)
+        chosen: list[str] = []
+        for _ in pods:
+            name = self._unused(queue, mine) or self._least_used(used)
+            if name is None:
+                break
+            self.total[name] += 1
+            mine[name] += 1
+            chosen.append(name)
+            heapq.heappush(used, (mine[name], self.total[name], self.order[name], name))
+        for name in mine:
+            heapq.heappush(queue, (self.total[name], self.order[name], name))
+        return chosen
+
+    def _unused(self, queue: list[tuple[int, int, str]], mine: Mapping[str, int]) -> str | None:
+        """The emptiest node without any of these pods."""
+        while queue:
+            count, index, name = queue[0]
+            if name in mine or self._is_full(name):
+                heapq.heappop(queue)
+            elif count != self.total[name]:  # others have come since
+                heapq.heapreplace(queue, (self.total[name], index, name))
+            else:
+                return name
+        return None
+
+    def _least_used(self, used: list[tuple[int, int, int, str]]) -> str | None:
+        while used:
+            name = heapq.heappop(used)[-1]
+            if not self._is_full(name):
+                return name
+        return None
+
+    def _is_full(self, name: str) -> bool:
+        return self.total[name] >= self.room[name]
+
+    def _queue(self, pod: Pod) -> list[tuple[int, int, str]]:
+        wishes = (pod.template.node_name, *sorted(pod.template.node_selector.items()))
+        if wishes not in self.queues:
+            seen = [node.name for node in self._eligible(pod) if node.is_managed]
+            self.queues[wishes] = [(self.total[name], self.order[name], name) for name in seen]
+            heapq.heapify(self.queues[wishes])
+        return self.queues[wishes]
+
+    def _eligible(self, pod: Pod) -> list[Host]:
+        if pod.template.node_name is not None:
+            return [self.nodes[pod.template.node_name]]
+        return [node for node in self.nodes.values() if not _objection(pod, node)]
 
 
 def _objection(pod: Pod, node: Host) -> str | None:
