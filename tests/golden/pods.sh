@@ -2,7 +2,7 @@ pkill -KILL -f '^catatonit -P podlab-pod default_web$'
 ip link del veth7e9b3e61
 umount /run/podlab/pods/default_web/ipc /run/podlab/pods/default_web/uts && ip netns del default_web && rm -r /run/podlab/pods/default_web
 mkdir -p /run/podlab/pods/default_new && touch /run/netns/default_new /run/podlab/pods/default_new/ipc /run/podlab/pods/default_new/uts
-unshare --net=/run/netns/default_new --ipc=/run/podlab/pods/default_new/ipc --uts=/run/podlab/pods/default_new/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' new net.ipv4.conf.default.arp_notify=1 net.ipv4.ip_unprivileged_port_start=0
+unshare --net=/run/netns/default_new --ipc=/run/podlab/pods/default_new/ipc --uts=/run/podlab/pods/default_new/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' new net.ipv4.ip_unprivileged_port_start=0
 setsid nsenter --net=/run/netns/default_new --ipc=/run/podlab/pods/default_new/ipc --uts=/run/podlab/pods/default_new/uts catatonit -P podlab-pod default_new &
 ip link add veth1bea513c mtu 1500 type veth peer name eth0 address 0a:58:0a:01:01:04 mtu 1500 netns default_new
 ip link set veth1bea513c alias "podlab default/new" master cbr0 up
@@ -11,6 +11,7 @@ ip -n default_new link set lo up
 ip -n default_new addr add 10.1.1.4/24 brd + dev eth0
 ip -n default_new link set eth0 up
 ip -n default_new route add default via 10.1.1.1 dev eth0
+ip netns exec default_new arping -c 1 -A -I eth0 10.1.1.4
 s6-svc -wD -d /run/podlab/services/default_api.side
 s6-svscanctl -a /run/podlab/services  # default_new.main: sleep 9
 s6-svscanctl -a /run/podlab/services  # default_new.side: echo 'it'"'"'s'

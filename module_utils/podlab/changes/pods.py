@@ -48,6 +48,7 @@ class Steps:
     sandboxes: list[PodRow] = field(default_factory=list)
     wires: list[str] = field(default_factory=list)
     insides: dict[str, list[str]] = field(default_factory=dict)
+    announce: list[PodRow] = field(default_factory=list)
     stop: list[tuple[str, str]] = field(default_factory=list)  # netns, container
     start: list[tuple[PodRow, str]] = field(default_factory=list)
     refresh: list[PodRow] = field(default_factory=list)  # only the record of the pod differs
@@ -61,6 +62,7 @@ class Steps:
         typed += [line for row in self.sandboxes for line in sandbox_lines(row)]
         typed += [f"ip {line}" for line in self.wires]
         typed += [f"ip -n {netns} {line}" for netns, lines in self.insides.items() for line in lines]
+        typed += [announcement_line(row) for row in self.announce]
         typed += [f"s6-svc -wD -d {SERVICES}/{service_name(netns, name)}" for netns, name in self.stop]
         typed += [
             f"s6-svscanctl -a {SERVICES}  # {service_name(row['netns'], name)}: "
@@ -73,8 +75,6 @@ class Steps:
 PODS = "/run/podlab/pods"
 SERVICES = "/run/podlab/services"
 SANDBOX_SYSCTLS = {
-    # The kernel announces a new address by gratuitous ARP, as the CNI bridge plugin has it.
-    "net.ipv4.conf.default.arp_notify": "1",
     # What containerd gives to every pod: low ports without privileges. (It gives ping_group_range too,
     # which an ordinary user's namespace refuses: it maps a single group.)
     "net.ipv4.ip_unprivileged_port_start": "0",
@@ -121,6 +121,11 @@ def sandbox_lines(row: PodRow) -> list[str]:
         shlex.join(unshare_argv(row)),
         "setsid " + " ".join(pause_argv(netns)) + " &",
     ]
+
+
+def announcement_line(row: PodRow) -> str:
+    """Gratuitous ARP for a pod's address (RFC 5227, section 3)."""
+    return f"ip netns exec {row['netns']} arping -c 1 -A -I eth0 {row['address'].split('/')[0]}"
 
 
 def _removal_lines(netns: str) -> list[str]:
@@ -199,6 +204,7 @@ def _connect(steps: Steps, row: PodRow, *, beside_old_eth0: bool = False) -> Non
         "link set eth0 up",
         f"route add default via {row['gateway']} dev eth0",
     ]
+    steps.announce.append(row)
 
 
 def _mend(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
@@ -212,6 +218,7 @@ def _mend(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
         inside = _inside_lines(row, pod, eth0)
         if inside:
             steps.insides[netns] = inside
+            steps.announce.append(row)
     before = pod.get("row")
     applied = before["containers"] if before else {}
     same_pod = before is not None and _around(before) == _around(row)

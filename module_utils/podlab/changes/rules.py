@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypedDict
 
 from . import CHAIN_PREFIX
@@ -71,4 +72,4 @@ def restore_text(tables: Mapping[str, Sequence[str]]) -> str:
 def _target(rule: str) -> str:
     """The chain that a rule leads into. A comment is one word in quotes, whatever it says."""
     words = shlex.split(rule)
-    return next((target for word, target in zip(words, words[1:], strict=False) if word in ("-j", "-g")), "")
+    return next((target for word, target in pairwise(words) if word in ("-j", "-g")), "")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -15,11 +16,10 @@ from typing import Any
 
 from ..changes.containers import IMAGES, log_directory, service_files, service_name
 from ..changes.pods import PODS, SERVICES, Pod, PodRow, Steps, pause_argv, pause_command, unshare_argv, veth_name
+from .namespaces import NETNS, socket_in
 from .network import link_facts
 from .record import write_file
 from .run import HostError, documents, ip_batch, run, run_all
-
-NETNS = "/run/netns"
 
 
 def observe() -> dict[str, Pod]:
@@ -54,7 +54,9 @@ def observe() -> dict[str, Pod]:
 
 def apply(steps: Steps) -> None:
     """Do what ``changes`` found, in its order: first what goes, then namespaces, wires, insides, processes."""
-    stop_services([*steps.stop, *_services_of(steps.gone)])
+    # What a killed supervisor left behind goes before its container is started anew.
+    anew = [(row["netns"], name) for row, name in steps.start]
+    stop_services([*steps.stop, *_services_of(steps.gone), *anew])
     remove(steps.gone)
     _make_sandboxes(steps.sandboxes)
     ip_batch(steps.wires)
@@ -63,6 +65,8 @@ def apply(steps: Steps) -> None:
     failed = [f"pod {netns}: {err.strip()}" for (netns, _), (code, _, err) in zip(lines, answers, strict=True) if code]
     if failed:
         raise HostError("\n".join(failed))
+    for row in steps.announce:
+        _announce(row)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
         _write_etc(row)
     if steps.start:
@@ -75,17 +79,19 @@ def apply(steps: Steps) -> None:
 def remove(names: Iterable[str]) -> None:
     """Take pods away whose services have been stopped. Every step may find its work done already."""
     names = list(names)
+    # Wires go before pause: when the last process of a namespace dies the kernel takes the wire itself,
+    # some time later.
+    veths = [veth_name(netns) for netns in names]
+    ip_batch([f"link del {veth}" for veth in veths if os.path.exists(f"/sys/class/net/{veth}")])
     pauses = _pauses()
     for netns in names:
         if netns in pauses:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pauses[netns], signal.SIGKILL)
-        # By name and one by one: a wire that is gone already must not end a batch.
-        if os.path.exists(f"/sys/class/net/{veth_name(netns)}"):
-            run(["ip", "link", "del", veth_name(netns)])
-        for path in (f"{PODS}/{netns}/ipc", f"{PODS}/{netns}/uts", f"{NETNS}/{netns}"):
-            with contextlib.suppress(HostError):
-                run(["umount", path])
+    mounts = [path for netns in names for path in _named_namespaces(netns).values() if os.path.ismount(path)]
+    if mounts:
+        run(["umount", *mounts])
+    for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
         shutil.rmtree(f"{PODS}/{netns}", ignore_errors=True)
@@ -130,11 +136,16 @@ def _sandbox_is_sound(netns: str, pause: int | None) -> bool:
     """True if pause lives in the very namespaces that bear the pod's name."""
     if pause is None:
         return False
-    names = {"net": f"{NETNS}/{netns}", "ipc": f"{PODS}/{netns}/ipc", "uts": f"{PODS}/{netns}/uts"}
+    names = _named_namespaces(netns)
     try:
         return all(os.stat(path).st_ino == os.stat(f"/proc/{pause}/ns/{kind}").st_ino for kind, path in names.items())
     except OSError:
         return False
+
+
+def _named_namespaces(netns: str) -> dict[str, str]:
+    """Kind of namespace -> the file that gives it a name."""
+    return {"net": f"{NETNS}/{netns}", "ipc": f"{PODS}/{netns}/ipc", "uts": f"{PODS}/{netns}/uts"}
 
 
 def _make_sandboxes(rows: Sequence[PodRow]) -> None:
@@ -143,7 +154,7 @@ def _make_sandboxes(rows: Sequence[PodRow]) -> None:
     os.makedirs(NETNS, exist_ok=True)
     for row in rows:
         os.makedirs(f"{PODS}/{row['netns']}", exist_ok=True)
-        for path in (f"{NETNS}/{row['netns']}", f"{PODS}/{row['netns']}/ipc", f"{PODS}/{row['netns']}/uts"):
+        for path in _named_namespaces(row["netns"]).values():
             with open(path, "a", encoding="ascii"):
                 pass
     answers = run_all([(unshare_argv(row), None) for row in rows])
@@ -152,6 +163,23 @@ def _make_sandboxes(rows: Sequence[PodRow]) -> None:
         raise HostError("\n".join(failed))
     for row in rows:
         daemon(pause_argv(row["netns"]))
+
+
+def _announce(row: PodRow) -> None:
+    """Tell the neighbours the pod's MAC, once the bridge lets its frames pass.
+
+    Not arp_notify, which the CNI plugins use: the kernel sends its announcement while it brings the link
+    up, and the port of the bridge begins to forward only after that.
+    """
+    state = f"/sys/class/net/{veth_name(row['netns'])}/brport/state"
+    _wait_until(lambda: text_of(state) == "3\n", seconds=2.0)
+    mac = bytes.fromhex(row["mac"].replace(":", ""))
+    address = socket.inet_aton(row["address"].split("/")[0])
+    ethernet = b"\xff" * 6 + mac + b"\x08\x06"
+    reply = b"\x00\x01\x08\x00\x06\x04\x00\x02" + mac + address + mac + address
+    with socket_in(row["netns"], socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind(("eth0", 0))
+        wire.send(ethernet + reply)
 
 
 def daemon(argv: Sequence[str]) -> None:
@@ -176,7 +204,9 @@ def _route_words(route: Mapping[str, Any]) -> str:
 
 
 def _services() -> list[tuple[str, str]]:
-    """Supervised containers: (network namespace, container)."""
+    """Supervised containers: (network namespace, container). Without s6-svscan nobody watches the watchers."""
+    if not supervisor_runs():
+        return []
     try:
         names = sorted(name for name in os.listdir(SERVICES) if not name.startswith("."))
     except FileNotFoundError:
@@ -211,7 +241,7 @@ def _fifo_has_reader(path: str) -> bool:
 
 def stop_services(services: Sequence[tuple[str, str]]) -> None:
     """End containers and their supervisors side by side: TERM to the program, then KILL."""
-    paths = [f"{SERVICES}/{service_name(netns, name)}" for netns, name in services]
+    paths = list(dict.fromkeys(f"{SERVICES}/{service_name(netns, name)}" for netns, name in services))
     alive = [path for path in paths if is_supervised(path)]
     run_all([(["s6-svc", "-O", path], None) for path in alive])  # once: whatever ends now stays down
     programs = [pid for path in alive if (pid := program_of(path))]
@@ -223,7 +253,7 @@ def stop_services(services: Sequence[tuple[str, str]]) -> None:
     _wait_until(lambda: not any(is_supervised(path) for path in alive), seconds=10.0)
     for path in paths:
         shutil.rmtree(path, ignore_errors=True)
-    if alive:
+    if alive and supervisor_runs():
         run(["s6-svscanctl", "-an", SERVICES])
 
 

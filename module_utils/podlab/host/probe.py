@@ -8,18 +8,18 @@ after: it ends when its own questions are answered and everybody who was to call
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import resource
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-CLONE_NEWNET = 0x40000000
+from .namespaces import socket_in
+
 ATTEMPT = 1.0  # seconds for one connection: more than a lost first packet costs
 PAUSE = 0.03  # seconds before the next attempt where nobody listens yet
 
@@ -59,7 +59,7 @@ def probe(
     ]
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as sockets:
         for end in ends:
-            listener = sockets.enter_context(_socket_in(end["netns"]))
+            listener = sockets.enter_context(socket_in(end["netns"]))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(("0.0.0.0", port))
@@ -99,7 +99,7 @@ def _run(
 
 
 def _call(selector: selectors.BaseSelector, question: Question, port: int) -> None:
-    question.socket = _socket_in(question.netns)
+    question.socket = socket_in(question.netns)
     question.socket.setblocking(False)
     question.started = time.monotonic()
     code = question.socket.connect_ex((question.address, port))
@@ -139,35 +139,6 @@ def _answer(listener: socket.socket) -> int:
     with caller:
         caller.sendall(f"{address}\n".encode())
     return 1
-
-
-@contextlib.contextmanager
-def _inside(netns: str | None) -> Iterator[None]:
-    """Make this process a guest of a named network namespace."""
-    if netns is None:
-        yield
-        return
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{netns}", os.O_RDONLY)
-    try:
-        _setns(there)
-        yield
-    finally:
-        _setns(home)
-        os.close(there)
-        os.close(home)
-
-
-def _setns(descriptor: int) -> None:
-    # os.setns came with Python 3.12.
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
-
-
-def _socket_in(netns: str | None) -> socket.socket:
-    with _inside(netns):
-        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
 
 def _allow_many_files() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
-from .addresses import overlaps
+from .addresses import LONGEST_NODE_PREFIX, overlaps
 from .model import Image, Invalid
 from .names import dns1123_subdomain
 
@@ -77,22 +78,22 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
 
     :raises Invalid: unknown settings, and values that cannot be.
     """
-    known = {setting.name for setting in fields(Cluster)}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise Invalid(
-            f"cluster.{name}: unknown setting; there are: {', '.join(sorted(known))}" for name in unknown
-        )
-    given = dict(settings)
-    wrong = [problem for name, value in given.items() for problem in _wrong_type(name, value)]
-    if wrong:
-        raise Invalid(wrong)
+    known = sorted(setting.name for setting in fields(Cluster))
+    problems = [
+        f"cluster.{name}: unknown setting; there are: {', '.join(known)}" for name in settings if name not in known
+    ]
+    given: dict[str, Any] = {}
+    for name in known:
+        wrong = _wrong_type(name, settings[name]) if name in settings else []
+        problems += wrong
+        if name in settings and not wrong:
+            given[name] = settings[name]
     if "non_masquerade_cidrs" in given:
         given["non_masquerade_cidrs"] = tuple(given["non_masquerade_cidrs"])
     if "images" in given:
         given["images"] = {name: image_of(image) for name, image in given["images"].items()}
     cluster = Cluster(**given)
-    problems = _bad_ranges(cluster)
+    problems += _bad_ranges(cluster)
     if cluster.pod_routing not in POD_ROUTING:
         supported = ", ".join(f'"{word}"' for word in POD_ROUTING)
         problems.append(
@@ -102,9 +103,16 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
         problems.append(
             f"cluster.verify_port: Invalid value: {cluster.verify_port}: must be between 1 and 65535, inclusive"
         )
-    problems += [f'cluster.domain: Invalid value: "{cluster.domain}": {text}' for text in dns1123_subdomain(cluster.domain)]
+    domain = cluster.domain
+    problems += [f'cluster.domain: Invalid value: "{domain}": {words}' for words in dns1123_subdomain(domain)]
+    if cluster.dns and not _is_address(cluster.dns):
+        problems.append(
+            f'cluster.dns: Invalid value: {json.dumps(cluster.dns)}: must be a valid IP address, (e.g. 10.9.8.7)'
+        )
     if not _is_interface_name(cluster.bridge):
-        problems.append(f'cluster.bridge: Invalid value: "{cluster.bridge}": must be 1 to 15 letters, digits, "-" or "_"')
+        problems.append(
+            f'cluster.bridge: Invalid value: "{cluster.bridge}": must be 1 to 15 letters, digits, "-" or "_"'
+        )
     if problems:
         raise Invalid(problems)
     return cluster
@@ -121,71 +129,85 @@ def image_of(entry: Mapping[str, Any]) -> Image:
 
 def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     """What is wrong with the inventory."""
-    problems, seen = [], {}
+    problems: list[str] = []
+    owners: dict[str, str] = {}  # address -> host
+    names = Counter(host.name for host in hosts)
+    problems += [f"inventory: {name}: a host is in one group only" for name, count in names.items() if count > 1]
     for host in hosts:
         if dns1123_subdomain(host.name):
             problems.append(f'inventory: Invalid value: "{host.name}": {dns1123_subdomain(host.name)[0]}')
-        try:
-            address = str(IPv4Address(host.address))
-        except AddressValueError:
+        labels = f"inventory: {host.name}: node_labels"
+        problems += [line for key, value in host.labels.items() for line in _unless(value, str, f"{labels}.{key}")]
+        if not _is_address(host.address):
             problems.append(
                 f'inventory: {host.name}: Invalid value: "{host.address}": the cluster needs the host\'s IPv4 address; '
                 "set ansible_host to it, or node_ip where Ansible reaches the host in another way"
             )
             continue
-        if address in seen:
-            problems.append(f"inventory: {host.name}: Duplicate value: {address} is {seen[address]}'s address already")
-        seen.setdefault(address, host.name)
+        address = host.address
+        owner = owners.setdefault(address, host.name)
+        if owner != host.name:
+            problems.append(f"inventory: {host.name}: Duplicate value: {address} is {owner}'s address already")
         for name, cidr in (("cluster.cidr", cluster.cidr), ("cluster.service_cidr", cluster.service_cidr)):
             if IPv4Address(address) in IPv4Network(cidr):
                 problems.append(f"inventory: {host.name}: Invalid value: {address} lies in {name} {cidr}")
-        for key in host.labels:
-            if not isinstance(host.labels[key], str):
-                problems.append(f"inventory: {host.name}: node_labels.{key}: Invalid value: {host.labels[key]}: must be a string")
-    if not any(host.role == "node" for host in hosts):
+    roles = Counter(host.role for host in hosts)
+    if not roles["node"]:
         problems.append("inventory: the group nodes is empty; a cluster has at least one node")
-    if cluster.pod_routing == "gateway" and not any(host.role == "gateway" for host in hosts):
-        if sum(host.role == "node" for host in hosts) > 1:
+    if cluster.pod_routing == "gateway" and roles["node"] > 1 and not roles["gateway"]:
+        problems.append(
+            'cluster.pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
+        )
+    return problems
+
+
+def _wrong_type(name: str, value: Any) -> list[str]:
+    kinds = {"node_prefix": int, "verify_port": int, "non_masquerade_cidrs": list, "images": dict}
+    problems = _unless(value, kinds.get(name, str), f"cluster.{name}")
+    if name == "images" and not problems:
+        problems = [line for image, entry in value.items() for line in _wrong_image(image, entry)]
+    return problems
+
+
+def _wrong_image(name: str, entry: object) -> list[str]:
+    path = f"cluster.images[{name}]"
+    if not isinstance(entry, dict):
+        return _unless(entry, dict, path)
+    return [
+        *_unless(entry.get("entrypoint", []), list, f"{path}.entrypoint"),
+        *_unless(entry.get("cmd", []), list, f"{path}.cmd"),
+        *_unless(entry.get("path", ""), str, f"{path}.path"),
+    ]
+
+
+def _unless(value: object, kind: type, path: str) -> list[str]:
+    """The problem of a value that is of another type, in the words of JSON."""
+    if isinstance(value, kind) and not isinstance(value, bool):
+        return []
+    word = {int: "integer", list: "array", dict: "object", str: "string"}[kind]
+    return [f"{path}: Invalid value: {json.dumps(value, default=str)}: must be of type {word}"]
+
+
+def _bad_ranges(cluster: Cluster) -> list[str]:
+    problems = overlaps({"cluster.cidr": cluster.cidr, "cluster.service_cidr": cluster.service_cidr})
+    for index, cidr in enumerate(cluster.non_masquerade_cidrs):
+        problems += overlaps({f"cluster.non_masquerade_cidrs[{index}]": cidr})
+    if not problems:
+        shortest = IPv4Network(cluster.cidr).prefixlen
+        if not shortest <= cluster.node_prefix <= LONGEST_NODE_PREFIX:
             problems.append(
-                'cluster.pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
+                f"cluster.node_prefix: Invalid value: {cluster.node_prefix}: must be between {shortest}, "
+                f"the length of cluster.cidr's prefix, and {LONGEST_NODE_PREFIX}, inclusive"
             )
     return problems
 
 
-def _wrong_type(name: str, value: object) -> list[str]:
-    kinds: dict[str, tuple[type, str]] = {
-        "node_prefix": (int, "integer"),
-        "verify_port": (int, "integer"),
-        "non_masquerade_cidrs": (list, "array"),
-        "images": (dict, "object"),
-    }
-    kind, word = kinds.get(name, (str, "string"))
-    if isinstance(value, kind) and not isinstance(value, bool):
-        return []
-    return [f"cluster.{name}: Invalid value: {json.dumps(value, default=str)}: must be of type {word}"]
-
-
-def _bad_ranges(cluster: Cluster) -> list[str]:
-    problems = []
-    for name, text in (
-        ("cluster.cidr", cluster.cidr),
-        ("cluster.service_cidr", cluster.service_cidr),
-        *((f"cluster.non_masquerade_cidrs[{i}]", cidr) for i, cidr in enumerate(cluster.non_masquerade_cidrs)),
-    ):
-        try:
-            IPv4Network(text)
-        except ValueError as error:
-            problems.append(f'{name}: Invalid value: "{text}": {_cidr_words(text, error)}')
-    if not problems:
-        problems += overlaps({"cluster.cidr": cluster.cidr, "cluster.service_cidr": cluster.service_cidr})
-    return problems
-
-
-def _cidr_words(text: object, error: ValueError) -> str:
+def _is_address(text: str) -> bool:
     try:
-        return f"host bits are set; the network address is {IPv4Network(str(text), strict=False)}"
-    except ValueError:
-        return f"must be a valid CIDR value, (e.g. 10.9.8.0/24): {error}"
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def _is_interface_name(name: str) -> bool:

@@ -22,7 +22,8 @@ def rows(cluster: Cluster) -> dict[str, TableRow]:
             "chains": {
                 "PODLAB-EGRESS": [
                     f"-m mark --mark {SERVICE_MARK} -j RETURN",
-                    *(f"-d {cidr} -j RETURN" for cidr in untouched),
+                    # iptables-save leaves out a destination that is everything.
+                    *("-j RETURN" if cidr == "0.0.0.0/0" else f"-d {cidr} -j RETURN" for cidr in untouched),
                     "-d 224.0.0.0/4 -j RETURN",
                     "-j MASQUERADE --random-fully",
                 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypedDict
 
+from .addresses import gateway
 from .cluster import Cluster, Host
 from .model import Pod
 from .names import file_name
@@ -35,10 +36,10 @@ def matrix(
     addresses: Mapping[str, str | None],
 ) -> dict[str, Any]:
     """``ends`` and ``expect``: row name -> column name -> source address that the column has to see."""
-    seen = {host.name for host in hosts if host.is_probed}
-    probed = [pod for pod in pods if placed.get(pod.key) in seen and addresses.get(pod.key)]
-    chosen = _sample(probed)
-    ends: list[End] = [
+    probed = {host.name: host for host in hosts if host.is_probed}
+    running = [pod for pod in pods if placed.get(pod.key) in probed and addresses.get(pod.key)]
+    chosen = _sample(running)
+    inside: list[End] = [
         {
             "name": pod.key,
             "kind": "pod",
@@ -48,54 +49,62 @@ def matrix(
         }
         for pod in chosen
     ]
-    ends += [
+    outside: list[End] = [
         {"name": host.name, "kind": host.role, "host": host.name, "netns": None, "address": host.address}
-        for host in hosts
-        if host.role != "gateway" and host.name in seen
+        for host in probed.values()
+        if host.role != "gateway"
     ]
-    node_address = {host.name: host.address for host in hosts}
+    untouched = [IPv4Network(cidr) for cidr in (cluster.cidr, *cluster.non_masquerade_cidrs)]
+    kept = {end["name"] for end in outside if any(IPv4Address(end["address"]) in cidr for cidr in untouched)}
     expect: dict[str, dict[str, str]] = {}
-    for source in ends:
-        if source["kind"] != "outside":
+    for source in inside:
+        # What stays on the node passes no POSTROUTING rule of podlab's that would change it.
+        mine = source["address"]
+        nodes = probed[source["host"]].address
+        expect[source["name"]] = {target["name"]: mine for target in inside} | {
+            target["name"]: mine if target["name"] in kept or target["host"] == source["host"] else nodes
+            for target in outside
+        }
+    for source in outside:
+        if source["kind"] == "node":
+            # A node speaks to its own pods from the bridge, to others from the address of its uplink.
+            bridge = gateway(cidrs[source["host"]])
             expect[source["name"]] = {
-                target["name"]: _source(cluster, source, target, cidrs, node_address)
-                for target in ends
-                if "pod" in (source["kind"], target["kind"])
+                target["name"]: bridge if target["host"] == source["host"] else source["address"] for target in inside
             }
-    return {"port": cluster.verify_port, "ends": ends, "expect": expect, "pods": len(probed), "sampled": len(chosen)}
-
-
-def probes(matrix: Mapping[str, Any], host: str) -> dict[str, Any]:
-    """What one host has to ask and to answer: ``ends`` it listens at, ``asks`` (source -> target -> address),
-    ``callers`` (how many will call at each of its ends) and ``deadline`` in seconds."""
-    ends: list[End] = matrix["ends"]
-    address = {end["name"]: end["address"] for end in ends}
-    own = [end for end in ends if end["host"] == host]
-    callers = Counter(target for row in matrix["expect"].values() for target in row)
     return {
-        "port": matrix["port"],
-        "ends": own,
-        "asks": {
-            end["name"]: {target: address[target] for target in matrix["expect"].get(end["name"], {})} for end in own
-        },
-        "callers": {end["name"]: callers[end["name"]] for end in own},
-        # Hosts begin one after the other where there are more of them than cores.
-        "deadline": 10 + len({end["host"] for end in ends}) // 2,
+        "port": cluster.verify_port,
+        "ends": [*inside, *outside],
+        "expect": expect,
+        "pods": len(running),
+        "sampled": len(chosen),
     }
 
 
-def _source(cluster: Cluster, source: End, target: End, cidrs: Mapping[str, str], nodes: Mapping[str, str]) -> str:
-    """The address that ``target`` has to see."""
-    if source["kind"] == "node":
-        # A node speaks to its own pods from the bridge, to others from the address of its uplink.
-        own = IPv4Address(target["address"]) in IPv4Network(cidrs[source["host"]])
-        return str(IPv4Network(cidrs[source["host"]])[1]) if own else source["address"]
-    kept = target["kind"] == "pod" or target["host"] == source["host"] or _keeps(cluster, target["address"])
-    return source["address"] if kept else nodes[source["host"]]
-
-
-def _keeps(cluster: Cluster, address: str) -> bool:
-    return any(IPv4Address(address) in IPv4Network(cidr) for cidr in (cluster.cidr, *cluster.non_masquerade_cidrs))
+def probes(matrix: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What each host has to ask and to answer: ``ends`` it listens at, ``asks`` (source -> target -> address),
+    ``callers`` (how many will call at each of its ends) and ``deadline`` in seconds."""
+    ends: list[End] = matrix["ends"]
+    address = {end["name"]: end["address"] for end in ends}
+    callers = Counter(target for row in matrix["expect"].values() for target in row)
+    own: dict[str, list[End]] = {host: [] for host in hosts}
+    for end in ends:
+        own[end["host"]].append(end)
+    # Hosts begin one after the other where there are more of them than cores.
+    deadline = 10 + sum(map(bool, own.values())) // 2
+    return {
+        host: {
+            "port": matrix["port"],
+            "ends": mine,
+            "asks": {
+                end["name"]: {target: address[target] for target in matrix["expect"].get(end["name"], {})}
+                for end in mine
+            },
+            "callers": {end["name"]: callers[end["name"]] for end in mine},
+            "deadline": deadline,
+        }
+        for host, mine in own.items()
+    }
 
 
 def _sample(pods: Sequence[Pod]) -> list[Pod]:

@@ -26,6 +26,12 @@ T = TypeVar("T")
 
 CHAPTERS = ("node", "bridge", "pods", "routes", "egress")
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
+
+MAC_PREFIX = "0a:58:"
+
+NOT_OURS = "podlab has not made it and does not touch it; remove it"
+
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
 
 
@@ -48,14 +54,19 @@ def plan(
     """
     nodes = [host for host in hosts if host.role == "node"]
     past = _past(hosts)
-    with _collecting([*problems, *check_hosts(hosts, cluster), *_unfit_hosts(hosts, cluster)]) as found:
-        cidrs = found.unless_invalid(lambda: _allocate_cidrs(cluster, hosts, nodes), {})
+    inventory = check_hosts(hosts, cluster)
+    with _collecting([*problems, *inventory, *_unfit_hosts(hosts, cluster)]) as found:
+        cidrs: dict[str, str] = {}
+        if not inventory:  # what is wrong there would only be said twice
+            cidrs = found.unless_invalid(lambda: _allocate_cidrs(cluster, hosts, nodes), cidrs)
+            found.problems += _routes_in_the_way(cluster, hosts, cidrs)
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
         placement = found.unless_invalid(lambda: place(desired.pods, nodes, room, placed), Placement({}))
     addresses, cursors = _allocate_addresses(nodes, cidrs, placement, past)
 
-    shared = _shared_record(cluster, hosts, desired, cidrs, placement, addresses, past, now)
+    shared = _shared_record(cluster, hosts, desired, cidrs, placement, addresses, now)
+    ways = _ways(cluster, hosts, cidrs)
     result: dict[str, Any] = {"hosts": {}, "notes": _notes(desired, placement)}
     pods_by_node: dict[str, list[Pod]] = {node.name: [] for node in nodes}
     for pod in desired.pods:
@@ -65,9 +76,10 @@ def plan(
         if not host.in_run:
             continue
         rows: dict[str, Any] = {}
-        if host.observation is not None:
+        seen = host.observation or {}
+        if seen:
             rows["node"] = {
-                "modules": host.observation["kernel"]["loadable"] if host.role == "node" else [],
+                "modules": seen["kernel"]["loadable"] if host.role == "node" else [],
                 "sysctls": _sysctls(host, cluster),
                 "record": {
                     "node": host.name,
@@ -76,24 +88,29 @@ def plan(
                     "cluster": shared,
                 },
             }
-            rows["routes"] = _routes(host, cluster, hosts, cidrs)
-        if host.observation is not None and host.role == "node":
-            cidr = cidrs[host.name]
-            rows["bridge"] = _bridge(host, cluster, cidr)
+            rows["routes"] = {
+                "within": cluster.cidr,
+                "foreign": _foreign_routes(host, cluster),
+                "routes": ways[host.role],
+            }
+        if seen and host.role == "node":
+            frame = _bridge(host, cluster, cidrs[host.name])
+            rows["bridge"] = frame
             rows["pods"] = {
                 "programs": dict(programs),
                 "pods": [
-                    _pod_row(pod, host, cluster, cidr, addresses[pod.key], shared) for pod in pods_by_node[host.name]
+                    _pod_row(pod, host.name, cluster, frame, addresses[pod.key], shared)
+                    for pod in pods_by_node[host.name]
                 ],
             }
             rows["egress"] = egress.rows(cluster)
         result["hosts"][host.name] = {
             **rows,
-            "pending": [name for name in CHAPTERS if name in rows and _PENDING[name](host.observation, rows[name])],
+            "pending": [name for name in CHAPTERS if name in rows and _PENDING[name](seen, rows[name])],
         }
     result["verify"] = expectations.matrix(cluster, hosts, cidrs, desired.pods, placement.nodes, addresses)
-    for name, rows in result["hosts"].items():
-        rows["verify"] = expectations.probes(result["verify"], name)
+    for name, row in expectations.probes(result["verify"], result["hosts"]).items():
+        result["hosts"][name]["verify"] = row
     return result
 
 
@@ -128,18 +145,17 @@ def _raise(problems: Sequence[str]) -> None:
 
 
 def _unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
-    return [problem for host in hosts if host.role != "outside" for problem in _unfit(host, cluster)]
+    return [problem for host in hosts if host.is_managed for problem in _unfit(host, cluster)]
 
 
 def _unfit(host: Host, cluster: Cluster) -> list[str]:
     """What a host lacks, and what stands in podlab's way on a host that it has not marked yet."""
-    seen = host.observation
-    if seen is None:
-        return []
+    seen = host.observation or {}
     missing = sorted(set(seen["missing"].values()))
     problems = []
     if missing:
-        problems.append(f"{host.name}: programs are missing: sudo apt-get install --no-install-recommends {' '.join(missing)}")
+        line = f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
+        problems.append(f"{host.name}: programs are missing: {line}")
     if host.role == "node":
         problems += [f"{host.name}: {words}" for words in _missing_features(seen)]
     if _device(host) is None:
@@ -147,9 +163,7 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
             f"{host.name}: no link of this host has the address {host.address}; set node_ip to the address that "
             "the other nodes reach it at"
         )
-    if not host.is_marked:
-        problems += _in_the_way(host, cluster)
-    return problems
+    return problems + _in_the_way(host, cluster)
 
 
 def _missing_features(seen: Mapping[str, Any]) -> list[str]:
@@ -165,17 +179,34 @@ def _missing_features(seen: Mapping[str, Any]) -> list[str]:
 
 
 def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
+    """A link of the bridge's name without mark is podlab's all the same if it has a MAC of podlab's."""
     seen = host.observation or {}
-    hint = "podlab has not made it and does not touch it; remove it, or choose another name"
     problems = []
     link = seen["links"].get(cluster.bridge)
-    if host.role == "node" and link and link["alias"] != MARK:
-        problems.append(f"{host.name}: link {cluster.bridge} is in the way: {hint} (cluster.bridge)")
+    ours = _own_bridge(host, cluster) or (host.is_marked and link and link["mac"].startswith(MAC_PREFIX))
+    if host.role == "node" and link and not ours:
+        problems.append(
+            f"{host.name}: link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)"
+        )
+    if host.is_marked or ours:  # where only the record was lost, the bridge tells whose the rest is
+        return problems
     for table, chains in seen["rules"].items():
         for chain in chains:
             if chain.startswith(CHAIN_PREFIX):
-                problems.append(f"{host.name}: chain {chain} of table {table} is in the way: {hint}")
+                problems.append(f"{host.name}: chain {chain} of table {table} is in the way: {NOT_OURS}")
     return problems
+
+
+def _routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> list[str]:
+    """Routes older than podlab that lead to the very networks that the host needs a way to."""
+    ways = _ways(cluster, hosts, cidrs) if cidrs else {}
+    return [
+        f"{host.name}: route {way['to']} is in the way: {NOT_OURS}"
+        for host in hosts
+        if host.is_managed and ways
+        for way in ways[host.role]
+        if way["to"] in _foreign_routes(host, cluster)
+    ]
 
 
 def _device(host: Host) -> str | None:
@@ -200,21 +231,28 @@ def _foreign_routes(host: Host, cluster: Cluster) -> list[str]:
 
 
 def _is_own(route: Mapping[str, Any], host: Host, cluster: Cluster) -> bool:
-    links = (host.observation or {}).get("links", {})
-    on_bridge = route.get("dev") == cluster.bridge and links.get(cluster.bridge, {}).get("alias") == MARK
+    on_bridge = route.get("dev") == cluster.bridge and _own_bridge(host, cluster) is not None
     return route["protocol"] == str(ROUTE_PROTOCOL) or on_bridge
+
+
+def _own_bridge(host: Host, cluster: Cluster) -> bridge.Link | None:
+    """The bridge, if it bears podlab's mark."""
+    link: bridge.Link | None = (host.observation or {}).get("links", {}).get(cluster.bridge)
+    return link if link and link["alias"] == MARK else None
 
 
 def _allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host]) -> dict[str, str]:
     """Pod CIDRs. What a node says of itself goes before what the others were told of it."""
     names = [node.name for node in nodes]
-    present: dict[str, str] = {}
-    for host in sorted(hosts, key=lambda host: host.record.get("cluster", {}).get("generation", 0)):
-        present.update(host.record.get("cluster", {}).get("podCIDRs", {}))
+    newest = _newest_record(hosts).get("podCIDRs", {})
+    present: dict[str, str] = {**newest}
     for node in nodes:
         own = node.record.get("cluster", {}).get("podCIDRs", {}).get(node.name) or _cidr_of_bridge(node, cluster)
         if own:
             present[node.name] = own
+    # A node that was out of the cluster has no claim any more to what another one got meanwhile.
+    given = {newest[name] for name in names if name in newest}
+    present = {name: cidr for name, cidr in present.items() if name in newest or cidr not in given}
     reserved = {cluster.service_cidr, *(f"{host.address}/32" for host in hosts)}
     for host in hosts:
         for route in (host.observation or {}).get("routes", []):
@@ -225,10 +263,15 @@ def _allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Hos
 
 def _cidr_of_bridge(node: Host, cluster: Cluster) -> str | None:
     """The pod CIDR by the bridge's address, where the record was lost."""
-    link = (node.observation or {}).get("links", {}).get(cluster.bridge)
-    if link and link["alias"] == MARK and link["addresses"]:
+    link = _own_bridge(node, cluster)
+    if link and link["addresses"]:
         return str(IPv4Network(link["addresses"][0], strict=False))
     return None
+
+
+def _newest_record(hosts: Sequence[Host]) -> Mapping[str, Any]:
+    """What was written last about the cluster. An older record may tell of pods that are gone since."""
+    return max((host.record.get("cluster", {}) for host in hosts), key=lambda record: record.get("generation", 0))
 
 
 Past = dict[str, tuple[str, "str | None"]]
@@ -236,12 +279,9 @@ Past = dict[str, tuple[str, "str | None"]]
 
 
 def _past(hosts: Sequence[Host]) -> Past:
-    """Where pods are. Records tell of hosts that are off or were rebooted, the newest last; then what runs."""
-    past: Past = {}
+    """Where pods are. The newest record tells of hosts that are off or were rebooted; then what runs."""
+    past: Past = {key: (node, address) for key, (node, address) in _newest_record(hosts).get("pods", {}).items()}
     names = {host.name for host in hosts}
-    for host in sorted(hosts, key=lambda host: host.record.get("cluster", {}).get("generation", 0)):
-        for key, (node, address) in host.record.get("cluster", {}).get("pods", {}).items():
-            past[key] = (node, address)
     for host in hosts:
         for pod in (host.observation or {}).get("pods", {}).values():
             if pod["row"] is None:
@@ -256,19 +296,20 @@ def _past(hosts: Sequence[Host]) -> Past:
 def _allocate_addresses(
     nodes: Sequence[Host], cidrs: Mapping[str, str], placement: Placement, past: Past
 ) -> tuple[dict[str, str | None], dict[str, str | None]]:
-    """Pod key -> address, and node -> cursor. Of a node that is not seen, only what it had is known."""
+    """Pod key -> address, and node -> cursor. On a node that this run does not write to, all stays as it was."""
     keys: dict[str, list[str]] = {node.name: [] for node in nodes}
-    for key, node in placement.nodes.items():
-        keys[node].append(key)
+    for key, home in placement.nodes.items():
+        keys[home].append(key)
     held: dict[str, dict[str, str]] = {node.name: {} for node in nodes}
-    for key, (name, address) in past.items():
-        if address and name in held and IPv4Address(address) in IPv4Network(cidrs[name]):
-            held[name][key] = address
+    networks = {node.name: IPv4Network(cidrs[node.name]) for node in nodes}
+    for key, (home, address) in past.items():
+        if address and home in held and IPv4Address(address) in networks[home]:
+            held[home][key] = address
     addresses: dict[str, str | None] = {}
     cursors: dict[str, str | None] = {}
     problems: list[str] = []
     for node in nodes:
-        if node.observation is None:
+        if not node.is_managed:
             addresses.update({key: held[node.name].get(key) for key in keys[node.name]})
             continue
         try:
@@ -294,11 +335,10 @@ def _shared_record(
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
-    past: Past,
     now: str,
 ) -> dict[str, Any]:
     """What every host is told about the cluster, so that a run that sees only some of them renumbers nobody."""
-    newest = max((host.record.get("cluster", {}) for host in hosts), key=lambda record: record.get("generation", 0))
+    newest = _newest_record(hosts)
     created = newest.get("created", {})
     keys = [f"pod/{pod.key}" for pod in desired.pods]
     keys += [f"deployment/{item.namespace}/{item.name}" for item in desired.deployments]
@@ -358,55 +398,48 @@ def _slashed(device: str | None) -> str:
 
 
 def _bridge(host: Host, cluster: Cluster, cidr: str) -> bridge.BridgeRow:
-    address = gateway(cidr)
-    length = IPv4Network(cidr).prefixlen
-    return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": _mtu(host)}
+    address, length = gateway(cidr), cidr.partition("/")[2]
+    mtu: int = (host.observation or {})["links"][_device(host)]["mtu"]
+    return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
 
 
-def _mtu(host: Host) -> int:
-    device = _device(host)
-    mtu: int = (host.observation or {})["links"][device]["mtu"]
-    return mtu
-
-
-def _routes(host: Host, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> routes.RoutesRow:
-    """pod_routing gateway: nodes send what is not theirs to the gateway, which alone knows whose it is."""
-    ways: list[routes.RouteRow] = []
-    if host.role == "gateway":
-        ways = [{"to": cidrs[node.name], "via": node.address} for node in hosts if node.role == "node"]
-    else:
-        gateways = [other for other in hosts if other.role == "gateway"]
-        ways = [{"to": cluster.cidr, "via": way.address} for way in gateways[:1]]
+def _ways(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[routes.RouteRow]]:
+    """Role -> routes. Nodes send what is not theirs to the gateway, which alone knows whose it is."""
+    gateways = [host for host in hosts if host.role == "gateway"]
     return {
-        "within": cluster.cidr,
-        "foreign": _foreign_routes(host, cluster),
-        "routes": ways,
+        "node": [{"to": cluster.cidr, "via": way.address} for way in gateways[:1]],
+        "gateway": [{"to": cidrs[node.name], "via": node.address} for node in hosts if node.role == "node"],
     }
 
 
 def _pod_row(
-    pod: Pod, host: Host, cluster: Cluster, cidr: str, address: str | None, shared: Mapping[str, Any]
+    pod: Pod,
+    node: str,
+    cluster: Cluster,
+    frame: bridge.BridgeRow,
+    address: str | None,
+    shared: Mapping[str, Any],
 ) -> pod_changes.PodRow:
     assert address is not None  # pods of a node that is seen all have one
     netns = file_name(pod.namespace, pod.name)
     hostname = pod.template.hostname or pod_hostname(pod.name)
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    way, length = frame["address"].split("/")
     containers: dict[str, Any] = {}
     for container in pod.template.containers:
         own = container.path + ":" if container.path else ""
         containers[container.name] = {
             "image": container.image,
             "argv": list(container.argv),
-            "env": {"PATH": own + path, **container.env},
+            "env": {"PATH": own + PATH, **container.env},
             "working_dir": container.working_dir,
         }
     return {
         "netns": netns,
-        "address": f"{address}/{IPv4Network(cidr).prefixlen}",
-        "gateway": gateway(cidr),
+        "address": f"{address}/{length}",
+        "gateway": way,
         "mac": pod_mac(address),
-        "mtu": _mtu(host),
-        "bridge": cluster.bridge,
+        "mtu": frame["mtu"],
+        "bridge": frame["name"],
         "hostname": hostname,
         "restart_policy": pod.template.restart_policy,
         "etc": {
@@ -415,7 +448,7 @@ def _pod_row(
             "resolv.conf": _resolv_conf(pod.namespace, cluster),
         },
         "containers": containers,
-        "object": _object(pod, host.name, shared["created"][f"pod/{pod.key}"]),
+        "object": _object(pod, node, shared["created"][f"pod/{pod.key}"]),
     }
 
 
@@ -453,9 +486,11 @@ def _object(pod: Pod, node: str, created: str) -> dict[str, Any]:
 
 
 def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    record = dict(seen["record"] or {})
-    originals = record.pop("sysctls", {})
-    return bool(row["modules"]) or record != row["record"] or bool(sysctls.changes(seen["sysctls"], row["sysctls"], originals))
+    record = seen["record"] or {}
+    recorded = record.get("sysctls", {})
+    remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}
+    changes = sysctls.changes(seen["sysctls"], row["sysctls"], recorded)
+    return bool(row["modules"] or changes) or record != remembered
 
 
 def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

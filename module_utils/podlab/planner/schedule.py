@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -85,32 +85,39 @@ class _Board:
     def spread(self, pods: Sequence[Pod], mine: Counter[str]) -> list[str]:
         """A node for each of these pods of one owner, as far as there is room; ``mine`` counts their siblings."""
         queue = self._queue(pods[0])
-        used = [(own, self.total[name], self.order[name], name) for name, own in mine.items()]
-        used = [entry for entry in used if self.nodes[entry[-1]].is_managed]
+        used = [
+            (own, self.total[name], self.order[name], name)
+            for name, own in mine.items()
+            if self.nodes[name].is_managed
+        ]
         heapq.heapify(used)
         chosen: list[str] = []
+        out: list[str] = []  # of the queue, as long as this owner's pods are placed
         for _ in pods:
-            name = self._unused(queue, mine) or self._least_used(used)
+            name = self._unused(queue, mine, out) or self._least_used(used)
             if name is None:
                 break
             self.total[name] += 1
             mine[name] += 1
             chosen.append(name)
             heapq.heappush(used, (mine[name], self.total[name], self.order[name], name))
-        for name in mine:
+        for name in out:
             heapq.heappush(queue, (self.total[name], self.order[name], name))
         return chosen
 
-    def _unused(self, queue: list[tuple[int, int, str]], mine: Mapping[str, int]) -> str | None:
+    def _unused(self, queue: list[tuple[int, int, str]], mine: Mapping[str, int], out: list[str]) -> str | None:
         """The emptiest node without any of these pods."""
         while queue:
             count, index, name = queue[0]
-            if name in mine or self._is_full(name):
+            if self._is_full(name):
                 heapq.heappop(queue)
             elif count != self.total[name]:  # others have come since
                 heapq.heapreplace(queue, (self.total[name], index, name))
             else:
-                return name
+                heapq.heappop(queue)
+                out.append(name)
+                if name not in mine:
+                    return name
         return None
 
     def _least_used(self, used: list[tuple[int, int, int, str]]) -> str | None:
@@ -142,18 +149,19 @@ def _objection(pod: Pod, node: Host) -> str | None:
     if pod.template.node_name is not None:
         # Who names a node goes past the scheduler on Kubernetes too: its selector is not asked.
         return None if pod.template.node_name == node.name else "node(s) didn't match the requested node name"
-    labels = node.all_labels()
-    if any(labels.get(key) != value for key, value in pod.template.node_selector.items()):
+    if pod.template.node_selector and not pod.template.node_selector.items() <= node.all_labels().items():
         return "node(s) didn't match Pod's node affinity/selector"
     return None
 
 
-def _unschedulable(pod: Pod, nodes: Iterable[Host]) -> str:
-    nodes = list(nodes)
+def _unschedulable(pod: Pod, nodes: Sequence[Host]) -> str:
     reasons = Counter(_objection(pod, node) or "node(s) had no IP addresses available in range set" for node in nodes)
     words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     selector = ""
     if pod.template.node_selector:
         wanted = ",".join(f"{key}={value}" for key, value in sorted(pod.template.node_selector.items()))
         selector = f" (spec.nodeSelector {wanted}; labels are set with node_labels in the inventory)"
-    return f'{pod.where}: The Pod "{pod.name}" cannot be scheduled: 0/{len(nodes)} nodes are available: {words}.{selector}'
+    return (
+        f'{pod.where}: The Pod "{pod.name}" cannot be scheduled: 0/{len(nodes)} nodes are available: '
+        f"{words}.{selector}"
+    )

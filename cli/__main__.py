@@ -1,0 +1,206 @@
+"""What the shell script ``lab`` hands over to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# In the place of this very directory: the package is called ``cli``, and ``podlab`` lies in module_utils.
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
+
+from cli import check, enter, get, power  # noqa: E402
+from cli.failure import Failure  # noqa: E402
+
+NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a verb; return its exit code. Wrong arguments end with 2, as argparse has it."""
+    verb, *rest = argv
+    words, command = _parted(rest)
+    try:
+        return int(VERBS[verb](words, command) or 0)
+    except Failure as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("ansible", "yaml", "jinja2"):
+            raise
+        print(NO_VENV, file=sys.stderr)
+        return 1
+
+
+def _parted(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first ``--``, and the command after it: that one is not ours to read."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
+
+
+def _parser(verb: str, usage: str, description: str, *, inventory: Sequence[str] = ()) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"lab {verb}",
+        usage=f"./lab {verb} {usage}",
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if inventory:
+        parser.add_argument(
+            *inventory,
+            dest="sources",
+            action="append",
+            default=[],
+            metavar="INVENTORY",
+            help="instead of $ANSIBLE_INVENTORY or ansible.cfg's",
+        )
+    return parser
+
+
+INVENTORY = ("-i", "--inventory")
+
+
+def up(words: list[str], command: list[str]) -> int:
+    parser = _parser(
+        "up",
+        "[--manifests DIR] [OPTION OF ansible-playbook]...",
+        "Make .venv, light the embedded lab, run site.yml, verify, and show nodes and pods.\n"
+        "Options of ansible-playbook are handed on: -i INVENTORY, -e NAME=VALUE, --check, --limit NODES, -v, ...",
+    )
+    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    known, options = parser.parse_known_args(words)
+    return power.up([*options, *command], known.manifests)
+
+
+def down(words: list[str], command: list[str]) -> int:
+    parser = _parser("down", "[-i INVENTORY]", "Take everything away, whatever state it is in.", inventory=INVENTORY)
+    return power.down(parser.parse_args([*words, *command]).sources)
+
+
+def test(words: list[str], command: list[str]) -> int:
+    parser = _parser("test", "[--fast]", "Lint, unit and property tests, every molecule scenario.")
+    parser.add_argument("--fast", action="store_true", help="lint and unit tests alone")
+    return check.run(fast=parser.parse_args([*words, *command]).fast)
+
+
+def get_(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "get",
+        "pods|nodes|deployments|namespaces [NAME...] [-n NS | -A] [-o FORM] [-l SELECTOR]",
+        "Show the cluster in kubectl's columns.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("resource", metavar="KIND", help="pods (po), nodes (no), deployments (deploy), namespaces (ns)")
+    parser.add_argument("names", metavar="NAME", nargs="*")
+    _namespace(parser)
+    parser.add_argument("-A", "--all-namespaces", action="store_true")
+    parser.add_argument("-o", "--output", choices=("wide", "json", "yaml", "name"), default="")
+    parser.add_argument("-l", "--selector", default="", help="KEY=VALUE or KEY!=VALUE, several with commas between")
+    parser.add_argument("--no-headers", action="store_true")
+    known = parser.parse_intermixed_args([*words, *command])
+    get.get(
+        known.resource,
+        known.names,
+        namespace=known.namespace,
+        all_namespaces=known.all_namespaces,
+        output=known.output,
+        selector=known.selector,
+        headers=not known.no_headers,
+        sources=known.sources,
+    )
+
+
+def exec_(words: list[str], command: list[str]) -> None:
+    # -i is kubectl's here.
+    parser = _parser(
+        "exec",
+        "[-it] [-n NS] POD [-c CONTAINER] -- COMMAND [ARGUMENT]...",
+        "Run a command in a container.",
+        inventory=("--inventory",),
+    )
+    parser.add_argument("pod", metavar="POD", help="or deploy/NAME: the first pod of a deployment")
+    parser.add_argument("-i", "--stdin", action="store_true", help="pass standard input on")
+    parser.add_argument("-t", "--tty", action="store_true", help="with a terminal")
+    parser.add_argument("-c", "--container", default="", help="the first one, if left out")
+    _namespace(parser)
+    known, rest = parser.parse_known_args(words)
+    if rest and rest[0].startswith("-"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        parser.error("the command stands after --: exec POD -- COMMAND")
+    enter.execute(
+        known.pod,
+        command,
+        container=known.container,
+        namespace=known.namespace,
+        stdin=known.stdin,
+        tty=known.tty,
+        sources=known.sources,
+    )
+
+
+def node(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "node",
+        "HOST [-i INVENTORY] [-- COMMAND [ARGUMENT]...]",
+        "Run a command on a host of the inventory; without one, a shell.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("host", metavar="HOST")
+    known = parser.parse_args(words)
+    enter.node(known.host, command, sources=known.sources)
+
+
+def logs(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "logs",
+        "[-f] [-n NS] POD [-c CONTAINER] [--tail N]",
+        "Print the log of a container.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("pod", metavar="POD", help="or deploy/NAME: the first pod of a deployment")
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for more, across restarts, until Ctrl-C")
+    parser.add_argument("-c", "--container", default="", help="the first one, if left out")
+    parser.add_argument("--tail", type=int, default=-1, metavar="N", help="the last N lines alone; -1: all")
+    _namespace(parser)
+    known = parser.parse_args([*words, *command])
+    enter.logs(
+        known.pod,
+        container=known.container,
+        namespace=known.namespace,
+        follow=known.follow,
+        tail=known.tail,
+        sources=known.sources,
+    )
+
+
+def _namespace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--namespace", default="default", metavar="NS")
+
+
+VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
+    "up": up,
+    "down": down,
+    "test": test,
+    "get": get_,
+    "exec": exec_,
+    "node": node,
+    "logs": logs,
+}
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read this has had enough. Nothing more shall be tried when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)

@@ -1,0 +1,133 @@
+"""``./lab test``: lint and molecule side by side, pytest in the end, whose closing line is the run's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import inventory
+
+LINT = {
+    "ruff check": ["ruff", "check", "--no-cache", "."],
+    "ruff format": ["ruff", "format", "--no-cache", "--check", "."],
+    "mypy": ["mypy", "-p", "podlab", "-p", "cli"],
+    "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
+}
+# What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
+HOLLOW = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
+PATIENCE = 600.0
+NOBODY = 65534
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hollow: re.Pattern[str] | None = None
+    finally_: Sequence[str] = ()
+
+
+def run(*, fast: bool) -> int:
+    """Run everything, also after a failure; 0 if all of it is well."""
+    os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    os.chdir(inventory.ROOT)
+    with tempfile.TemporaryDirectory(prefix="podlab-test-") as directory:
+        os.chmod(directory, 0o755)
+        steps = [Step(name, argv) for name, argv in LINT.items()]
+        if not fast:
+            steps += [
+                _scenario(file.parent.name, directory) for file in sorted(Path("molecule").glob("*/molecule.yml"))
+            ]
+        # The longest first: what is short fills the gaps.
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            good = list(pool.map(lambda step: _run(step, directory), reversed(steps)))
+    failed = [step.name for step, well in zip(reversed(steps), good, strict=True) if not well]
+    if failed:
+        print(f"FAILED: {', '.join(failed)}", flush=True)
+    # Alone on the machine: some of these tests compare it before and after.
+    code = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/unit" if fast else "tests"]).returncode
+    return code or int(bool(failed))
+
+
+def _run(step: Step, directory: str) -> bool:
+    log, started = Path(directory, f"{step.name.replace(' ', '-')}.log"), time.monotonic()
+    with log.open("wb") as file:
+        try:
+            code = subprocess.run(
+                step.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **step.environment},
+                timeout=PATIENCE,
+            ).returncode
+        except (subprocess.TimeoutExpired, OSError) as error:
+            file.write(f"{error}\n".encode())
+            code = 1
+        if step.finally_:
+            subprocess.run(step.finally_, env={**os.environ, **step.environment}, capture_output=True)
+    text = log.read_text("utf-8", errors="replace")
+    hollow = step.hollow.search(text) if step.hollow else None
+    well = code == 0 and hollow is None
+    lines = [f"{step.name:20} {time.monotonic() - started:6.1f} s  {_coloured(well)}"]
+    if hollow:
+        lines.append(f"  | it did nothing: {hollow.group()}")
+    if not well:
+        lines += [f"  | {line}" for line in text.splitlines()[-60:]]
+    print("\n".join(lines), flush=True)
+    return well
+
+
+def _coloured(well: bool) -> str:
+    word = "ok" if well else "FAILED"
+    return (
+        f"\033[{32 if well else 31}m{word}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else word
+    )
+
+
+# --- molecule -------------------------------------------------------------------------------------
+
+
+def _scenario(name: str, directory: str) -> Step:
+    """A whole scenario. The one for ordinary users needs one: root becomes nobody for it."""
+    lab = f"molecule-{name}"
+    environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
+    prefix: list[str] = []
+    if name == "rootless" and os.getuid() == 0:
+        home = Path(directory, "home")
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
+        environment |= {"HOME": str(home), "USER": "nobody", "LOGNAME": "nobody", "XDG_RUNTIME_DIR": str(home)}
+        environment["TMPDIR"] = str(home)
+        prefix = [*_opened(directory), "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    return Step(
+        f"molecule {name}",
+        [*prefix, "molecule", "test", "-s", name],
+        environment,
+        HOLLOW,
+        [*prefix, sys.executable, "cli", "down"],
+    )
+
+
+def _opened(directory: str) -> list[str]:
+    """A clone below a closed directory such as /root is not for ordinary users. In a mount namespace of its own
+    an empty directory takes the place of the closed one, with nothing but the clone in it."""
+    closed = next((path for path in reversed(Path(inventory.ROOT).parents) if not path.stat().st_mode & 0o001), None)
+    if closed is None:
+        return []
+    clone, there, spare = (shlex.quote(str(path)) for path in (inventory.ROOT, closed, Path(directory, "clone")))
+    script = (
+        f"mkdir -p {spare} && mount --bind {clone} {spare} && mount -t tmpfs -o mode=755 none {there} && "
+        f'mkdir -p {clone} && mount --move {spare} {clone} && cd {clone} && exec "$@"'
+    )
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]

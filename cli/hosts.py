@@ -1,0 +1,194 @@
+"""How to run something on a host: an embedded one, one over SSH, this machine.
+
+A host turns the argument vector of a command into the one that runs it there. What becomes of input, terminal
+and exit code is then left to the programs made for it: nsenter, script and ssh.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podlab.changes.containers import CAPABILITIES, ContainerRow
+from podlab.embedded import ENVIRONMENT, enter
+
+STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
+
+
+class Silent(Exception):
+    """A host does not answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the inventory; ``variables`` are Ansible's, as text."""
+
+    name: str
+    role: str
+    variables: Mapping[str, str]
+
+    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
+        """What to run here so that ``command`` runs there, as root.
+
+        :param tty: give it a terminal of its own there.
+        :raises Silent: the host is off.
+        """
+        raise NotImplementedError
+
+    def login(self, *, tty: bool) -> list[str]:
+        """What to run here for a shell there."""
+        return self.argv(["bash", "-l"], tty=tty)
+
+    def question(self, command: Sequence[str]) -> list[str]:
+        """As ``argv``, for a command that nobody attends to."""
+        return self.argv(command)
+
+    @property
+    def python(self) -> str:
+        """Interpreter discovery, Ansible's default, would cost a connection of its own."""
+        given = self.variables.get("ansible_python_interpreter", "auto")
+        return "/usr/bin/python3" if given.startswith("auto") else given
+
+    @property
+    def patience(self) -> float:
+        """How long an answer may take, in seconds."""
+        return 10.0
+
+    def _become(self) -> list[str]:
+        if self.variables.get("ansible_become", "").lower() not in ("true", "yes", "1", "on"):
+            return []
+        user = self.variables.get("ansible_become_user")
+        return ["sudo", "-n", *(["-u", user] if user else []), "--"]
+
+
+@dataclass(frozen=True)
+class Embedded(Host):
+    """A host made of namespaces; ``pid`` is that of its init, None while it is off."""
+
+    lab: str
+    pid: int | None
+
+    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
+        if self.pid is None:
+            raise Silent("it is off")
+        words = {**ENVIRONMENT, "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
+        inside = [*clean(words, "/root"), *(on_terminal(command) if tty else command)]
+        return [*enter(self.pid), *inside]
+
+
+@dataclass(frozen=True)
+class Local(Host):
+    """This machine, with ``ansible_connection: local``."""
+
+    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
+        return [*self._become(), *command]
+
+
+@dataclass(frozen=True)
+class Ssh(Host):
+    """A host over SSH. The far shell takes one line, so this is the one place where words are quoted."""
+
+    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
+        return [*self._ssh("-t" if tty else "-T"), shlex.join([*self._become(), *command])]
+
+    def login(self, *, tty: bool) -> list[str]:
+        become = self._become()
+        return [*self._ssh("-t" if tty else "-T"), *([shlex.join([*become[:-1], "-i"])] if become else [])]
+
+    def question(self, command: Sequence[str]) -> list[str]:
+        options = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=1")
+        return [*self._ssh(*options), shlex.join([*self._become(), *command])]
+
+    @property
+    def patience(self) -> float:
+        """A dead host must not keep the others waiting: ``get`` answers within 1.5 s."""
+        return float(os.environ.get("PODLAB_TIMEOUT") or 0.9)
+
+    def _ssh(self, *options: str) -> list[str]:
+        known = self.variables
+        argv = ["ssh", *options, "-o", "LogLevel=ERROR"]
+        for name in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
+            argv += shlex.split(known.get(name, ""))
+        if "ansible_port" in known:
+            argv += ["-p", known["ansible_port"]]
+        if "ansible_user" in known:
+            argv += ["-l", known["ansible_user"]]
+        key = known.get("ansible_ssh_private_key_file") or known.get("ansible_private_key_file")
+        if key:
+            argv += ["-i", os.path.expanduser(key)]
+        return [*argv, "--", known.get("ansible_host", self.name)]
+
+
+def in_container(row: Mapping[str, Any], name: str, pid: int, command: Sequence[str], *, tty: bool) -> list[str]:
+    """The command, for its host, that runs ``command`` in a container whose process 1 is ``pid`` there.
+
+    It gets what the container got: namespaces, root, environment, working directory, capabilities. The
+    environment comes from the pod's row, not from /proc/PID/environ: there servers write their titles.
+    """
+    container = row["containers"][name]
+    kept = ",".join(["-all", *(f"+{capability.lower()}" for capability in CAPABILITIES)])
+    return [
+        *("nsenter", "-t", str(pid), "-m", "-n", "-p", "-i", "-u", "--"),
+        *("/usr/bin/setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={kept}", "--"),
+        *clean(environment(row["hostname"], container), container["working_dir"]),
+        *(on_terminal(command) if tty else command),
+    ]
+
+
+def environment(hostname: str, container: ContainerRow) -> dict[str, str]:
+    """What a container's process starts with; a test holds it against ``sandbox_argv``."""
+    return {"HOSTNAME": hostname, "HOME": "/root", "TERM": "xterm", **container["env"]}
+
+
+def clean(environment: Mapping[str, str], directory: str) -> list[str]:
+    """Start a command with exactly this environment, there."""
+    return ["/usr/bin/env", "-i", "-C", directory, *(f"{key}={value}" for key, value in environment.items())]
+
+
+def on_terminal(command: Sequence[str]) -> list[str]:
+    """Give a command a terminal that exists where it runs: nsenter passes on one that does not.
+
+    script(1) makes it, hands on keys, signals and the window's size, and ends as the command does. It takes one
+    line for a shell, so every word is quoted.
+    """
+    return ["/usr/bin/script", "-qec", "exec " + shlex.join(command), "/dev/null"]
+
+
+def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
+    """The status of every host, all side by side; None, and a warning, for one that does not answer."""
+    program = STATUS.read_text("utf-8")
+    answers: dict[str, dict[str, Any] | None] = {}
+    with ThreadPoolExecutor(max_workers=len(hosts) or 1) as pool:
+        for host, answer in zip(hosts, pool.map(lambda host: _status(host, program), hosts), strict=True):
+            if isinstance(answer, str):
+                print(f"warning: {host.name} does not answer: {answer}", file=sys.stderr)
+            answers[host.name] = None if isinstance(answer, str) else answer
+    return answers
+
+
+def _status(host: Host, program: str) -> dict[str, Any] | str:
+    """What ``host/status.py`` prints on a host, or why it does not."""
+    try:
+        done = subprocess.run(
+            host.question([host.python, "-IS", "-"]),
+            input=program,
+            capture_output=True,
+            text=True,
+            timeout=host.patience,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except Silent as error:
+        return str(error)
+    except subprocess.TimeoutExpired:
+        return f"not within {host.patience:g} s (PODLAB_TIMEOUT sets another limit)"
+    except ValueError:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return answer

@@ -1,0 +1,127 @@
+"""``./lab up`` and ``./lab down``: the playbooks, with a little around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+from podlab.embedded import Lab
+
+from . import get, inventory, objects, table
+from .failure import Failure
+from .hosts import Embedded, Host
+
+LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
+
+
+def up(options: Sequence[str], manifests: str | None) -> int:
+    """Run site.yml and show what stands.
+
+    :param options: for ansible-playbook, as they were written.
+    :return: ansible-playbook's exit code.
+    """
+    words = ["-e", json.dumps({"manifests": manifests})] if manifests is not None else []
+    code = play("site.yml", [*words, *options])
+    from ansible import context
+
+    if code == 0 and not any(context.CLIARGS.get(option) for option in LOOKING_ONLY):
+        summary(context.CLIARGS["inventory"])
+    return code
+
+
+def play(name: str, options: Sequence[str]) -> int:
+    """What the program ansible-playbook does, but in this process: what it has imported serves the table as well."""
+    from ansible.cli.playbook import PlaybookCLI
+
+    try:
+        PlaybookCLI.cli_executor(["ansible-playbook", os.path.join(inventory.ROOT, name), *options])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def summary(sources: Sequence[str]) -> None:
+    """Nodes, pods, and what to do with them."""
+    hosts = inventory.read(sources)
+    state = get.state_of(hosts)
+    nodes, pods = objects.nodes(state), objects.pods(state)
+    for plural, items in (("nodes", nodes), ("pods", pods)):
+        if items:
+            print()
+            get.show(table.KINDS[plural], items, "wide", all_namespaces=True)
+    print("\nTry next:")
+    print("".join(f"  ./lab {line}\n" for line in suggestions(pods, [host.name for host in hosts])), end="")
+    sys.stdout.flush()
+
+
+def suggestions(pods: Sequence[objects.Object], hosts: Sequence[str]) -> list[str]:
+    """Three commands that work with what stands."""
+    ready = [pod for pod in pods if objects.is_ready(pod)]
+    if not ready:
+        return ["get pods -A", f"node {hosts[0]} -- ip route", "--help"]
+    # From the pod that is easiest to name to one on another node, if there is one.
+    caller = min(
+        ready, key=lambda pod: ("ownerReferences" in pod["metadata"], -len(_word(pod)) if _is_toolbox(pod) else 0)
+    )
+    others = [pod for pod in ready if pod is not caller] or [caller]
+    other = max(
+        others, key=lambda pod: (_serves(pod) is not None, pod["spec"]["nodeName"] != caller["spec"]["nodeName"])
+    )
+    address, port = other["status"]["podIP"], _serves(other)
+    call = f"curl -s http://{address}{'' if port == 80 else f':{port}'}/clientip" if port else f"ping -c 3 {address}"
+    return [
+        f"exec {_word(caller)} -- {call}",
+        f"node {caller['spec']['nodeName']} -- ip route get {address}",
+        f"logs -f {_word(other)}",
+    ]
+
+
+def _word(pod: objects.Object) -> str:
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    return name if namespace == "default" else f"-n {namespace} {name}"
+
+
+def _is_toolbox(pod: objects.Object) -> bool:
+    return any("netshoot" in container.get("image", "") for container in pod["spec"]["containers"])
+
+
+def _serves(pod: objects.Object) -> int | None:
+    """The port of agnhost's web server, if it says so itself."""
+    for container in pod["spec"]["containers"]:
+        if "agnhost" in container.get("image", "") and "netexec" in container.get("args", []):
+            for port in container.get("ports", []):
+                if port.get("protocol", "TCP") == "TCP":
+                    return int(port["containerPort"])
+    return None
+
+
+def down(sources: Sequence[str]) -> int:
+    """Take everything away.
+
+    An inventory of embedded hosts alone needs no playbook: all that they hold goes with the lab.
+    One that cannot be read, or no .venv to read it with, must not keep the lab alight.
+    """
+    lab = inventory.lab_name()
+    try:
+        hosts: Sequence[Host] = inventory.read(sources)
+    except ImportError:
+        return _switch_off([lab])
+    except Exception as error:
+        _switch_off([lab])
+        words = f"the inventory cannot be read, so only the embedded lab was switched off: {error}"
+        if sources:
+            raise Failure(words) from error
+        print(f"warning: {words}", file=sys.stderr)
+        return 0
+    if all(isinstance(host, Embedded) for host in hosts):
+        return _switch_off(dict.fromkeys(host.lab for host in hosts if isinstance(host, Embedded)))
+    return play("playbooks/teardown.yml", [word for source in sources for word in ("-i", source)])
+
+
+def _switch_off(names: Iterable[str]) -> int:
+    for name in names:
+        words = "the lab is off" if Lab(inventory.ROOT, name).power_off() else "the lab was off already"
+        print(words if name == "default" else f"{words} ({name})")
+    return 0

@@ -1,0 +1,112 @@
+"""A lab for tests: the sample cluster, lit once for a test file, and a way into its hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from podlab.embedded import ENVIRONMENT, Lab, enter
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class TestLab:
+    """One lab of its own, by name."""
+
+    __test__ = False
+    name: str
+    inventory: Path
+    manifests: Path
+    log: list[str] = field(default_factory=list)
+
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
+        return os.environ | {"PATH": path, "PODLAB_LAB": self.name, "ANSIBLE_NOCOLOR": "1"}
+
+    def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
+        """Run a playbook over this lab's inventory and manifests."""
+        argv = ["ansible-playbook", "-i", str(self.inventory), "-e", f"manifests={self.manifests}", playbook, *arguments]
+        return subprocess.run(argv, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
+
+    def converge(self, *arguments: str) -> str:
+        """Run site.yml, which has to succeed; its output."""
+        done = self.play(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def on(self, host: str, *argv: str, check: bool = True) -> str:
+        """Output of a command on a host."""
+        pid = Lab(str(ROOT), self.name).hosts()[host]
+        environment = ENVIRONMENT | {"HOME": "/root"}
+        done = subprocess.run([*enter(pid), *argv], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def sh(self, host: str, script: str, check: bool = True) -> str:
+        return self.on(host, "sh", "-c", script, check=check)
+
+    def pod(self, host: str, name: str) -> dict[str, Any]:
+        """The row of the one pod of a host whose name begins so."""
+        rows = self.sh(host, f"cat /run/podlab/pods/default_{name}*/pod.json")
+        found: dict[str, Any] = json.loads(rows)
+        return found
+
+    def write(self, **objects: Any) -> None:
+        """Make the manifest directory hold these objects, a file each."""
+        for file in self.manifests.iterdir():
+            file.unlink()
+        for name, body in objects.items():
+            (self.manifests / f"{name}.yml").write_text(body if isinstance(body, str) else yaml.safe_dump(body))
+
+    def lines(self, output: str) -> list[str]:
+        """The commands that a run shows it has typed."""
+        typed = ("ip ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount ", "pkill ", "# ")
+        return [line for line in output.splitlines() if line.startswith(typed)]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestLab]:
+    home = tmp_path_factory.mktemp("lab")
+    manifests = home / "manifests"
+    manifests.mkdir()
+    for file in (ROOT / "manifests").iterdir():
+        (manifests / file.name).write_text(file.read_text())
+    inventory = home / "hosts.yml"
+    inventory.write_text((ROOT / "inventory" / "embedded" / "hosts.yml").read_text())
+    test_lab = TestLab(f"test-{uuid.uuid4().hex[:8]}", inventory, manifests)
+    yield test_lab
+    Lab(str(ROOT), test_lab.name).power_off()
+
+
+@pytest.fixture(scope="module")
+def sample(lab: TestLab) -> TestLab:
+    """The lab with the sample cluster in it."""
+    lab.converge("--skip-tags", "verify")
+    return lab
+
+
+def agnhost(name: str, *args: str, **spec: Any) -> dict[str, Any]:
+    """A pod with one agnhost container."""
+    container = {"name": "agnhost", "image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": list(args)}
+    return pod(name, container, **spec)
+
+
+def pod(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """A bare pod as a manifest."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": list(containers), **spec},
+    }

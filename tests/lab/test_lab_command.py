@@ -1,0 +1,196 @@
+"""``./lab`` as a person uses it, on a lab of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import ROOT, TestLab, pod
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(lab: TestLab) -> Run:
+    """``run("get", "pods")``: the command over this lab's inventory."""
+
+    def call(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+        environment = lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)}
+        settings = {"capture_output": True, "text": True, "check": False, "env": environment, **options}
+        return subprocess.run([str(ROOT / "lab"), *words], **settings)  # type: ignore[call-overload,no-any-return]
+
+    return call
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lit(lab: TestLab, run: Run) -> subprocess.CompletedProcess[str]:
+    """What ``./lab up`` says. The sample, and pods that fare badly."""
+    busybox = {"name": "main", "image": "busybox"}
+    env = [{"name": "A", "value": "b  'c"}]
+    lab.write(
+        **{file.stem: file.read_text() for file in (ROOT / "manifests").glob("*.yml")},
+        once=pod("once", {**busybox, "command": ["sh", "-c", "echo done"]}, restartPolicy="Never"),
+        crash=pod("crash", {**busybox, "command": ["sh", "-c", "echo born; sleep 1; exit 3"]}),
+        odd=pod(
+            "odd",
+            {**busybox, "command": ["sleep", "1000"], "workingDir": "/srv/x", "env": [{"name": "A", "value": "b  'c"}]},
+        ),
+    )
+    off = run("get", "pods")
+    assert (off.returncode, off.stderr) == (1, "the lab is off; ./lab up lights it\n")
+    done = run("up", "--manifests", str(lab.manifests), "--skip-tags", "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_up_ends_with_nodes_pods_and_three_things_that_work(lit: subprocess.CompletedProcess[str], run: Run) -> None:
+    page = lit.stdout[lit.stdout.index("\nNAME") :]
+    assert re.search(r"^node1 +Ready .*10\.100\.0\.2 ", page, re.MULTILINE)
+    assert re.search(r"^default +toolbox +1/1 +Running .* node2 ", page, re.MULTILINE)
+    lines = page[page.index("Try next") :].splitlines()[1:]
+    assert len(lines) == 3
+    for line in lines[:2]:  # the third waits for more
+        done = run(*line.split()[1:])
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_get(run: Run) -> None:
+    found = json.loads(run("get", "pods", "-o", "json").stdout)
+    pods = {item["metadata"]["name"]: item for item in found["items"]}
+    pair = pods["pair"]
+    assert (pair["status"]["phase"], pair["spec"]["nodeName"], pair["status"]["hostIP"]) == (
+        "Running",
+        "node1",
+        "10.100.0.2",
+    )
+    assert run("exec", "pair", "-c", "client", "--", "hostname", "-i").stdout.split() == [pair["status"]["podIP"]]
+    assert pods["once"]["status"]["phase"] == "Succeeded"
+    assert [line.split()[:3] for line in run("get", "po", "once", "toolbox", "--no-headers").stdout.splitlines()] == [
+        ["once", "0/1", "Completed"],
+        ["toolbox", "1/1", "Running"],
+    ]
+    assert run("get", "deploy", "web", "--no-headers").stdout.split()[:4] == ["web", "2/2", "2", "2"]
+    assert len(run("get", "pods", "-l", "app=web", "-o", "name").stdout.split()) == 2
+    assert "nodeName: node2" in run("get", "pod", "toolbox", "-o", "yaml").stdout
+    empty = run("get", "pods", "-n", "kube-system")
+    assert (empty.returncode, empty.stderr) == (0, "No resources found in kube-system namespace.\n")
+    missing = run("get", "pods", "nope")
+    assert (missing.returncode, missing.stderr) == (1, 'Error from server (NotFound): pods "nope" not found\n')
+
+
+def test_exec_passes_input_output_environment_and_exit_code_through(run: Run) -> None:
+    block = bytes(range(256)) * 1000
+    assert run("exec", "-i", "toolbox", "--", "cat", input=block, text=False).stdout == block
+    assert run("exec", "toolbox", "--", "cat", input="not for you").stdout == ""
+    assert run("exec", "toolbox", "--", "sh", "-c", "echo to >&2; exit 7").returncode == 7
+    inside = run(
+        "exec", "odd", "--", "sh", "-c", 'pwd; echo "$A"; readlink /proc/$$/exe; grep CapBnd /proc/self/status'
+    )
+    assert inside.stdout.splitlines()[:3] == ["/srv/x", "b  'c", "/usr/bin/busybox"]
+    assert inside.stdout.splitlines()[3].split()[1] == "00000000a80425fb"  # containerd's default, no more
+    chosen = run("exec", "pair", "--", "true")
+    assert chosen.stderr == 'Defaulted container "server" out of: server, client\n'
+    assert run("exec", "deploy/web", "--", "hostname").stdout.startswith("web-")
+
+
+def test_exec_speaks_kubectls_words(run: Run) -> None:
+    assert run("exec", "nope", "--", "ls").stderr == 'Error from server (NotFound): pods "nope" not found\n'
+    ended = run("exec", "once", "--", "ls")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        'error: unable to upgrade connection: container not found ("main")\n',
+    )
+
+
+def on_terminal(lab: TestLab, *words: str, keys: bytes) -> tuple[str, int]:
+    """What appears on a terminal, and the exit code. The keys are pressed when a prompt is there."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(str(ROOT / "lab"), ["lab", *words], lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)})
+    seen = b""
+    try:
+        while block := os.read(terminal, 4096):
+            seen += block
+            if keys and b"# " in seen:
+                os.write(terminal, keys)
+                keys = b""
+    except OSError:  # how Linux says that nobody has the terminal open any more
+        pass
+    return seen.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_terminal_is_passed_on_if_one_was_asked_for(lab: TestLab) -> None:
+    seen, code = on_terminal(lab, "exec", "-it", "toolbox", "--", "bash", "--norc", keys=b"tty; exit 5\r")
+    assert code == 5
+    assert "/dev/pts/" in seen
+    seen, code = on_terminal(
+        lab, "exec", "toolbox", "--", "sh", "-c", "test -t 1 && echo terminal || echo plain", keys=b""
+    )
+    assert (seen.split(), code) == (["plain"], 0)
+    seen, code = on_terminal(lab, "node", "node1", keys=b"pwd; hostname; exit 6\r")
+    assert code == 6
+    assert "/root" in seen
+    assert "node1\r\n" in seen
+
+
+def test_node(run: Run) -> None:
+    assert run("node", "outside", "--", "hostname").stdout == "outside\n"
+    assert run("node", "node2", "--", "cat", input="a\0b").stdout == "a\0b"
+    assert run("node", "node2", "--", "sh", "-c", "exit 9").returncode == 9
+    assert run("node", "nope", "--", "ls").stderr == 'Error from server (NotFound): nodes "nope" not found\n'
+
+
+def test_logs_follow_a_container_across_its_restarts(lab: TestLab, run: Run) -> None:
+    assert run("logs", "once").stdout == "done\n"
+    argv = [str(ROOT / "lab"), "logs", "-f", "deploy/web", "--tail", "1"]
+    environment = lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)}
+    follower = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline()
+    # It ends, and its first restart comes at once: what the new start logs is the next to be read.
+    run("exec", "deploy/web", "--", "curl", "-s", "http://localhost/exit?code=0")
+    lines = iter(follower.stdout.readline, "")
+    assert any("Started" in line for line in lines)
+    os.killpg(follower.pid, signal.SIGINT)
+    assert follower.wait() in (-signal.SIGINT, 128 + signal.SIGINT, 0)
+    assert "Traceback" not in follower.stdout.read()
+
+
+def test_a_reader_that_has_enough_is_no_error(lab: TestLab) -> None:
+    environment = lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)}
+    line = f"'{ROOT}/lab' get pods -A -o json | head -c 1"
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_a_host_that_does_not_answer_holds_up_nobody(lab: TestLab, run: Run) -> None:
+    # TEST-NET-1 (RFC 5737): there is nobody. ssh is told not to try for long in any case.
+    far = "node2: {ansible_connection: ssh, ansible_host: 192.0.2.1}"
+    text = lab.inventory.read_text().replace("node2: {ansible_host: 10.100.0.3}", far)
+    assert far in text
+    mixed = lab.inventory.parent / "mixed.yml"
+    mixed.write_text(text)
+    done = run("get", "nodes", "-i", str(mixed), "--no-headers")
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["node1", "Ready"], ["node2", "NotReady"]]
+    assert done.stderr.startswith("warning: node2 does not answer: ")
+    pods = {line.split()[0]: line.split()[2] for line in run("get", "po", "-i", str(mixed)).stdout.splitlines()}
+    assert (pods["toolbox"], pods["pair"]) == ("Unknown", "Running")
+
+
+def test_down_needs_neither_manifests_nor_an_inventory_that_can_be_read(lab: TestLab, run: Run) -> None:
+    name = lab.name
+    lab.write(broken="{")
+    whole = lab.inventory.read_text()
+    lab.inventory.write_text("all: [")
+    done = run("down")
+    assert (done.returncode, done.stdout) == (0, f"the lab is off ({name})\n")
+    lab.inventory.write_text(whole)
+    assert run("down").stdout == f"the lab was off already ({name})\n"

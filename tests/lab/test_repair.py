@@ -1,0 +1,93 @@
+"""One run mends what a person has broken, names it, and leaves alone what is sound."""
+
+from __future__ import annotations
+
+import pytest
+
+WEB = "default_web-"
+
+
+def veth(lab, host, name):
+    links = lab.sh(host, f"ip -o link | grep 'alias podlab default/{name}'")
+    return links.split(": ")[1].split("@")[0]
+
+
+def netns(lab, host, name):
+    return lab.pod(host, name)["netns"]
+
+
+BREAKS = {
+    "a wire is deleted": ("node1", "ip link del {veth}", "ip link add {veth} "),
+    "a wire is down": ("node1", "ip link set {veth} down", "ip link set {veth} up"),
+    "a wire is renamed": ("node1", "ip link set {veth} down name broken", "ip link set broken name {veth}"),
+    "a wire leaves the bridge": ("node1", "ip link set {veth} nomaster", "ip link set {veth} master cbr0"),
+    "hairpin is off": ("node1", "ip link set {veth} type bridge_slave hairpin off", "hairpin on"),
+    "the bridge is deleted": ("node1", "ip link del cbr0", "ip link add cbr0 "),
+    "the bridge has another address": (
+        "node1",
+        "ip addr del 10.1.1.1/24 dev cbr0; ip addr add 10.1.1.200/24 dev cbr0",
+        "ip addr del 10.1.1.200/24 dev cbr0",
+    ),
+    "a pod has lost its address": ("node1", "ip -n {netns} addr flush dev eth0", "addr replace 10.1.1."),
+    "a pod has another address": (
+        "node1",
+        "ip -n {netns} addr flush dev eth0; ip -n {netns} addr add 10.1.1.99/24 dev eth0",
+        "addr del 10.1.1.99/24 dev eth0",
+    ),
+    "a pod has no default route": ("node1", "ip -n {netns} route del default", "route replace default via 10.1.1.1"),
+    "a pod's eth0 is down": ("node1", "ip -n {netns} link set eth0 down", "link set eth0 up"),
+    "pause is killed": ("node1", "pkill -KILL -xf 'catatonit -P podlab-pod {netns}'", "unshare --net=/run/netns/{netns}"),
+    "the namespace has lost its name": ("node1", "ip netns del {netns}", "unshare --net=/run/netns/{netns}"),
+    "the supervisor is killed": ("node1", "pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
+    "only s6-svscan is killed": ("node1", "pkill -KILL s6-svscan", "s6-svscanctl -a"),
+    "forwarding is off": ("node1", "sysctl -qw net.ipv4.ip_forward=0", "sysctl -w net.ipv4.ip_forward=1"),
+    "rules are flushed": ("node1", "iptables -t nat -F", "iptables -t nat -A PODLAB-EGRESS -j MASQUERADE"),
+    "a chain is changed": ("node1", "iptables -t nat -I PODLAB-EGRESS -j RETURN", "PODLAB-EGRESS"),
+    "the gateway has lost a route": ("gateway", "ip route del 10.1.1.0/24", "ip route replace 10.1.1.0/24 via 10.100.0.2"),
+    "the gateway has a route elsewhere": (
+        "gateway",
+        "ip route replace 10.1.2.0/24 via 10.100.0.2",
+        "ip route replace 10.1.2.0/24 via 10.100.0.3",
+    ),
+    "the record is gone": ("node1", "rm /var/lib/podlab/record.json", "# /var/lib/podlab/record.json"),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_one_run_mends_it_and_says_how(sample, what):
+    host, damage, mending = BREAKS[what]
+    names = {"veth": veth(sample, "node1", "web"), "netns": netns(sample, "node1", "web")}
+    address = sample.pod("node1", "web")["address"]
+    other = sample.sh("node1", "pgrep -xf 'catatonit -P podlab-pod default_pair'")
+
+    sample.sh(host, damage.format(**names), check=False)
+    typed = sample.lines(sample.converge())
+
+    assert any(mending.format(**names) in line for line in typed), typed
+    assert sample.pod("node1", "web")["address"] == address
+    assert sample.sh("node1", "pgrep -xf 'catatonit -P podlab-pod default_pair'") == other
+    again = sample.converge("--skip-tags", "verify")
+    assert sample.lines(again) == []
+
+
+def test_an_open_connection_of_a_sound_pod_survives_the_mending_of_another(sample):
+    pair = netns(sample, "node1", "pair")
+    address = sample.pod("node1", "pair")["address"].split("/")[0]
+    ask = (
+        "import socket, sys, time\n"
+        f"s = socket.create_connection(('{address}', 8080))\n"
+        "open('/run/open', 'w').close()\n"
+        "import os\n"
+        "while not os.path.exists('/run/mended'): time.sleep(0.05)\n"
+        "s.sendall(b'GET /hostname HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')\n"
+        "answer = b''\n"
+        "while part := s.recv(4096): answer += part\n"
+        "open('/run/answer', 'wb').write(answer)\n"
+    )
+    assert pair == "default_pair"
+    sample.sh("node2", f"ip netns exec default_toolbox python3 -c \"{ask}\" >/dev/null 2>&1 & "
+                       "for i in $(seq 200); do [ -e /run/open ] && exit 0; sleep 0.05; done; exit 1")
+    sample.sh("node1", f"ip link del {veth(sample, 'node1', 'web')}")
+    sample.converge()
+    sample.sh("node2", "touch /run/mended; for i in $(seq 200); do [ -s /run/answer ] && exit 0; sleep 0.05; done; exit 1")
+    assert sample.sh("node2", "tail -n 1 /run/answer") == "pair"

@@ -1,0 +1,698 @@
+"""The plan over the life of a cluster: hosts in memory are planned, changed, rebooted, lost and planned again."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podlab.changes import bridge, pods, routes, rules, sysctls
+from podlab.controller import inputs
+from podlab.planner.cluster import Cluster, Host
+from podlab.planner.model import Container, Deployment, Desired, Invalid, Pod, PodTemplate
+from podlab.planner.plan import plan
+
+from tests.simulated_host import SimulatedHost
+
+ROOT = Path(__file__).parents[2]
+NOW, LATER = "2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"
+PROGRAMS = {"agnhost": "#!/usr/bin/python3\n"}
+SLEEP = (Container("main", "busybox", ("sleep", "9")),)
+
+
+def pod(name: str, owner: str | None = None, **wishes: Any) -> Pod:
+    template = PodTemplate(SLEEP, {"app": owner or name}, **wishes)
+    return Pod("default", name, template, f"{name}.yml:1", owner and f"default/Deployment/{owner}")
+
+
+def wanting(*bare: Pod, **replicas: int) -> Desired:
+    """Bare pods, and Deployments with so many replicas."""
+    deployments = [
+        Deployment("default", name, count, "abc", {}, {"app": name}, ("main",), ("busybox",))
+        for name, count in replicas.items()
+    ]
+    owned = [pod(f"{name}-{index}", name) for name, count in replicas.items() for index in range(count)]
+    return Desired((*bare, *owned), tuple(deployments))
+
+
+class Lab:
+    """The hosts of DESIGN.md. ``run`` is ``site.yml``: observe, plan, and apply what is pending."""
+
+    def __init__(self, nodes: int = 2, **setting: Any) -> None:
+        self.cluster = Cluster(**setting)
+        self.inventory = [self.node(number) for number in range(1, nodes + 1)]
+        self.inventory += [("gateway", "gateway", "10.100.0.1"), ("outside", "outside", "198.51.100.10")]
+        self.hosts: dict[str, SimulatedHost] = {}
+        self.away: set[str] = {"outside"}
+        for name, role, address in self.inventory:
+            self.hosts[name] = self.bare(role, address)
+
+    @staticmethod
+    def node(number: int) -> tuple[str, str, str]:
+        return f"node{number}", "node", f"10.100.0.{number + 1}"
+
+    @staticmethod
+    def bare(role: str, address: str) -> SimulatedHost:
+        if role == "gateway":
+            return SimulatedHost(f"{address}/24", eth1="198.51.100.1/24")
+        return SimulatedHost(f"{address}/24", gateway=address.rpartition(".")[0] + ".1")
+
+    def add(self, number: int) -> None:
+        name, role, address = self.node(number)
+        self.inventory.insert(len([1 for _, known, _ in self.inventory if known == "node"]), (name, role, address))
+        self.hosts.setdefault(name, self.bare(role, address))
+
+    def drop(self, name: str) -> None:
+        self.inventory = [entry for entry in self.inventory if entry[0] != name]
+
+    def observed(self, limit: Iterable[str] | None = None) -> list[Host]:
+        return [
+            Host(
+                name,
+                role,
+                address,
+                observation=None if name in self.away else self.hosts[name].observe(),
+                in_run=limit is None or name in limit,
+            )
+            for name, role, address in self.inventory
+        ]
+
+    def plan(self, desired: Desired, *, limit: Iterable[str] | None = None, now: str = NOW) -> dict[str, Any]:
+        result = plan(self.cluster, self.observed(limit), desired, PROGRAMS, now)
+        return json.loads(json.dumps(result))  # as Ansible carries it to the hosts
+
+    def run(self, desired: Desired, **how: Any) -> dict[str, Any]:
+        result = self.plan(desired, **how)
+        for name, rows in result["hosts"].items():
+            self.hosts[name].apply(rows, rows["pending"])
+        return result
+
+    def problems(self, desired: Desired = Desired(()), **how: Any) -> list[str]:  # noqa: B008 - it is frozen
+        with pytest.raises(Invalid) as caught:
+            self.plan(desired, **how)
+        return caught.value.problems
+
+
+def pending(result: dict[str, Any]) -> dict[str, list[str]]:
+    return {name: rows["pending"] for name, rows in result["hosts"].items() if rows["pending"]}
+
+
+def record(result: dict[str, Any]) -> dict[str, Any]:
+    """What all hosts of a run are told of the cluster."""
+    records = [rows["node"]["record"]["cluster"] for rows in result["hosts"].values() if "node" in rows]
+    assert all(other == records[0] for other in records)
+    return records[0]
+
+
+def places(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {key.removeprefix("default/"): tuple(place) for key, place in record(result)["pods"].items()}
+
+
+def addresses(result: dict[str, Any]) -> dict[str, str]:
+    return {name: address for name, (_, address) in places(result).items()}
+
+
+def commands(lab: Lab, result: dict[str, Any]) -> dict[str, list[str]]:
+    """What a person would type on each host, in the order of the chapters."""
+    typed = {}
+    for name, rows in result["hosts"].items():
+        if rows["pending"]:
+            typed[name] = _commands(lab.hosts[name].observe(), rows)
+    return typed
+
+
+def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
+    recorded = (seen["record"] or {}).get("sysctls", {})
+    values = sysctls.changes(seen["sysctls"], rows["node"]["sysctls"], recorded)
+    lines = [sysctls.line(key, value) for key, value in values.items()]
+    if "bridge" in rows:
+        lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
+        lines += pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]).lines()
+    lines += [f"ip {line}" for line in routes.changes(seen["routes"], rows["routes"])]
+    for table, row in rows.get("egress", {}).items():
+        lines += rules.commands(table, rules.changes(seen["rules"][table], row))
+    return lines
+
+
+def as_script(typed: dict[str, list[str]]) -> str:
+    return "\n".join("".join(f"{line}\n" for line in [f"# {name}", *lines]) for name, lines in typed.items())
+
+
+class Readable(yaml.SafeDumper):
+    """Texts of several lines as they are."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Readable.add_representer(str, _text)
+
+
+def as_yaml(content: Any) -> str:
+    return yaml.dump(content, Dumper=Readable, sort_keys=False, width=120, allow_unicode=True)
+
+
+# --- the sample cluster
+
+
+@pytest.fixture(scope="module")
+def sample() -> Desired:
+    read = inputs.read(str(ROOT), str(ROOT / "manifests"), {})
+    assert read.problems == ()
+    return read.desired
+
+
+def test_the_sample_on_bare_hosts(sample, golden: Callable[[str, str], None]):
+    lab = Lab()
+    result = lab.plan(sample)
+    told = record(result)
+    for rows in result["hosts"].values():
+        if "node" in rows:
+            rows["node"]["record"]["cluster"] = "as above"
+    golden("sample.yml", as_yaml({"record of the cluster": told, **result}))
+
+
+def test_the_commands_of_the_sample(sample, golden: Callable[[str, str], None]):
+    lab = Lab()
+    typed = commands(lab, lab.plan(sample))
+    golden("sample.sh", as_script(typed))
+
+
+def test_a_third_node_changes_nothing_but_one_route_elsewhere(sample, golden: Callable[[str, str], None]):
+    lab = Lab()
+    lab.run(sample)
+    lab.add(3)
+    result = lab.plan(sample)
+    typed = commands(lab, result)
+    golden("third-node.sh", as_script(typed))
+    assert pending(result) == {
+        "node1": ["node"],
+        "node2": ["node"],
+        "node3": ["node", "bridge", "pods", "routes", "egress"],
+        "gateway": ["node", "routes"],
+    }
+
+
+def test_the_second_run_has_nothing_to_do(sample):
+    lab = Lab()
+    first = lab.run(sample)
+    second = lab.run(sample, now=LATER)
+    assert pending(second) == {}
+    assert {name: {**rows, "pending": None} for name, rows in second["hosts"].items()} == {
+        name: {**rows, "pending": None} for name, rows in first["hosts"].items()
+    }
+    assert second["verify"] == first["verify"]
+    assert record(second)["generation"] == 1
+
+
+def test_what_is_ignored_and_who_waits_is_said():
+    lab = Lab()
+    lab.away.add("node2")
+    desired = Desired((pod("a", node_name="node2"),), ignored=("Pod: spec.priority",))
+    result = lab.run(desired)
+    assert result["notes"] == [
+        "ignored, it has no meaning here: Pod: spec.priority",
+        "pod default/a waits: the nodes that it may run on are not part of this run",
+    ]
+    assert record(result)["waiting"] == ["default/a"]
+    assert record(result)["pods"] == {}
+
+
+# --- hosts come, go and come back
+
+
+def test_a_node_that_is_down_keeps_its_pods_and_their_addresses():
+    lab = Lab()
+    before = places(lab.run(wanting(web=4)))
+    lab.away.add("node2")
+    result = lab.run(wanting(web=6))
+    assert places(result).items() >= before.items()
+    assert {node for name, (node, _) in places(result).items() if name not in before} == {"node1"}
+    assert "bridge" not in result["hosts"]["node2"]
+    lab.away.remove("node2")
+    after = lab.run(wanting(web=6))
+    assert places(after) == places(result)
+    assert pending(after) == {"node2": ["node"]}
+    assert pending(lab.run(wanting(web=6))) == {}
+
+
+def test_a_pod_that_left_while_its_node_was_down_goes_when_the_node_is_back():
+    lab = Lab()
+    lab.run(wanting(web=4))
+    lab.away.add("node2")
+    lab.run(wanting(web=1))
+    lab.away.remove("node2")
+    lab.run(wanting(web=1))
+    assert set(lab.hosts["node2"].pods) == set()
+    assert pending(lab.run(wanting(web=1))) == {}
+
+
+def test_limit_writes_to_the_hosts_of_the_run_and_renumbers_nobody():
+    lab = Lab()
+    before = places(lab.run(wanting(web=4)))
+    lab.add(3)
+    result = lab.run(wanting(web=6), limit=["node3"])
+    assert list(result["hosts"]) == ["node3"]
+    assert places(result).items() >= before.items()
+    assert places(result)["web-4"] == ("node3", "10.1.3.2")
+    full = lab.run(wanting(web=6))
+    assert places(full) == places(result)
+    assert pending(lab.run(wanting(web=6))) == {}
+
+
+def test_a_host_outside_of_the_run_spoils_nothing_by_what_it_lacks():
+    lab = Lab()
+    lab.hosts["node2"].missing = {"bwrap": "bubblewrap"}
+    assert list(lab.run(wanting(web=2), limit=["node1", "gateway"])["hosts"]) == ["node1", "gateway"]
+
+
+def test_a_host_that_was_rebooted_gets_everything_back_at_the_same_address():
+    lab = Lab()
+    before = lab.run(wanting(web=4))
+    lab.hosts["node1"].reboot()
+    after = lab.run(wanting(web=4))
+    assert record(after) == record(before)
+    assert pending(after) == {"node1": ["node", "bridge", "pods", "routes", "egress"]}
+    assert pending(lab.run(wanting(web=4))) == {}
+
+
+@pytest.mark.parametrize("lost", [["node1"], ["node1", "node2", "gateway"]])
+def test_where_the_record_was_lost_the_kernel_is_believed(lost):
+    lab = Lab()
+    before = lab.run(wanting(pod("z"), web=4))
+    for name in lost:
+        lab.hosts[name].record = None
+    after = lab.run(wanting(pod("z"), web=4))
+    assert places(after) == places(before)
+    assert record(after)["podCIDRs"] == record(before)["podCIDRs"]
+    assert pending(lab.run(wanting(pod("z"), web=4))) == {}
+
+
+def test_a_node_that_left_and_came_back_has_no_claim_to_what_another_one_got():
+    lab = Lab(3)
+    lab.run(wanting(web=6))
+    lab.drop("node3")
+    lab.add(4)
+    before = lab.run(wanting(web=6))
+    assert record(before)["podCIDRs"]["node4"] == "10.1.3.0/24"
+    lab.add(3)
+    after = lab.run(wanting(web=6))
+    assert record(after)["podCIDRs"] == {**record(before)["podCIDRs"], "node3": "10.1.4.0/24"}
+    assert places(after) == places(before)
+    assert pending(lab.run(wanting(web=6))) == {}
+
+
+def test_a_node_that_left_and_came_back_keeps_its_cidr_if_nobody_got_it():
+    lab = Lab(3)
+    lab.run(wanting(web=3))
+    for name in ("node2", "node1"):
+        lab.drop(name)
+        lab.run(wanting(web=3))
+    lab.add(1)
+    lab.add(2)
+    result = lab.run(wanting(web=3))
+    assert record(result)["podCIDRs"] == {"node3": "10.1.3.0/24", "node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}
+
+
+def test_two_nodes_with_one_cidr_and_no_record_to_judge_by():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    for host in lab.hosts.values():
+        host.record = None
+    lab.hosts["node2"].root.links["cbr0"]["addresses"] = ["10.1.1.1/24"]
+    assert lab.problems(wanting(web=2)) == [
+        'present[node2]: Invalid value: "10.1.1.0/24": node2 and node1 have the same pod CIDR'
+    ]
+
+
+def test_a_pod_whose_wishes_changed_moves_and_gets_an_address_there():
+    lab = Lab()
+    lab.run(wanting(pod("a", node_name="node1"), web=2))
+    result = lab.run(wanting(pod("a", node_name="node2"), web=2))
+    assert places(result)["a"] == ("node2", "10.1.2.3")
+    assert set(lab.hosts["node1"].pods) == {"default_web-1"}
+    assert pending(lab.run(wanting(pod("a", node_name="node2"), web=2))) == {}
+
+
+# --- addresses
+
+
+def test_a_freed_address_is_not_the_next_one_given_out():
+    lab = Lab(1)
+    lab.run(wanting(pod("a"), pod("b")))
+    lab.run(wanting(pod("a")))
+    assert addresses(lab.run(wanting(pod("a"), pod("c")))) == {"a": "10.1.1.2", "c": "10.1.1.4"}
+    replaced = lab.run(wanting(pod("a"), pod("d")))
+    assert addresses(replaced) == {"a": "10.1.1.2", "d": "10.1.1.5"}
+
+
+def test_a_slash_28_holds_13_pods_and_not_one_more():
+    lab = Lab(1, node_prefix=28)
+    result = lab.run(wanting(web=13))
+    assert sorted(addresses(result).values(), key=IPv4Address) == [f"10.1.0.{16 + index}" for index in range(2, 15)]
+    assert lab.problems(wanting(web=14)) == [
+        'web-13.yml:1: The Pod "web-13" cannot be scheduled: 0/1 nodes are available: '
+        "1 node(s) had no IP addresses available in range set."
+    ]
+
+
+def test_a_network_that_a_host_routes_already_is_nobodys_pod_cidr():
+    lab = Lab()
+    lab.hosts["node1"].link("docker0", "172.17.0.1/16")
+    lab.hosts["node2"].root.route("add", "10.1.1.0/24", {"via": "10.100.0.77"})
+    result = lab.run(wanting(web=2))
+    assert record(result)["podCIDRs"] == {"node1": "10.1.2.0/24", "node2": "10.1.3.0/24"}
+    assert result["hosts"]["node2"]["routes"]["foreign"] == ["10.1.1.0/24"]
+    assert pending(lab.run(wanting(web=2))) == {}
+    assert any(route["to"] == "10.1.1.0/24" for route in lab.hosts["node2"].root.routes)
+
+
+def test_a_foreign_route_that_came_later_renumbers_nobody_and_is_removed():
+    lab = Lab()
+    before = lab.run(wanting(web=2))
+    lab.hosts["node2"].root.route("add", "10.1.1.0/24", {"via": "10.100.0.77"})
+    lab.hosts["node2"].link("docker0", "10.1.2.129/25")
+    after = lab.plan(wanting(web=2))
+    assert record(after) == record(before)
+    assert pending(after) == {"node2": ["routes"]}
+    assert commands(lab, after) == {"node2": ["ip route del 10.1.1.0/24 via 10.100.0.77 dev eth0 proto boot"]}
+
+
+def test_a_gateway_that_leads_a_pod_cidr_elsewhere_is_told_so():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    lab.hosts["gateway"] = Lab.bare("gateway", "10.100.0.1")
+    lab.hosts["gateway"].root.route("add", "10.1.2.0/24", {"via": "10.100.0.77"})
+    assert lab.problems(wanting(web=2)) == [
+        "gateway: route 10.1.2.0/24 is in the way: podlab has not made it and does not touch it; remove it"
+    ]
+
+
+def test_cidrs_that_do_not_suffice():
+    (problem,) = Lab(3, cidr="10.1.0.0/23").problems()
+    assert problem.startswith(
+        'cluster.cidr: Invalid value: "10.1.0.0/23": CIDR allocation failed; there are no remaining CIDRs left'
+    )
+
+
+# --- kernel settings
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "uplink", "wanted"),
+    [("0", "0", False), ("1", "0", True), ("0", "1", True), ("2", "1", True), ("0", "2", False), ("1", "2", False)],
+)
+def test_the_reverse_path_filter_is_loosened_where_it_is_strict(everywhere, uplink, wanted):
+    lab = Lab()
+    key = "net.ipv4.conf.eth0.rp_filter"
+    lab.hosts["node1"].sysctls |= {"net.ipv4.conf.all.rp_filter": everywhere, key: uplink}
+    result = lab.run(wanting())
+    assert result["hosts"]["node1"]["node"]["sysctls"].get(key) == ("2" if wanted else None)
+    assert lab.hosts["node1"].sysctls[key] == ("2" if wanted else uplink)
+    assert pending(lab.run(wanting())) == {}
+
+
+def test_what_a_node_and_a_gateway_need_of_the_kernel():
+    rows = Lab().plan(wanting())["hosts"]
+    assert rows["node1"]["node"]["sysctls"] == {
+        "net.ipv4.ip_forward": "1",
+        "net.bridge.bridge-nf-call-iptables": "1",
+    }
+    assert rows["gateway"]["node"]["sysctls"] == {
+        "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.all.send_redirects": "0",
+        "net.ipv4.conf.eth0.send_redirects": "0",
+    }
+
+
+def test_a_setting_that_was_given_back_is_forgotten():
+    """Else the value that somebody chooses later would be podlab's to change."""
+    lab = Lab()
+    lab.run(wanting())
+    lab.hosts["node1"].record["sysctls"]["net.ipv4.conf.eth0.forwarding"] = "0"
+    lab.hosts["node1"].sysctls["net.ipv4.conf.eth0.forwarding"] = "0"
+    assert pending(lab.run(wanting())) == {"node1": ["node"]}
+    assert "net.ipv4.conf.eth0.forwarding" not in lab.hosts["node1"].record["sysctls"]
+
+
+def test_modules_that_may_be_loaded_are_loaded():
+    lab = Lab()
+    lab.hosts["node1"].kernel = {"loadable": ["br_netfilter"], "missing": [], "may_load": True}
+    del lab.hosts["node1"].sysctls["net.bridge.bridge-nf-call-iptables"]
+    result = lab.plan(wanting())
+    assert result["hosts"]["node1"]["node"]["modules"] == ["br_netfilter"]
+
+
+def test_the_mtu_is_that_of_the_uplink():
+    lab = Lab()
+    lab.hosts["node1"].root.links["eth0"]["mtu"] = 9000
+    rows = lab.plan(wanting(web=2))["hosts"]
+    assert (rows["node1"]["bridge"]["mtu"], rows["node1"]["pods"]["pods"][0]["mtu"]) == (9000, 9000)
+    assert rows["node2"]["bridge"]["mtu"] == 1500
+
+
+def test_a_program_of_podlabs_in_another_version_is_pending():
+    lab = Lab()
+    lab.run(wanting())
+    lab.hosts["node1"].programs["agnhost"] += "# older\n"
+    assert pending(lab.run(wanting())) == {"node1": ["pods"]}
+    assert pending(lab.run(wanting())) == {}
+
+
+# --- what a pod sees
+
+
+def row_of(**template: Any) -> dict[str, Any]:
+    wish = Pod("shop", "web.v1", PodTemplate(**{"containers": SLEEP, **template}), "a.yml:1")
+    lab = Lab(1, dns="10.96.0.10")
+    return lab.plan(Desired((wish,)))["hosts"]["node1"]["pods"]["pods"][0]
+
+
+def test_the_files_of_a_pod():
+    assert row_of()["etc"] == {
+        "hostname": "web.v1\n",
+        "hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n10.1.1.2\tweb.v1\n",
+        "resolv.conf": (
+            "nameserver 10.96.0.10\n"
+            "search shop.svc.cluster.local svc.cluster.local cluster.local\n"
+            "options ndots:5\n"
+        ),
+    }
+    assert row_of(hostname="shop")["hostname"] == "shop"
+    assert row_of()["netns"] == "shop_web.v1"
+
+
+def test_the_environment_of_a_container():
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    own = Container("main", "busybox", ("sh",), {"A": "1"}, path="/opt/podlab/busybox")
+    given_ = Container("side", "busybox", ("sh",), {"PATH": "/mine"}, path="/opt/podlab/busybox")
+    containers = row_of(containers=(own, given_))["containers"]
+    assert containers["main"]["env"] == {"PATH": f"/opt/podlab/busybox:{path}", "A": "1"}
+    assert containers["side"]["env"] == {"PATH": "/mine"}
+
+
+def test_the_object_that_get_shows():
+    lab = Lab(1)
+    lab.run(wanting(web=1))
+    result = lab.run(wanting(web=2), now=LATER)
+    first, second = (row["object"] for row in result["hosts"]["node1"]["pods"]["pods"])
+    assert first["metadata"]["creationTimestamp"] == NOW
+    assert second["metadata"]["creationTimestamp"] == LATER
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    assert first["metadata"]["labels"] == {"app": "web"}
+    assert first["metadata"]["ownerReferences"] == [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "controller": True}
+    ]
+    assert first["spec"] == {"nodeName": "node1", "restartPolicy": "Always"}
+
+
+# --- what is wrong
+
+
+def test_everything_that_is_wrong_with_hosts_and_pods_is_said_at_once():
+    lab = Lab()
+    node1, node2, gateway = (lab.hosts[name] for name in ("node1", "node2", "gateway"))
+    node1.link("cbr0", "10.9.0.1/24", mac="02:42:00:00:00:01")
+    node1.rules["nat"]["PODLAB-X"] = ["-j RETURN"]
+    node1.missing = {"bwrap": "bubblewrap", "s6-svscan": "s6", "execlineb": "execline"}
+    del node2.sysctls["net.bridge.bridge-nf-call-iptables"]
+    node2.kernel["missing"] = ["the kernel cannot do this: ip link add podlab0 type bridge: Not supported"]
+    gateway.root.links["eth0"]["addresses"] = ["10.100.0.99/24"]
+    gateway.link("cbr0", "10.8.0.1/24")
+    desired = wanting(pod("a", node_name="node9"), pod("b", node_selector={"disk": "ssd"}))
+    assert lab.problems(desired) == [
+        "node1: programs are missing: sudo apt-get install --no-install-recommends bubblewrap execline s6",
+        "node1: link cbr0 is in the way: podlab has not made it and does not touch it; remove it, "
+        "or choose another name (cluster.bridge)",
+        "node1: chain PODLAB-X of table nat is in the way: podlab has not made it and does not touch it; remove it",
+        "node2: the kernel cannot do this: ip link add podlab0 type bridge: Not supported",
+        "node2: the kernel has no net.bridge.bridge-nf-call-iptables, which the module br_netfilter brings",
+        "gateway: no link of this host has the address 10.100.0.1; set node_ip to the address that the other nodes "
+        "reach it at",
+        'a.yml:1: The Pod "a" is invalid: spec.nodeName: Invalid value: "node9": no such node; '
+        "the inventory has node1, node2",
+        'b.yml:1: The Pod "b" cannot be scheduled: 0/2 nodes are available: '
+        "2 node(s) didn't match Pod's node affinity/selector. "
+        "(spec.nodeSelector disk=ssd; labels are set with node_labels in the inventory)",
+    ]
+
+
+def test_what_was_found_before_comes_first_and_a_bad_inventory_is_told_once():
+    hosts = [Host("node1", "node", "no-address"), Host("node2", "node", "10.1.0.9"), Host("a", "gateway", "10.1.0.9")]
+    with pytest.raises(Invalid) as caught:
+        plan(Cluster(), hosts, wanting(pod("a", node_name="node9")), PROGRAMS, NOW, ["a.yml:1: broken"])
+    assert caught.value.problems == [
+        "a.yml:1: broken",
+        'inventory: node1: Invalid value: "no-address": the cluster needs the host\'s IPv4 address; '
+        "set ansible_host to it, or node_ip where Ansible reaches the host in another way",
+        "inventory: node2: Invalid value: 10.1.0.9 lies in cluster.cidr 10.1.0.0/16",
+        "inventory: a: Duplicate value: 10.1.0.9 is node2's address already",
+        "inventory: a: Invalid value: 10.1.0.9 lies in cluster.cidr 10.1.0.0/16",
+        'a.yml:1: The Pod "a" is invalid: spec.nodeName: Invalid value: "node9": no such node; '
+        "the inventory has node1, node2",
+    ]
+
+
+def test_modules_that_nobody_here_may_load():
+    lab = Lab(1)
+    lab.hosts["node1"].kernel["loadable"] = ["veth", "br_netfilter"]
+    assert lab.problems() == ["node1: kernel modules are not loaded: sudo modprobe -a veth br_netfilter"]
+
+
+def test_drift_of_a_marked_host_is_never_in_the_way():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    node1 = lab.hosts["node1"]
+    node1.root.links["cbr0"].update(alias="", up=False)
+    node1.rules["filter"]["PODLAB-OLD"] = ["-j RETURN"]
+    assert pending(lab.run(wanting(web=2))) == {"node1": ["bridge", "egress"]}
+    assert pending(lab.run(wanting(web=2))) == {}
+
+
+def test_a_marked_host_does_not_give_up_its_own_bridge_for_a_new_name():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    lab.hosts["node1"].link("br0", "10.9.0.1/24", mac="02:42:00:00:00:01")
+    lab.cluster = Cluster(bridge="br0")
+    assert lab.problems(wanting(web=2)) == [
+        "node1: link br0 is in the way: podlab has not made it and does not touch it; remove it, "
+        "or choose another name (cluster.bridge)"
+    ]
+
+
+def test_a_new_name_for_the_bridge_moves_the_pods():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    lab.cluster = Cluster(bridge="br0")
+    lab.run(wanting(web=2))
+    assert "cbr0" not in lab.hosts["node1"].root.links
+    lab.run(wanting(web=2))
+    assert pending(lab.run(wanting(web=2))) == {}
+
+
+# --- any history
+
+actions = st.one_of(
+    st.tuples(st.just("node"), st.integers(1, 4)),
+    st.tuples(st.just("scale"), st.sampled_from(["web", "api"]), st.integers(0, 9)),
+    st.tuples(st.just("pod"), st.sampled_from(["x", "y"])),
+    st.tuples(st.just("power"), st.integers(1, 4)),
+    st.tuples(st.just("reboot"), st.integers(1, 4)),
+    st.tuples(st.just("limit"), st.sets(st.integers(1, 4), min_size=1, max_size=3)),
+)
+
+
+class History:
+    """A lab, what is wanted of it, and what was true after the last run."""
+
+    def __init__(self) -> None:
+        self.lab = Lab(2, cidr="10.1.0.0/25", node_prefix=28)  # few addresses, so that the circle closes
+        self.replicas = {"web": 3, "api": 2}
+        self.bare: set[str] = set()
+        self.last: dict[str, Any] = {}
+        self.run()
+
+    def take(self, action: Sequence[Any]) -> None:
+        verb, *what = action
+        before = copy.deepcopy((self.lab.inventory, self.lab.away, self.replicas, self.bare))
+        limit = getattr(self, verb)(*what)
+        try:
+            self.run(limit)
+        except Invalid as error:  # the cluster is full, or nobody is left: nothing was written
+            assert all("no IP addresses" in line or "at least one node" in line for line in error.problems), error
+            self.lab.inventory, self.lab.away, self.replicas, self.bare = before
+
+    def node(self, number: int) -> None:
+        name = f"node{number}"
+        if any(name == known for known, _, _ in self.lab.inventory):
+            self.lab.drop(name)
+        else:
+            self.lab.add(number)
+
+    def scale(self, name: str, replicas: int) -> None:
+        self.replicas[name] = replicas
+
+    def pod(self, name: str) -> None:
+        self.bare ^= {name}
+
+    def power(self, number: int) -> None:
+        self.lab.away ^= {f"node{number}"}
+
+    def reboot(self, number: int) -> None:
+        if f"node{number}" in self.lab.hosts:
+            self.lab.hosts[f"node{number}"].reboot()
+
+    def limit(self, numbers: set[int]) -> list[str]:
+        return [f"node{number}" for number in numbers]
+
+    def run(self, limit: list[str] | None = None) -> None:
+        managed = [host for host in self.lab.observed(limit) if host.is_managed]
+        knowing = [host for host in self.lab.observed() if host.record.get("cluster") == (self.last or None)]
+        if not managed or not knowing:
+            return  # nobody to write to, or nobody to ask
+        desired = wanting(*(pod(name) for name in sorted(self.bare)), **self.replicas)
+        result = self.lab.run(desired, limit=limit)
+        now = record(result)
+        self.check(now, {host.name for host in managed})
+        self.last = now
+        again = self.lab.run(desired, limit=limit, now=LATER)
+        assert pending(again) == {}
+        assert record(again) == now
+
+    def check(self, now: dict[str, Any], managed: set[str]) -> None:
+        nodes = [name for name, role, _ in self.lab.inventory if role == "node"]
+        cidrs = {name: IPv4Network(cidr) for name, cidr in now["podCIDRs"].items()}
+        assert list(cidrs) == nodes
+        assert not any(one.overlaps(other) for one, other in combinations(cidrs.values(), 2))
+        given_ = [address for _, address in now["pods"].values() if address]
+        assert len(given_) == len(set(given_))
+        for key, (node, address) in now["pods"].items():
+            assert node in nodes
+            before = self.last.get("pods", {}).get(key)
+            if before and before[0] in nodes:
+                assert [node, address] == before
+            else:
+                assert node in managed
+                assert IPv4Address(address) in cidrs[node]
+        for name, cidr in self.last.get("podCIDRs", {}).items():
+            assert name not in nodes or now["podCIDRs"][name] == cidr
+        for name in managed & set(nodes):
+            running = {f"default/{netns.removeprefix('default_')}" for netns in self.lab.hosts[name].pods}
+            assert running == {key for key, (node, _) in now["pods"].items() if node == name}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(actions, max_size=10))
+def test_nobody_is_renumbered_in_any_history(history):
+    world = History()
+    for action in history:
+        world.take(action)
