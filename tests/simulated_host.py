@@ -109,11 +109,12 @@ class Namespace:
         metric = int(words.get("metric", 0))
         if verb == "del":
             for route in self.routes:
-                asked = {"protocol" if key == "proto" else key: word for key, word in words.items() if key != "metric"}
-                if route["to"] == to and all(route[key] == value for key, value in asked.items()):
-                    if not metric or route.get("metric", 0) == metric:
-                        self.routes.remove(route)
-                        return
+                asked = {"to": to} | {{"proto": "protocol"}.get(key, key): word for key, word in words.items()}
+                if metric:
+                    asked["metric"] = metric
+                if asked.items() <= route.items():
+                    self.routes.remove(route)
+                    return
             raise Refused("No such process")
         new = {"to": to, "via": words.get("via"), "dev": words.get("dev") or self._way_to(words["via"])}
         new["protocol"] = words.get("proto", "boot")
@@ -264,7 +265,10 @@ class SimulatedHost:
                 "record": self.record,
                 "links": self.root.facts(),
                 # ip does not print the protocol of a route that somebody typed.
-                "routes": [route | ({"protocol": "None"} if route["protocol"] == "boot" else {}) for route in self.root.routes],
+                "routes": [
+                    {**route, "protocol": {"boot": "None"}.get(route["protocol"], route["protocol"])}
+                    for route in self.root.routes
+                ],
                 "rules": self.rules,
                 "sysctls": self.sysctls,
                 "pods": {netns: self._pod(netns) for netns in sorted(self.pods)},

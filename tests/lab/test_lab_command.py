@@ -40,7 +40,7 @@ def lit(lab: TestLab, run: Run) -> subprocess.CompletedProcess[str]:
         crash=pod("crash", {**busybox, "command": ["sh", "-c", "echo born; sleep 1; exit 3"]}),
         odd=pod(
             "odd",
-            {**busybox, "command": ["sleep", "1000"], "workingDir": "/srv/x", "env": [{"name": "A", "value": "b  'c"}]},
+            {**busybox, "command": ["sleep", "1000"], "workingDir": "/srv/x", "env": env},
         ),
     )
     off = run("get", "pods")

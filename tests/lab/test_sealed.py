@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 20
-LONGEST = 5.0  # seconds within which the kills fall: about what a whole `up` takes
+LONGEST = 3.5  # seconds within which the kills fall: about what a whole `up` takes
 
 # What changes by itself, whatever runs on the machine.
 RESTLESS = ("kernel.random.", "kernel.ns_last_pid", "fs.", "kernel.pty.nr", "net.netfilter.nf_conntrack_count")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
 from podlab.changes import containers
 
 NETNS, POD = "default_web", "/run/podlab/pods/default_web"

@@ -8,8 +8,8 @@ import copy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podlab.changes import pods
 
+from podlab.changes import pods
 from tests.simulated_host import Namespace, Refused, SimulatedHost
 
 WEB_WIRE, WEB_ALIAS = "veth7e9b3e61", "podlab default/web"
@@ -154,23 +154,25 @@ INSIDE = [
             [f"ip link del {WEB_WIRE}", *ANEW, *INSIDE],
             id="eth0 moved to another namespace",
         ),
-        pytest.param(drift_eth0(mac="02:00:00:00:00:01"), [INSIDE[2].replace("up", "address 0a:58:0a:01:01:02")], id="mac"),
+        pytest.param(
+            drift_eth0(mac="02:00:00:00:00:01"), [INSIDE[2].replace("up", "address 0a:58:0a:01:01:02")], id="mac"
+        ),
         pytest.param(drift_eth0(mtu=1400), ["ip -n default_web link set eth0 mtu 1500"], id="mtu inside"),
         pytest.param(lambda host: inside(host).ip(["link set lo down"]), INSIDE[:1], id="lo down"),
         pytest.param(lambda host: inside(host).ip(["link set eth0 down"]), [INSIDE[2], DEFAULT], id="eth0 down"),
-        pytest.param(
-            lambda host: inside(host).ip(["addr del 10.1.1.2/24 dev eth0"]), READDRESS, id="address removed"
-        ),
+        pytest.param(lambda host: inside(host).ip(["addr del 10.1.1.2/24 dev eth0"]), READDRESS, id="address removed"),
         pytest.param(
             lambda host: inside(host).ip(["addr add 10.9.9.9/24 dev eth0"]),
             ["ip -n default_web addr del 10.9.9.9/24 dev eth0", *READDRESS],
             id="address added",
         ),
         pytest.param(
-            lambda host: inside(host).ip([
-                *("addr del 10.1.1.2/24 dev eth0", "addr add 10.1.1.77/24 dev eth0"),
-                "route add 10.5.0.0/16 via 10.1.1.1",
-            ]),
+            lambda host: inside(host).ip(
+                [
+                    *("addr del 10.1.1.2/24 dev eth0", "addr add 10.1.1.77/24 dev eth0"),
+                    "route add 10.5.0.0/16 via 10.1.1.1",
+                ]
+            ),
             [
                 "ip -n default_web route del 10.5.0.0/16 via 10.1.1.1 dev eth0",
                 "ip -n default_web addr del 10.1.1.77/24 dev eth0",
@@ -270,7 +272,10 @@ def changed_container(**facts):
             WEB | {"containers": {"main": WEB["containers"]["main"]}}, ["side"], [], id="container wanted no more"
         ),
         pytest.param(
-            WEB | {"containers": WEB["containers"] | {"new": WEB["containers"]["main"]}}, [], ["new"], id="new container"
+            WEB | {"containers": WEB["containers"] | {"new": WEB["containers"]["main"]}},
+            [],
+            ["new"],
+            id="new container",
         ),
         pytest.param(WEB | {"restart_policy": "Never"}, ["main", "side"], ["main", "side"], id="restart policy"),
         pytest.param(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podlab.changes import routes
 
+from podlab.changes import routes
 from tests.simulated_host import SimulatedHost
 
 NODE: routes.RoutesRow = {
@@ -84,14 +84,18 @@ def test_what_is_sound_or_not_podlabs_is_not_named(beside):
             id="somebody's, inside the cluster CIDR",
         ),
         pytest.param(
-            [OURS, route("10.1.7.0/24", dev=None, protocol="None")], ["route del 10.1.7.0/24 proto boot"], id="a blackhole"
+            [OURS, route("10.1.7.0/24", dev=None, protocol="None")],
+            ["route del 10.1.7.0/24 proto boot"],
+            id="a blackhole",
         ),
         pytest.param(
             [OURS, route("10.55.0.0/16", "10.100.0.9")],
             ["route del 10.55.0.0/16 via 10.100.0.9 dev eth0 proto 117"],
             id="ours, of an older cluster CIDR",
         ),
-        pytest.param([OURS, route("10.55.0.0/16")], ["route del 10.55.0.0/16 dev eth0 proto 117"], id="ours, without next hop"),
+        pytest.param(
+            [OURS, route("10.55.0.0/16")], ["route del 10.55.0.0/16 dev eth0 proto 117"], id="ours, without next hop"
+        ),
     ],
 )
 def test_drift_is_mended_by_just_these_lines(observed, lines):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from podlab.changes import rules
 
+from podlab.changes import rules
 from tests.simulated_host import restore
 
 EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from podlab.changes import sysctls
 
 FORWARD, FILTER = "net.ipv4.ip_forward", "net.ipv4.conf.eth0.rp_filter"
@@ -48,7 +49,9 @@ settings_ = st.dictionaries(keys, st.sampled_from(["0", "1", "2"]))
 
 
 @settings(deadline=None)
-@given(st.fixed_dictionaries({key: st.sampled_from("012") for key in [FORWARD, FILTER]}), st.lists(settings_, max_size=5))
+@given(
+    st.fixed_dictionaries({key: st.sampled_from("012") for key in [FORWARD, FILTER]}), st.lists(settings_, max_size=5)
+)
 def test_after_any_history_of_wishes_a_host_gets_back_what_it_had(host, wishes):
     first, recorded = dict(host), {}
     for wanted in [*({key: value for key, value in wish.items() if key in host} for wish in wishes), {}]:

@@ -1,8 +1,11 @@
 """Settings and inventory: what is taken, and what is said about a bad one."""
 
+# ruff: noqa: E501 - the table of mistakes is read side by side, one mistake a line
+
 from __future__ import annotations
 
 import pytest
+
 from podlab.planner.cluster import Cluster, Host, check_hosts, cluster_of, image_of
 from podlab.planner.egress import rows
 from podlab.planner.model import Image, Invalid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from podlab.planner import expectations, verdict
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.model import Container, Pod, PodTemplate
@@ -161,7 +162,9 @@ def test_answers_as_planned_make_no_difference():
 
 
 def test_a_difference_names_both_ends_what_was_expected_and_what_was_got():
-    found = answers(a__b={"seen": "10.100.0.2"}, a__outside={"error": "timed out"}, node2__a={"error": "no route to host"})
+    found = answers(
+        a__b={"seen": "10.100.0.2"}, a__outside={"error": "timed out"}, node2__a={"error": "no route to host"}
+    )
     assert verdict.differences(matrix(), found) == [
         "pod default/a (10.1.1.2 on node1) -> pod default/b (10.1.2.2 on node2): "
         "expected source 10.1.1.2, got source 10.100.0.2",

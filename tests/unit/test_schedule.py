@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from podlab.planner.cluster import Host
 from podlab.planner.model import Container, Invalid, Pod, PodTemplate
 from podlab.planner.schedule import place
@@ -132,7 +133,7 @@ def test_what_cannot_be_scheduled_is_said_in_the_schedulers_words_each_owner_onc
 def test_every_reason_is_counted():
     full = [pod("one", node_name="node1"), pod("a", node_selector={"disk": "ssd"})]
     assert problems_of(full, [ONE, TWO], room=1) == [
-        'a.yml:1: The Pod "a" cannot be scheduled: 0/2 nodes are available: 1 node(s) didn\'t match Pod\'s node '
+        "a.yml:1: The Pod \"a\" cannot be scheduled: 0/2 nodes are available: 1 node(s) didn't match Pod's node "
         "affinity/selector, 1 node(s) had no IP addresses available in range set. "
         "(spec.nodeSelector disk=ssd; labels are set with node_labels in the inventory)"
     ]
