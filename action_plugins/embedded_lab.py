@@ -11,6 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
+
 from podlab.embedded import Lab, PowerError
 
 
@@ -23,9 +24,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        _, args = self.validate_argument_spec(
-            argument_spec={"state": {"choices": ["on", "off"], "default": "on"}}
-        )
+        _, args = self.validate_argument_spec(argument_spec={"state": {"choices": ["on", "off"], "default": "on"}})
         lab = Lab(ROOT, str(task_vars.get("lab_name") or os.environ.get("PODLAB_LAB") or "default"))
         check = self._task.check_mode
         try:

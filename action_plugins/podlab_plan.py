@@ -12,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
+
 from podlab.controller import inputs
 from podlab.planner.cluster import Host
 from podlab.planner.model import Invalid
@@ -48,8 +49,7 @@ class ActionModule(ActionBase):
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     """The inventory's hosts in its order, each with what this run saw of it."""
     others = {
-        answer["item"]: answer.get("observation")
-        for answer in task_vars.get("observed_others", {}).get("results", [])
+        answer["item"]: answer.get("observation") for answer in task_vars.get("observed_others", {}).get("results", [])
     }
     hosts = []
     for group, role in ROLES.items():

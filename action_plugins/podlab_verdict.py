@@ -9,6 +9,7 @@ from typing import Any
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
 
 from ansible.plugins.action import ActionBase
+
 from podlab.planner import verdict
 
 

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
+
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 DOCUMENTATION = """

@@ -51,7 +51,8 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({
+    run_module(
+        {
             "row": {
                 "type": "dict",
                 "required": True,
@@ -62,4 +63,6 @@ if __name__ == "__main__":
                     "mtu": {"type": "int", "required": True},
                 },
             }
-        }, work)
+        },
+        work,
+    )

@@ -6,12 +6,14 @@ DOCUMENTATION = """
 module: podlab_iptables
 short_description: Write podlab's iptables chains
 description:
-  - Compares podlab's chains with the wanted ones and writes those that differ in one C(iptables-restore) for all tables.
+  - Compares podlab's chains with the wanted ones and writes those that differ in one C(iptables-restore) for all
+    tables.
   - Rules of others, and counters of chains that did not change, are left alone.
 author: podlab
 options:
   tables:
-    description: Table -> C(chains) (name -> rules as C(iptables-save) prints them) and C(jumps) (built-in chain -> rule).
+    description: Table -> C(chains) (name -> rules as C(iptables-save) prints them) and C(jumps) (built-in chain ->
+      rule).
     type: dict
     required: true
 attributes:

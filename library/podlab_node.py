@@ -78,8 +78,11 @@ def work(rows: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({
+    run_module(
+        {
             "sysctls": {"type": "dict", "required": True},
             "modules": {"type": "list", "elements": "str", "default": []},
             "record": {"type": "dict", "required": True},
-        }, work)
+        },
+        work,
+    )

@@ -59,7 +59,10 @@ def work(rows: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({
+    run_module(
+        {
             "pods": {"type": "list", "elements": "dict", "required": True},
             "programs": {"type": "dict", "default": {}},
-        }, work)
+        },
+        work,
+    )

@@ -15,7 +15,11 @@ options:
     required: true
     options:
       within: {description: The cluster CIDR., type: str, required: true}
-      foreign: {description: Routes inside of it that were there before podlab and are left alone., type: list, elements: str, required: true}
+      foreign:
+        description: Routes inside of it that were there before podlab and are left alone.
+        type: list
+        elements: str
+        required: true
       routes:
         description: The routes to have.
         type: list
@@ -61,7 +65,8 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({
+    run_module(
+        {
             "row": {
                 "type": "dict",
                 "required": True,
@@ -79,4 +84,6 @@ if __name__ == "__main__":
                     },
                 },
             }
-        }, work)
+        },
+        work,
+    )

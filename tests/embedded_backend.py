@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "module_utils"))
 
 import testinfra
-from podlab.embedded import ENVIRONMENT, Lab, enter
 from testinfra.backend import BACKENDS, base
+
+from podlab.embedded import ENVIRONMENT, Lab, enter
 
 
 class EmbeddedBackend(base.BaseBackend):

@@ -36,7 +36,15 @@ class TestLab:
 
     def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
         """Run a playbook over this lab's inventory and manifests."""
-        argv = ["ansible-playbook", "-i", str(self.inventory), "-e", f"manifests={self.manifests}", playbook, *arguments]
+        argv = [
+            "ansible-playbook",
+            "-i",
+            str(self.inventory),
+            "-e",
+            f"manifests={self.manifests}",
+            playbook,
+            *arguments,
+        ]
         return subprocess.run(argv, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
 
     def converge(self, *arguments: str) -> str:

@@ -15,8 +15,16 @@ def pods(lab):
         ipc=pod("ipc", {"name": "one", **shell}, {"name": "two", **shell}, nodeName="node1"),
         clash=pod(
             "clash",
-            {"name": "first", "image": "registry.k8s.io/e2e-test-images/agnhost", "args": ["netexec", "--http-port=80"]},
-            {"name": "second", "image": "registry.k8s.io/e2e-test-images/agnhost", "args": ["netexec", "--http-port=80"]},
+            {
+                "name": "first",
+                "image": "registry.k8s.io/e2e-test-images/agnhost",
+                "args": ["netexec", "--http-port=80"],
+            },
+            {
+                "name": "second",
+                "image": "registry.k8s.io/e2e-test-images/agnhost",
+                "args": ["netexec", "--http-port=80"],
+            },
             nodeName="node1",
         ),
         once=pod(
@@ -60,9 +68,15 @@ def test_what_a_container_writes_lands_nowhere_else(pods):
 def test_containers_of_a_pod_share_ipc_network_and_host_name_but_not_processes(pods):
     inside(pods, "ipc", "one", "echo shared > /dev/shm/note")
     assert inside(pods, "ipc", "two", "cat /dev/shm/note; hostname") == "shared\nipc"
-    both = [inside(pods, "ipc", name, f"readlink /proc/1/ns/{kind}") for kind in ("net", "ipc", "uts") for name in ("one", "two")]
+    both = [
+        inside(pods, "ipc", name, f"readlink /proc/1/ns/{kind}")
+        for kind in ("net", "ipc", "uts")
+        for name in ("one", "two")
+    ]
     assert both[0::2] == both[1::2]
-    assert inside(pods, "ipc", "one", "readlink /proc/1/ns/pid") != inside(pods, "ipc", "two", "readlink /proc/1/ns/pid")
+    assert inside(pods, "ipc", "one", "readlink /proc/1/ns/pid") != inside(
+        pods, "ipc", "two", "readlink /proc/1/ns/pid"
+    )
 
 
 def test_a_container_may_not_change_its_network(pods):
@@ -77,7 +91,10 @@ def test_a_taken_port_fails_in_the_containers_own_log(pods):
 
 def test_restart_policy_never_is_kept(pods):
     wait(pods, "grep -qs '^3 ' /run/podlab/services/default_once.c/last")
-    assert pods.sh("node1", "cat /run/podlab/services/default_once.c/restarts /var/log/pods/default_once/c/0/current") == "0\ndone"
+    assert (
+        pods.sh("node1", "cat /run/podlab/services/default_once.c/restarts /var/log/pods/default_once/c/0/current")
+        == "0\ndone"
+    )
 
 
 def test_a_container_that_exits_comes_back_in_the_same_sandbox(pods):
@@ -92,14 +109,19 @@ def test_a_container_that_exits_comes_back_in_the_same_sandbox(pods):
 
 
 def test_a_changed_container_is_started_anew_and_its_neighbours_are_not(pods):
-    before = pods.sh("node1", "cat /run/podlab/services/default_clash.*/started /run/podlab/services/default_ipc.one/status")
+    before = pods.sh(
+        "node1", "cat /run/podlab/services/default_clash.*/started /run/podlab/services/default_ipc.one/status"
+    )
     crash = agnhost("crash", "netexec", "--http-port=8888", nodeName="node1")
     (pods.manifests / "crash.yml").write_text(yaml.safe_dump(crash))
     typed = pods.lines(pods.converge("--skip-tags", "verify"))
     assert [line for line in typed if "default_ipc" in line or "default_once" in line] == []
     address = pods.pod("node1", "crash")["address"].split("/")[0]
     wait(pods, f"curl -sfm 2 http://{address}:8888/healthz")
-    assert pods.sh("node1", "cat /run/podlab/services/default_clash.*/started /run/podlab/services/default_ipc.one/status") == before
+    assert (
+        pods.sh("node1", "cat /run/podlab/services/default_clash.*/started /run/podlab/services/default_ipc.one/status")
+        == before
+    )
 
 
 def test_a_new_address_is_announced(pods):
@@ -112,7 +134,10 @@ def test_a_new_address_is_announced(pods):
         "    p = s.recv(100)\n"
         "    if p[28:32] == p[38:42]: open('/run/announced', 'w').write(socket.inet_ntoa(p[28:32])); break\n"
     )
-    pods.sh("node1", f"python3 -c \"{listen}\" >/dev/null 2>&1 & for i in $(seq 200); do [ -e /run/listening ] && exit 0; sleep 0.05; done; exit 1")
+    pods.sh(
+        "node1",
+        f'python3 -c "{listen}" >/dev/null 2>&1 & for i in $(seq 200); do [ -e /run/listening ] && exit 0; sleep 0.05; done; exit 1',
+    )
     (pods.manifests / "new.yml").write_text(yaml.safe_dump(agnhost("new", "pause", nodeName="node1")))
     pods.converge("--skip-tags", "verify")
     wait(pods, "test -s /run/announced")

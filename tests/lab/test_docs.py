@@ -1,7 +1,7 @@
-"""The documentation is true: its commands run and print what it shows, its tables are the code's, its links lead somewhere.
+"""The documentation is true: its commands print what it shows, its tables are the code's, its links lead somewhere.
 
-A fenced block marked ``console`` holds commands after ``$ `` (``> `` continues one) and what they print. Every page has a
-lab of its own and one shell for all of its commands, in their order. In the block's first line may stand, after ``console``:
+A fenced block marked ``console`` holds commands after ``$ `` (``> `` continues one) and what they print. Every page
+has a lab of its own and one shell for all of its commands, in their order. After ``console`` may stand:
 
     fails          the command is meant to end with an exit code that is not 0
     needs: NAME    the commands are run where the program NAME is there
@@ -96,7 +96,8 @@ class Shell:
 
     def run(self, command: str) -> tuple[int, list[str]]:
         """Exit code and output, standard error included."""
-        assert self.bash.stdin is not None and self.bash.stdout is not None
+        assert self.bash.stdin is not None
+        assert self.bash.stdout is not None
         end = uuid.uuid4().hex
         self.bash.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %s\\n' {end} $?\n")
         self.bash.stdin.flush()
@@ -383,6 +384,8 @@ def test_sample_of_real_hosts_is_an_inventory_of_documentation_addresses() -> No
     argv = [f"{Path(sys.executable).parent}/ansible-inventory", "-i", "inventory/remote", "--list"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
     inventory = json.loads(done.stdout)
-    assert inventory["nodes"]["hosts"] and inventory["gateways"]["hosts"] and "embedded" not in inventory
+    assert inventory["nodes"]["hosts"]
+    assert inventory["gateways"]["hosts"]
+    assert "embedded" not in inventory
     addresses = [host.get("node_ip", host["ansible_host"]) for host in inventory["_meta"]["hostvars"].values()]
     assert [address for address in addresses if not address.startswith("192.0.2.")] == []

@@ -36,14 +36,22 @@ BREAKS = {
     ),
     "a pod has no default route": ("node1", "ip -n {netns} route del default", "route replace default via 10.1.1.1"),
     "a pod's eth0 is down": ("node1", "ip -n {netns} link set eth0 down", "link set eth0 up"),
-    "pause is killed": ("node1", "pkill -KILL -xf 'catatonit -P podlab-pod {netns}'", "unshare --net=/run/netns/{netns}"),
+    "pause is killed": (
+        "node1",
+        "pkill -KILL -xf 'catatonit -P podlab-pod {netns}'",
+        "unshare --net=/run/netns/{netns}",
+    ),
     "the namespace has lost its name": ("node1", "ip netns del {netns}", "unshare --net=/run/netns/{netns}"),
     "the supervisor is killed": ("node1", "pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
     "only s6-svscan is killed": ("node1", "pkill -KILL s6-svscan", "s6-svscanctl -a"),
     "forwarding is off": ("node1", "sysctl -qw net.ipv4.ip_forward=0", "sysctl -w net.ipv4.ip_forward=1"),
     "rules are flushed": ("node1", "iptables -t nat -F", "iptables -t nat -A PODLAB-EGRESS -j MASQUERADE"),
     "a chain is changed": ("node1", "iptables -t nat -I PODLAB-EGRESS -j RETURN", "PODLAB-EGRESS"),
-    "the gateway has lost a route": ("gateway", "ip route del 10.1.1.0/24", "ip route replace 10.1.1.0/24 via 10.100.0.2"),
+    "the gateway has lost a route": (
+        "gateway",
+        "ip route del 10.1.1.0/24",
+        "ip route replace 10.1.1.0/24 via 10.100.0.2",
+    ),
     "the gateway has a route elsewhere": (
         "gateway",
         "ip route replace 10.1.2.0/24 via 10.100.0.2",
@@ -85,9 +93,14 @@ def test_an_open_connection_of_a_sound_pod_survives_the_mending_of_another(sampl
         "open('/run/answer', 'wb').write(answer)\n"
     )
     assert pair == "default_pair"
-    sample.sh("node2", f"ip netns exec default_toolbox python3 -c \"{ask}\" >/dev/null 2>&1 & "
-                       "for i in $(seq 200); do [ -e /run/open ] && exit 0; sleep 0.05; done; exit 1")
+    sample.sh(
+        "node2",
+        f'ip netns exec default_toolbox python3 -c "{ask}" >/dev/null 2>&1 & '
+        "for i in $(seq 200); do [ -e /run/open ] && exit 0; sleep 0.05; done; exit 1",
+    )
     sample.sh("node1", f"ip link del {veth(sample, 'node1', 'web')}")
     sample.converge()
-    sample.sh("node2", "touch /run/mended; for i in $(seq 200); do [ -s /run/answer ] && exit 0; sleep 0.05; done; exit 1")
+    sample.sh(
+        "node2", "touch /run/mended; for i in $(seq 200); do [ -s /run/answer ] && exit 0; sleep 0.05; done; exit 1"
+    )
     assert sample.sh("node2", "tail -n 1 /run/answer") == "pair"

@@ -8,6 +8,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from podlab.planner.addresses import capacity, gateway, overlaps, pod_addresses, pod_cidrs, pod_mac
 from podlab.planner.model import Invalid
 
@@ -88,14 +89,12 @@ def test_five_thousand_nodes_between_thousands_of_routes():
         ),
         pytest.param(
             {"cluster_cidr": "10.0.0.0/255.0.0.0"},
-            'cluster.cidr: Invalid value: "10.0.0.0/255.0.0.0": '
-            "must be a valid CIDR value, (e.g. 10.9.8.0/24)",
+            'cluster.cidr: Invalid value: "10.0.0.0/255.0.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
             id="dotted netmask",
         ),
         pytest.param(
             {"cluster_cidr": "10.1.0.5/16"},
-            'cluster.cidr: Invalid value: "10.1.0.5/16": network has host bits set; '
-            "the network address is 10.1.0.0/16",
+            'cluster.cidr: Invalid value: "10.1.0.5/16": network has host bits set; the network address is 10.1.0.0/16',
             id="host bits",
         ),
         pytest.param(
@@ -113,16 +112,10 @@ def test_five_thousand_nodes_between_thousands_of_routes():
             "prefix: Invalid value: 29: network is too small. Minimum useful network prefix is /28",
             id="node too small",
         ),
-        pytest.param(
-            {"prefix": "24"}, 'prefix: Invalid value: "24": must be an integer', id="prefix as text"
-        ),
-        pytest.param(
-            {"prefix": True}, 'prefix: Invalid value: "True": must be an integer', id="prefix as bool"
-        ),
+        pytest.param({"prefix": "24"}, 'prefix: Invalid value: "24": must be an integer', id="prefix as text"),
+        pytest.param({"prefix": True}, 'prefix: Invalid value: "True": must be an integer', id="prefix as bool"),
         pytest.param({"nodes": ["a", "b", "a"]}, 'nodes[2]: Duplicate value: "a"', id="the same node twice"),
-        pytest.param(
-            {"nodes": "abc"}, 'nodes: Invalid value: "abc": must be a list of names', id="text, no list"
-        ),
+        pytest.param({"nodes": "abc"}, 'nodes: Invalid value: "abc": must be a list of names', id="text, no list"),
         pytest.param(
             {"reserved": ["10.9.0.0/16", "eth0"]},
             'reserved[1]: Invalid value: "eth0": must be a valid IP address, (e.g. 10.9.8.7)',
@@ -140,8 +133,7 @@ def test_five_thousand_nodes_between_thousands_of_routes():
         ),
         pytest.param(
             {"present": {"a": "10.9.1.0/24"}},
-            'present[a]: Invalid value: "10.9.1.0/24": '
-            "cidr 10.9.1.0/24 is out the range of cluster cidr 10.1.0.0/16",
+            'present[a]: Invalid value: "10.9.1.0/24": cidr 10.9.1.0/24 is out the range of cluster cidr 10.1.0.0/16',
             id="present out of range",
         ),
         pytest.param(
@@ -157,9 +149,7 @@ def test_five_thousand_nodes_between_thousands_of_routes():
     ],
 )
 def test_bad_input_is_refused_by_name(arguments, problem):
-    assert problems_of(pod_cidrs, **{"nodes": ["a", "b"], "cluster_cidr": "10.1.0.0/16", **arguments}) == [
-        problem
-    ]
+    assert problems_of(pod_cidrs, **{"nodes": ["a", "b"], "cluster_cidr": "10.1.0.0/16", **arguments}) == [problem]
 
 
 def test_everything_wrong_is_said_at_once():
@@ -446,9 +436,7 @@ def test_addresses_are_given_out_in_a_circle(history, count):
 
     circle = sorted(map(IPv4Address, POD_ADDRESSES - set(present.values())))
     start = IPv4Address(cursor) if cursor else NODE[0]
-    circle = [address for address in circle if address > start] + [
-        address for address in circle if address <= start
-    ]
+    circle = [address for address in circle if address > start] + [address for address in circle if address <= start]
     assert [assigned[pod] for pod in new] == [str(address) for address in circle[:count]]
     assert last == (assigned[new[-1]] if new else cursor)
 

@@ -201,9 +201,7 @@ def test_header_by_name_and_all_of_them(shared: Server) -> None:
 
 
 def test_http_override_answers_everything() -> None:
-    with agnhost(
-        "netexec", "--http-port=0", "--udp-port=-1", "--http-override=/echo?msg=a&code=201"
-    ) as server:
+    with agnhost("netexec", "--http-port=0", "--udp-port=-1", "--http-override=/echo?msg=a&code=201") as server:
         assert server.get("/hostname") == (201, "a")
         assert "UDP" not in server.ports
 

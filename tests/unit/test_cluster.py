@@ -1,7 +1,5 @@
 """Settings and inventory: what is taken, and what is said about a bad one."""
 
-# ruff: noqa: E501 - the table of mistakes is read side by side, one mistake a line
-
 from __future__ import annotations
 
 import pytest
@@ -33,15 +31,24 @@ def test_images_are_read_as_the_catalogue_is():
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"cidr": "10.1.0.1/16"}, 'cidr: Invalid value: "10.1.0.1/16": network has host bits set; the network address is 10.1.0.0/16'),
+        (
+            {"cidr": "10.1.0.1/16"},
+            'cidr: Invalid value: "10.1.0.1/16": network has host bits set; the network address is 10.1.0.0/16',
+        ),
         ({"cidr": "10.1.0.0"}, 'cidr: Invalid value: "10.1.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)'),
-        ({"service_cidr": "fd00::/108"}, 'service_cidr: Invalid value: "fd00::/108": IPv6 is not supported, the lab is IPv4'),
+        (
+            {"service_cidr": "fd00::/108"},
+            'service_cidr: Invalid value: "fd00::/108": IPv6 is not supported, the lab is IPv4',
+        ),
         ({"cidr": 10}, "cidr: Invalid value: 10: must be of type string"),
         (
             {"non_masquerade_cidrs": ["10.0.0.0/8", "10.0.0.0/255.0.0.0"]},
             'non_masquerade_cidrs[1]: Invalid value: "10.0.0.0/255.0.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
         ),
-        ({"non_masquerade_cidrs": "10.0.0.0/8"}, 'non_masquerade_cidrs: Invalid value: "10.0.0.0/8": must be of type array'),
+        (
+            {"non_masquerade_cidrs": "10.0.0.0/8"},
+            'non_masquerade_cidrs: Invalid value: "10.0.0.0/8": must be of type array',
+        ),
         ({"service_cidr": "10.1.128.0/17"}, "cidr 10.1.0.0/16 overlaps with cluster.service_cidr 10.1.128.0/17"),
         (
             {"node_prefix": 29},
@@ -57,8 +64,14 @@ def test_images_are_read_as_the_catalogue_is():
         ({"verify_port": 65536}, "verify_port: Invalid value: 65536: must be between 1 and 65535, inclusive"),
         ({"verify_port": True}, "verify_port: Invalid value: true: must be of type integer"),
         ({"bridge": "a bridge"}, 'bridge: Invalid value: "a bridge": must be 1 to 15 letters, digits, "-" or "_"'),
-        ({"bridge": "sixteen-letters-"}, 'bridge: Invalid value: "sixteen-letters-": must be 1 to 15 letters, digits, "-" or "_"'),
-        ({"dns": "8.8.8.8\nsearch evil"}, r'dns: Invalid value: "8.8.8.8\nsearch evil": must be a valid IP address, (e.g. 10.9.8.7)'),
+        (
+            {"bridge": "sixteen-letters-"},
+            'bridge: Invalid value: "sixteen-letters-": must be 1 to 15 letters, digits, "-" or "_"',
+        ),
+        (
+            {"dns": "8.8.8.8\nsearch evil"},
+            r'dns: Invalid value: "8.8.8.8\nsearch evil": must be a valid IP address, (e.g. 10.9.8.7)',
+        ),
         ({"images": {"mine": "sh"}}, 'images[mine]: Invalid value: "sh": must be of type object'),
         ({"images": {"mine": {"cmd": "sh -c"}}}, 'images[mine].cmd: Invalid value: "sh -c": must be of type array'),
     ],
@@ -105,7 +118,9 @@ def test_one_node_needs_no_gateway():
             id="address twice",
         ),
         pytest.param(
-            [NODE1, Host("node1", "gateway", "10.100.0.2")], "node1: a host is in one group only", id="host in two groups"
+            [NODE1, Host("node1", "gateway", "10.100.0.2")],
+            "node1: a host is in one group only",
+            id="host in two groups",
         ),
         pytest.param(
             [NODE1, Host("a", "outside", "10.1.7.7")],

@@ -168,8 +168,10 @@ def test_a_difference_names_both_ends_what_was_expected_and_what_was_got():
     assert verdict.differences(matrix(), found) == [
         "pod default/a (10.1.1.2 on node1) -> pod default/b (10.1.2.2 on node2): "
         "expected source 10.1.1.2, got source 10.100.0.2",
-        "pod default/a (10.1.1.2 on node1) -> outside outside (198.51.100.10): expected source 10.100.0.2, got timed out",
-        "node node2 (10.100.0.3) -> pod default/a (10.1.1.2 on node1): expected source 10.100.0.3, got no route to host",
+        "pod default/a (10.1.1.2 on node1) -> outside outside (198.51.100.10): "
+        "expected source 10.100.0.2, got timed out",
+        "node node2 (10.100.0.3) -> pod default/a (10.1.1.2 on node1): "
+        "expected source 10.100.0.3, got no route to host",
     ]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from podlab.planner.model import Invalid
 
 FILTERS = Path(__file__).parents[2] / "filter_plugins"

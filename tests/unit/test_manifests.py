@@ -1,7 +1,5 @@
 """Manifests: what is read, what is said about a bad one, and the pods that a good one becomes."""
 
-# ruff: noqa: E501 - the tables of mistakes are read side by side, one mistake a line
-
 from __future__ import annotations
 
 import json
@@ -12,6 +10,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from podlab.controller import manifests
 from podlab.planner import fields, names, objects
 from podlab.planner.model import Container, Deployment, Desired, Document, Image, Invalid, Pod, PodTemplate
@@ -65,14 +64,10 @@ def problems_of(call, *arguments) -> list[str]:
 def pod(name: str = "p", container: dict | None = None, **spec) -> Document:
     body = {"name": "c", "image": "busybox", **(container or {})}
     spec = {"containers": [body], **spec}
-    return Document(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}, "m/p.yaml", 1
-    )
+    return Document({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}, "m/p.yaml", 1)
 
 
-def deployment(
-    name: str = "web", replicas: int = 1, image: str = "nginx", namespace: str = "default"
-) -> Document:
+def deployment(name: str = "web", replicas: int = 1, image: str = "nginx", namespace: str = "default") -> Document:
     template = {
         "metadata": {"labels": {"app": name}},
         "spec": {"containers": [{"name": "c", "image": image}]},
@@ -104,9 +99,7 @@ def test_a_missing_directory_is_reported_as_kubectl_does():
 def test_a_directory_without_manifests_is_reported_as_kubectl_does(here):
     write(here, "kind: Pod", ".hidden.yaml")
     write(here, "kind: Pod", "README.md")
-    assert problems_of(manifests.load, "m") == [
-        "error reading [m]: recognized file extensions are [.json .yaml .yml]"
-    ]
+    assert problems_of(manifests.load, "m") == ["error reading [m]: recognized file extensions are [.json .yaml .yml]"]
 
 
 def test_files_come_by_name_and_documents_know_their_lines(here):
@@ -416,9 +409,7 @@ def test_bad_metadata(here, metadata, name, expected):
 
 def test_an_unknown_field_is_reported_as_strict_decoding_does(here):
     write(here, DEPLOYMENT.replace("containers", "contaners") + "top: 1\n")
-    decoding = (
-        'm/a.yaml:1: Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: '
-    )
+    decoding = 'm/a.yaml:1: Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: '
     assert sorted(problems_of(manifests.read, "m", IMAGES)) == [
         decoding + 'unknown field "spec.template.spec.contaners"',
         decoding + 'unknown field "top"',
@@ -429,8 +420,7 @@ def test_an_unknown_field_is_reported_as_strict_decoding_does(here):
 def test_an_unknown_image_names_the_catalogue_and_shows_how_to_add_to_it(here):
     write(here, POD.replace("nginx", "quay.io:443/me/tool:v1"))
     assert problems_of(manifests.read, "m", IMAGES) == [
-        THE_POD
-        + 'spec.containers[0].image: Invalid value: "quay.io:443/me/tool:v1": the catalogue has busybox, '
+        THE_POD + 'spec.containers[0].image: Invalid value: "quay.io:443/me/tool:v1": the catalogue has busybox, '
         "nginx, nicolaka/netshoot, but not this image; give the container a command, or add the image to "
         "cluster.images in the inventory:\n"
         "    images:\n"
@@ -607,9 +597,7 @@ def test_what_the_api_server_sets_itself_is_not_worth_a_word():
 def test_a_directory_becomes_pods(here):
     write(
         here,
-        POD.replace(
-            "nginx", "nicolaka/netshoot:v0.13, args: ['-c', 'echo $(A)'], env: [{name: A, value: b}]"
-        ),
+        POD.replace("nginx", "nicolaka/netshoot:v0.13, args: ['-c', 'echo $(A)'], env: [{name: A, value: b}]"),
     )
     write(
         here,
@@ -646,18 +634,14 @@ def test_a_directory_becomes_pods(here):
         ]
     }
     web = PodTemplate(
-        containers=(
-            Container("web", "nginx:1.27", ("/entrypoint.sh", "nginx", "-g", "daemon off;"), {}, "/srv"),
-        ),
+        containers=(Container("web", "nginx:1.27", ("/entrypoint.sh", "nginx", "-g", "daemon off;"), {}, "/srv"),),
         labels={"app": "web", "pod-template-hash": "7mjbznrlxl"},
         annotations={"note": "hi"},
         node_selector={"disk": "ssd"},
         hostname="web",
         spec={"nodeSelector": {"disk": "ssd"}, "hostname": "web", **spec},
     )
-    shell = Container(
-        "c", "nicolaka/netshoot:v0.13", ("bash", "-c", "echo b"), {"A": "b"}, "/", "/opt/netshoot/bin"
-    )
+    shell = Container("c", "nicolaka/netshoot:v0.13", ("bash", "-c", "echo b"), {"A": "b"}, "/", "/opt/netshoot/bin")
     bare = PodTemplate(
         (shell,),
         spec={
@@ -678,9 +662,7 @@ def test_a_directory_becomes_pods(here):
             Pod("shop", "web-7mjbznrlxl-8jtzv", web, "m/b.yaml:1", "shop/Deployment/web"),
         ),
         deployments=(
-            Deployment(
-                "shop", "web", 2, "7mjbznrlxl", {"team": "x"}, {"app": "web"}, ("web",), ("nginx:1.27",)
-            ),
+            Deployment("shop", "web", 2, "7mjbznrlxl", {"team": "x"}, {"app": "web"}, ("web",), ("nginx:1.27",)),
         ),
         namespaces=("default", "kube-system", "kube-public", "kube-node-lease", "shop"),
         ignored=("Deployment: spec.strategy",),

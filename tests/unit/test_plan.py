@@ -560,6 +560,11 @@ def test_what_was_found_before_comes_first_and_a_bad_inventory_is_told_once():
     ]
 
 
+def test_without_a_node_nothing_is_said_of_the_pods_that_none_can_take():
+    lab = Lab(0)
+    assert lab.problems(wanting(web=1)) == ["inventory: the group nodes is empty; a cluster has at least one node"]
+
+
 def test_modules_that_nobody_here_may_load():
     lab = Lab(1)
     lab.hosts["node1"].kernel["loadable"] = ["veth", "br_netfilter"]

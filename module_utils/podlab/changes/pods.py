@@ -156,14 +156,10 @@ def _can_stay(pod: Pod, row: PodRow) -> bool:
     return pod["sandbox"] and (before is None or before["hostname"] == row["hostname"])
 
 
-def _tidy(
-    steps: Steps, links: Mapping[str, Link], wanted: Mapping[str, PodRow], sound: Set[str]
-) -> dict[str, Link]:
+def _tidy(steps: Steps, links: Mapping[str, Link], wanted: Mapping[str, PodRow], sound: Set[str]) -> dict[str, Link]:
     """Wires that are nobody's go, and one that was renamed gets its name back. Returns the wires that stay."""
     names = {veth_name(netns) for netns in wanted}
-    wires = {
-        name: link for name, link in links.items() if name in names or link["alias"].startswith(MARK + " ")
-    }
+    wires = {name: link for name, link in links.items() if name in names or link["alias"].startswith(MARK + " ")}
     homes = {alias(netns): veth_name(netns) for netns in sound}
     # A pod that goes takes its wire along.
     going = {word for netns in steps.gone for word in (veth_name(netns), alias(netns))}

@@ -55,11 +55,7 @@ def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
 
 def removal(observed: Sequence[Route]) -> list[str]:
     """Lines that take podlab's routes away."""
-    return [
-        f"route del {route['to']}{_way(route)}"
-        for route in observed
-        if route["protocol"] == str(ROUTE_PROTOCOL)
-    ]
+    return [f"route del {route['to']}{_way(route)}" for route in observed if route["protocol"] == str(ROUTE_PROTOCOL)]
 
 
 def _is_sound(route: Route, wanted: Mapping[str, str]) -> bool:

@@ -38,11 +38,7 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
         if row["jumps"].get(builtin) in surplus:
             surplus.remove(row["jumps"][builtin])
         lines += [f"-D {builtin} {rule}" for rule in surplus]
-    lines += [
-        f"-A {builtin} {rule}"
-        for builtin, rule in row["jumps"].items()
-        if rule not in observed.get(builtin, [])
-    ]
+    lines += [f"-A {builtin} {rule}" for builtin, rule in row["jumps"].items() if rule not in observed.get(builtin, [])]
     return lines + [f"-X {name}" for name in stale]
 
 

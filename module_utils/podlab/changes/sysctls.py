@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def changes(
-    observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]
-) -> dict[str, str]:
+def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
     """Key -> value to write: what is wanted and not so, and old values of what is wanted no more.
 
     ``recorded`` holds what the host had before podlab came, for every key that podlab ever changed.
@@ -16,9 +14,7 @@ def changes(
     return {key: value for key, value in {**given_back, **wanted}.items() if observed.get(key) != value}
 
 
-def originals(
-    observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]
-) -> dict[str, str]:
+def originals(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
     """What the record has to remember: the first value that was seen of every wanted key."""
     return {key: recorded.get(key, observed[key]) for key in wanted if key in recorded or key in observed}
 

@@ -111,9 +111,7 @@ def _files(directory: str) -> list[str]:
     except OSError as error:
         raise Invalid([f'error: the path "{directory}" cannot be accessed: {error.strerror}']) from None
     found = [
-        os.path.join(directory, entry)
-        for entry in entries
-        if entry.endswith(_EXTENSIONS) and not entry.startswith(".")
+        os.path.join(directory, entry) for entry in entries if entry.endswith(_EXTENSIONS) and not entry.startswith(".")
     ]
     files = [file for file in found if not os.path.isdir(file)]
     if not files:
@@ -223,9 +221,7 @@ class _File:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
-            raise _BrokenError(
-                line, f"yaml: invalid UTF-8: {error.reason} 0x{data[error.start]:02x}"
-            ) from None
+            raise _BrokenError(line, f"yaml: invalid UTF-8: {error.reason} 0x{data[error.start]:02x}") from None
         if self.path.endswith(".json") and text.lstrip().startswith("{"):
             text = _json_as_yaml(text)
         return text
@@ -258,9 +254,7 @@ class _File:
                 continue
             key = self._key(key_node)
             if key in lines:
-                self._problem(
-                    _line(key_node), f"mapping key {fields.show(key)} already defined at line {lines[key]}"
-                )
+                self._problem(_line(key_node), f"mapping key {fields.show(key)} already defined at line {lines[key]}")
             lines.setdefault(key, _line(key_node))
             own[key] = self._value(value_node)
         return {**merged, **own}
@@ -271,9 +265,7 @@ class _File:
         merged: dict[str, Any] = {}
         for source in sources:
             if not isinstance(source, dict):
-                raise _BrokenError(
-                    _line(node), "yaml: map merge requires map or sequence of maps as the value"
-                )
+                raise _BrokenError(_line(node), "yaml: map merge requires map or sequence of maps as the value")
             merged = {**source, **merged}
         return merged
 
@@ -303,9 +295,7 @@ class _File:
         if items is None:
             return
         if not isinstance(items, list):
-            self._problem(
-                _line(node), f"json: cannot unmarshal {_json_type(items)} into Go struct field List.items"
-            )
+            self._problem(_line(node), f"json: cannot unmarshal {_json_type(items)} into Go struct field List.items")
             return
         for item, item_node in zip(items, _item_nodes(node, len(items)), strict=True):
             self._add(item, item_node)
@@ -358,7 +348,7 @@ def _json_as_yaml(text: str) -> str:
 def _schemas() -> str:
     """The directory of the library with the strict schemas of the oldest release not below 1.30."""
     # Imported late: 0.2 s that a run without manifests need not spend.
-    from kubernetes_validate import utils  # type: ignore[import-untyped]
+    from kubernetes_validate import utils
 
     for version in utils.all_versions():
         if tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_SCHEMA:
@@ -376,7 +366,7 @@ def _schema(name: str) -> Any:
 @functools.cache
 def _validator(kind: str, api_version: str) -> Any:
     """A validator for a kind. The library's ``validate`` reads its files anew and stops at one error."""
-    import jsonschema  # type: ignore[import-untyped]
+    import jsonschema
     import referencing
 
     group, _, version = api_version.rpartition("/")

@@ -103,5 +103,5 @@ def write_sysctl(key: str, value: str) -> None:
 
 def missing_programs(names: Iterable[str]) -> list[str]:
     """Programs that are not on this host's PATH."""
-    path = os.environ.get("PATH", "").split(":") + ["/usr/sbin", "/sbin"]
+    path = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
     return [name for name in names if not any(os.access(f"{folder}/{name}", os.X_OK) for folder in path)]

@@ -34,4 +34,3 @@ def observe(role: str, images: Sequence[str]) -> dict[str, Any]:
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
         "kernel": kernel.features(),
     }
-

@@ -47,8 +47,9 @@ def observe() -> dict[str, Pod]:
         eth0 = links.get("eth0")
         pods[netns]["eth0"] = link_facts(eth0) if eth0 else None
         pods[netns]["lo_up"] = "UP" in links.get("lo", {}).get("flags", [])
-        pods[netns]["routes"] = [_route_words(route) for route in (found[1] if len(found) > 1 else [])
-                                 if route.get("protocol") != "kernel"]
+        pods[netns]["routes"] = [
+            _route_words(route) for route in (found[1] if len(found) > 1 else []) if route.get("protocol") != "kernel"
+        ]
     return pods
 
 
@@ -305,8 +306,18 @@ def _ensure_supervisor() -> None:
     argv = ["s6-svscan", "-c", "10000", SERVICES]
     if os.path.isdir("/run/systemd/system"):
         run(["systemctl", "reset-failed", "podlab.service"]) if _unit_failed() else None
-        run(["systemd-run", "--quiet", "--unit=podlab", "--description=podlab's containers",
-             "--property=KillMode=mixed", "--property=LimitNOFILE=1048576", "--", *argv])
+        run(
+            [
+                "systemd-run",
+                "--quiet",
+                "--unit=podlab",
+                "--description=podlab's containers",
+                "--property=KillMode=mixed",
+                "--property=LimitNOFILE=1048576",
+                "--",
+                *argv,
+            ]
+        )
     else:
         daemon(argv)
     _wait_until(supervisor_runs, seconds=10.0)

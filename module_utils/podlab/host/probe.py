@@ -64,7 +64,8 @@ def probe(
             try:
                 listener.bind(("0.0.0.0", port))
             except OSError as error:
-                raise OSError(error.errno, f"{end['name']}: port {port} (cluster.verify_port): {error.strerror}") from error
+                words = f"{end['name']}: port {port} (cluster.verify_port): {error.strerror}"
+                raise OSError(error.errno, words) from error
             listener.listen(1024)
             selector.register(listener, selectors.EVENT_READ, end["name"])
         _run(selector, questions, dict(callers), port, time.monotonic() + deadline)

@@ -15,8 +15,13 @@ class HostError(RuntimeError):
 def run(argv: Sequence[str], text: str | None = None) -> str:
     """Standard output of a command that has to succeed; ``text`` is its standard input."""
     try:
-        done = subprocess.run(list(argv), input=text, stdin=None if text is not None else subprocess.DEVNULL,
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            list(argv),
+            input=text,
+            stdin=None if text is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError as error:
         raise HostError(f"{argv[0]}: command not found") from error
     if done.returncode:

@@ -68,9 +68,7 @@ def pod_cidrs(
             [
                 f'cluster.cidr: Invalid value: "{blocks.cluster}": CIDR allocation failed; '
                 "there are no remaining CIDRs left to allocate in the accepted range"
-                + _shortage(
-                    f"nodes fit, a /{prefix} each", nodes, new[len(given) :], "reserved", widest_first
-                )
+                + _shortage(f"nodes fit, a /{prefix} each", nodes, new[len(given) :], "reserved", widest_first)
             ]
         )
     return {node: str(kept.get(node) or given[node]) for node in nodes}
@@ -221,9 +219,7 @@ def _cut(cluster_cidr: str, prefix: int, problems: list[str]) -> _Blocks | None:
             f"Minimum useful network prefix is /{LONGEST_NODE_PREFIX}"
         )
     elif cluster and prefix < cluster.prefixlen:
-        problems.append(
-            f"prefix: Invalid value: {prefix}: a /{prefix} does not fit into cluster cidr {cluster}"
-        )
+        problems.append(f"prefix: Invalid value: {prefix}: a /{prefix} does not fit into cluster cidr {cluster}")
     elif cluster:
         return _Blocks(cluster, prefix)
     return None
@@ -359,9 +355,7 @@ def _check_names(path: str, names: Sequence[str], problems: list[str]) -> None:
         seen.add(name)
 
 
-def _shortage(
-    fit: str, wanted: Sequence[str], left: Sequence[str], why: str, obstacles: Sequence[object]
-) -> str:
+def _shortage(fit: str, wanted: Sequence[str], left: Sequence[str], why: str, obstacles: Sequence[object]) -> str:
     """How many of the wanted fit, who is left without, and what stands in the way."""
     return f": {len(wanted) - len(left)} of {len(wanted)} {fit}; none for {_some(left)}" + (
         f"; {why}: {_some(obstacles)}" if obstacles else ""

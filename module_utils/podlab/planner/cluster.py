@@ -107,7 +107,7 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
     problems += [f'cluster.domain: Invalid value: "{domain}": {words}' for words in dns1123_subdomain(domain)]
     if cluster.dns and not _is_address(cluster.dns):
         problems.append(
-            f'cluster.dns: Invalid value: {json.dumps(cluster.dns)}: must be a valid IP address, (e.g. 10.9.8.7)'
+            f"cluster.dns: Invalid value: {json.dumps(cluster.dns)}: must be a valid IP address, (e.g. 10.9.8.7)"
         )
     if not _is_interface_name(cluster.bridge):
         problems.append(

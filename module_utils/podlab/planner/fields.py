@@ -286,9 +286,7 @@ def judge(kind: str, body: Mapping[str, Any]) -> Iterator[Verdict]:
     """
     for verdict in _walk(body, _TREES[kind], "", ""):
         outcome = verdict.rule.outcome
-        if outcome is Outcome.IGNORED or (
-            outcome is Outcome.REFUSED and verdict.value not in verdict.rule.harmless
-        ):
+        if outcome is Outcome.IGNORED or (outcome is Outcome.REFUSED and verdict.value not in verdict.rule.harmless):
             yield verdict
 
 

@@ -140,9 +140,7 @@ class _Cluster:
 
     def _add_replicas(self, document: Document, deployment: Deployment, template: PodTemplate) -> None:
         owner = f"{deployment.namespace}/Deployment/{deployment.name}"
-        template = replace(
-            template, labels={**template.labels, "pod-template-hash": deployment.template_hash}
-        )
+        template = replace(template, labels={**template.labels, "pod-template-hash": deployment.template_hash})
         for ordinal in range(deployment.replicas):
             name = self._replica_name(deployment, ordinal)
             self._add(document, Pod(deployment.namespace, name, template, document.where, owner))
@@ -155,9 +153,7 @@ class _Cluster:
         """
         attempt = 0
         while True:
-            name = names.replica_name(
-                deployment.namespace, deployment.name, deployment.template_hash, ordinal, attempt
-            )
+            name = names.replica_name(deployment.namespace, deployment.name, deployment.template_hash, ordinal, attempt)
             taken = self.pods.get(f"{deployment.namespace}/{name}")
             if taken is None or taken.owner is None:
                 return name
@@ -466,9 +462,7 @@ def _working_dir(node: _Node) -> str:
     return directory
 
 
-def _argv(
-    node: _Node, env: Mapping[str, str], known: Image | None, images: Mapping[str, Image]
-) -> tuple[str, ...]:
+def _argv(node: _Node, env: Mapping[str, str], known: Image | None, images: Mapping[str, Image]) -> tuple[str, ...]:
     """What is executed: ``command`` and ``args`` where given, else what the image brings.
 
     A ``command`` drops the image's entrypoint and cmd, ``args`` alone its cmd only (Kubernetes, "Define

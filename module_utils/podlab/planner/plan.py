@@ -62,7 +62,9 @@ def plan(
             found.problems += _routes_in_the_way(cluster, hosts, cidrs)
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
-        placement = found.unless_invalid(lambda: place(desired.pods, nodes, room, placed), Placement({}))
+        placement = Placement({})
+        if nodes:
+            placement = found.unless_invalid(lambda: place(desired.pods, nodes, room, placed), placement)
     addresses, cursors = _allocate_addresses(nodes, cidrs, placement, past)
 
     shared = _shared_record(cluster, hosts, desired, cidrs, placement, addresses, now)
@@ -313,9 +315,7 @@ def _allocate_addresses(
             addresses.update({key: held[node.name].get(key) for key in keys[node.name]})
             continue
         try:
-            given, cursor = pod_addresses(
-                keys[node.name], cidrs[node.name], held[node.name], node.record.get("cursor")
-            )
+            given, cursor = pod_addresses(keys[node.name], cidrs[node.name], held[node.name], node.record.get("cursor"))
         except Invalid as error:
             problems += [f"{node.name}: {problem}" for problem in error.problems]
             continue

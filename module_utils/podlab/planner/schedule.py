@@ -86,9 +86,7 @@ class _Board:
         """A node for each of these pods of one owner, as far as there is room; ``mine`` counts their siblings."""
         queue = self._queue(pods[0])
         used = [
-            (own, self.total[name], self.order[name], name)
-            for name, own in mine.items()
-            if self.nodes[name].is_managed
+            (own, self.total[name], self.order[name], name) for name, own in mine.items() if self.nodes[name].is_managed
         ]
         heapq.heapify(used)
         chosen: list[str] = []
@@ -162,6 +160,5 @@ def _unschedulable(pod: Pod, nodes: Sequence[Host]) -> str:
         wanted = ",".join(f"{key}={value}" for key, value in sorted(pod.template.node_selector.items()))
         selector = f" (spec.nodeSelector {wanted}; labels are set with node_labels in the inventory)"
     return (
-        f'{pod.where}: The Pod "{pod.name}" cannot be scheduled: 0/{len(nodes)} nodes are available: '
-        f"{words}.{selector}"
+        f'{pod.where}: The Pod "{pod.name}" cannot be scheduled: 0/{len(nodes)} nodes are available: {words}.{selector}'
     )

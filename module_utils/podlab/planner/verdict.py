@@ -17,9 +17,7 @@ def differences(matrix: Mapping[str, Any], answers: Answers) -> list[str]:
             answer = answers.get(source, {}).get(target, {"error": "no answer from the host"})
             if answer.get("seen") != expected:
                 got = f"source {answer['seen']}" if "seen" in answer else answer["error"]
-                lines.append(
-                    f"{_end(ends[source])} -> {_end(ends[target])}: expected source {expected}, got {got}"
-                )
+                lines.append(f"{_end(ends[source])} -> {_end(ends[target])}: expected source {expected}, got {got}")
     return lines
 
 

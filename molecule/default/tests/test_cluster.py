@@ -51,7 +51,7 @@ def test_pods_of_both_nodes_see_each_other_with_their_own_address(in_pod, pods, 
 
 def test_udp_reaches_the_other_node(in_pod, pods, web):
     ask = (
-        "python3 -c \"import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(5); "
+        'python3 -c "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(5); '
         f"s.sendto(b'hostname', ('{pods[web[0]]['ip']}', 80)); print(s.recv(100).decode())\""
     )
     assert in_pod("toolbox", ask).stdout.strip() == web[0]
