@@ -189,6 +189,8 @@ class Namespace:
                 if key == "master" and self._link(value)["kind"] != "bridge":
                     raise Refused("Operation not supported")
                 link[key] = int(value) if key == "mtu" else value
+                if key == "master":
+                    link["hairpin"] = False
 
     def _rename(self, name: str, new: str) -> None:
         if self._link(name)["up"]:

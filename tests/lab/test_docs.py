@@ -4,7 +4,7 @@ A fenced block marked ``console`` holds commands after ``$ `` (``> `` continues 
 has a lab of its own and one shell for all of its commands, in their order. After ``console`` may stand:
 
     fails          the command is meant to end with an exit code that is not 0
-    needs: NAME    the commands are run where the program NAME is there
+    needs: NAME    the commands are run where the program NAME is there, and by root
     skip: WHY      the commands cannot be run in a test
 
 What is shown has to occur in what is printed, line by line in that order; ``...`` stands for anything.
@@ -58,7 +58,7 @@ class Command:
     @property
     def is_run(self) -> bool:
         if self.marker.startswith("needs: "):
-            return shutil.which(self.marker.removeprefix("needs: ")) is not None
+            return os.getuid() == 0 and shutil.which(self.marker.removeprefix("needs: ")) is not None
         return not self.marker.startswith("skip: ")
 
 

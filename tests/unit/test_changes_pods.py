@@ -130,6 +130,11 @@ INSIDE = [
             id="off the bridge",
         ),
         pytest.param(
+            drift_wire(master="br-lan"),
+            [f"ip link set {WEB_WIRE} master cbr0", f"ip link set {WEB_WIRE} type bridge_slave hairpin on"],
+            id="on another bridge",
+        ),
+        pytest.param(
             drift_wire(addresses=["10.7.0.1/24"]), [f"ip addr del 10.7.0.1/24 dev {WEB_WIRE}"], id="address outside"
         ),
         pytest.param(lambda host: host.root.delete(WEB_WIRE), [*ANEW, *INSIDE], id="wire gone"),

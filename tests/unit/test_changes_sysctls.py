@@ -34,6 +34,7 @@ def test_changes(observed, wanted, recorded, written):
         pytest.param({FORWARD: "1"}, {FORWARD: "1"}, {FORWARD: "0"}, {FORWARD: "0"}, id="the first value stays"),
         pytest.param({FILTER: "1"}, {}, {FILTER: "1"}, {}, id="given back, so forgotten"),
         pytest.param({}, {FORWARD: "1"}, {}, {}, id="not there yet"),
+        pytest.param({}, {FILTER: "2"}, {FILTER: "1"}, {FILTER: "1"}, id="not there for the moment"),
     ],
 )
 def test_originals(observed, wanted, recorded, remembered):

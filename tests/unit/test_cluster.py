@@ -17,9 +17,8 @@ def problems_of(**settings) -> list[str]:
 
 def test_what_is_not_set_has_its_default():
     assert cluster_of({}) == Cluster()
-    assert cluster_of({"cidr": "10.50.0.0/16", "non_masquerade_cidrs": []}) == Cluster(
-        cidr="10.50.0.0/16", non_masquerade_cidrs=()
-    )
+    given = {"cidr": "10.50.0.0/16", "dns": "10.96.0.10", "bridge": "pod-br_0"}
+    assert cluster_of({**given, "non_masquerade_cidrs": []}) == Cluster(**given, non_masquerade_cidrs=())
 
 
 def test_images_are_read_as_the_catalogue_is():
@@ -64,6 +63,7 @@ def test_images_are_read_as_the_catalogue_is():
         ({"verify_port": 65536}, "verify_port: Invalid value: 65536: must be between 1 and 65535, inclusive"),
         ({"verify_port": True}, "verify_port: Invalid value: true: must be of type integer"),
         ({"bridge": "a bridge"}, 'bridge: Invalid value: "a bridge": must be 1 to 15 letters, digits, "-" or "_"'),
+        ({"bridge": "brücke"}, 'bridge: Invalid value: "brücke": must be 1 to 15 letters, digits, "-" or "_"'),
         (
             {"bridge": "sixteen-letters-"},
             'bridge: Invalid value: "sixteen-letters-": must be 1 to 15 letters, digits, "-" or "_"',
@@ -87,7 +87,9 @@ def test_a_domain_in_the_words_of_kubernetes():
 
 
 def test_bad_settings_are_reported_together():
-    problems = problems_of(colour="red", cidr="10.1.0.0/33", verify_port="http", bridge="", service_cidr="10.96.0.1/16")
+    problems = problems_of(
+        colour="red", cidr="10.1.0.0/33", verify_port="http", bridge="", service_cidr="10.96.0.1/16", node_prefix=99
+    )
     assert [problem.split(":")[0] for problem in problems] == [
         *("cluster.colour", "cluster.verify_port", "cluster.cidr", "cluster.service_cidr", "cluster.bridge"),
     ]

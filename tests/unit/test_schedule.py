@@ -59,6 +59,11 @@ def test_a_new_replica_goes_where_the_fewest_siblings_are_even_if_others_are_man
     assert nodes_of(pods, [ONE, TWO], present=present.items()) == ["node2", "node2", "node2", "node1", "node2"]
 
 
+def test_where_all_nodes_have_siblings_the_fewest_count():
+    present = {"default/web-0": "node2", "default/web-1": "node2", "default/web-2": "node1"}
+    assert nodes_of(replicas("web", 5), [ONE, TWO], present=present.items())[3:] == ["node1", "node1"]
+
+
 def test_who_runs_stays_even_where_it_is_crowded():
     present = {f"default/web-{index}": "node3" for index in range(3)}
     assert nodes_of(replicas("web", 5), ALL, present=present.items()) == ["node3", "node3", "node3", "node1", "node2"]

@@ -10,13 +10,13 @@ def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Ma
 
     ``recorded`` holds what the host had before podlab came, for every key that podlab ever changed.
     """
-    given_back = {key: value for key, value in recorded.items() if key not in wanted}
-    return {key: value for key, value in {**given_back, **wanted}.items() if observed.get(key) != value}
+    return {key: value for key, value in {**recorded, **wanted}.items() if observed.get(key) != value}
 
 
 def originals(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
     """What the record has to remember: the first value that was seen of every wanted key."""
-    return {key: recorded.get(key, observed[key]) for key in wanted if key in recorded or key in observed}
+    known = {**observed, **recorded}
+    return {key: known[key] for key in wanted if key in known}
 
 
 def line(key: str, value: str) -> str:
