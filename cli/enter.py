@@ -46,7 +46,7 @@ def execute(
     pid = live["containers"].get(name, {}).get("pid")
     if pid is None:
         raise Failure(f'error: unable to upgrade connection: container not found ("{name}")')
-    if tty and not (stdin and sys.stdin.isatty()):
+    if tty and not (stdin and os.isatty(0)):
         if stdin:
             print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)
         tty = False
@@ -65,7 +65,7 @@ def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoRetu
     host = next((host for host in hosts if host.name == name), None)
     if host is None:
         raise Failure(not_found("nodes", name))
-    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    tty = os.isatty(0) and os.isatty(1)
     try:
         _become(host.argv(command, tty=tty) if command else host.login(tty=tty))
     except Silent as error:

@@ -115,6 +115,7 @@ if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
 echo $((next < 300 ? next : 300)) >backoff
 rm -f status
+echo $$ >waiting
 exec sleep "$wait"
 """
 

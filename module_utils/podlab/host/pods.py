@@ -251,11 +251,21 @@ def stop_services(services: Sequence[tuple[str, str]]) -> None:
             os.kill(pid, signal.SIGTERM)
     _wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in programs), seconds=1.0)
     run_all([(["s6-svc", "-dxk", path], None) for path in alive])
+    for path in alive:
+        _end_waiting(path)
     _wait_until(lambda: not any(is_supervised(path) for path in alive), seconds=10.0)
     for path in paths:
         shutil.rmtree(path, ignore_errors=True)
     if alive and supervisor_runs():
         run(["s6-svscanctl", "-an", SERVICES])
+
+
+def _end_waiting(service: str) -> None:
+    """End the pause before a next start: s6-svc reaches the program and not the finish script."""
+    pid = (text_of(f"{service}/waiting") or "").strip()
+    with contextlib.suppress(OSError):
+        if pid and os.readlink(f"/proc/{pid}/cwd") == service:  # or it is over, and somebody else has the pid
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def program_of(service: str) -> int | None:
