@@ -150,4 +150,9 @@ def test_what_is_no_longer_in_the_directory_goes_away_without_a_trace(pods):
     assert pods.sh("node1", "ls -A /run/netns /run/podlab/pods /var/log/pods | grep default_", check=False) == ""
     assert pods.sh("node1", "ls -A /run/podlab/services | grep -v '^[.]'", check=False) == ""
     assert pods.sh("node1", "ip -o link show type veth | grep -c podlab", check=False) == "0"
-    assert pods.sh("node1", "pgrep -ax 's6-supervise|bwrap|s6-log|sleep'; pgrep -axf 'catatonit -P podlab-pod .*'", check=False) == ""
+    assert (
+        pods.sh(
+            "node1", "pgrep -ax 's6-supervise|bwrap|s6-log|sleep'; pgrep -axf 'catatonit -P podlab-pod .*'", check=False
+        )
+        == ""
+    )
