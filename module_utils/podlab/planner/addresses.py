@@ -20,6 +20,7 @@ from .model import Invalid
 LONGEST_NODE_PREFIX = 28  # flannel's limit too: what is smaller holds hardly more than its own overhead
 LONGEST_POD_PREFIX = 30  # network, gateway, one pod, broadcast
 DEFAULT_ROUTE = IPv4Network("0.0.0.0/0")
+MAC_PREFIX = "0a:58:"
 NO_IPV6 = "IPv6 is not supported, the lab is IPv4"
 
 
@@ -159,7 +160,7 @@ def pod_mac(address: str) -> str:
     number = _address("address", address, problems)
     if number is None:
         raise Invalid(problems)
-    return "0a:58:" + number.to_bytes(4, "big").hex(":")
+    return MAC_PREFIX + number.to_bytes(4, "big").hex(":")
 
 
 def overlaps(named: Mapping[str, str]) -> list[str]:

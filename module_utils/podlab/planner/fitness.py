@@ -1,0 +1,113 @@
+"""Whether a host can carry podlab: what it lacks, and what stands on it that is somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from typing import Any
+
+from ..changes import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL
+from ..changes.bridge import Link
+from ..changes.routes import RouteRow
+from .addresses import MAC_PREFIX
+from .cluster import Cluster, Host
+
+NOT_OURS = "podlab has not made it and does not touch it; remove it"
+
+BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
+
+
+def unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    return [problem for host in hosts if host.is_managed for problem in _unfit(host, cluster)]
+
+
+def _unfit(host: Host, cluster: Cluster) -> list[str]:
+    """What a host lacks, and what stands in podlab's way on a host that it has not marked yet."""
+    seen = host.observation or {}
+    missing = sorted(set(seen["missing"].values()))
+    problems = []
+    if missing:
+        line = f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
+        problems.append(f"{host.name}: programs are missing: {line}")
+    if host.role == "node":
+        problems += [f"{host.name}: {words}" for words in _missing_features(seen)]
+    if uplink(host) is None:
+        problems.append(
+            f"{host.name}: no link of this host has the address {host.address}; set node_ip to the address that "
+            "the other nodes reach it at"
+        )
+    return problems + _in_the_way(host, cluster)
+
+
+def _missing_features(seen: Mapping[str, Any]) -> list[str]:
+    """What the kernel cannot do, or could if somebody with the right to it loaded a module."""
+    kernel = seen["kernel"]
+    loadable = [] if kernel["may_load"] else list(kernel["loadable"])
+    problems = list(kernel["missing"])
+    if loadable:
+        problems.append(f"kernel modules are not loaded: sudo modprobe -a {' '.join(loadable)}")
+    elif BRIDGE_NETFILTER not in seen["sysctls"] and "br_netfilter" not in kernel["loadable"]:
+        problems.append(f"the kernel has no {BRIDGE_NETFILTER}, which the module br_netfilter brings")
+    return problems
+
+
+def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
+    """A link of the bridge's name without mark is podlab's all the same if it has a MAC of podlab's."""
+    seen = host.observation or {}
+    problems = []
+    link = seen["links"].get(cluster.bridge)
+    ours = own_bridge(host, cluster) or (host.is_marked and link and link["mac"].startswith(MAC_PREFIX))
+    if host.role == "node" and link and not ours:
+        problems.append(
+            f"{host.name}: link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)"
+        )
+    if host.is_marked or ours:  # where only the record was lost, the bridge tells whose the rest is
+        return problems
+    for table, chains in seen["rules"].items():
+        for chain in chains:
+            if chain.startswith(CHAIN_PREFIX):
+                problems.append(f"{host.name}: chain {chain} of table {table} is in the way: {NOT_OURS}")
+    return problems
+
+
+def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str, Sequence[RouteRow]]) -> list[str]:
+    """Routes older than podlab that lead to the very networks that the host needs a way to."""
+    return [
+        f"{host.name}: route {way['to']} is in the way: {NOT_OURS}"
+        for host in hosts
+        if host.is_managed and ways
+        for way in ways[host.role]
+        if way["to"] in foreign_routes(host, cluster)
+    ]
+
+
+def uplink(host: Host) -> str | None:
+    """The link that bears the host's address."""
+    links = (host.observation or {}).get("links", {})
+    for name, link in links.items():
+        if any(address.split("/")[0] == host.address for address in link["addresses"]):
+            return str(name)
+    return None
+
+
+def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
+    """Routes inside the cluster CIDR that were there before podlab. They are left alone for good."""
+    if host.is_marked:
+        return list(host.record.get("foreign", []))
+    within = IPv4Network(cluster.cidr)
+    return [
+        route["to"]
+        for route in (host.observation or {}).get("routes", [])
+        if IPv4Network(route["to"]).subnet_of(within) and not is_own(route, host, cluster)
+    ]
+
+
+def is_own(route: Mapping[str, Any], host: Host, cluster: Cluster) -> bool:
+    on_bridge = route.get("dev") == cluster.bridge and own_bridge(host, cluster) is not None
+    return route["protocol"] == str(ROUTE_PROTOCOL) or on_bridge
+
+
+def own_bridge(host: Host, cluster: Cluster) -> Link | None:
+    """The bridge, if it bears podlab's mark."""
+    link: Link | None = (host.observation or {}).get("links", {}).get(cluster.bridge)
+    return link if link and link["alias"] == MARK else None
