@@ -41,18 +41,19 @@ commands:
 from typing import Any
 
 from ansible.module_utils.podlab.changes import pods
-from ansible.module_utils.podlab.host import network
+from ansible.module_utils.podlab.changes.containers import IMAGES
+from ansible.module_utils.podlab.host import containers, network
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 
 
 def work(rows: dict[str, Any]) -> Any:
     steps = pods.changes(network.links(), host_pods.observe(), rows["pods"])
-    stale = host_pods.stale_programs(rows["programs"])
-    lines = [f"install -D -m 755 images/{name} {host_pods.IMAGES}/{name}" for name in stale] + steps.lines()
+    stale = containers.stale_programs(rows["programs"])
+    lines = [f"install -D -m 755 images/{name} {IMAGES}/{name}" for name in stale] + steps.lines()
 
     def apply() -> None:
-        host_pods.write_programs(rows["programs"])
+        containers.write_programs(rows["programs"])
         host_pods.apply(steps)
 
     return lines, apply

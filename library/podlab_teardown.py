@@ -38,7 +38,7 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
 from ansible.module_utils.podlab.changes.containers import LOGS
-from ansible.module_utils.podlab.host import network, record
+from ansible.module_utils.podlab.host import containers, network, record
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
@@ -63,7 +63,7 @@ def work(params: dict[str, Any]) -> Any:
 
     def apply() -> None:
         host_pods.apply(steps)
-        host_pods.stop_supervisor()
+        containers.stop_supervisor()
         ip_batch(ip_lines)
         if any(chains.values()):
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))

@@ -30,7 +30,7 @@ def observe(role: str, images: Sequence[str]) -> dict[str, Any]:
         "rules": network.rules(),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
-        "programs": {name: text for name in images if (text := pods.text_of(f"{IMAGES}/{name}")) is not None},
+        "programs": {name: text for name in images if (text := record.text_of(f"{IMAGES}/{name}")) is not None},
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
         "kernel": kernel.features(),
     }

@@ -38,3 +38,11 @@ def write_file(path: str, text: str, mode: int = 0o644) -> None:
 def forget() -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(PATH)
+
+
+def text_of(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return None
