@@ -35,6 +35,7 @@ def shared_record(
     keys = [f"pod/{pod.key}" for pod in desired.pods]
     keys += [f"deployment/{item.namespace}/{item.name}" for item in desired.deployments]
     keys += [f"node/{node}" for node in cidrs]
+    keys += [f"namespace/{name}" for name in desired.namespaces]
     record: dict[str, Any] = {
         "cidr": cluster.cidr,
         "podCIDRs": dict(cidrs),
