@@ -452,6 +452,13 @@ def test_modules_that_may_be_loaded_are_loaded():
     assert result["hosts"]["node1"]["node"]["modules"] == ["br_netfilter"]
 
 
+def test_a_module_that_was_unloaded_is_something_to_do():
+    lab = Lab()
+    lab.run(wanting())
+    lab.hosts["node1"].kernel = {"loadable": ["veth"], "missing": [], "may_load": True}
+    assert pending(lab.plan(wanting())) == {"node1": ["node"]}
+
+
 def test_the_mtu_is_that_of_the_uplink():
     lab = Lab()
     lab.hosts["node1"].root.links["eth0"]["mtu"] = 9000
