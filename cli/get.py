@@ -81,7 +81,8 @@ def show(
     elif output == "yaml":
         import yaml
 
-        print(yaml.safe_dump(document, default_flow_style=False), end="")
+        # Through JSON: what stands twice is written twice, as kubectl does, not by reference.
+        print(yaml.safe_dump(json.loads(json.dumps(document)), default_flow_style=False), end="")
     elif output == "name":
         print("".join(f"{kind.prefix}/{item['metadata']['name']}\n" for item in items), end="")
     else:

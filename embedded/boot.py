@@ -20,7 +20,7 @@ CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x20000000, 0x40000000
 HOST_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
 
-MS_BIND, MS_MOVE, MS_NOSUID = 0x1000, 0x2000, 0x2
+MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC = 0x1, 0x2, 0x20, 0x1000, 0x2000, 0x4000
 AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -47,7 +47,8 @@ def furnish(name: str) -> None:
     """Give a host file systems of its own. The machine's are seen, and cannot be written to."""
     read_only_from_the_root_down()
     mount("proc", "/proc", "proc")
-    mount("sysfs", "/sys", "sysfs")
+    mount("sysfs", "/sys", "sysfs", MS_RDONLY)
+    settings_of_its_own()
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
     for directory in ("etc", "var"):
         layer, work = f"/run/.layers/{directory}", f"/run/.layers/{directory}-work"
@@ -68,6 +69,16 @@ def furnish(name: str) -> None:
     replace("/etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
     replace("/etc/resolv.conf", "# an embedded host has no name server\n")
     _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
+
+
+def settings_of_its_own() -> None:
+    """Leave only the network's settings writable: the kernel lets root's uid write the others, whatever its
+    user namespace, and they are the machine's."""
+    mount("/proc/sys/net", "/proc/sys/net", "", MS_BIND)
+    mount("/proc/sys", "/proc/sys", "", MS_BIND | MS_REC)
+    mount("", "/proc/sys", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
+    if os.path.exists("/proc/sysrq-trigger"):
+        mount("/dev/null", "/proc/sysrq-trigger", "", MS_BIND)
 
 
 def devices() -> None:
@@ -110,7 +121,9 @@ class Host:
         self.failed, failed_write = os.pipe()
         pid_read, pid_write = os.pipe()
         if os.fork() == 0:
-            libc.unshare(HOST_NAMESPACES)
+            if libc.unshare(HOST_NAMESPACES):
+                os.write(failed_write, f"unshare: {os.strerror(ctypes.get_errno())}".encode())
+                os._exit(1)
             pid = os.fork()  # only a child is inside of a new pid namespace
             if pid:
                 os.write(pid_write, str(pid).encode())
@@ -128,6 +141,7 @@ class Host:
         try:
             os.setsid()
             furnish(name)
+            os.write(failed, b"furnished")
             if os.read(go, 2) == b"go":
                 null = os.open("/dev/null", os.O_RDWR)
                 for descriptor in (0, 1, 2):
@@ -137,6 +151,12 @@ class Host:
         except OSError as error:
             os.write(failed, str(error).encode())
         os._exit(1)
+
+    def wait_until_furnished(self) -> None:
+        """Before anybody lays wires into it: why a host could not be furnished is told here or nowhere."""
+        words = os.read(self.failed, 1000)
+        if words != b"furnished":
+            raise OSError(words.decode() or "the init of a host has died")
 
     def start(self) -> None:
         """Let the init go on; an empty answer means that it has become catatonit."""
@@ -247,6 +267,8 @@ def boot(order: dict) -> list[str]:
 
     booting = {name: Host(name, [*identity, name, *wanted[name]["legs"]]) for name in missing}
     pids = {name: host.pid for name, host in booting.items()} | {name: on[name][0] for name in unplugged}
+    for host in booting.values():
+        host.wait_until_furnished()
     ip([line for name, pid in pids.items() for line in outer_lines(name, pid, wanted[name]["legs"], present)])
     for name, pid in pids.items():
         if name in booting:

@@ -15,3 +15,4 @@ ip netns exec default_new arping -c 1 -A -I eth0 10.1.1.4
 s6-svc -wD -d /run/podlab/services/default_api.side
 s6-svscanctl -a /run/podlab/services  # default_new.main: sleep 9
 s6-svscanctl -a /run/podlab/services  # default_new.side: echo 'it'"'"'s'
+# /run/podlab/pods/default_api/pod.json

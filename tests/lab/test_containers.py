@@ -156,3 +156,12 @@ def test_what_is_no_longer_in_the_directory_goes_away_without_a_trace(pods):
         )
         == ""
     )
+
+
+def test_neither_a_container_nor_a_host_can_change_what_is_the_machines(lab):
+    lab.write(shell=pod("shell", {"name": "c", "image": "busybox", "command": ["sleep", "600"]}, nodeName="node1"))
+    lab.converge("--skip-tags", "verify")
+    attempt = "echo 60 2>/dev/null >/proc/sys/vm/swappiness && echo written"
+    assert inside(lab, "shell", "c", f"({attempt}) 2>/dev/null; echo end") == "end"
+    assert lab.sh("node1", f"({attempt}) 2>/dev/null; touch /sys/mark 2>/dev/null; echo end") == "end"
+    assert lab.sh("node1", "echo 0 >/proc/sys/net/ipv4/conf/all/log_martians && echo its own") == "its own"

@@ -285,15 +285,21 @@ def test_a_host_that_was_rebooted_gets_everything_back_at_the_same_address():
     assert pending(lab.run(wanting(web=4))) == {}
 
 
-@pytest.mark.parametrize("lost", [["node1"], ["node1", "node2", "gateway"]])
+@pytest.mark.parametrize("lost", [["node1"], ["node2", "node3", "gateway"]])
 def test_where_the_record_was_lost_the_kernel_is_believed(lost):
-    lab = Lab()
-    before = lab.run(wanting(pod("z"), web=4))
+    lab = Lab(3)
+    lab.hosts["node1"].root.route("add", "10.1.200.0/24", {"via": "10.100.0.77"})
+    lab.run(wanting(web=4))
+    lab.drop("node1" if "node2" in lost else "node3")
+    before = lab.run(wanting(pod("z"), web=4))  # not where a cluster that begins anew would have it
     for name in lost:
         lab.hosts[name].record = None
     after = lab.run(wanting(pod("z"), web=4))
     assert places(after) == places(before)
     assert record(after)["podCIDRs"] == record(before)["podCIDRs"]
+    for name, rows in after["hosts"].items():
+        if "routes" in rows:
+            assert rows["routes"]["foreign"] == (["10.1.200.0/24"] if name == "node1" else [])
     assert pending(lab.run(wanting(pod("z"), web=4))) == {}
 
 
@@ -311,16 +317,30 @@ def test_a_node_that_left_and_came_back_has_no_claim_to_what_another_one_got():
     assert pending(lab.run(wanting(web=6))) == {}
 
 
-def test_a_node_that_left_and_came_back_keeps_its_cidr_if_nobody_got_it():
+@pytest.mark.parametrize("rebooted", [True, False], ids=["its record tells", "its bridge tells"])
+def test_a_node_that_left_and_came_back_keeps_its_cidr_if_nobody_got_it(rebooted):
     lab = Lab(3)
     lab.run(wanting(web=3))
-    for name in ("node2", "node1"):
-        lab.drop(name)
+    for number in (2, 1):
+        lab.drop(f"node{number}")
         lab.run(wanting(web=3))
-    lab.add(1)
-    lab.add(2)
+    for number in (2, 1):
+        lab.add(number)
+        if rebooted:
+            lab.hosts[f"node{number}"].reboot()
+        else:
+            lab.hosts[f"node{number}"].record = None
     result = lab.run(wanting(web=3))
-    assert record(result)["podCIDRs"] == {"node3": "10.1.3.0/24", "node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}
+    assert record(result)["podCIDRs"] == {"node3": "10.1.3.0/24", "node2": "10.1.2.0/24", "node1": "10.1.1.0/24"}
+
+
+def test_a_node_without_record_and_without_address_on_its_bridge_begins_anew():
+    lab = Lab(1)
+    lab.run(wanting(web=2))
+    lab.hosts["node1"].record = lab.hosts["gateway"].record = None
+    lab.hosts["node1"].root.ip(["addr del 10.1.1.1/24 dev cbr0"])
+    lab.run(wanting(web=2))
+    assert pending(lab.run(wanting(web=2))) == {}
 
 
 def test_two_nodes_with_one_cidr_and_no_record_to_judge_by():
@@ -570,6 +590,15 @@ def test_what_was_found_before_comes_first_and_a_bad_inventory_is_told_once():
 def test_without_a_node_nothing_is_said_of_the_pods_that_none_can_take():
     lab = Lab(0)
     assert lab.problems(wanting(web=1)) == ["inventory: the group nodes is empty; a cluster has at least one node"]
+
+
+def test_a_bridge_of_another_cni_is_in_the_way_though_its_mac_looks_like_podlabs():
+    lab = Lab(1)
+    lab.hosts["node1"].link("cbr0", "10.9.0.1/24", mac="0a:58:0a:09:00:01")
+    assert lab.problems() == [
+        "node1: link cbr0 is in the way: podlab has not made it and does not touch it; remove it, "
+        "or choose another name (cluster.bridge)"
+    ]
 
 
 def test_modules_that_nobody_here_may_load():

@@ -57,7 +57,21 @@ def sandbox_argv(pod: str, hostname: str, row: ContainerRow) -> list[str]:
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for name in ("hosts", "hostname", "resolv.conf"):
         argv += ["--bind", f"{pod}/{name}", f"/etc/{name}"]
-    argv += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{pod}/shm", "/dev/shm", "--ro-bind", "/sys", "/sys"]
+    argv += [
+        "--proc",
+        "/proc",
+        "--ro-bind",
+        "/proc/sys",
+        "/proc/sys",
+        "--dev",
+        "/dev",
+        "--bind",
+        f"{pod}/shm",
+        "/dev/shm",
+        "--ro-bind",
+        "/sys",
+        "/sys",
+    ]
     # Manifests name the program of the agnhost image by its path there.
     argv += ["--ro-bind", IMAGES, "/opt/podlab", "--symlink", "/opt/podlab/agnhost", "/agnhost"]
     argv += ["--cap-drop", "ALL"]
@@ -108,13 +122,13 @@ def finish_script(restart_policy: str) -> str:
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+rm -f status
 if {never}; then exit 125; fi
 echo $((n + 1)) >restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
 echo $((next < 300 ? next : 300)) >backoff
-rm -f status
 echo $$ >waiting
 exec sleep "$wait"
 """

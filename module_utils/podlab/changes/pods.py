@@ -69,6 +69,8 @@ class Steps:
             + shlex.join(row["containers"][name]["argv"]).replace("\n", "\\n")
             for row, name in self.start
         ]
+        built = {row["netns"] for row in self.sandboxes}
+        typed += [f"# {PODS}/{row['netns']}/pod.json" for row in self.refresh if row["netns"] not in built]
         return typed
 
 

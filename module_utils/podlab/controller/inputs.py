@@ -41,10 +41,14 @@ def read(root: str, manifests: str, settings: Mapping[str, Any]) -> Inputs:
     except Invalid as error:
         problems += error.problems
     catalogue = yaml.safe_load(Path(root, "images", "catalogue.yml").read_text("utf-8"))
-    images = {name: image_of(entry) for name, entry in catalogue.items()}
+    images = {name: image_of(entry) for key, entry in catalogue.items() for name in (key, *entry.get("aliases", ()))}
     cluster = replace(cluster, images={**images, **cluster.images})
     if manifests == SAMPLE and not os.path.isdir(manifests):
         manifests = os.path.join(root, SAMPLE)
-    desired, wrong = survey(manifests, cluster.images)
+    desired, wrong = Desired(pods=()), list[str]()
+    try:
+        desired, wrong = survey(manifests, cluster.images)
+    except Invalid as error:
+        wrong = error.problems
     programs = {name: Path(root, "images", name).read_text("utf-8") for name in PROGRAMS}
     return Inputs(cluster, desired, programs, (*problems, *wrong))

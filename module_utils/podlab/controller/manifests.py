@@ -29,9 +29,7 @@ _VALUES_PER_CHARACTER = 100
 def read(directory: str, images: Mapping[str, Image]) -> Desired:
     """All that the manifests in ``directory`` ask for; ``images`` is the catalogue.
 
-    Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects. A
-    file that is no YAML hides what it declares, so then the objects are not judged: a namespace may
-    well be in it.
+    Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects.
     """
     wanted, problems = survey(directory, images)
     if problems:
@@ -44,10 +42,9 @@ def survey(directory: str, images: Mapping[str, Image]) -> tuple[Desired, list[s
     documents, problems = _read(directory)
     broken = bool(problems)
     problems += schema_problems(documents)
-    wanted = Desired(pods=())
-    if not broken:
-        wanted, more = objects.survey(documents, images)
-        problems += more
+    wanted, more = objects.survey(documents, images)
+    # A file that is no YAML may well declare the namespace that others miss.
+    problems += [line for line in more if not (broken and line.endswith(" not found"))]
     return wanted, list(dict.fromkeys(_in_order(problems, documents)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +18,10 @@ Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], None]]"]
 def run_module(argument_spec: dict[str, Any], work: Work) -> None:
     """Run one chapter's module: no lines, no change; in check mode the lines alone."""
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    # A run that was cut off may still be at work here; the next one waits for its end.
+    lock = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         lines, apply = work(module.params)
         if lines and not module.check_mode:
             apply()

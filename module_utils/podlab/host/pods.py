@@ -51,6 +51,12 @@ def observe() -> dict[str, Pod]:
     return pods
 
 
+def namespaces_of_others() -> list[str]:
+    """Named network namespaces that podlab has not made: its own have a directory first."""
+    named = os.listdir(NETNS) if os.path.isdir(NETNS) else []
+    return sorted(name for name in named if not os.path.isdir(f"{PODS}/{name}"))
+
+
 def apply(steps: Steps) -> None:
     """Do what ``changes`` found, in its order: first what goes, then namespaces, wires, insides, processes."""
     # What a killed supervisor left behind goes before its container is started anew.
@@ -100,12 +106,13 @@ def remove(names: Iterable[str]) -> None:
 def _pauses() -> dict[str, int]:
     """Pause processes of this host: network namespace's name -> pid."""
     prefix = "\0".join(pause_command(""))
+    here = os.readlink("/proc/self/ns/pid")  # a lab's pauses are seen from outside as well, and are not ours
     found = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as file:
                 line = file.read().decode(errors="replace")
-                if line.startswith(prefix):
+                if line.startswith(prefix) and os.readlink(f"/proc/{entry.name}/ns/pid") == here:
                     found[line[len(prefix) :].rstrip("\0")] = int(entry.name)
     return found
 

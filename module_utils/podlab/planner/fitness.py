@@ -70,6 +70,19 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     return problems
 
 
+def namespaces_in_the_way(hosts: Sequence[Host], pods: Mapping[str, str], nodes: Mapping[str, str]) -> list[str]:
+    """Namespaces of others that bear the name of a pod: ``pods`` is key -> name, ``nodes`` is key -> node.
+
+    A host that was marked once has none of these: there the name belongs to a pod that lost its directory.
+    """
+    others = {host.name: set((host.observation or {}).get("namespaces", [])) for host in hosts if not host.is_marked}
+    return [
+        f"{nodes[key]}: network namespace {name} is in the way: {NOT_OURS}, or give pod {key} another name"
+        for key, name in pods.items()
+        if name in others.get(nodes.get(key, ""), ())
+    ]
+
+
 def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str, Sequence[RouteRow]]) -> list[str]:
     """Routes older than podlab that lead to the very networks that the host needs a way to."""
     return [

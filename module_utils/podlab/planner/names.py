@@ -20,7 +20,7 @@ _ENVIRONMENT = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX = 5
 _LONGEST_REPLICA = 63
-_LONGEST_FILE = 200  # ext4, xfs and tmpfs stop at 255 bytes; the rest is room for an ending
+_LONGEST_FILE = 190  # ext4, xfs and tmpfs stop at 255 bytes; the rest is room for an ending
 
 
 def _mismatch(value: str, pattern: str, message: str, *examples: str) -> list[str]:

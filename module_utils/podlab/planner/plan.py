@@ -17,8 +17,9 @@ from . import egress, expectations
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
 from .cluster import Cluster, Host, check_hosts
-from .fitness import foreign_routes, routes_in_the_way, unfit_hosts
+from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, unfit_hosts
 from .model import Desired, Invalid, Pod
+from .names import file_name
 from .rows import bridge_row, pod_row, shared_record, sysctls_of, ways_of
 from .schedule import Placement, place
 
@@ -57,6 +58,9 @@ def plan(
         placement = Placement({})
         if nodes:
             placement = found.unless_invalid(lambda: place(desired.pods, nodes, room, placed), placement)
+        if not found.problems:  # or a name may be none
+            names = {pod.key: file_name(pod.namespace, pod.name) for pod in desired.pods}
+            found.problems += namespaces_in_the_way(hosts, names, placement.nodes)
     addresses, cursors = allocate_addresses(nodes, cidrs, placement, past)
 
     shared = shared_record(cluster, hosts, desired, cidrs, placement, addresses, now)
