@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
-from cli import check, enter, get, power  # noqa: E402
-from cli.failure import Failure  # noqa: E402
+from cli import check, enter, get, power
+from cli.failure import Failure
 
 NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from typing import Any
@@ -33,11 +32,6 @@ def write_file(path: str, text: str, mode: int = 0o644) -> None:
         file.write(text)
     os.chmod(temporary, mode)
     os.replace(temporary, path)
-
-
-def forget() -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(PATH)
 
 
 def text_of(path: str) -> str | None:

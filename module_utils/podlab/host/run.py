@@ -30,12 +30,11 @@ def run(argv: Sequence[str], text: str | None = None) -> str:
     return done.stdout
 
 
-def ip_batch(lines: Sequence[str], netns: str | None = None) -> None:
-    """One ``ip -batch`` for all lines, in this namespace or in a named one."""
+def ip_batch(lines: Sequence[str]) -> None:
+    """One ``ip -batch`` for all lines, in this network namespace."""
     if lines:
-        inside = ["-n", netns] if netns else []
         try:
-            run(["ip", *inside, "-batch", "-"], "\n".join(lines) + "\n")
+            run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
         except HostError as error:
             raise HostError(f"{error}\nwhile running:\n" + "\n".join(f"ip {line}" for line in lines)) from error
 
