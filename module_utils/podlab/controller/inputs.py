@@ -14,13 +14,18 @@ from ..planner.cluster import Cluster, cluster_of, image_of
 from ..planner.model import Desired, Invalid
 from .manifests import survey
 
-PROGRAMS = ("agnhost",)
+CATALOGUE = "catalogue.yml"
 SAMPLE = "manifests"
+# It runs on a node by itself, and is a module here so that it can be tested like every other.
+KUBELET = "module_utils/podlab/host/kubelet.py"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """``problems`` is what is wrong with settings and manifests. The planner adds its own and raises them all."""
+    """``problems`` is what is wrong with settings and manifests. The planner adds its own and raises them all.
+
+    ``programs`` are the files that podlab brings for its images: path below the images' directory -> text.
+    """
 
     cluster: Cluster
     desired: Desired
@@ -40,15 +45,22 @@ def read(root: str, manifests: str, settings: Mapping[str, Any]) -> Inputs:
         cluster = cluster_of(settings)
     except Invalid as error:
         problems += error.problems
-    catalogue = yaml.safe_load(Path(root, "images", "catalogue.yml").read_text("utf-8"))
+    catalogue = yaml.safe_load(Path(root, "images", CATALOGUE).read_text("utf-8"))
     images = {name: image_of(entry) for key, entry in catalogue.items() for name in (key, *entry.get("aliases", ()))}
     cluster = replace(cluster, images={**images, **cluster.images})
     if manifests == SAMPLE and not os.path.isdir(manifests):
         manifests = os.path.join(root, SAMPLE)
-    desired, wrong = Desired(pods=()), list[str]()
+    desired, wrong = Desired(), list[str]()
     try:
-        desired, wrong = survey(manifests, cluster.images)
+        desired, wrong = survey(manifests, cluster.images, cluster.allow_host_path)
     except Invalid as error:
         wrong = error.problems
-    programs = {name: Path(root, "images", name).read_text("utf-8") for name in PROGRAMS}
-    return Inputs(cluster, desired, programs, (*problems, *wrong))
+    return Inputs(cluster, desired, _programs(root), (*problems, *wrong))
+
+
+def _programs(root: str) -> dict[str, str]:
+    """Every file beside the catalogue, and the kubelet."""
+    images = Path(root, "images")
+    files = sorted(path for path in images.rglob("*") if path.is_file() and path.name != CATALOGUE)
+    programs = {str(path.relative_to(images)): path.read_text("utf-8") for path in files}
+    return {**programs, "kubelet": Path(root, KUBELET).read_text("utf-8")}

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ..planner import fields, objects
+from ..planner import fields, objects, references
 from ..planner.model import Desired, Document, Image, Invalid
 
 _EXTENSIONS = (".json", ".yaml", ".yml")
@@ -26,25 +26,26 @@ _OLDEST_SCHEMA = (1, 30)
 _VALUES_PER_CHARACTER = 100
 
 
-def read(directory: str, images: Mapping[str, Image]) -> Desired:
+def read(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> Desired:
     """All that the manifests in ``directory`` ask for; ``images`` is the catalogue.
 
     Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects.
     """
-    wanted, problems = survey(directory, images)
+    wanted, problems = survey(directory, images, allow_host_path)
     if problems:
         raise Invalid(problems)
     return wanted
 
 
-def survey(directory: str, images: Mapping[str, Image]) -> tuple[Desired, list[str]]:
+def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
     broken = bool(problems)
     problems += schema_problems(documents)
-    wanted, more = objects.survey(documents, images)
-    # A file that is no YAML may well declare the namespace that others miss.
-    problems += [line for line in more if not (broken and line.endswith(" not found"))]
+    wanted, more = objects.survey(documents, images, allow_host_path)
+    # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.
+    missing = (" not found", references.ADD_ONE)
+    problems += [line for line in more if not (broken and line.endswith(missing))]
     return wanted, list(dict.fromkeys(_in_order(problems, documents)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,7 @@ from typing import Any
 from .addresses import LONGEST_NODE_PREFIX, overlaps
 from .model import Image, Invalid
 from .names import dns1123_subdomain
+from .wishes import taint
 
 POD_ROUTING = ("gateway",)
 ROLES = ("node", "gateway", "outside")
@@ -31,6 +33,8 @@ class Cluster:
     non_masquerade_cidrs: tuple[str, ...] = ("10.0.0.0/8",)
     bridge: str = "cbr0"
     verify_port: int = 20256
+    ready_timeout: int = 60
+    allow_host_path: bool = False
     images: Mapping[str, Image] = field(default_factory=dict)
 
 
@@ -38,8 +42,9 @@ class Cluster:
 class Host:
     """One host of the inventory.
 
-    ``observation`` is None when nothing is known of it now: it does not answer, or is beyond the cluster.
-    A host that is not ``in_run`` gets no rows, whether or not it was read.
+    ``taints`` are (key, value, effect). ``observation`` is None when nothing is known of it now: it does not
+    answer, or is beyond the cluster. A host that is not ``in_run`` gets no rows, whether or not it was read.
+    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Host:
     labels: Mapping[str, str] = field(default_factory=dict)
     observation: Mapping[str, Any] | None = None
     in_run: bool = True
+    taints: tuple[tuple[str, str, str], ...] = ()
+    wrong: tuple[str, ...] = ()
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -99,6 +106,11 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
         problems.append(
             f'cluster.pod_routing: Unsupported value: "{cluster.pod_routing}": supported values: {supported}'
         )
+    problems += _bad_port_range(cluster.node_port_range)
+    if cluster.ready_timeout < 0:
+        problems.append(
+            f"cluster.ready_timeout: Invalid value: {cluster.ready_timeout}: must be greater than or equal to 0"
+        )
     if not 1 <= cluster.verify_port <= 65535:
         problems.append(
             f"cluster.verify_port: Invalid value: {cluster.verify_port}: must be between 1 and 65535, inclusive"
@@ -124,7 +136,23 @@ def image_of(entry: Mapping[str, Any]) -> Image:
         entrypoint=tuple(map(str, entry.get("entrypoint", ()))),
         cmd=tuple(map(str, entry.get("cmd", ()))),
         path=str(entry.get("path", "")),
+        binds=dict(entry.get("binds", {})),
     )
+
+
+def taints_of(written: object) -> tuple[tuple[tuple[str, str, str], ...], tuple[str, ...]]:
+    """``node_taints`` of a host, in the words of ``kubectl taint``: the taints, and what is wrong with the rest."""
+    if not isinstance(written, list):
+        return (), tuple(_unless(written, list, "node_taints"))
+    found: dict[tuple[str, str], tuple[str, str, str]] = {}
+    wrong: list[str] = []
+    for item in written:
+        one = taint(item) if isinstance(item, str) else "must be of type string"
+        if isinstance(one, str):
+            wrong.append(f"node_taints: Invalid value: {json.dumps(item, default=str)}: {one}")
+        elif found.setdefault((one[0], one[2]), one) is not one:
+            wrong.append(f"node_taints: Duplicate value: {json.dumps(item)}")
+    return tuple(found.values()), tuple(wrong)
 
 
 def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
@@ -136,6 +164,7 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     for host in hosts:
         if dns1123_subdomain(host.name):
             problems.append(f'inventory: Invalid value: "{host.name}": {dns1123_subdomain(host.name)[0]}')
+        problems += [f"inventory: {host.name}: {line}" for line in host.wrong]
         labels = f"inventory: {host.name}: node_labels"
         problems += [line for key, value in host.labels.items() for line in _unless(value, str, f"{labels}.{key}")]
         if not _is_address(host.address):
@@ -162,7 +191,10 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
 
 
 def _wrong_type(name: str, value: Any) -> list[str]:
-    kinds = {"node_prefix": int, "verify_port": int, "non_masquerade_cidrs": list, "images": dict}
+    kinds = {
+        **{"node_prefix": int, "verify_port": int, "ready_timeout": int, "allow_host_path": bool},
+        **{"non_masquerade_cidrs": list, "images": dict},
+    }
     problems = _unless(value, kinds.get(name, str), f"cluster.{name}")
     if name == "images" and not problems:
         problems = [line for image, entry in value.items() for line in _wrong_image(image, entry)]
@@ -177,14 +209,28 @@ def _wrong_image(name: str, entry: object) -> list[str]:
         *_unless(entry.get("entrypoint", []), list, f"{path}.entrypoint"),
         *_unless(entry.get("cmd", []), list, f"{path}.cmd"),
         *_unless(entry.get("path", ""), str, f"{path}.path"),
+        *_wrong_binds(entry.get("binds", {}), f"{path}.binds"),
     ]
+
+
+def _wrong_binds(binds: object, path: str) -> list[str]:
+    """Both sides of a bind are absolute paths, and lead nowhere but where they say."""
+    if not isinstance(binds, dict):
+        return _unless(binds, dict, path)
+    problems = []
+    for inside, outside in binds.items():
+        for side in (inside, outside):
+            if not isinstance(side, str) or not side.startswith("/") or ".." in side.split("/") or "\0" in side:
+                shown = json.dumps(side, default=str)
+                problems.append(f"{path}[{inside}]: Invalid value: {shown}: must be an absolute path without '..'")
+    return problems
 
 
 def _unless(value: object, kind: type, path: str) -> list[str]:
     """The problem of a value that is of another type, in the words of JSON."""
-    if isinstance(value, kind) and not isinstance(value, bool):
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return []
-    word = {int: "integer", list: "array", dict: "object", str: "string"}[kind]
+    word = {int: "integer", list: "array", dict: "object", str: "string", bool: "boolean"}[kind]
     return [f"{path}: Invalid value: {json.dumps(value, default=str)}: must be of type {word}"]
 
 
@@ -200,6 +246,17 @@ def _bad_ranges(cluster: Cluster) -> list[str]:
                 f"the length of cluster.cidr's prefix, and {LONGEST_NODE_PREFIX}, inclusive"
             )
     return problems
+
+
+def _bad_port_range(written: str) -> list[str]:
+    """Two ports with a hyphen between, the lower one first (``--service-node-port-range`` of the API server)."""
+    first, _, last = (port if re.fullmatch("[0-9]{1,5}", port) else "0" for port in written.partition("-"))
+    if 1 <= int(first) <= int(last) <= 65535:
+        return []
+    return [
+        f"cluster.node_port_range: Invalid value: {json.dumps(written)}: must be two ports, the lower one first "
+        "(e.g. 30000-32767)"
+    ]
 
 
 def _is_address(text: str) -> bool:

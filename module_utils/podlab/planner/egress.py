@@ -28,10 +28,10 @@ def rows(cluster: Cluster) -> dict[str, TableRow]:
                     "-j MASQUERADE --random-fully",
                 ]
             },
-            "jumps": {"POSTROUTING": f"-s {cluster.cidr} -j PODLAB-EGRESS"},
+            "jumps": {"POSTROUTING": [f"-s {cluster.cidr} -j PODLAB-EGRESS"]},
         },
         "filter": {
             "chains": {"PODLAB-FORWARD": [f"-s {cluster.cidr} -j ACCEPT", f"-d {cluster.cidr} -j ACCEPT"]},
-            "jumps": {"FORWARD": "-j PODLAB-FORWARD"},
+            "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]},
         },
     }

@@ -37,15 +37,182 @@ class Document:
 
 
 @dataclass(frozen=True)
+class FieldRef:
+    """A value that is known when the pod has a node and an address: ``metadata.name``, ``status.podIP``, ..."""
+
+    path: str
+
+
+Value = str | FieldRef
+
+
+@dataclass(frozen=True)
+class Port:
+    """``host_port`` 0 is none; an empty ``host_ip`` is every address of the node."""
+
+    number: int
+    protocol: str = "TCP"
+    name: str = ""
+    host_port: int = 0
+    host_ip: str = ""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """What a probe or a hook does. ``kind`` says which fields count: ``exec``, ``http``, ``tcp``, ``sleep``."""
+
+    kind: str
+    command: tuple[str, ...] = ()
+    host: str = ""  # empty: the pod's own address
+    port: int = 0
+    path: str = "/"
+    scheme: str = "HTTP"
+    headers: tuple[tuple[str, str], ...] = ()
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Times are seconds. ``grace`` is the probe's own terminationGracePeriodSeconds."""
+
+    handler: Handler
+    initial_delay: int = 0
+    period: int = 10
+    timeout: int = 1
+    success: int = 1
+    failure: int = 3
+    grace: int | None = None
+
+
+@dataclass(frozen=True)
+class Security:
+    """Who a container's process is. ``capabilities`` None is containerd's default set; ``user`` None is root."""
+
+    user: int | None = None
+    group: int | None = None
+    groups: tuple[int, ...] = ()
+    capabilities: tuple[str, ...] | None = None
+    read_only_root: bool = False
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a configMap, secret, downwardAPI or projected volume."""
+
+    content: bytes | FieldRef
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Volume:
+    """``kind`` is ``emptyDir``, ``files`` or ``hostPath``; ``size`` bytes, of a Memory medium only."""
+
+    kind: str
+    medium: str = ""
+    size: int | None = None
+    files: Mapping[str, File] = field(default_factory=dict)  # path inside of the volume -> file
+    path: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """``sub_path`` may hold ``$(VAR)`` where ``expand`` says so (subPathExpr)."""
+
+    volume: str
+    path: str
+    sub_path: str = ""
+    expand: bool = False
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class Container:
-    """One process of a pod: ``argv`` is command and arguments after the image's own were merged in."""
+    """One process of a pod: ``argv`` is command and arguments after the image's own were merged in.
+
+    ``argv`` and ``env`` still hold what is known only when the pod has an address, as ``$(status.podIP)``:
+    ``environment.resolved`` makes them whole.
+    ``restart_policy`` is ``Always`` for a sidecar among the init containers and else empty: the pod's.
+    """
 
     name: str
     image: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, Value] = field(default_factory=dict)
     working_dir: str = "/"
     path: str = ""  # the image's own programs, before the system's
+    ports: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    binds: Mapping[str, str] = field(default_factory=dict)  # what the image brings: path in it -> on the host
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    post_start: Handler | None = None
+    pre_stop: Handler | None = None
+    security: Security = Security()
+    restart_policy: str = ""
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """Empty ``key`` with ``Exists`` tolerates everything; empty ``effect`` every effect."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A label selector. ``expressions`` are (key, operator, values)."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expressions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether all of it holds; an empty selector matches everything."""
+        return self.labels.items() <= labels.items() and all(
+            _holds(operator, labels.get(key), values) for key, operator, values in self.expressions
+        )
+
+
+def _holds(operator: str, value: str | None, values: Sequence[str]) -> bool:
+    if operator == "In":
+        return value in values
+    if operator == "NotIn":
+        return value not in values
+    return (value is not None) == (operator == "Exists")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One of ``topologySpreadConstraints``; ``hard`` is DoNotSchedule."""
+
+    key: str
+    max_skew: int
+    hard: bool
+    selector: Selector
+    min_domains: int = 1
+
+
+@dataclass(frozen=True)
+class AntiAffinity:
+    """Not on one node with pods that match. ``weight`` 0 is required, 1 to 100 preferred."""
+
+    selector: Selector
+    namespaces: tuple[str, ...]
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class Dns:
+    """``policy`` and ``dnsConfig`` of a pod; ``options`` as resolv.conf has them (``ndots:2``)."""
+
+    policy: str = "ClusterFirst"
+    nameservers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,24 +220,48 @@ class PodTemplate:
     """What is the same for every replica."""
 
     containers: tuple[Container, ...]
+    init_containers: tuple[Container, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    restart_policy: str = "Always"
+    grace: int | None = None  # terminationGracePeriodSeconds as written
+    # where it runs
     node_name: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
-    restart_policy: str = "Always"
+    tolerations: tuple[Toleration, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    anti_affinity: tuple[AntiAffinity, ...] = ()
+    # who it is
     hostname: str | None = None
+    subdomain: str | None = None
+    fqdn_as_hostname: bool = False
+    host_aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()  # address, names
+    dns: Dns = Dns()
+    host_network: bool = False
+    share_processes: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    fs_group: int | None = None
+    service_account: str = "default"
     spec: Mapping[str, Any] = field(default_factory=dict)  # as written, for ``get -o yaml``
 
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod that shall run somewhere: a bare ``Pod`` or one replica of a workload."""
+    """One pod that shall run somewhere: a bare ``Pod`` or one replica of a workload.
+
+    ``kept`` is the row of a pod that stays as it runs, though its workload's template is another by now.
+    """
 
     namespace: str
     name: str
     template: PodTemplate
     where: str
-    owner: str | None = None  # "Deployment/web": replicas of one owner are spread over nodes
+    owner: str | None = None  # "Deployment/default/web": replicas of one owner are spread over nodes
+    revision: str = ""  # another one under the same name is another pod
+    controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
+    until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
+    kept: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -78,17 +269,47 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """What ``get deployments`` needs to know beyond its pods."""
+class Workload:
+    """What makes pods out of a template. ``replicas`` of a Job are its completions; a DaemonSet has none.
 
+    ``strategy``: ``RollingUpdate`` or ``Recreate`` (Deployment), ``OrderedReady`` or ``Parallel`` (StatefulSet),
+    ``Indexed`` or ``NonIndexed`` (Job).
+    """
+
+    kind: str
     namespace: str
     name: str
     replicas: int
+    template: PodTemplate
     template_hash: str
-    labels: Mapping[str, str]
-    selector: Mapping[str, str]
-    containers: Sequence[str]
-    images: Sequence[str]
+    where: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    selector: Selector = Selector()
+    strategy: str = ""
+    max_surge: int = 1  # pods, percentages worked out
+    max_unavailable: int = 0
+    percent_of_nodes: int = 0  # of a DaemonSet: what the one of the two that is not 0 is, rounded up
+    partition: int = 0
+    first_ordinal: int = 0
+    service_name: str = ""
+    parallelism: int = 1
+    backoff_limit: int = 6
+    suspended: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Present:
+    """A pod as the run finds it. ``row`` is None where its node was not seen; ``node`` where it was placed."""
+
+    key: str
+    node: str
+    row: Mapping[str, Any] | None
+    ready: bool
+    phase: str  # Pending, Running, Succeeded, Failed, Unknown
 
 
 @dataclass(frozen=True)
@@ -96,19 +317,22 @@ class Image:
     """A line of the catalogue: which program of the host an image name stands for.
 
     ``entrypoint`` and ``cmd`` are merged with a container's ``command`` and ``args`` as Kubernetes does.
-    ``path`` is put before the container's ``PATH``.
+    ``path`` is put before the container's ``PATH``. ``binds`` are files and directories beyond ``/usr`` that the
+    program reads: path in the container -> path on the host.
     """
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     path: str = ""
+    binds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Desired:
     """All that a manifest directory asks for."""
 
-    pods: tuple[Pod, ...]
-    deployments: tuple[Deployment, ...] = ()
+    pods: tuple[Pod, ...] = ()  # bare ones
+    workloads: tuple[Workload, ...] = ()
     namespaces: tuple[str, ...] = ("default",)
+    objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once

@@ -15,6 +15,10 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
 _ENVIRONMENT = "[-._a-zA-Z][-._a-zA-Z0-9]*"
+_DATA_KEY = "[-._a-zA-Z0-9]+"
+_HEADER = "[-A-Za-z0-9]+"
+_PERCENTAGE = "[0-9]+%"
+_SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 
 # No vowels and none of 0, 1, 3: a made up name never spells a word (apimachinery, util/rand).
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -111,6 +115,35 @@ def environment_name(value: str) -> list[str]:
     elif value.startswith(".."):
         wrong.append("must not start with '..'")
     return wrong
+
+
+def data_key(value: str) -> list[str]:
+    """A key of a ConfigMap or Secret: a file name, 253 characters at most."""
+    message = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+    wrong = _too_long(value, 253) + _mismatch(value, _DATA_KEY, message, "key.name", "KEY_NAME", "key-name")
+    if value in (".", ".."):
+        wrong.append(f"must not be '{value}'")
+    elif value.startswith(".."):
+        wrong.append("must not start with '..'")
+    return wrong
+
+
+def header_name(value: str) -> list[str]:
+    """The name of an HTTP header."""
+    message = "a valid HTTP header must consist of alphanumeric characters or '-'"
+    return _mismatch(value, _HEADER, message, "X-Header-Name")
+
+
+def percentage(value: str) -> list[str]:
+    message = "a valid percent string must be a numeric string followed by an ending '%'"
+    return _mismatch(value, _PERCENTAGE, message, "1%", "93%")
+
+
+def sysctl_name(value: str) -> list[str]:
+    """The name of a kernel setting, with dots or slashes (sysctl.d(5))."""
+    if len(value) <= 253 and re.fullmatch(_SYSCTL, value):
+        return []
+    return [f"must have at most 253 characters and match regex ^{_SYSCTL}$"]
 
 
 def short_hash(text: str, length: int) -> str:

@@ -13,14 +13,21 @@ from typing import Any, TypeVar
 
 from ..changes import bridge, routes, rules, sysctls
 from ..changes import pods as pod_changes
-from . import egress, expectations
+from ..changes.bridge import BridgeRow
+from ..changes.pods import PodRow
+from ..changes.routes import RouteRow
+from . import egress, expectations, hostports
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
 from .cluster import Cluster, Host, check_hosts
+from .controllers import Wanted, pods_of
 from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, unfit_hosts
+from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .names import file_name
-from .rows import bridge_row, pod_row, shared_record, sysctls_of, ways_of
+from .pod_rows import pod_row
+from .present import present_pods, unready
+from .rows import bridge_row, shared_record, sysctls_of, ways_of
 from .schedule import Placement, place
 
 T = TypeVar("T")
@@ -42,13 +49,17 @@ def plan(
     :param now: time of the run, RFC 3339; it becomes the creation time of what is new.
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
-        ``verify`` (what the probes have to find), ``notes`` (what the user should know).
+        ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
+        need another step once these pods are ready, in words), ``moving`` (whether this step of theirs does anything).
     :raises Invalid: with every problem found.
     """
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
     with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster)]) as found:
+        present = present_pods(hosts, past)
+        wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
+        pods = wanted.pods
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
             cidrs = found.unless_invalid(lambda: allocate_cidrs(cluster, hosts, nodes), cidrs)
@@ -57,59 +68,99 @@ def plan(
         placed = {key: node for key, (node, _) in past.items()}
         placement = Placement({})
         if nodes:
-            placement = found.unless_invalid(lambda: place(desired.pods, nodes, room, placed), placement)
+            placement = found.unless_invalid(lambda: place(pods, nodes, room, placed), placement)
+        found.problems += unmapped(pods, placement.nodes, {node.name: node for node in nodes})
         if not found.problems:  # or a name may be none
-            names = {pod.key: file_name(pod.namespace, pod.name) for pod in desired.pods}
+            names = {pod.key: file_name(pod.namespace, pod.name) for pod in pods}
             found.problems += namespaces_in_the_way(hosts, names, placement.nodes)
-    addresses, cursors = allocate_addresses(nodes, cidrs, placement, past)
+    on_nodes = {pod.key for pod in pods if is_on_node(pod)}
+    wired = Placement({key: node for key, node in placement.nodes.items() if key not in on_nodes})
+    addresses, cursors = allocate_addresses(nodes, cidrs, wired, past)
+    by_name = {node.name: node for node in nodes}
+    addresses |= {key: by_name[placement.nodes[key]].address for key in on_nodes if key in placement.nodes}
 
-    shared = shared_record(cluster, hosts, desired, cidrs, placement, addresses, now)
+    shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now)
     ways = ways_of(cluster, hosts, cidrs)
-    result: dict[str, Any] = {"hosts": {}, "notes": _notes(desired, placement)}
+    result: dict[str, Any] = {
+        "hosts": {},
+        "notes": [*_notes(desired, placement), *wanted.notes],
+        "rolling": wanted.rolling,
+    }
     pods_by_node: dict[str, list[Pod]] = {node.name: [] for node in nodes}
-    for pod in desired.pods:
+    for pod in pods:
         if pod.key in placement.nodes:
             pods_by_node[placement.nodes[pod.key]].append(pod)
     for host in hosts:
-        if not host.in_run:
-            continue
-        rows: dict[str, Any] = {}
-        seen = host.observation or {}
-        if seen:
-            rows["node"] = {
-                "modules": seen["kernel"]["loadable"] if host.role == "node" else [],
-                "sysctls": sysctls_of(host, cluster),
-                "record": {
-                    "node": host.name,
-                    "cursor": cursors.get(host.name),
-                    "foreign": foreign_routes(host, cluster),
-                    "cluster": shared,
-                },
-            }
-            rows["routes"] = {
-                "within": cluster.cidr,
-                "foreign": foreign_routes(host, cluster),
-                "routes": ways[host.role],
-            }
-        if seen and host.role == "node":
-            frame = bridge_row(host, cluster, cidrs[host.name])
-            rows["bridge"] = frame
-            rows["pods"] = {
-                "programs": dict(programs),
-                "pods": [
-                    pod_row(pod, host.name, cluster, frame, addresses[pod.key], shared)
-                    for pod in pods_by_node[host.name]
-                ],
-            }
-            rows["egress"] = egress.rows(cluster)
-        result["hosts"][host.name] = {
-            **rows,
-            "pending": [name for name in CHAPTERS if name in rows and _PENDING[name](seen, rows[name])],
-        }
-    result["verify"] = expectations.matrix(cluster, hosts, cidrs, desired.pods, placement.nodes, addresses)
+        if host.in_run and host.observation is None:
+            result["hosts"][host.name] = {"pending": []}
+        elif host.in_run:
+            pod_rows: list[PodRow] = []
+            rows: dict[str, Any] = {}
+            if host.role == "node":
+                mine = pods_by_node[host.name]
+                frame = bridge_row(host, cluster, cidrs[host.name])
+                pod_rows = [
+                    pod_row(pod, host, cluster, frame, str(addresses[pod.key]), shared["created"][f"pod/{pod.key}"])
+                    for pod in mine
+                ]
+                rows = _node_rows(cluster, frame, pod_rows, programs)
+            told = {"cursor": cursors.get(host.name), "cluster": shared}
+            rows |= _common_rows(host, cluster, ways[host.role], told, hostports.of_rows(pod_rows))
+            seen: Mapping[str, Any] = host.observation or {}
+            pending = [name for name in CHAPTERS if name in rows and _PENDING[name](seen, rows[name])]
+            if host.role == "node":
+                awaited = {file_name(pod.namespace, pod.name): pod.until for pod in mine if not pod.kept}
+                if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
+                    rows["ready"] = {"pods": awaited, "timeout": cluster.ready_timeout}
+            result["hosts"][host.name] = {**rows, "pending": pending}
+    if any("ready" in rows for rows in result["hosts"].values()):
+        # All hosts of the run take part: where pods have moved is news for each of them.
+        for rows in result["hosts"].values():
+            rows["pending"].append("rollout")
+    # A step that finds nothing to do is the last one, whatever still waits.
+    result["moving"] = bool(wanted.rolling) and any("pods" in rows["pending"] for rows in result["hosts"].values())
+    result["verify"] = expectations.matrix(
+        cluster, hosts, cidrs, [pod for pod in pods if pod.key not in on_nodes], placement.nodes, addresses
+    )
     for name, row in expectations.probes(result["verify"], result["hosts"]).items():
         result["hosts"][name]["verify"] = row
     return result
+
+
+def is_on_node(pod: Pod) -> bool:
+    """Whether a pod is on its node's own network (``hostNetwork``)."""
+    return bool(pod.kept.get("host_network")) if pod.kept else pod.template.host_network
+
+
+def _node_rows(
+    cluster: Cluster, frame: BridgeRow, pod_rows: Sequence[PodRow], programs: Mapping[str, str]
+) -> dict[str, Any]:
+    """What only nodes have."""
+    return {
+        "bridge": frame,
+        "pods": {"programs": dict(programs), "pods": list(pod_rows)},
+        "egress": rules.merged(egress.rows(cluster), hostports.rows(hostports.of_rows(pod_rows))),
+    }
+
+
+def _common_rows(
+    host: Host,
+    cluster: Cluster,
+    ways: Sequence[RouteRow],
+    told: Mapping[str, Any],
+    ports: Sequence[hostports.HostPort],
+) -> dict[str, Any]:
+    """What nodes and gateways have; ``told`` is what the host shall remember."""
+    loadable = (host.observation or {})["kernel"]["loadable"]
+    foreign = foreign_routes(host, cluster)
+    return {
+        "node": {
+            "modules": loadable if host.role == "node" else [],
+            "sysctls": sysctls_of(host, cluster, ports),
+            "record": {"node": host.name, "foreign": foreign, **told},
+        },
+        "routes": {"within": cluster.cidr, "foreign": foreign, "routes": list(ways)},
+    }
 
 
 class _Collector:
@@ -145,7 +196,7 @@ def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     differing = pod_changes.changes(seen["links"], seen["pods"], row["pods"])
-    return bool(differing) or seen["programs"] != row["programs"]
+    return bool(differing) or any(seen["programs"].get(name) != text for name, text in row["programs"].items())
 
 
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {

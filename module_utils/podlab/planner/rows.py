@@ -1,29 +1,28 @@
-"""The rows of a host: what each chapter shall make true there."""
+"""The rows of a host: what each chapter shall make true there. Those of its pods are ``pod_rows``'."""
 
 from __future__ import annotations
 
-import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..changes.bridge import BridgeRow
-from ..changes.pods import PodRow
 from ..changes.routes import RouteRow
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
 from .fitness import BRIDGE_NETFILTER, uplink
-from .model import Desired, Pod
-from .names import file_name, pod_hostname
+from .hostports import HostPort
+from .hostports import sysctls as hostport_sysctls
+from .model import Desired, Pod, Workload
 from .schedule import Placement
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
 
 
 def shared_record(
     cluster: Cluster,
     hosts: Sequence[Host],
     desired: Desired,
+    pods: Sequence[Pod],
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
@@ -32,31 +31,20 @@ def shared_record(
     """What every host is told about the cluster, so that a run that sees only some of them renumbers nobody."""
     newest = newest_record(hosts)
     created = newest.get("created", {})
-    keys = [f"pod/{pod.key}" for pod in desired.pods]
-    keys += [f"deployment/{item.namespace}/{item.name}" for item in desired.deployments]
+    keys = [f"pod/{pod.key}" for pod in pods]
+    keys += [_created_key(item.key) for item in desired.workloads]
+    keys += [_created_key(key) for key in desired.objects]
     keys += [f"node/{node}" for node in cidrs]
     keys += [f"namespace/{name}" for name in desired.namespaces]
+    wanted = Counter(pod.owner for pod in pods)
     record: dict[str, Any] = {
         "cidr": cluster.cidr,
         "podCIDRs": dict(cidrs),
         "pods": {key: [node, addresses.get(key)] for key, node in placement.nodes.items()},
-        "nodes": {
-            host.name: {"address": host.address, "labels": host.all_labels()} for host in hosts if host.role == "node"
-        },
+        "nodes": {host.name: _node(host) for host in hosts if host.role == "node"},
         "namespaces": list(desired.namespaces),
-        "deployments": [
-            {
-                "namespace": item.namespace,
-                "name": item.name,
-                "replicas": item.replicas,
-                "templateHash": item.template_hash,
-                "labels": dict(item.labels),
-                "selector": dict(item.selector),
-                "containers": list(item.containers),
-                "images": list(item.images),
-            }
-            for item in desired.deployments
-        ],
+        "workloads": [_workload(item, wanted[item.key]) for item in desired.workloads],
+        "objects": dict(desired.objects),
         "created": {key: created.get(key, now) for key in keys},
         "waiting": list(placement.waiting),
     }
@@ -65,10 +53,50 @@ def shared_record(
     return record
 
 
-def sysctls_of(host: Host, cluster: Cluster) -> dict[str, str]:
-    """Kernel settings that a host needs to carry packets that are not its own."""
+def _created_key(key: str) -> str:
+    kind, _, rest = key.partition("/")
+    return f"{kind.lower()}/{rest}"
+
+
+def _node(host: Host) -> dict[str, Any]:
+    taints = [{"key": key, "value": value, "effect": effect} for key, value, effect in host.taints]
+    return {"address": host.address, "labels": host.all_labels(), **({"taints": taints} if taints else {})}
+
+
+def _workload(item: Workload, desired: int) -> dict[str, Any]:
+    """What ``get`` needs to know of a workload beyond its pods."""
+    expressions = [
+        {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+        for key, operator, values in item.selector.expressions
+    ]
+    return {
+        "kind": item.kind,
+        "namespace": item.namespace,
+        "name": item.name,
+        "replicas": item.replicas,
+        "desired": desired,
+        "templateHash": item.template_hash,
+        "labels": dict(item.labels),
+        "selector": {
+            "matchLabels": dict(item.selector.labels),
+            **({"matchExpressions": expressions} if expressions else {}),
+        },
+        "containers": [container.name for container in item.template.containers],
+        "images": [container.image for container in item.template.containers],
+        "strategy": item.strategy,
+        "serviceName": item.service_name,
+        "parallelism": item.parallelism,
+        "nodeSelector": dict(item.template.node_selector),
+    }
+
+
+def sysctls_of(host: Host, cluster: Cluster, ports: Sequence[HostPort] = ()) -> dict[str, str]:
+    """Kernel settings that a host needs to carry packets that are not its own.
+
+    :param ports: the host ports of its pods.
+    """
     device = uplink(host)
-    wanted = {"net.ipv4.ip_forward": "1"}
+    wanted = {"net.ipv4.ip_forward": "1", **hostport_sysctls(ports)}
     if host.role == "node":
         # Without it a pod's answer to a pod of the same node passes the bridge unseen by iptables,
         # and a service address is never turned back.
@@ -102,74 +130,4 @@ def ways_of(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -
     return {
         "node": [{"to": cluster.cidr, "via": way.address} for way in gateways[:1]],
         "gateway": [{"to": cidrs[node.name], "via": node.address} for node in hosts if node.role == "node"],
-    }
-
-
-def pod_row(
-    pod: Pod,
-    node: str,
-    cluster: Cluster,
-    frame: BridgeRow,
-    address: str | None,
-    shared: Mapping[str, Any],
-) -> PodRow:
-    assert address is not None  # pods of a node that is seen all have one
-    netns = file_name(pod.namespace, pod.name)
-    hostname = pod.template.hostname or pod_hostname(pod.name)
-    way, length = frame["address"].split("/")
-    containers: dict[str, Any] = {}
-    for container in pod.template.containers:
-        own = container.path + ":" if container.path else ""
-        containers[container.name] = {
-            "image": container.image,
-            "argv": list(container.argv),
-            "env": {"PATH": own + PATH, **container.env},
-            "working_dir": container.working_dir,
-        }
-    return {
-        "netns": netns,
-        "address": f"{address}/{length}",
-        "gateway": way,
-        "mac": pod_mac(address),
-        "mtu": frame["mtu"],
-        "bridge": frame["name"],
-        "hostname": hostname,
-        "restart_policy": pod.template.restart_policy,
-        "etc": {
-            "hostname": f"{hostname}\n",
-            "hosts": f"# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{hostname}\n",
-            "resolv.conf": _resolv_conf(pod.namespace, cluster),
-        },
-        "containers": containers,
-        "object": _object(pod, node, shared["created"][f"pod/{pod.key}"]),
-    }
-
-
-def _resolv_conf(namespace: str, cluster: Cluster) -> str:
-    """What the kubelet writes for dnsPolicy ClusterFirst, as far as the cluster has a name server."""
-    server = f"nameserver {cluster.dns}\n" if cluster.dns else "# no name server: cluster.dns is not set\n"
-    domain = cluster.domain
-    return f"{server}search {namespace}.svc.{domain} svc.{domain} {domain}\noptions ndots:5\n"
-
-
-def _object(pod: Pod, node: str, created: str) -> dict[str, Any]:
-    """The pod as ``kubectl get -o yaml`` would show it, without its status."""
-    metadata: dict[str, Any] = {
-        "name": pod.name,
-        "namespace": pod.namespace,
-        "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{pod.name}.{pod.namespace}.{created}")),
-        "creationTimestamp": created,
-    }
-    if pod.template.labels:
-        metadata["labels"] = dict(pod.template.labels)
-    if pod.template.annotations:
-        metadata["annotations"] = dict(pod.template.annotations)
-    if pod.owner:
-        _, kind, name = pod.owner.split("/", 2)
-        metadata["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {**pod.template.spec, "nodeName": node, "restartPolicy": pod.template.restart_policy},
     }

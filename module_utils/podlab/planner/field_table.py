@@ -1,0 +1,346 @@
+"""The table of fields: which podlab honours, refuses or ignores.
+
+The table is the contract. A field that changes the network, or what a process sees, is either honoured
+or refused; what has no meaning here is ignored, and said once. A field that is schema-valid but not in
+the table is ignored too. To take a refused field into service, move its line to ``HONOURED``. What is
+honoured as a whole is read by ``podspec`` and its neighbours, which have words of their own for what is
+wrong in it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class Outcome(enum.Enum):
+    """What becomes of a field. ``DROPPED`` is what the API server itself overwrites: not worth a word."""
+
+    HONOURED = "honoured"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table. ``harmless`` are values of a refused field that ask for nothing new."""
+
+    outcome: Outcome
+    why: str = ""
+    harmless: tuple[object, ...] = ()
+
+
+HONOURED = Rule(Outcome.HONOURED)
+IGNORED = Rule(Outcome.IGNORED)
+DROPPED = Rule(Outcome.DROPPED)
+
+
+def refused(why: str, *harmless: object) -> Rule:
+    return Rule(Outcome.REFUSED, why, harmless)
+
+
+def _under(prefix: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    return {f"{prefix}.{path}": rule for path, rule in rules.items()}
+
+
+_OBJECT = {
+    "apiVersion": HONOURED,
+    "kind": HONOURED,
+    "status": DROPPED,
+    "metadata.name": HONOURED,
+    "metadata.namespace": HONOURED,
+    "metadata.labels": HONOURED,
+    "metadata.annotations": HONOURED,
+    "metadata.generateName": refused("a second run must find the same names; give metadata.name"),
+    "metadata.creationTimestamp": DROPPED,
+    "metadata.deletionGracePeriodSeconds": DROPPED,
+    "metadata.deletionTimestamp": DROPPED,
+    "metadata.generation": DROPPED,
+    "metadata.managedFields": DROPPED,
+    "metadata.resourceVersion": DROPPED,
+    "metadata.selfLink": DROPPED,
+    "metadata.uid": DROPPED,
+    "metadata.finalizers": IGNORED,
+    "metadata.ownerReferences": IGNORED,
+}
+
+# --- containers
+
+_HANDLER = {
+    "exec": HONOURED,
+    "httpGet": HONOURED,
+    "tcpSocket": HONOURED,
+}
+
+GRPC = refused("use httpGet, tcpSocket or exec")
+
+_PROBE = {
+    **_HANDLER,
+    "grpc": GRPC,
+    "initialDelaySeconds": HONOURED,
+    "periodSeconds": HONOURED,
+    "timeoutSeconds": HONOURED,
+    "successThreshold": HONOURED,
+    "failureThreshold": HONOURED,
+    "terminationGracePeriodSeconds": HONOURED,
+}
+
+_CONTAINER = {
+    "name": HONOURED,
+    "image": HONOURED,
+    "command": HONOURED,
+    "args": HONOURED,
+    "workingDir": HONOURED,
+    "restartPolicy": HONOURED,
+    "env": HONOURED,
+    "envFrom": HONOURED,
+    "ports": HONOURED,
+    **_under("lifecycle.postStart", {**_HANDLER, "sleep": HONOURED}),
+    **_under("lifecycle.preStop", {**_HANDLER, "sleep": HONOURED}),
+    **_under("livenessProbe", _PROBE),
+    **_under("readinessProbe", _PROBE),
+    **_under("startupProbe", _PROBE),
+    "volumeMounts[*].name": HONOURED,
+    "volumeMounts[*].mountPath": HONOURED,
+    "volumeMounts[*].subPath": HONOURED,
+    "volumeMounts[*].subPathExpr": HONOURED,
+    "volumeMounts[*].readOnly": HONOURED,
+    "volumeMounts[*].recursiveReadOnly": refused("readOnly covers what is mounted", "Disabled", "IfPossible"),
+    "volumeMounts[*].mountPropagation": refused("nothing is mounted while a container runs", "None"),
+    "volumeDevices": refused("a container sees no block devices"),
+    "securityContext.capabilities": HONOURED,
+    "securityContext.readOnlyRootFilesystem": HONOURED,
+    "securityContext.runAsGroup": HONOURED,
+    "securityContext.runAsNonRoot": HONOURED,
+    "securityContext.runAsUser": HONOURED,
+    "securityContext.privileged": refused("no container reaches beyond its pod; add capabilities", False),
+    "securityContext.procMount": refused("every container has the default /proc", "Default"),
+    "securityContext.allowPrivilegeEscalation": IGNORED,
+    "securityContext.appArmorProfile": IGNORED,
+    "securityContext.seLinuxOptions": IGNORED,
+    "securityContext.seccompProfile": IGNORED,
+    "securityContext.windowsOptions": IGNORED,
+    "imagePullPolicy": IGNORED,
+    "resizePolicy": IGNORED,
+    "resources": IGNORED,  # but for resourceFieldRef, which tells a container what is written here
+    "stdin": IGNORED,
+    "stdinOnce": IGNORED,
+    "terminationMessagePath": IGNORED,
+    "terminationMessagePolicy": IGNORED,
+    "tty": IGNORED,
+}
+
+# --- pods
+
+_NO_STORAGE = "nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"
+
+VOLUME = {
+    "name": HONOURED,
+    "configMap": HONOURED,
+    "downwardAPI": HONOURED,
+    "emptyDir": HONOURED,
+    "hostPath": HONOURED,  # where cluster.allow_host_path says so
+    "projected.defaultMode": HONOURED,
+    "projected.sources[*].configMap": HONOURED,
+    "projected.sources[*].downwardAPI": HONOURED,
+    "projected.sources[*].secret": HONOURED,
+    "projected.sources[*].clusterTrustBundle": refused("there is no API server; put the file into a ConfigMap"),
+    "projected.sources[*].serviceAccountToken": refused("there is no API server to show a token to; leave it out"),
+    "secret": HONOURED,
+    "persistentVolumeClaim": refused(_NO_STORAGE),
+    "ephemeral": refused(_NO_STORAGE),
+    **dict.fromkeys(
+        (
+            *("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume"),
+            *("flocker", "gcePersistentDisk", "gitRepo", "glusterfs", "iscsi", "nfs", "photonPersistentDisk"),
+            *("portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume"),
+        ),
+        refused("there is no storage beyond the nodes; use emptyDir, or hostPath where it is allowed"),
+    ),
+}
+
+_SPREAD = {
+    "labelSelector": HONOURED,
+    "maxSkew": HONOURED,
+    "minDomains": HONOURED,
+    "topologyKey": HONOURED,
+    "whenUnsatisfiable": HONOURED,
+    "matchLabelKeys": refused("write the labels into labelSelector"),
+    "nodeAffinityPolicy": refused("nodes that nodeSelector leaves out do not count", "Honor"),
+    "nodeTaintsPolicy": refused("nodes with taints count as the others do", "Ignore"),
+}
+
+NAMESPACE_SELECTOR = refused("write the names into namespaces")
+
+_KEEP_AWAY = {
+    "labelSelector": HONOURED,
+    "namespaces": HONOURED,
+    "topologyKey": HONOURED,
+    "matchLabelKeys": refused("write the labels into labelSelector"),
+    "mismatchLabelKeys": refused("write the labels into labelSelector"),
+    "namespaceSelector": NAMESPACE_SELECTOR,
+}
+
+_POD_SPEC = {
+    **_under("initContainers[*]", _CONTAINER),
+    **_under("containers[*]", _CONTAINER),
+    **_under("volumes[*]", VOLUME),
+    "restartPolicy": HONOURED,
+    "terminationGracePeriodSeconds": HONOURED,
+    # who it is
+    "hostname": HONOURED,
+    "subdomain": HONOURED,
+    "setHostnameAsFQDN": HONOURED,
+    "hostAliases": HONOURED,
+    "dnsPolicy": HONOURED,
+    "dnsConfig": HONOURED,
+    "hostNetwork": HONOURED,
+    "shareProcessNamespace": HONOURED,
+    "hostPID": refused("no container sees the processes of its node", False),
+    "hostIPC": refused("every pod has an IPC namespace of its own", False),
+    "hostUsers": refused("every pod shares its node's user namespace", True),
+    "ephemeralContainers": refused("add a container to the pod"),
+    "serviceAccountName": HONOURED,  # it is a name, and nothing may be done with it
+    "serviceAccount": HONOURED,
+    "securityContext.fsGroup": HONOURED,
+    "securityContext.runAsGroup": HONOURED,
+    "securityContext.runAsNonRoot": HONOURED,
+    "securityContext.runAsUser": HONOURED,
+    "securityContext.supplementalGroups": HONOURED,
+    "securityContext.sysctls": HONOURED,
+    "securityContext.appArmorProfile": IGNORED,
+    "securityContext.fsGroupChangePolicy": IGNORED,
+    "securityContext.seLinuxOptions": IGNORED,
+    "securityContext.seccompProfile": IGNORED,
+    "securityContext.windowsOptions": IGNORED,
+    # Where a pod runs decides which wires its packets cross, so a wish about it is kept or refused.
+    "nodeName": HONOURED,
+    "nodeSelector": HONOURED,
+    "tolerations": HONOURED,
+    **_under("topologySpreadConstraints[*]", _SPREAD),
+    "affinity.nodeAffinity": refused("use nodeSelector or nodeName"),
+    "affinity.podAffinity": refused("use nodeSelector or nodeName, or containers of one pod"),
+    **_under("affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[*]", _KEEP_AWAY),
+    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].weight": HONOURED,
+    **_under("affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].podAffinityTerm", _KEEP_AWAY),
+    "schedulerName": refused("there is one scheduler", "default-scheduler"),
+    "schedulingGates": refused("a pod is scheduled at once"),
+    "readinessGates": refused("nobody sets conditions from outside; use a readinessProbe"),
+    "runtimeClassName": refused("there is one way to run a container"),
+    "os.name": refused("the nodes run Linux", "linux"),
+    "activeDeadlineSeconds": IGNORED,
+    "automountServiceAccountToken": IGNORED,
+    "enableServiceLinks": IGNORED,
+    "imagePullSecrets": IGNORED,
+    "overhead": IGNORED,
+    "preemptionPolicy": IGNORED,
+    "priority": IGNORED,
+    "priorityClassName": IGNORED,
+    "resourceClaims": IGNORED,
+}
+
+# --- what makes pods
+
+_WORKLOAD = {
+    **_OBJECT,
+    "metadata.annotations": DROPPED,  # notes of tools for themselves, kubectl's own above all
+    **_under("spec.template.spec", _POD_SPEC),
+    "spec.template.metadata.labels": HONOURED,
+    "spec.template.metadata.annotations": HONOURED,
+    "spec.template.metadata.creationTimestamp": DROPPED,  # null in every dump of kubectl
+    "spec.template.metadata.name": IGNORED,
+    "spec.template.metadata.namespace": IGNORED,
+}
+
+_DEPLOYMENT = {
+    **_WORKLOAD,
+    "spec.replicas": HONOURED,
+    "spec.selector": HONOURED,
+    "spec.strategy": HONOURED,
+    # On Kubernetes a new Deployment that is paused makes no pods, so ignoring this would start some.
+    "spec.paused": refused("a Deployment is always rolled out; set replicas to 0", False),
+    "spec.minReadySeconds": IGNORED,
+    "spec.progressDeadlineSeconds": IGNORED,
+    "spec.revisionHistoryLimit": IGNORED,
+}
+
+_REPLICA_SET = {
+    **_WORKLOAD,
+    "spec.replicas": HONOURED,
+    "spec.selector": HONOURED,
+    "spec.minReadySeconds": IGNORED,
+}
+
+_DAEMON_SET = {
+    **_WORKLOAD,
+    "spec.selector": HONOURED,
+    "spec.updateStrategy": HONOURED,
+    "spec.minReadySeconds": IGNORED,
+    "spec.revisionHistoryLimit": IGNORED,
+}
+
+_STATEFUL_SET = {
+    **_WORKLOAD,
+    "spec.ordinals": HONOURED,
+    "spec.podManagementPolicy": HONOURED,
+    "spec.replicas": HONOURED,
+    "spec.selector": HONOURED,
+    "spec.serviceName": HONOURED,
+    "spec.updateStrategy.type": HONOURED,
+    "spec.updateStrategy.rollingUpdate.partition": HONOURED,
+    "spec.updateStrategy.rollingUpdate.maxUnavailable": refused("pods are replaced one by one", 1),
+    "spec.volumeClaimTemplates": refused(_NO_STORAGE),
+    "spec.minReadySeconds": IGNORED,
+    "spec.persistentVolumeClaimRetentionPolicy": IGNORED,
+    "spec.revisionHistoryLimit": IGNORED,
+}
+
+_ONE_LIMIT = "backoffLimit alone says how often a Job may fail"
+
+_JOB = {
+    **_WORKLOAD,
+    "spec.backoffLimit": HONOURED,
+    "spec.completionMode": HONOURED,
+    "spec.completions": HONOURED,
+    "spec.parallelism": HONOURED,
+    "spec.suspend": HONOURED,
+    "spec.backoffLimitPerIndex": refused(_ONE_LIMIT),
+    "spec.maxFailedIndexes": refused(_ONE_LIMIT),
+    "spec.managedBy": refused("there is one controller of Jobs", "kubernetes.io/job-controller"),
+    "spec.manualSelector": refused("a Job's pods are known by its name", False),
+    "spec.selector": refused("a Job's pods are known by its name"),
+    "spec.podFailurePolicy": refused(_ONE_LIMIT),
+    "spec.successPolicy": refused("a Job is done when all of its completions are"),
+    "spec.activeDeadlineSeconds": IGNORED,
+    "spec.podReplacementPolicy": IGNORED,
+    "spec.ttlSecondsAfterFinished": IGNORED,
+}
+
+# --- what is only kept
+
+_NAMESPACE = {
+    **_OBJECT,
+    "metadata.labels": IGNORED,
+    "metadata.annotations": DROPPED,
+    "spec.finalizers": DROPPED,  # "kubernetes", set by the API server
+}
+
+_STORED = {
+    **_OBJECT,
+    "data": HONOURED,
+    "immutable": IGNORED,  # the directory is the desired state, and may be another tomorrow
+}
+
+TABLE: Mapping[str, Mapping[str, Rule]] = {
+    "Namespace": _NAMESPACE,
+    "Pod": {**_OBJECT, **_under("spec", _POD_SPEC)},
+    "Deployment": _DEPLOYMENT,
+    "ReplicaSet": _REPLICA_SET,
+    "DaemonSet": _DAEMON_SET,
+    "StatefulSet": _STATEFUL_SET,
+    "Job": _JOB,
+    "ConfigMap": {**_STORED, "binaryData": HONOURED},
+    "Secret": {**_STORED, "stringData": HONOURED, "type": HONOURED},
+}
