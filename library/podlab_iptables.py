@@ -13,7 +13,7 @@ author: podlab
 options:
   tables:
     description: Table -> C(chains) (name -> rules as C(iptables-save) prints them) and C(jumps) (built-in chain ->
-      rule).
+      rules).
     type: dict
     required: true
 attributes:
@@ -27,7 +27,7 @@ EXAMPLES = """
     tables:
       nat:
         chains: {PODLAB-EGRESS: ['-d 10.1.0.0/16 -j RETURN', '-j MASQUERADE --random-fully']}
-        jumps: {POSTROUTING: '-s 10.1.0.0/16 -j PODLAB-EGRESS'}
+        jumps: {POSTROUTING: ['-s 10.1.0.0/16 -j PODLAB-EGRESS']}
 """
 
 RETURN = """

@@ -15,11 +15,6 @@ options:
     choices: [node, gateway]
     default: node
     type: str
-  images:
-    description: File names of podlab's own programs to read, so that the plan can tell whether they are current.
-    type: list
-    elements: str
-    default: []
 attributes:
   check_mode: {support: full, description: It never changes anything.}
 """
@@ -46,6 +41,8 @@ observation:
     programs: {description: podlab's own programs, type: dict}
     missing: {description: Needed programs that are not on PATH -> their Debian package., type: dict}
     kernel: {description: What the kernel can do., type: dict}
+    ids: {description: The user and group ids of the host's user namespace., type: dict}
+    resolv_conf: {description: The host's own resolv.conf., type: str}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -55,14 +52,11 @@ from ansible.module_utils.podlab.host.run import HostError
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "role": {"choices": ["node", "gateway"], "default": "node"},
-            "images": {"type": "list", "elements": "str", "default": []},
-        },
+        argument_spec={"role": {"choices": ["node", "gateway"], "default": "node"}},
         supports_check_mode=True,
     )
     try:
-        observation = observe(module.params["role"], module.params["images"])
+        observation = observe(module.params["role"])
     except HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, observation=observation)

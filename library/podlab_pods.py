@@ -50,11 +50,16 @@ from ansible.module_utils.podlab.host.chapter import run_module
 def work(rows: dict[str, Any]) -> Any:
     steps = pods.changes(network.links(), host_pods.observe(), rows["pods"])
     stale = containers.stale_programs(rows["programs"])
+    # One that is about to be started or taken away needs no telling.
+    restart = "kubelet" in stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
     lines = [f"install -D -m 755 images/{name} {IMAGES}/{name}" for name in stale] + steps.lines()
+    lines += [f"s6-svc -t {containers.KUBELET}"] if restart else []
 
     def apply() -> None:
         containers.write_programs(rows["programs"])
         host_pods.apply(steps)
+        if restart:
+            containers.restart_kubelet()
 
     return lines, apply
 

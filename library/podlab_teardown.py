@@ -38,7 +38,7 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
 from ansible.module_utils.podlab.changes.containers import LOGS
-from ansible.module_utils.podlab.host import containers, network, record
+from ansible.module_utils.podlab.host import containers, network, record, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
@@ -63,6 +63,7 @@ def work(params: dict[str, Any]) -> Any:
 
     def apply() -> None:
         host_pods.apply(steps)
+        containers.stop_kubelet()
         containers.stop_supervisor()
         ip_batch(ip_lines)
         if any(chains.values()):
@@ -70,6 +71,7 @@ def work(params: dict[str, Any]) -> Any:
         for key, value in settings.items():
             network.write_sysctl(key, value)
         # The record goes last: who is killed before this line still knows what the host was.
+        volumes.unmount_beneath(folders)
         for folder in folders:
             shutil.rmtree(folder)
         if os.path.isdir(LOGS) and not os.listdir(LOGS):

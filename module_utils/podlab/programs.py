@@ -1,4 +1,8 @@
-"""Programs that a host needs, and the Debian packages that bring them. None of them starts a service."""
+"""Programs that a host needs, and the Debian packages that bring them.
+
+One of these packages has a service, nginx. Whoever installs it for podlab (``lab`` on this machine, the role
+``programs`` on others) keeps that from starting, now and at the next boot.
+"""
 
 GATEWAY = {"ip": "iproute2", "sysctl": "procps"}
 
@@ -13,8 +17,9 @@ NODE = {
     "catatonit": "catatonit",
     "s6-svscan": "s6",
     "execlineb": "execline",
+    # What images stand for, nicolaka/netshoot in the end.
     "busybox": "busybox",
-    # What the image nicolaka/netshoot stands for.
+    "nginx": "nginx",
     "curl": "curl",
     "dig": "bind9-dnsutils",
     "ping": "iputils-ping",

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from .pods import PodRow
 
 
-class ContainerRow(TypedDict):
+class Mount(TypedDict):
+    """A volume of the pod, or what ``sub_path`` names in it, at ``path`` of the container."""
+
+    volume: str
+    path: str
+    sub_path: str
+    read_only: bool
+
+
+class _Plain(TypedDict):
     image: str
     argv: list[str]
     env: dict[str, str]
     working_dir: str
 
 
+class ContainerRow(_Plain, total=False):
+    """A plain container has the first four keys alone. Argument vector, environment and paths are fully expanded.
+
+    Probes and hooks are the kubelet's; nothing here reads more of them than whether they are there.
+    """
+
+    restart_policy: str  # where it is not the pod's: OnFailure or Never of an init container, Always of a sidecar
+    mounts: list[Mount]
+    binds: dict[str, str]  # what the image brings, read-only: path in the container -> on the host
+    user: int
+    group: int
+    groups: list[int]
+    capabilities: list[str]  # the whole set, without CAP_; containerd's default if left out
+    read_only: bool
+    readiness: dict[str, Any]
+    liveness: dict[str, Any]
+    startup: dict[str, Any]
+    post_start: dict[str, Any]
+    pre_stop: dict[str, Any]
+
+
+NETNS = "/run/netns"
+PODS = "/run/podlab/pods"
+SUBPATHS = "/run/podlab/subpaths"
+SERVICES = "/run/podlab/services"
 IMAGES = "/var/lib/podlab/images"
+VOLUMES = "/var/lib/podlab/volumes"
 LOGS = "/var/log/pods"
 
 # What containerd leaves to a container that asks for nothing
@@ -29,6 +70,10 @@ ETC = (
     *("ssl/openssl.cnf", "terminfo", "python3", "python3.10", "python3.11", "python3.12", "python3.13"),
 )
 
+FDCLOSE = "/usr/lib/execline/bin/fdclose"  # Debian has it beside PATH
+
+_LINKS = ("bin", "sbin", "lib", "lib32", "lib64")  # of /, into /usr
+
 
 def service_name(netns: str, container: str) -> str:
     """Directory of the supervised process. A container's name has no dot, so the last one parts the two."""
@@ -39,68 +84,240 @@ def log_directory(netns: str, container: str) -> str:
     return f"{LOGS}/{netns}/{container}"
 
 
-def sandbox_argv(pod: str, hostname: str, row: ContainerRow) -> list[str]:
+def environment(hostname: str, row: ContainerRow) -> dict[str, str]:
+    """What a container's process starts with. An id without a home in /etc/passwd gets / from containerd."""
+    home = "/root" if not row.get("user") else "/"
+    return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row["env"]}
+
+
+# --- the root ---------------------------------------------------------------------------------------------
+
+
+def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     """bubblewrap's arguments: the host's programs to read, everything else private and in memory.
 
     ``--as-pid-1`` makes the program process 1 as on Kubernetes: ``kill 1`` ends the container, and a
-    program without a handler does not hear SIGTERM.
+    program without a handler does not hear SIGTERM. Where the pod shares its processes, pause is process 1.
     """
-    argv = ["bwrap", "--unshare-pid", "--as-pid-1", "--die-with-parent", "--json-status-fd", "3"]
+    row, home = pod["containers"][name], f"{PODS}/{pod['netns']}"
+    shared, read_only = pod.get("share_processes", False), row.get("read_only", False)
+    layered = layers(pod, name)
+    argv = ["bwrap", *(["--pidns", "4"] if shared else ["--unshare-pid", "--as-pid-1"])]
+    argv += ["--die-with-parent", "--json-status-fd", "3"]
     for directory in ("/tmp", "/var/tmp"):
         argv += ["--perms", "1777", "--dir", directory]
     for directory in ("/run", "/var/log", "/var/lib", "/var/cache", "/root", "/home", "/srv", "/mnt"):
         argv += ["--dir", directory]
-    argv += ["--ro-bind", "/usr", "/usr"]
-    for link in ("bin", "sbin", "lib", "lib32", "lib64"):
+    for directory in ("/etc/ssl", "/opt"):
+        argv += ["--dir", directory]  # what bubblewrap makes by itself only root can enter
+    argv += ["--symlink", "../run", "/var/run"]
+    argv += ["--ro-bind", layered.get("/usr", "/usr"), "/usr"]
+    for link in _LINKS:
         argv += ["--symlink", f"usr/{link}", f"/{link}"]
-    for name in ETC:
-        argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for name in ("hosts", "hostname", "resolv.conf"):
-        argv += ["--bind", f"{pod}/{name}", f"/etc/{name}"]
-    argv += [
-        "--proc",
-        "/proc",
-        "--ro-bind",
-        "/proc/sys",
-        "/proc/sys",
-        "--dev",
-        "/dev",
-        "--bind",
-        f"{pod}/shm",
-        "/dev/shm",
-        "--ro-bind",
-        "/sys",
-        "/sys",
-    ]
+    for file in ETC:
+        argv += ["--ro-bind-try", layered.get(f"/etc/{file}", f"/etc/{file}"), f"/etc/{file}"]
+    for file in ("hosts", "hostname", "resolv.conf"):
+        argv += ["--ro-bind" if read_only else "--bind", f"{home}/{file}", f"/etc/{file}"]
+    argv += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+    argv += ["--dev", "/dev", "--bind", f"{home}/shm", "/dev/shm", "--ro-bind", "/sys", "/sys"]
     # Manifests name the program of the agnhost image by its path there.
-    argv += ["--ro-bind", IMAGES, "/opt/podlab", "--symlink", "/opt/podlab/agnhost", "/agnhost"]
-    argv += ["--cap-drop", "ALL"]
-    for capability in CAPABILITIES:
-        argv += ["--cap-add", f"CAP_{capability}"]
-    argv += ["--clearenv"]
-    for name, value in {"HOSTNAME": hostname, "HOME": "/root", "TERM": "xterm", **row["env"]}.items():
-        argv += ["--setenv", name, value]
+    argv += ["--ro-bind", layered.get("/opt/podlab", IMAGES), "/opt/podlab", "--symlink", "/opt/podlab/agnhost"]
+    argv += ["/agnhost"]
+    for path, source in sorted(row.get("binds", {}).items()):
+        argv += [*_parent(path), "--ro-bind", layered.get(path, source), path]
+    for index, mount in _parents_first(row):
+        argv += [*_parent(mount["path"]), _bind_word(pod, mount), mount_source(pod, name, index), mount["path"]]
     if row["working_dir"] != "/":
         argv += ["--dir", row["working_dir"]]
-    return [*argv, "--chdir", row["working_dir"], "--", *row["argv"]]
+    if read_only:
+        argv += ["--remount-ro", "/"]  # this one mount: volumes, /dev and /proc stay as they are
+    argv += ["--cap-drop", "ALL"]
+    for capability in _capabilities_at_the_door(pod, row):
+        argv += ["--cap-add", f"CAP_{capability}"]
+    argv += ["--clearenv"]
+    for key, value in environment(pod["hostname"], row).items():
+        argv += ["--setenv", key, value]
+    argv += ["--chdir", row["working_dir"], "--"]
+    argv += [FDCLOSE, "4"] if shared else []
+    return [*argv, *_identity_argv(pod, row, "--pdeathsig", "KILL"), *row["argv"]]
 
 
-def run_script(netns: str, pod: str, hostname: str, row: ContainerRow) -> str:
+def _parents_first(row: ContainerRow) -> list[tuple[int, Mount]]:
+    """Mounts with their place in the row: /data before /data/cache, however the manifest has them."""
+    return sorted(enumerate(row.get("mounts", [])), key=lambda item: item[1]["path"].rstrip("/").split("/"))
+
+
+def _parent(path: str) -> list[str]:
+    directory = posixpath.dirname(path.rstrip("/"))
+    return ["--dir", directory] if directory.strip("/") else []
+
+
+def _bind_word(pod: PodRow, mount: Mount) -> str:
+    volume = pod.get("volumes", {})[mount["volume"]]
+    if mount["read_only"] or volume["kind"] == "files":  # the kubelet alone writes those
+        return "--ro-bind"
+    return "--dev-bind" if volume.get("type") in ("CharDevice", "BlockDevice") else "--bind"
+
+
+def mount_source(pod: PodRow, name: str, index: int) -> str:
+    """What lies under a container's mount: the volume, or the place where its ``sub_path`` has been bound.
+
+    A sub path is bound on the host before the container starts: a container may have made it a symbolic link
+    to anywhere, and only who resolves it inside of the volume can tell.
+    """
+    mount = pod["containers"][name].get("mounts", [])[index]
+    if mount["sub_path"]:
+        return f"{SUBPATHS}/{pod['netns']}/{name}/{index}"
+    return volume_path(pod, mount["volume"])
+
+
+def volume_path(pod: PodRow, volume: str) -> str:
+    found = pod.get("volumes", {})[volume]
+    return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"
+
+
+# --- mount points that the host does not have -------------------------------------------------------------
+
+
+def layers(pod: PodRow, name: str) -> dict[str, str]:
+    """Read-only trees that need mount points which nobody can make in them: tree in the container -> a directory of
+    the service, where its layer with the mount points is laid over the tree."""
+    trees = _trees(pod["containers"][name])
+    needed = sorted({tree for path in _places(pod["containers"][name]) if (tree := _tree_of(path, trees))})
+    home = f"{SERVICES}/{service_name(pod['netns'], name)}/layers"
+    return {tree: f"{home}/{number}" for number, tree in enumerate(needed)}
+
+
+def mount_points(pod: PodRow, name: str) -> Iterator[tuple[str, str | None]]:
+    """What the layers have to hold: path on the host, and what is to be mounted there (None: a directory)."""
+    row, layered = pod["containers"][name], layers(pod, name)
+    sources: dict[str, str | None] = {row["working_dir"]: None, **row.get("binds", {})}
+    sources |= {mount["path"]: mount_source(pod, name, index) for index, mount in _parents_first(row)}
+    for path, source in sources.items():
+        tree = _tree_of(path, layered)
+        if tree:
+            yield layered[tree] + _real(path)[len(tree) :], source
+
+
+def _trees(row: ContainerRow) -> dict[str, str]:
+    return {
+        "/usr": "/usr",
+        "/opt/podlab": IMAGES,
+        **{f"/etc/{name}": f"/etc/{name}" for name in ETC},
+        **row.get("binds", {}),
+    }
+
+
+def _places(row: ContainerRow) -> list[str]:
+    return [row["working_dir"], *row.get("binds", {}), *(mount["path"] for mount in row.get("mounts", []))]
+
+
+def _tree_of(path: str, trees: Mapping[str, str]) -> str | None:
+    """The innermost tree that a path lies in."""
+    around = [tree for tree in trees if _real(path).startswith(f"{tree}/")]
+    return max(around, key=len, default=None)
+
+
+def _real(path: str) -> str:
+    """/lib/x is /usr/lib/x."""
+    path = posixpath.normpath(path)
+    return f"/usr{path}" if path.split("/")[1] in _LINKS else path
+
+
+# --- who it is --------------------------------------------------------------------------------------------
+
+
+def groups_of(pod: PodRow, row: ContainerRow) -> list[int]:
+    """Supplementary groups: the container's and the pod's ``fsGroup``, without its first one."""
+    wanted = {*row.get("groups", []), *([pod["fs_group"]] if "fs_group" in pod else [])}
+    return sorted(wanted - {row.get("group", 0)})
+
+
+def _has_other_ids(pod: PodRow, row: ContainerRow) -> bool:
+    """Whether anything but root's own ids is asked for. An ordinary user's lab has no other (and no setgroups)."""
+    return bool(row.get("user") or row.get("group") or groups_of(pod, row))
+
+
+def _capabilities_at_the_door(pod: PodRow, row: ContainerRow) -> list[str]:
+    """bubblewrap's, which are the container's, and what setpriv needs to change ids; it gives that back."""
+    wanted = list(row.get("capabilities", CAPABILITIES))
+    needed = ("SETUID", "SETGID", "SETPCAP") if _has_other_ids(pod, row) else ()
+    return [*wanted, *(name for name in needed if name not in wanted)]
+
+
+def _identity_argv(pod: PodRow, row: ContainerRow, *more: str) -> list[str]:
+    """setpriv, as far as the process is to be anybody else than root.
+
+    A process that is not root has no capabilities, though they stay in its bounding set: so it is under runc,
+    which knows ambient ones but is not told to set any.
+    """
+    return _setpriv(pod, row, *more) if _has_other_ids(pod, row) else []
+
+
+def _setpriv(pod: PodRow, row: ContainerRow, *more: str) -> list[str]:
+    kept = ",".join(["-all", *(f"+{name.lower()}" for name in row.get("capabilities", CAPABILITIES))])
+    argv = ["/usr/bin/setpriv", *more, "--inh-caps=-all", f"--bounding-set={kept}"]
+    if _has_other_ids(pod, row):
+        groups = ",".join(map(str, groups_of(pod, row)))
+        argv += [f"--reuid={row.get('user', 0)}", f"--regid={row.get('group', 0)}"]
+        argv += [f"--groups={groups}" if groups else "--clear-groups"]
+    return [*argv, "--"]
+
+
+# --- the service ------------------------------------------------------------------------------------------
+
+
+def run_script(pod: PodRow, name: str) -> str:
     """What the supervisor starts, in execline: a chain of programs without a shell or a variable in it."""
-    join = [
-        *("ip", "netns", "exec", netns),
-        *("nsenter", f"--ipc={pod}/ipc", f"--uts={pod}/uts", "--"),
-        *sandbox_argv(pod, hostname, row),
-    ]
+    netns, home, row = pod["netns"], f"{PODS}/{pod['netns']}", pod["containers"][name]
+    on_host = pod.get("host_network", False)
     lines = [
         "#!/usr/bin/execlineb -P",
         "pipeline -w { ./log }",
         "fdmove -c 2 1",  # after the pipe is there, or errors would go past the log
         "redirfd -w 3 started",  # its time stamp is the start's
         "redirfd -w 3 status",
-        " ".join(_word(word) for word in join),
     ]
+    if pod.get("share_processes"):
+        lines.append(f"redirfd -r 4 {_word(home + '/pid')}")
+    if row.get("user"):
+        lines.append(f'if {{ "chown" "{row["user"]}" "/dev/fd/1" }}')  # or it could not open /dev/stdout
+    # A mount namespace for what follows; that of ip has the pod's own /sys.
+    lines.append(_line(*(["unshare", "--mount"] if on_host else ["ip", "netns", "exec", netns])))
+    uts = [] if on_host else [f"--uts={home}/uts"]
+    lines.append(_line("nsenter", f"--ipc={home}/ipc", *uts, "--"))
+    # bubblewrap reads the whole table of mounts for each of its own. With 110 pods that took four times as long.
+    lines.append(f"foreground {{ {_line('umount', '--lazy', '--quiet', NETNS, PODS)} }}")
+    for tree, layer in layers(pod, name).items():
+        argv = overlay_argv(_trees(row)[tree], layer)
+        lines.append(f"if {{ {_line(*argv)} }}")
+    lines.append(_line(*sandbox_argv(pod, name)))
     return "\n".join(lines) + "\n"
+
+
+def overlay_argv(tree: str, layer: str) -> list[str]:
+    """Lay a directory with mount points over a tree of the host, for one container's eyes only.
+
+    bubblewrap can make mount points in memory, but not in what it binds read-only.
+    """
+    below, above = (re.sub(r"([\\:,])", r"\\\1", path) for path in (tree, layer))
+    return ["mount", "-t", "overlay", "podlab", "-o", f"ro,lowerdir={above}:{below}", layer]
+
+
+def enter_script(pod: PodRow, name: str) -> str:
+    """``enter PID COMMAND ARG...`` runs a command in the container whose process 1 is PID, as a part of it.
+
+    It gets what the container got: namespaces, root, environment, working directory, ids, capabilities. The
+    environment is the row's, not that of /proc/PID/environ: there servers write their titles.
+    """
+    row = pod["containers"][name]
+    words = [
+        *("--", *_setpriv(pod, row, "--no-new-privs")),
+        *("/usr/bin/env", "-i", "-C", row["working_dir"]),
+        *(f"{key}={value}" for key, value in environment(pod["hostname"], row).items()),
+    ]
+    join = '"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u"'
+    return f"#!/usr/bin/execlineb -s1\n{join} {_line(*map(_literal, words))} $@\n"
 
 
 LOG_SCRIPT = """#!/bin/sh
@@ -110,19 +327,21 @@ exec s6-log -b n2 s1000000 "./logs/$n"
 """
 
 
-def finish_script(restart_policy: str) -> str:
+def finish_script(restart_policy: str, *, shared: bool = False) -> str:
     """What the supervisor runs when a container has ended: write down how, and wait before the next start.
 
     Arguments: exit code (256 after a signal) and signal. Exit 125 means: do not start again.
     The waiting times are the kubelet's: none, then 10 s, doubled up to 300 s; ten quiet minutes forgive all
     (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
+
+    :param shared: the pod's containers share their processes, so the kernel does not end them with the first one.
     """
     never = {"Always": "false", "OnFailure": '[ "$1" = 0 ]', "Never": "true"}[restart_policy]
     return f"""#!/bin/sh
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
-rm -f status
+{_END_OF_OTHERS if shared else ""}rm -f status
 if {never}; then exit 125; fi
 echo $((n + 1)) >restarts
 read -r wait 2>/dev/null <backoff || wait=0
@@ -134,15 +353,38 @@ exec sleep "$wait"
 """
 
 
-def service_files(netns: str, pod: str, hostname: str, row: ContainerRow, policy: str) -> dict[str, str]:
+# Whose mount namespace is the container's is the container's. A round that finds nobody is the last one.
+_END_OF_OTHERS = """\
+mnt=$(sed -n 's/.*"mnt-namespace": \\([0-9]*\\).*/\\1/p' status)
+while [ "$mnt" ]; do
+    others=$(stat -L -c '%i %n' /proc/[0-9]*/ns/mnt 2>/dev/null | sed -n "s,^$mnt /proc/\\([0-9]*\\)/.*,\\1,p")
+    [ "$others" ] || break
+    kill -9 $others 2>/dev/null
+done
+"""
+
+
+def service_files(pod: PodRow, name: str) -> dict[str, str]:
     """The service directory of a container: file -> text."""
+    policy = pod["containers"][name].get("restart_policy", pod["restart_policy"])
     return {
-        "run": run_script(netns, pod, hostname, row),
+        "run": run_script(pod, name),
+        "enter": enter_script(pod, name),
         "log": LOG_SCRIPT,
-        "finish": finish_script(policy),
+        "finish": finish_script(policy, shared=pod.get("share_processes", False)),
         "timeout-finish": "0\n",  # the wait between two starts is the finish script's, however long
         "restarts": "0\n",
     }
+
+
+def kubelet_script(python: str, program: str) -> str:
+    """What the supervisor starts for the kubelet. Its log goes with the cluster, as it is nobody's pod."""
+    lines = ["pipeline -w { s6-log -b n2 s1000000 ./logs }", "fdmove -c 2 1", _line(python, "-IS", program)]
+    return "#!/usr/bin/execlineb -P\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _line(*words: str) -> str:
+    return " ".join(map(_word, words))
 
 
 def _word(text: str) -> str:
@@ -152,3 +394,11 @@ def _word(text: str) -> str:
     (https://skarnet.org/software/execline/execlineb.html).
     """
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _literal(text: str) -> str:
+    """A word that stands for itself though the script's arguments are substituted: ``$1``, ``$#``, ``$0``, ``$@``, and
+    with braces. Backslashes before one count twice, and one more quotes it; elsewhere they mean nothing
+    (https://skarnet.org/software/execline/el_substitute.html).
+    """
+    return re.sub(r"(\\*)\$(\{[01#@]\}|[01#@](?=[$\\{}]|\Z))", r"\1\1\\$\2", text)

@@ -14,10 +14,10 @@ Chains = Mapping[str, Sequence[str]]
 
 
 class TableRow(TypedDict):
-    """``jumps``: built-in chain -> rule that leads into a chain of ours, at the chain's end."""
+    """``jumps``: built-in chain -> rules that lead into chains of ours, at the chain's end."""
 
     chains: dict[str, list[str]]
-    jumps: dict[str, str]
+    jumps: dict[str, list[str]]
 
 
 def changes(observed: Chains, row: TableRow) -> list[str]:
@@ -35,16 +35,29 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
         if builtin.startswith(CHAIN_PREFIX):
             continue
         surplus = [rule for rule in rules if _target(rule).startswith(CHAIN_PREFIX)]
-        if row["jumps"].get(builtin) in surplus:
-            surplus.remove(row["jumps"][builtin])
+        for rule in row["jumps"].get(builtin, []):
+            if rule in surplus:
+                surplus.remove(rule)
         lines += [f"-D {builtin} {rule}" for rule in surplus]
-    lines += [f"-A {builtin} {rule}" for builtin, rule in row["jumps"].items() if rule not in observed.get(builtin, [])]
+    for builtin, rules in row["jumps"].items():
+        lines += [f"-A {builtin} {rule}" for rule in rules if rule not in observed.get(builtin, [])]
     return lines + [f"-X {name}" for name in stale]
 
 
 def removal(observed: Chains) -> list[str]:
     """Lines that take all of podlab's chains and jumps out of one table."""
     return changes(observed, {"chains": {}, "jumps": {}})
+
+
+def merged(*layers: Mapping[str, TableRow]) -> dict[str, TableRow]:
+    """Several sets of tables as one: their chains are different ones, their jumps follow each other."""
+    tables: dict[str, TableRow] = {}
+    for table, row in (item for layer in layers for item in layer.items()):
+        whole = tables.setdefault(table, {"chains": {}, "jumps": {}})
+        whole["chains"].update(row["chains"])
+        for builtin, jumps in row["jumps"].items():
+            whole["jumps"][builtin] = whole["jumps"].get(builtin, []) + jumps
+    return tables
 
 
 def commands(table: str, lines: Sequence[str]) -> list[str]:

@@ -9,12 +9,29 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
-from ..changes.containers import IMAGES, log_directory, service_files, service_name
-from ..changes.pods import PODS, SERVICES, PodRow
+from ..changes.containers import (
+    IMAGES,
+    SERVICES,
+    kubelet_script,
+    layers,
+    log_directory,
+    mount_points,
+    service_files,
+    service_name,
+)
+from ..changes.pods import PodRow
+from . import kubelet, volumes
 from .record import text_of, write_file
-from .run import HostError, daemon, run, run_all, wait_until
+from .run import HostError, daemon, run, wait_until
+
+KUBELET = f"{SERVICES}/kubelet"  # a name without a dot is no container
+OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
+KEPT = ("last", "restarts", "started", "backoff")  # what tells how a container has fared
+_NOTHING: Any = {"containers": {}}
 
 
 def supervised() -> list[tuple[str, str]]:
@@ -25,7 +42,7 @@ def supervised() -> list[tuple[str, str]]:
         names = sorted(name for name in os.listdir(SERVICES) if not name.startswith("."))
     except FileNotFoundError:
         return []
-    parted = [name.rpartition(".") for name in names if is_supervised(f"{SERVICES}/{name}")]
+    parted = [name.rpartition(".") for name in names if "." in name and is_supervised(f"{SERVICES}/{name}")]
     return [(netns, container) for netns, _, container in parted]
 
 
@@ -38,68 +55,198 @@ def services_of(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(netns, container) for netns, _, container in parted if netns in owners]
 
 
-def start(anew: Sequence[tuple[PodRow, str]]) -> None:
+def start(anew: Sequence[tuple[PodRow, str]], *, held: Container[tuple[str, str]] = (), resumed: bool = False) -> None:
+    """Put containers under supervision.
+
+    :param held: (network namespace, container) of those that only the kubelet starts.
+    :param resumed: they have ended and stay as they are; what is known of them is kept.
+    """
     os.makedirs(f"{SERVICES}/.new", exist_ok=True)
     for row, name in anew:
-        netns, pod = row["netns"], f"{PODS}/{row['netns']}"
-        service = service_name(netns, name)
-        building = f"{SERVICES}/.new/{service}"
-        shutil.rmtree(building, ignore_errors=True)
-        os.makedirs(building)
-        files = service_files(netns, pod, row["hostname"], row["containers"][name], row["restart_policy"])
-        for file, text in files.items():
-            with open(f"{building}/{file}", "w", encoding="utf-8") as out:
-                out.write(text)
-            os.chmod(f"{building}/{file}", 0o755 if text.startswith("#!") else 0o644)
-        logs = log_directory(netns, name)
-        shutil.rmtree(logs, ignore_errors=True)
-        os.makedirs(logs)
-        os.symlink(logs, f"{building}/logs")
-        # Into the scan directory as a whole: the supervisor never sees half a service.
-        os.rename(building, f"{SERVICES}/{service}")
+        down = resumed or (row["netns"], name) in held
+        volumes.bind_sub_paths(row, name)
+        _build_service(row, name, KEPT if resumed else (), {"down": ""} if down else {})
     _ensure_supervisor()
     run(["s6-svscanctl", "-a", SERVICES])
     services = [f"{SERVICES}/{service_name(row['netns'], name)}" for row, name in anew]
     wait_until(lambda: all(map(is_supervised, services)), seconds=60.0)
 
 
-def stop(services: Sequence[tuple[str, str]]) -> None:
-    """End containers and their supervisors side by side: TERM to the program, then KILL."""
-    paths = list(dict.fromkeys(f"{SERVICES}/{service_name(netns, name)}" for netns, name in services))
+def _build_service(row: PodRow, name: str, kept: Iterable[str], more: Mapping[str, str]) -> None:
+    netns, service = row["netns"], service_name(row["netns"], name)
+    building, there = f"{SERVICES}/.new/{service}", f"{SERVICES}/{service}"
+    shutil.rmtree(building, ignore_errors=True)
+    os.makedirs(building)
+    for file, text in {**service_files(row, name), **more}.items():
+        _write(f"{building}/{file}", text)
+    _make_mount_points(row, name, there, building)
+    logs = log_directory(netns, name)
+    if kept:
+        for file in kept:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{OLD}/{service}/{file}", f"{building}/{file}")
+        shutil.rmtree(f"{OLD}/{service}", ignore_errors=True)
+    else:
+        shutil.rmtree(logs, ignore_errors=True)
+    os.makedirs(logs, exist_ok=True)
+    os.symlink(logs, f"{building}/logs")
+    # Into the scan directory as a whole: the supervisor never sees half a service.
+    os.rename(building, there)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text)
+    os.chmod(path, 0o755 if text.startswith("#!") else 0o644)
+
+
+def _make_mount_points(row: PodRow, name: str, there: str, building: str) -> None:
+    """Fill the layers that bring mount points to trees of the host which nobody can write to."""
+    for layer in layers(row, name).values():
+        os.makedirs(layer.replace(there, building, 1))
+    for path, source in mount_points(row, name):
+        point = path.replace(there, building, 1)
+        if source is None or os.path.isdir(source):
+            os.makedirs(point, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(point), exist_ok=True)
+            _write(point, "")
+
+
+def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, leave: Container[str] = ()) -> None:
+    """End containers by Kubernetes' rules, and then their supervisors, all side by side.
+
+    :param rows: network namespace -> the pod's row as it was applied; it knows of hooks and patience.
+    :param leave: services of which ``start`` will want to know how they have fared.
+    """
+    pairs = list(dict.fromkeys(services))
+    known = [(rows[netns], name) for netns, name in pairs if name in rows.get(netns, _NOTHING)["containers"]]
+    for pair in pairs:
+        kubelet.tell_supervisor(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
+    kubelet.terminate_all(known)
+    _end_supervisors(os.listdir(OLD) if os.path.isdir(OLD) else (), leave)  # of a run that was cut off
+    os.makedirs(OLD, exist_ok=True)
+    names = [service_name(*pair) for pair in pairs]
+    for name in names:
+        # Out of s6-svscan's sight first: it would put another supervisor in the place of one that leaves.
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{SERVICES}/{name}", f"{OLD}/{name}")
+    _end_supervisors(names, leave)
+    for netns, name in pairs:
+        volumes.release_sub_paths(netns, name)
+
+
+def _end_supervisors(names: Iterable[str], leave: Container[str]) -> None:
+    """End what is left of services that have been put aside. TERM has been said where anybody knew to whom."""
+    paths = [f"{OLD}/{name}" for name in names]
     alive = [path for path in paths if is_supervised(path)]
-    run_all([(["s6-svc", "-O", path], None) for path in alive])  # once: whatever ends now stays down
-    programs = [pid for path in alive if (pid := program_of(path))]
-    for pid in programs:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in programs), seconds=1.0)
-    run_all([(["s6-svc", "-dxk", path], None) for path in alive])
+    # Known by its mount namespace, a process cannot hide: not from a supervisor that was killed, not among others.
+    roots = {root for path in paths if (root := _reported(path).get("mnt-namespace"))}
     for path in alive:
-        _end_waiting(path)
-    wait_until(lambda: not any(is_supervised(path) for path in alive), seconds=10.0)
-    for path in paths:
-        shutil.rmtree(path, ignore_errors=True)
+        kubelet.tell_supervisor(path, b"dxk")
+    wait_until(lambda: all([_is_quiet(path) for path in alive]), seconds=10.0)
+    _end_processes_in(roots)
     if alive and supervisor_runs():
         run(["s6-svscanctl", "-an", SERVICES])
+    for path in paths:
+        if os.path.basename(path) not in leave:
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def _end_waiting(service: str) -> None:
-    """End the pause before a next start: s6-svc reaches the program and not the finish script."""
+def _end_processes_in(roots: set[int]) -> None:
+    """Kill whoever lives in one of these mount namespaces. A round that finds nobody is the last one."""
+    while roots and (left := [pid for pid in _pids() if _mount_namespace(pid) in roots]):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _mount_namespace(pid: int) -> int | None:
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
+    except OSError:
+        return None
+
+
+def _is_quiet(service: str) -> bool:
+    """Whether a supervisor has gone. It stays for the pause before a next start, which a container that ends just now
+    is about to make; s6-svc reaches the program and not the finish script."""
+    if not is_supervised(service):
+        return True
     pid = (text_of(f"{service}/waiting") or "").strip()
     with contextlib.suppress(OSError):
         if pid and os.readlink(f"/proc/{pid}/cwd") == service:  # or it is over, and somebody else has the pid
             os.kill(int(pid), signal.SIGKILL)
+    return False
+
+
+# --- the kubelet ------------------------------------------------------------------------------------------
+
+
+def kubelet_lives() -> bool:
+    """Whether the kubelet is supervised, and meant to run: its supervisor sees to the rest."""
+    return is_supervised(KUBELET) and kubelet.is_wanted(KUBELET)
+
+
+def start_kubelet() -> None:
+    """Put the kubelet under supervision, in place of one that was stopped by hand.
+
+    :raises HostError: its program is not there.
+    """
+    program = f"{IMAGES}/kubelet"
+    if not os.path.exists(program):
+        raise HostError(f"{program}: not found; pods with init containers, probes or hooks need it")
+    stop_kubelet()
+    building = f"{SERVICES}/.new/kubelet"
+    shutil.rmtree(building, ignore_errors=True)
+    os.makedirs(f"{building}/logs")
+    _write(f"{building}/run", kubelet_script(sys.executable or "/usr/bin/python3", program))
+    os.rename(building, KUBELET)
+    _ensure_supervisor()
+    run(["s6-svscanctl", "-a", SERVICES])
+    wait_until(kubelet_lives, seconds=60.0)
+
+
+def reload_kubelet() -> None:
+    """Tell it that rows have changed. It would see it within a second by itself."""
+    kubelet.tell_supervisor(KUBELET, b"h")
+
+
+def restart_kubelet() -> None:
+    """Let it run the program that is there now. What it knows is in files."""
+    kubelet.tell_supervisor(KUBELET, b"t")
+
+
+def stop_kubelet() -> None:
+    if is_supervised(KUBELET):
+        kubelet.tell_supervisor(KUBELET, b"dx")  # with TERM: it takes its probes along
+        wait_until(lambda: not is_supervised(KUBELET), seconds=10.0)
+        if supervisor_runs():
+            run(["s6-svscanctl", "-an", SERVICES])
+    shutil.rmtree(KUBELET, ignore_errors=True)
+
+
+# --- supervision ------------------------------------------------------------------------------------------
 
 
 def program_of(service: str) -> int | None:
     """Pid of a container's process 1 as this host counts, or None when it does not run."""
+    facts = _reported(service)
+    return facts.get("child-pid") if "exit-code" not in facts else None
+
+
+def _reported(service: str) -> dict[str, int]:
+    """What bubblewrap has told of a container's latest start."""
     try:
         with open(f"{service}/status", encoding="utf-8") as file:
             facts = [json.loads(line) for line in file if line.strip()]
     except (OSError, ValueError):
-        return None
-    merged = {key: value for fact in facts for key, value in fact.items()}
-    return merged.get("child-pid") if "exit-code" not in merged else None
+        return {}
+    return {key: value for fact in facts for key, value in fact.items()}
 
 
 def is_supervised(service: str) -> bool:
@@ -162,6 +309,7 @@ def write_programs(programs: Mapping[str, str]) -> None:
     """Put podlab's own programs, and busybox's names, where containers find them."""
     os.makedirs(IMAGES, exist_ok=True)
     for name in stale_programs(programs):
+        os.makedirs(os.path.dirname(f"{IMAGES}/{name}"), exist_ok=True)
         write_file(f"{IMAGES}/{name}", programs[name], 0o755)
     if not os.path.isdir(f"{IMAGES}/busybox"):
         os.makedirs(f"{IMAGES}/busybox.new", exist_ok=True)

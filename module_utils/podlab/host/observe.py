@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from typing import Any
 
 from ..changes import MARK
@@ -18,8 +18,8 @@ SYSCTLS = (
 )
 
 
-def observe(role: str, images: Sequence[str]) -> dict[str, Any]:
-    """:param role: ``node`` or ``gateway``: which programs to look for; :param images: podlab's own to read."""
+def observe(role: str) -> dict[str, Any]:
+    """:param role: ``node`` or ``gateway``: which programs to look for."""
     known = record.read()
     links = network.links()
     own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
@@ -32,7 +32,25 @@ def observe(role: str, images: Sequence[str]) -> dict[str, Any]:
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
         "namespaces": pods.namespaces_of_others(),
-        "programs": {name: text for name in images if (text := record.text_of(f"{IMAGES}/{name}")) is not None},
+        "programs": _own_programs(),
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
         "kernel": kernel.features(),
+        "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
+        "resolv_conf": record.text_of("/etc/resolv.conf") or "",
     }
+
+
+def _own_programs() -> dict[str, str]:
+    """What podlab has put there for containers and itself; busybox's names are links."""
+    found = {}
+    for directory, _, names in os.walk(IMAGES):
+        for path in (f"{directory}/{name}" for name in names):
+            if not os.path.islink(path) and (text := record.text_of(path)) is not None:
+                found[os.path.relpath(path, IMAGES)] = text
+    return found
+
+
+def _mapped(path: str) -> list[list[int]]:
+    """The ids that exist here: first one and how many (user_namespaces(7))."""
+    with open(path, encoding="ascii") as file:
+        return [[int(first), int(count)] for first, _, count in map(str.split, file)]

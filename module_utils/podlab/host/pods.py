@@ -8,12 +8,23 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..changes.containers import log_directory
-from ..changes.pods import PODS, Pod, PodRow, Steps, pause_argv, pause_command, unshare_argv, veth_name
-from . import containers
+from ..changes.containers import SERVICES, log_directory, service_name
+from ..changes.pods import (
+    PODS,
+    Pod,
+    PodRow,
+    Steps,
+    namespace_files,
+    pause_argv,
+    pause_command,
+    unshare_argv,
+    veth_name,
+)
+from . import containers, status, volumes
 from .namespaces import NETNS, socket_in
 from .network import link_facts
 from .record import text_of, write_file
@@ -22,24 +33,30 @@ from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_unti
 
 def observe() -> dict[str, Pod]:
     """Every pod that has left a trace here, by the name of its network namespace."""
-    names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
-    pauses = _pauses()
-    services = containers.supervised()
+    names = sorted({*(os.listdir(PODS) if os.path.isdir(PODS) else []), *volumes.left_behind()})
+    pauses, kubelet = _pauses(), containers.kubelet_lives()
+    services: dict[str, list[str]] = {}
+    for owner, name in containers.supervised():
+        services.setdefault(owner, []).append(name)
     pods: dict[str, Pod] = {}
     for netns in names:
+        row = _applied_row(netns)
         pods[netns] = {
-            "sandbox": _sandbox_is_sound(netns, pauses.get(netns)),
-            "row": _applied_row(netns),
-            "services": [name for owner, name in services if owner == netns],
+            "sandbox": _sandbox_is_sound(netns, row, pauses.get(netns)),
+            "row": row,
+            "services": services.get(netns, []),
+            "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
+            "initialized": _is_initialized(row),
+            "kubelet": kubelet,
             "eth0": None,
             "lo_up": False,
             "routes": [],
         }
-    sound = [netns for netns in names if pods[netns]["sandbox"]]
+    wired = [netns for netns in names if pods[netns]["sandbox"] and "net" in namespace_files(pods[netns]["row"], netns)]
     # -d for the kind of link; one process a pod tells links, addresses and routes.
     question = "addr show\nroute show\n"
-    answers = run_all([(["ip", "-n", netns, "-j", "-d", "-batch", "-"], question) for netns in sound])
-    for netns, (_, out, _) in zip(sound, answers, strict=True):
+    answers = run_all([(["ip", "-n", netns, "-j", "-d", "-batch", "-"], question) for netns in wired])
+    for netns, (_, out, _) in zip(wired, answers, strict=True):
         found = documents(out)
         links = {link["ifname"]: link for link in found[0]} if found else {}
         eth0 = links.get("eth0")
@@ -51,6 +68,19 @@ def observe() -> dict[str, Pod]:
     return pods
 
 
+def _service(netns: str, container: str) -> str:
+    return f"{SERVICES}/{service_name(netns, container)}"
+
+
+def _is_initialized(row: PodRow | None) -> bool:
+    """Whether a container that comes after the init containers was started once: they have done their work."""
+    init = row.get("init", []) if row else []
+    if row is None or not init:
+        return False
+    after = [name for name in row["containers"] if name not in init]
+    return any(os.path.exists(f"{_service(row['netns'], name)}/started") for name in after)
+
+
 def namespaces_of_others() -> list[str]:
     """Named network namespaces that podlab has not made: its own have a directory first."""
     named = os.listdir(NETNS) if os.path.isdir(NETNS) else []
@@ -58,11 +88,17 @@ def namespaces_of_others() -> list[str]:
 
 
 def apply(steps: Steps) -> None:
-    """Do what ``changes`` found, in its order: first what goes, then namespaces, wires, insides, processes."""
+    """Do what ``changes`` found, in its order: first what goes, then namespaces, wires, insides, processes.
+
+    :raises HostError: before anything is done, if the host has not what a hostPath volume asks for.
+    """
+    volumes.check(steps.volumes)
+    rows = {netns: row for netns in _rows_to_end(steps) if (row := _applied_row(netns))}
     # What a killed supervisor left behind goes before its container is started anew.
-    anew = [(row["netns"], name) for row, name in steps.start]
-    containers.stop([*steps.stop, *containers.services_of(steps.gone), *anew])
-    remove(steps.gone)
+    anew = [(row["netns"], name) for row, name in [*steps.start, *steps.resume]]
+    kept = {service_name(row["netns"], name) for row, name in steps.resume}
+    containers.stop([*steps.stop, *containers.services_of(steps.gone), *anew], rows, leave=kept)
+    remove(steps.gone, keep_volumes=steps.kept)
     _make_sandboxes(steps.sandboxes)
     ip_batch(steps.wires)
     lines = [(netns, lines) for netns, lines in steps.insides.items() if lines]
@@ -70,20 +106,47 @@ def apply(steps: Steps) -> None:
     failed = [f"pod {netns}: {err.strip()}" for (netns, _), (code, _, err) in zip(lines, answers, strict=True) if code]
     if failed:
         raise HostError("\n".join(failed))
-    for row in steps.announce:
-        _announce(row)
+    _announce(steps.announce)
+    for netns, volume in steps.drop:
+        volumes.drop(netns, volume)
+    for row, volume in steps.volumes:
+        volumes.make(row, volume)
+    for row, volume, _ in steps.rewrite:
+        volumes.rewrite(row, volume)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
         _write_etc(row)
     if steps.start:
-        containers.start(steps.start)
+        containers.start(steps.start, held=set(steps.held))
+    if steps.resume:
+        containers.start(steps.resume, resumed=True)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *steps.refresh]}.values():
         # Written last: a pod without its row was cut off on the way and is done again.
         write_file(f"{PODS}/{row['netns']}/pod.json", json.dumps(row))
+    if steps.kubelet:
+        KUBELET[steps.kubelet]()
 
 
-def remove(names: Iterable[str]) -> None:
-    """Take pods away whose services have been stopped. Every step may find its work done already."""
+KUBELET = {
+    "start": containers.start_kubelet,
+    "reload": containers.reload_kubelet,
+    "stop": containers.stop_kubelet,
+}
+
+
+def _rows_to_end(steps: Steps) -> set[str]:
+    """Pods of which something ends, or was left behind."""
+    begun = {row["netns"] for row, _ in [*steps.start, *steps.resume]}
+    return {*steps.gone, *(netns for netns, _ in steps.stop), *begun}
+
+
+def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
+    """Take pods away whose services have been stopped. Every step may find its work done already.
+
+    :param keep_volumes: those that come back.
+    """
     names = list(names)
+    if not names:
+        return
     # Wires go before pause: when the last process of a namespace dies the kernel takes the wire itself,
     # some time later.
     veths = [veth_name(netns) for netns in names]
@@ -93,9 +156,9 @@ def remove(names: Iterable[str]) -> None:
         if netns in pauses:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pauses[netns], signal.SIGKILL)
-    mounts = [path for netns in names for path in _named_namespaces(netns).values() if os.path.ismount(path)]
-    if mounts:
-        run(["umount", *mounts])
+    # Names of namespaces, and whatever else may be mounted there: nothing behind it is deleted.
+    volumes.unmount_beneath([path for netns in names for path in (f"{NETNS}/{netns}", f"{PODS}/{netns}")])
+    volumes.remove(netns for netns in names if netns not in keep_volumes)
     for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
@@ -106,65 +169,101 @@ def remove(names: Iterable[str]) -> None:
 def _pauses() -> dict[str, int]:
     """Pause processes of this host: network namespace's name -> pid."""
     prefix = "\0".join(pause_command(""))
-    here = os.readlink("/proc/self/ns/pid")  # a lab's pauses are seen from outside as well, and are not ours
     found = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as file:
                 line = file.read().decode(errors="replace")
-                if line.startswith(prefix) and os.readlink(f"/proc/{entry.name}/ns/pid") == here:
+                if line.startswith(prefix) and _is_of_this_host(entry.name):
                     found[line[len(prefix) :].rstrip("\0")] = int(entry.name)
     return found
 
 
-def _sandbox_is_sound(netns: str, pause: int | None) -> bool:
+def _is_of_this_host(pid: str) -> bool:
+    """A lab's pauses are seen from outside as well, and are not ours: their PID namespace is another one. Only that
+    of a pod which shares its processes is below ours too, and pause is its first process (proc(5), NSpid)."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        pids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+    return len(pids) == 1 or pids[1:] == ["1"]
+
+
+def _sandbox_is_sound(netns: str, row: PodRow | None, pause: int | None) -> bool:
     """True if pause lives in the very namespaces that bear the pod's name."""
     if pause is None:
         return False
-    names = _named_namespaces(netns)
+    files = namespace_files(row, netns)
     try:
-        return all(os.stat(path).st_ino == os.stat(f"/proc/{pause}/ns/{kind}").st_ino for kind, path in names.items())
+        return all(os.stat(path).st_ino == os.stat(f"/proc/{pause}/ns/{kind}").st_ino for kind, path in files.items())
     except OSError:
         return False
-
-
-def _named_namespaces(netns: str) -> dict[str, str]:
-    """Kind of namespace -> the file that gives it a name."""
-    return {"net": f"{NETNS}/{netns}", "ipc": f"{PODS}/{netns}/ipc", "uts": f"{PODS}/{netns}/uts"}
 
 
 def _make_sandboxes(rows: Sequence[PodRow]) -> None:
     if not rows:
         return
-    os.makedirs(NETNS, exist_ok=True)
+    mounts = volumes.mounted()  # os.path.ismount does not see that a directory is bound on itself
+    for directory in (NETNS, PODS):
+        # A mount of its own, as "ip netns add" makes it: who need not see the names below can drop all of them at once.
+        os.makedirs(directory, exist_ok=True)
+        if directory not in mounts:
+            run(["mount", "--bind", directory, directory])
     for row in rows:
         os.makedirs(f"{PODS}/{row['netns']}", exist_ok=True)
-        for path in _named_namespaces(row["netns"]).values():
+        for path in namespace_files(row, row["netns"]).values():
             with open(path, "a", encoding="ascii"):
                 pass
     answers = run_all([(unshare_argv(row), None) for row in rows])
-    failed = [f"pod {row['netns']}: {err.strip()}" for row, (code, _, err) in zip(rows, answers, strict=True) if code]
+    failed = [
+        f"pod {row['netns']}: {line}"
+        for row, (code, _, err) in zip(rows, answers, strict=True)
+        for line in _why_no_sandbox(row, code, err)
+    ]
     if failed:
         raise HostError("\n".join(failed))
     for row in rows:
-        daemon(pause_argv(row["netns"]))
+        daemon(pause_argv(row))
+    # The name of a PID namespace comes from pause's parent, some time after pause itself.
+    late = [files["pid"] for row in rows if "pid" in (files := namespace_files(row, row["netns"]))]
+    wait_until(lambda: all(map(os.path.ismount, late)), seconds=10.0)
 
 
-def _announce(row: PodRow) -> None:
-    """Tell the neighbours the pod's MAC, once the bridge lets its frames pass.
+def _why_no_sandbox(row: PodRow, code: int, err: str) -> list[str]:
+    """sysctl(8) does what it can of its list, so each of its complaints is one setting's."""
+    lines = [line for line in err.strip().splitlines() if line] or [f"exit code {code}"] * bool(code)
+    words = []
+    for line in lines:
+        name = next((name for name in row.get("sysctls", {}) if name in line or name.replace(".", "/") in line), None)
+        words.append(f"sysctl {name}={row['sysctls'][name]} is refused: {line}" if name else line)
+    return words if code else []
+
+
+def _announce(rows: Sequence[PodRow]) -> None:
+    """Tell the neighbours each pod's MAC, once the bridge lets its frames pass.
 
     Not arp_notify, which the CNI plugins use: the kernel sends its announcement while it brings the link
     up, and the port of the bridge begins to forward only after that.
     """
-    state = f"/sys/class/net/{veth_name(row['netns'])}/brport/state"
-    wait_until(lambda: text_of(state) == "3\n", seconds=2.0)
+    wires = []
+    for row in rows:
+        state = f"/sys/class/net/{veth_name(row['netns'])}/brport/state"
+        wait_until(lambda state=state: text_of(state) == "3\n", seconds=2.0)  # type: ignore[misc]
+        wire = socket_in(row["netns"], socket.AF_PACKET, socket.SOCK_RAW)
+        wires.append(wire)
+        wire.sendto(_gratuitous_arp(row), ("eth0", 0))
+    # To close a packet socket the kernel waits until no processor uses it: for all of them at once.
+    closing = [threading.Thread(target=wire.close) for wire in wires]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()
+
+
+def _gratuitous_arp(row: PodRow) -> bytes:
+    """A reply that nobody has asked for (RFC 5227, section 3), as a frame."""
     mac = bytes.fromhex(row["mac"].replace(":", ""))
     address = socket.inet_aton(row["address"].split("/")[0])
     ethernet = b"\xff" * 6 + mac + b"\x08\x06"
-    reply = b"\x00\x01\x08\x00\x06\x04\x00\x02" + mac + address + mac + address
-    with socket_in(row["netns"], socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind(("eth0", 0))
-        wire.send(ethernet + reply)
+    return ethernet + b"\x00\x01\x08\x00\x06\x04\x00\x02" + mac + address + mac + address
 
 
 def _route_words(route: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 A program in one file: ``./lab`` pipes its text to ``/usr/bin/python3 -IS -`` on every host, which costs a
 fraction of a module call. So it knows the standard library alone; a unit test holds its paths against those
-of ``changes``. It tells facts; what they mean in Kubernetes' words is worked out by the asker.
+of ``changes``. It tells facts; what they mean in Kubernetes' words is worked out by the asker. With the arguments
+``events NETNS`` it tells what has happened to one pod instead: a list, the oldest first.
 """
 
 from __future__ import annotations
@@ -57,7 +58,19 @@ def container(service: str) -> dict[str, Any]:
         "last": last or None,
         # The wait before the start after the next: 10 means that this one does not wait at all.
         "backoff": int(_text(f"{service}/backoff") or 0),
+        # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
+        "health": health if isinstance(health := _json(f"{service}/health"), dict) else None,
+        "down": os.path.exists(f"{service}/down"),
     }
+
+
+def events(netns: str) -> list[dict[str, Any]]:
+    """What the kubelet has told of a pod. One that happened again has ``count`` and ``first``, its first time."""
+    found = []
+    for line in _text(f"{PODS}/{netns}/events").splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [event for event in found if isinstance(event, dict)]
 
 
 def running(service: str) -> int | None:
@@ -124,4 +137,4 @@ def _json(path: str) -> Any:
 
 
 if __name__ == "__main__":
-    json.dump(status(), sys.stdout)
+    json.dump(events(sys.argv[2]) if sys.argv[1:2] == ["events"] else status(), sys.stdout)

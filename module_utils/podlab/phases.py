@@ -1,0 +1,332 @@
+"""A pod's status in Kubernetes' words, out of its row and of what its host saw. Pure: the same facts, the same status.
+
+Phases, conditions and states are worked out as the kubelet does it (release 1.30: getPhase and
+convertToAPIContainerStatuses in pkg/kubelet/kubelet_pods.go, pkg/kubelet/status/generate.go, UpdatePodStatus in
+pkg/kubelet/prober); https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ tells what they mean.
+
+The planner, ``./lab`` and the module that waits for pods ask here, so that all of them mean the same by "ready".
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Object = dict[str, Any]
+Row = Mapping[str, Any]
+Facts = Mapping[str, Mapping[str, Any]]
+"""Container -> what ``host/status.py`` tells of it. One that is missing has left no trace yet."""
+
+_NOTHING: Mapping[str, Any] = {"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None}
+_PROBES = ("startup", "readiness", "liveness")
+
+
+def status(row: Row, facts: Facts) -> Object:
+    """What of a pod's status its containers make: phase, conditions, and a status for each container.
+
+    :param row: a PodRow. :param facts: of its containers, by name.
+    """
+    init = [_container(row, name, facts, is_init=True) for name in row.get("init", ())]
+    main = [_container(row, name, facts, is_init=False) for name in regular(row)]
+    phase = _phase(row, init, main)
+    found: Object = {"phase": phase, "conditions": _conditions(row, phase, init, main)}
+    if init:
+        found["initContainerStatuses"] = init
+    return {**found, "containerStatuses": main}
+
+
+def is_ready(status: Mapping[str, Any]) -> bool:
+    """Whether a pod's status has the condition Ready."""
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", ()))
+
+
+def is_settled(row: Row, status: Mapping[str, Any]) -> bool:
+    """Whether a run need not wait for a pod: each of its containers is ready, or has done its work and stays down.
+
+    On Kubernetes a pod of which some containers go on after others have ended is not ready, and never will be.
+    """
+    return status["phase"] == "Succeeded" or all(
+        item["ready"] or _has_done_its_work(row, item)
+        for item in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+    )
+
+
+def _has_done_its_work(row: Row, item: Object) -> bool:
+    ended = item["state"].get("terminated")
+    return bool(ended) and ended["exitCode"] == 0 and policy_of(row, item["name"]) != "Always"
+
+
+def has_ended(status: Mapping[str, Any]) -> bool:
+    """Whether a pod has done what it had to do, or failed to, and nothing will start it again."""
+    return status["phase"] in ("Succeeded", "Failed")
+
+
+def regular(row: Row) -> list[str]:
+    """Names of the containers that are no init containers, in their order."""
+    return [name for name in row["containers"] if name not in row.get("init", ())]
+
+
+def sidecars(row: Row) -> list[str]:
+    """Init containers that go on beside the others (``restartPolicy: Always``)."""
+    return [name for name in row.get("init", ()) if policy_of(row, name) == "Always"]
+
+
+def policy_of(row: Row, name: str) -> str:
+    """The restart policy of one container: the pod's, unless it has one of its own."""
+    policy: str = row["containers"][name].get("restart_policy") or row["restart_policy"]
+    return policy
+
+
+def stays_down(policy: str, last: Mapping[str, int]) -> bool:
+    """Whether a container that ended like this is not started again."""
+    return policy == "Never" or (policy == "OnFailure" and last["exit"] == 0)
+
+
+def health_of(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What probes and hooks said of the start that runs now; nothing if what is there is about another one."""
+    health = facts.get("health") or {}
+    return health if facts["pid"] is not None and health.get("pid") == facts["pid"] else {}
+
+
+# --- containers ------------------------------------------------------------------------------------
+
+
+def _container(row: Row, name: str, facts: Facts, *, is_init: bool) -> Object:
+    known = facts.get(name) or _NOTHING
+    is_running, last = known["pid"] is not None, known["last"]
+    goes_on = not is_init or name in sidecars(row)
+    comes_back = not is_running and last is not None and not stays_down(policy_of(row, name), last)
+    # The supervisor counts a restart before it waits for it, the kubelet once it has come.
+    restarts = known["restarts"] - comes_back
+    waits = comes_back and not (is_init and goes_on and _work_is_done(row, facts))
+    identity = _container_id(f"{row['netns']}.{name}.{restarts}")
+    ended = {"terminated": _terminated(last, identity)} if last else {}
+    has_run = is_running or bool(last)
+    state: Object
+    if is_running and (last or _hook_is_done(row, name, known)):
+        state = {"running": {"startedAt": timestamp(known["started"])} if known["started"] is not None else {}}
+    elif not ended:
+        # A container whose postStart hook is at work is not yet called running.
+        state = {"waiting": {"reason": "PodInitializing" if row.get("init") else "ContainerCreating"}}
+    elif waits and known["backoff"] > 10:
+        words = f"back-off restarting failed container={name} pod={row['netns'].replace('_', '/')}"
+        state = {"waiting": {"reason": "CrashLoopBackOff", "message": words}}
+    else:
+        state = ended
+    started = goes_on and "running" in state and _is_started(row, name, known)
+    ready = started and _probe_is_ready(row, name, known) if goes_on else _succeeded(state)
+    return {
+        "name": name,
+        "image": row["containers"][name]["image"],
+        "imageID": "",
+        **({"containerID": identity} if has_run else {}),
+        "ready": ready,
+        "started": started,
+        "restartCount": restarts,
+        "state": state,
+        "lastState": {} if state is ended else ended,
+    }
+
+
+def _hook_is_done(row: Row, name: str, known: Mapping[str, Any]) -> bool:
+    hook = health_of(known).get("post_start") or {}
+    return "post_start" not in row["containers"][name] or bool(hook.get("ok"))
+
+
+def _is_started(row: Row, name: str, known: Mapping[str, Any]) -> bool:
+    probed = "startup" in row["containers"][name]
+    return _hook_is_done(row, name, known) and (not probed or bool(health_of(known).get("started")))
+
+
+def _probe_is_ready(row: Row, name: str, known: Mapping[str, Any]) -> bool:
+    return "readiness" not in row["containers"][name] or bool(health_of(known).get("ready"))
+
+
+def _work_is_done(row: Row, facts: Facts) -> bool:
+    """Whether every regular container has ended for good: sidecars have nobody left to go beside."""
+    known = [(name, facts.get(name) or _NOTHING) for name in regular(row)]
+    return all(
+        item["pid"] is None and item["last"] is not None and stays_down(policy_of(row, name), item["last"])
+        for name, item in known
+    )
+
+
+def _container_id(identity: str) -> str:
+    return f"podlab://{hashlib.sha256(identity.encode()).hexdigest()}"
+
+
+def _terminated(last: Mapping[str, int], container_id: str) -> Object:
+    """``last`` holds exit code 256 after a signal; Kubernetes counts as a shell does, 128 and the signal."""
+    by_signal = last["exit"] == 256
+    code = 128 + last["signal"] if by_signal else last["exit"]
+    return {
+        "exitCode": code,
+        "reason": "Error" if code else "Completed",
+        **({"signal": last["signal"]} if by_signal else {}),
+        "startedAt": timestamp(last["started"]),
+        "finishedAt": timestamp(last["ended"]),
+        "containerID": container_id,
+    }
+
+
+def _succeeded(state: Object) -> bool:
+    return bool(state.get("terminated", {}).get("exitCode") == 0)
+
+
+# --- the pod ---------------------------------------------------------------------------------------
+
+
+def _phase(row: Row, init: Sequence[Object], main: Sequence[Object]) -> str:
+    policy, beside = row["restart_policy"], sidecars(row)
+    before = [item for item in init if item["name"] not in beside]
+    along = [item for item in init if item["name"] in beside]
+    if policy == "Never" and any(_failed(item) for item in before):
+        return "Failed"
+    pending = any(not _has_ended_once(item) for item in before)
+    if not _has_begun(main):
+        pending |= any("terminated" not in item["state"] and not item["started"] for item in along)
+    if pending or any("waiting" in item["state"] and not item["lastState"] for item in (*along, *main)):
+        return "Pending"
+    if any("running" in item["state"] for item in (*along, *main)):
+        return "Running"
+    if not main:
+        return "Pending"
+    if policy == "Always" or any("waiting" in item["state"] for item in main):
+        return "Running"
+    if all(_succeeded(item["state"]) for item in main):
+        return "Succeeded"
+    return "Failed" if policy == "Never" else "Running"
+
+
+def _failed(item: Object) -> bool:
+    end = item["state"].get("terminated") or (
+        item["lastState"].get("terminated") if "waiting" in item["state"] else None
+    )
+    return bool(end and end["exitCode"])
+
+
+def _has_ended_once(item: Object) -> bool:
+    return "terminated" in item["state"] or ("waiting" in item["state"] and bool(item["lastState"]))
+
+
+def _has_begun(main: Sequence[Object]) -> bool:
+    """Whether a regular container has ever been started: the pod was initialized then, whatever happened since."""
+    return any("waiting" not in item["state"] or item["lastState"] for item in main)
+
+
+def _conditions(row: Row, phase: str, init: Sequence[Object], main: Sequence[Object]) -> list[Object]:
+    beside = sidecars(row)
+    unready = [
+        item["name"] for item in (*init, *main) if not item["ready"] and (item in main or item["name"] in beside)
+    ]
+    why: Object = {}
+    if phase in ("Succeeded", "Failed"):
+        why = {"reason": "PodCompleted" if phase == "Succeeded" else "PodFailed"}
+    elif unready or not main:
+        why = {"reason": "ContainersNotReady", "message": f"containers with unready status: [{' '.join(unready)}]"}
+    ready = {"status": str(not why), **why}
+    return [
+        {"type": "Initialized", **_initialized(phase, beside, init, main)},
+        {"type": "Ready", **ready},
+        {"type": "ContainersReady", **ready},
+        {"type": "PodScheduled", "status": "True"},
+    ]
+
+
+def _initialized(phase: str, beside: Sequence[str], init: Sequence[Object], main: Sequence[Object]) -> Object:
+    if phase == "Succeeded" and init:
+        return {"status": "True", "reason": "PodCompleted"}
+    undone = [item["name"] for item in init if not item["started" if item["name"] in beside else "ready"]]
+    if not undone or _has_begun(main):
+        return {"status": "True"}
+    words = f"containers with incomplete status: [{' '.join(undone)}]"
+    return {"status": "False", "reason": "ContainersNotInitialized", "message": words}
+
+
+# --- words for people ------------------------------------------------------------------------------
+
+
+def words(row: Row, status: Mapping[str, Any], facts: Facts) -> list[str]:
+    """Why a pod is not ready, one line for each container that holds it up; empty for one that is.
+
+    :param status: what ``status`` made of the same row and facts.
+    """
+    return [line for _, line in complaints(row, status, facts)]
+
+
+def complaints(row: Row, status: Mapping[str, Any], facts: Facts) -> list[tuple[str, str]]:
+    """As ``words``, each line with the name of its container."""
+    if is_ready(status) or is_settled(row, status):
+        return []
+    init, beside = status.get("initContainerStatuses", []), sidecars(row)
+    for item in init if not _has_begun(status["containerStatuses"]) else ():
+        # What comes after it has not begun, and it is the only one that can tell why.
+        if not item["started" if item["name"] in beside else "ready"]:
+            whose = f"init container {item['name']!r}"
+            if "running" in item["state"] and item["name"] not in beside:
+                return [(item["name"], f"{whose} is still running")]
+            return [(item["name"], _complaint(whose, row, item, facts))]
+    found = [item for item in init if item["name"] in beside and not item["ready"]]
+    found += [item for item in status["containerStatuses"] if not item["ready"] and not _has_done_its_work(row, item)]
+    kind = {name: "sidecar" for name in beside}
+    return [
+        (item["name"], _complaint(f"{kind.get(item['name'], 'container')} {item['name']!r}", row, item, facts))
+        for item in found
+    ]
+
+
+def _complaint(whose: str, row: Row, item: Object, facts: Facts) -> str:
+    known = facts.get(item["name"]) or _NOTHING
+    parts = [f"{whose} {_situation(item)}"]
+    if item["restartCount"]:
+        parts.append(
+            f"it was restarted {item['restartCount']} times" if item["restartCount"] > 1 else "it was restarted once"
+        )
+    # What was said of the start before is worth telling when it was that which ended it.
+    health = health_of(known) or (known.get("health") if known["last"] or known["pid"] is None else None) or {}
+    answers = [
+        f"{probe} probe: {health[probe]['message'] or 'it failed without a word'}"
+        for probe in _PROBES
+        if health.get(probe) and not health[probe]["ok"]
+    ]
+    if (health.get("post_start") or {"ok": True})["ok"] is False:
+        answers.insert(0, f"postStart hook: {health['post_start']['message'] or 'it failed without a word'}")
+    if not answers and known["pid"] is not None and not item["ready"]:
+        answers = _unanswered(row["containers"][item["name"]], known)
+    return "; ".join([*parts, *answers])
+
+
+def _situation(item: Object) -> str:
+    state = item["state"]
+    if "running" in state:
+        return "is running and not ready"
+    if "terminated" in state:
+        return f"has ended with {_end(state['terminated'])}"
+    reason = state["waiting"]["reason"]
+    if item["lastState"]:
+        return f"waits ({reason}) after it ended with {_end(item['lastState']['terminated'])}"
+    return f"waits ({reason})"
+
+
+def _end(end: Mapping[str, Any]) -> str:
+    signal = f", signal {end['signal']}" if "signal" in end else ""
+    return f"exit code {end['exitCode']} ({end['reason']}{signal})"
+
+
+def _unanswered(container: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """What is waited for when no probe has said anything against it."""
+    health = health_of(known)
+    if "post_start" in container and not (health.get("post_start") or {}).get("ok"):
+        return ["its postStart hook is at work"]
+    if "startup" in container and not health.get("started"):
+        return ["its startup probe has not answered yet"]
+    if "readiness" in container:
+        return ["its readiness probe has not answered yet"]
+    return []
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, as Kubernetes writes it."""
+    return datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
