@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import inputs
-from podlab.planner.cluster import Host
+from podlab.planner.cluster import Host, taints_of
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 
@@ -58,6 +58,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
             observation = variables.get("observe_result", {}).get("observation", others.get(name))
             if variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
+            taints, wrong = taints_of(variables.get("node_taints", []))
             hosts.append(
                 Host(
                     name=name,
@@ -66,6 +67,8 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                     labels=dict(variables.get("node_labels", {})),
                     observation=observation,
                     in_run=name in task_vars["ansible_play_hosts"],
+                    taints=taints,
+                    wrong=wrong,
                 )
             )
     return hosts
