@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
-from cli import check, enter, get, power
+from cli import check, columns, enter, get, power
 from cli.failure import Failure
 
 NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
@@ -90,28 +90,48 @@ def test(words: list[str], command: list[str]) -> int:
 def get_(words: list[str], command: list[str]) -> None:
     parser = _parser(
         "get",
-        "pods|nodes|deployments|namespaces [NAME...] [-n NS | -A] [-o FORM] [-l SELECTOR]",
-        "Show the cluster in kubectl's columns.",
+        "KIND[,KIND]... [NAME...] | KIND/NAME... [-n NS | -A] [-o FORM] [-l SELECTOR]",
+        "Show the cluster in kubectl's columns.\n\n" + _kinds(),
         inventory=INVENTORY,
     )
-    parser.add_argument("resource", metavar="KIND", help="pods (po), nodes (no), deployments (deploy), namespaces (ns)")
-    parser.add_argument("names", metavar="NAME", nargs="*")
+    parser.add_argument("words", metavar="KIND", nargs="+", help="one of those above, several with commas, or all")
     _namespace(parser)
     parser.add_argument("-A", "--all-namespaces", action="store_true")
     parser.add_argument("-o", "--output", choices=("wide", "json", "yaml", "name"), default="")
-    parser.add_argument("-l", "--selector", default="", help="KEY=VALUE or KEY!=VALUE, several with commas between")
+    _selector(parser)
+    parser.add_argument("--show-labels", action="store_true", help="with a last column of all labels")
     parser.add_argument("--no-headers", action="store_true")
     known = parser.parse_intermixed_args([*words, *command])
     get.get(
-        known.resource,
-        known.names,
+        known.words,
         namespace=known.namespace,
-        all_namespaces=known.all_namespaces,
-        output=known.output,
         selector=known.selector,
-        headers=not known.no_headers,
+        form=get.Form(known.output, known.all_namespaces, not known.no_headers, known.show_labels),
         sources=known.sources,
     )
+
+
+def _kinds() -> str:
+    short = {plural: word for word, plural in columns.SHORT.items()}
+    lines = [f"  {plural:13} {short.get(plural, '')}".rstrip() for plural in columns.KINDS]
+    return "\n".join(["kinds, and how they are called for short:", *lines, f"  {'all':13} {', '.join(columns.ALL)}"])
+
+
+def describe_(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "describe",
+        "pod|node|deployment [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
+        "Tell of an object at length: how its containers fare, what has happened to it,\n"
+        "and which kernel objects it is made of.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("words", metavar="KIND", nargs="+", help="pods (po), nodes (no), deployments (deploy)")
+    _namespace(parser)
+    _selector(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    from cli import describe
+
+    describe.describe(known.words, namespace=known.namespace, selector=known.selector, sources=known.sources)
 
 
 def exec_(words: list[str], command: list[str]) -> None:
@@ -122,10 +142,10 @@ def exec_(words: list[str], command: list[str]) -> None:
         "Run a command in a container.",
         inventory=("--inventory",),
     )
-    parser.add_argument("pod", metavar="POD", help="or deploy/NAME: the first pod of a deployment")
+    _pod(parser)
     parser.add_argument("-i", "--stdin", action="store_true", help="pass standard input on")
     parser.add_argument("-t", "--tty", action="store_true", help="with a terminal")
-    parser.add_argument("-c", "--container", default="", help="the first one, if left out")
+    _container(parser)
     _namespace(parser)
     known, rest = parser.parse_known_args(words)
     if rest and rest[0].startswith("-"):
@@ -155,31 +175,87 @@ def node(words: list[str], command: list[str]) -> None:
     enter.node(known.host, command, sources=known.sources)
 
 
-def logs(words: list[str], command: list[str]) -> None:
+def logs(words: list[str], command: list[str]) -> int:
     parser = _parser(
         "logs",
-        "[-f] [-n NS] POD [-c CONTAINER] [--tail N]",
+        "[-f | -p] [-n NS] POD [-c CONTAINER | --all-containers] [--tail N]",
         "Print the log of a container.",
         inventory=INVENTORY,
     )
-    parser.add_argument("pod", metavar="POD", help="or deploy/NAME: the first pod of a deployment")
+    _pod(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="wait for more, across restarts, until Ctrl-C")
-    parser.add_argument("-c", "--container", default="", help="the first one, if left out")
+    parser.add_argument("-p", "--previous", action="store_true", help="of the start before the present one")
+    _container(parser)
+    parser.add_argument("--all-containers", action="store_true", help="of all, init containers among them")
     parser.add_argument("--tail", type=int, default=-1, metavar="N", help="the last N lines alone; -1: all")
     _namespace(parser)
     known = parser.parse_args([*words, *command])
-    enter.logs(
+    return enter.logs(
         known.pod,
         container=known.container,
         namespace=known.namespace,
         follow=known.follow,
+        previous=known.previous,
+        every=known.all_containers,
         tail=known.tail,
         sources=known.sources,
     )
 
 
+def port_forward(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "port-forward",
+        "[-n NS] POD [LOCAL:]REMOTE...",
+        "Open ports of this machine's loopback, 127.0.0.1, that lead into a pod, until Ctrl-C.\n"
+        "80 is the same port on both sides, :80 any free port here.",
+        inventory=INVENTORY,
+    )
+    _pod(parser)
+    parser.add_argument("ports", metavar="[LOCAL:]REMOTE", nargs="+", help="numbers; REMOTE may be a port's name")
+    _namespace(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    from cli import forward
+
+    forward.port_forward(known.pod, known.ports, namespace=known.namespace, sources=known.sources)
+
+
+def cp(words: list[str], command: list[str]) -> int:
+    parser = _parser(
+        "cp",
+        "[-n NS] SRC DST [-c CONTAINER]",
+        "Copy a file or a directory into a container, or out of it. One of both is [NS/]POD:PATH.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("source", metavar="SRC")
+    parser.add_argument("destination", metavar="DST")
+    _container(parser)
+    _namespace(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    from cli import transfer
+
+    return transfer.copy(
+        known.source,
+        known.destination,
+        container=known.container,
+        namespace=known.namespace,
+        sources=known.sources,
+    )
+
+
+def _pod(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pod", metavar="POD", help="or deploy/NAME, sts/NAME, ...: one of its pods")
+
+
+def _container(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--container", default="", help="the first one, if left out")
+
+
 def _namespace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--namespace", default="default", metavar="NS")
+
+
+def _selector(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-l", "--selector", default="", help="labels: a=b, a!=b, 'a in (b,c)', a, '!a', with commas")
 
 
 VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
@@ -187,9 +263,12 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "down": down,
     "test": test,
     "get": get_,
+    "describe": describe_,
     "exec": exec_,
-    "node": node,
     "logs": logs,
+    "port-forward": port_forward,
+    "cp": cp,
+    "node": node,
 }
 
 

@@ -12,21 +12,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
-from . import inventory, objects
+from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
-from .hosts import Host, Silent, ask, in_container
+from .hosts import Silent, on_terminal
+from .target import Target, find
 
 STREAMS = (0, 1, 2)
 FOLLOW = Path(__file__).with_name("follow.py")
 
 
 def execute(
-    target: str,
+    word: str,
     command: Sequence[str],
     *,
     container: str,
@@ -37,20 +38,17 @@ def execute(
 ) -> NoReturn:
     """Run a command in a container.
 
-    :param target: ``POD``, ``pod/POD`` or ``deploy/NAME``, whose first pod it is then.
+    :param word: ``POD``, ``pod/POD`` or a workload such as ``deploy/NAME``, whose first pod it is then.
     """
     if not command:
         raise Failure("error: you must specify at least one command for the container")
-    host, live = _find(target, namespace, sources)
-    name = container or _default_container(live["row"])
-    pid = live["containers"].get(name, {}).get("pid")
-    if pid is None:
-        raise Failure(f'error: unable to upgrade connection: container not found ("{name}")')
+    target = find(word, namespace, sources)
+    name = target.container(container)
     if tty and not (stdin and os.isatty(0)):
         if stdin:
             print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)
         tty = False
-    argv = host.argv(in_container(live["row"], name, pid, command, tty=tty), tty=tty)
+    argv = target.host.argv(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if tty or not any(map(os.isatty, STREAMS)):
@@ -72,60 +70,79 @@ def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoRetu
         raise Failure(f"error: {name} does not answer: {error}") from error
 
 
-def logs(target: str, *, container: str, namespace: str, follow: bool, tail: int, sources: Sequence[str]) -> NoReturn:
-    """Print the log of a container's present start, or of its last one if it does not run."""
-    host, live = _find(target, namespace, sources)
-    name = container or _default_container(live["row"])
-    if name not in live["containers"]:
-        raise Failure(f"error: container {name} is not valid for pod {live['row']['object']['metadata']['name']}")
-    # The program is small enough to lie in a pipe until it is read: nobody has to stay to feed it.
+def logs(
+    word: str,
+    *,
+    container: str,
+    namespace: str,
+    follow: bool,
+    previous: bool,
+    every: bool,
+    tail: int,
+    sources: Sequence[str],
+) -> int:
+    """Print the log of a container's present start, or of its last one if it does not run.
+
+    :param previous: of the start before that.
+    :param every: of all containers of the pod, one after another; followed, side by side.
+    """
+    if every and container:
+        raise Failure("error: --all-containers=true should not be specified with container name " + container)
+    if follow and previous:
+        raise Failure("error: only one of follow (-f) or previous (-p) is allowed")
+    target = find(word, namespace, sources)
+    names = list(target.row["containers"]) if every else [target.container(container)]
+    argvs = [_log_reader(target, name, _starts_back(target, name, previous), tail, follow) for name in names]
+    if not every:
+        _feed_program()
+        _become(argvs[0])
+    started = []
+    for argv in argvs:
+        _feed_program()
+        started.append(subprocess.Popen(argv))
+        if not follow:
+            started[-1].wait()
+    return max(process.wait() for process in started)
+
+
+def _feed_program() -> None:
+    """The program is small enough to lie in a pipe until it is read: nobody has to stay to feed it."""
     program, feed = os.pipe()
     os.write(feed, FOLLOW.read_bytes())
     os.close(feed)
-    directory = f"/var/log/pods/{live['row']['netns']}/{name}"
     os.dup2(program, 0)
-    _become(host.argv([host.python, "-IS", "-", directory, str(tail), *(["follow"] if follow else [])]))
+    os.close(program)
 
 
-def _find(target: str, namespace: str, sources: Sequence[str]) -> tuple[Host, Mapping[str, Any]]:
-    """The host of a pod, and what it tells of it."""
-    hosts = inventory.read(sources)
-    must_be_on(hosts)
-    nodes = {host.name: host for host in hosts if host.role == "node"}
-    answers = ask(list(nodes.values()))
-    state = objects.state_of(answers, list(nodes))
-    pods = [pod for pod in objects.pods(state) if pod["metadata"]["namespace"] == namespace]
-    resource, _, name = target.rpartition("/")
-    if resource in ("deploy", "deployment", "deployment.apps", "deployments"):
-        if not any(
-            (item["namespace"], item["name"]) == (namespace, name) for item in state.record.get("deployments", [])
-        ):
-            raise Failure(not_found("deployments.apps", name))
-        # A pod that runs, if there is one: kubectl as well prefers what is ready.
-        replicas = sorted(
-            (pod for pod in pods if objects.is_replica(pod, name)), key=lambda pod: not objects.is_ready(pod)
+def _log_reader(target: Target, container: str, back: int, tail: int, follow: bool) -> list[str]:
+    directory = f"/var/log/pods/{target.row['netns']}/{container}"
+    words = [directory, str(tail), str(back), *(["follow"] if follow else [])]
+    return target.host.argv([target.host.python, "-IS", "-", *words])
+
+
+def _starts_back(target: Target, container: str, previous: bool) -> int:
+    """How many starts before the newest one the log lies that is asked for.
+
+    The kubelet's rules (pkg/kubelet/kubelet_pods.go, validateContainerLogStatus): while a container waits for
+    its next start, its end before that is the previous one and the one to be read at once.
+
+    :raises Failure: it has not been started yet, or not twice.
+    """
+    status = target.status(container)
+    state, has_ended_before = status["state"], "terminated" in status["lastState"]
+    if previous:
+        if not has_ended_before:
+            raise Failure(
+                "Error from server (BadRequest): "
+                f'previous terminated container "{container}" in pod "{target.name}" not found'
+            )
+        return 0 if "waiting" in state else 1
+    if "waiting" in state and not has_ended_before:
+        raise Failure(
+            f'Error from server (BadRequest): container "{container}" in pod "{target.name}" is waiting to start: '
+            + state["waiting"]["reason"]
         )
-        name = replicas[0]["metadata"]["name"] if replicas else name
-    elif resource not in ("", "po", "pod", "pods"):
-        raise Failure(f"error: cannot attach to {target}: it is neither a pod nor a deployment")
-    pod = next((pod for pod in pods if pod["metadata"]["name"] == name), None)
-    if pod is None:
-        raise Failure(not_found("pods", name))
-    where = pod["spec"].get("nodeName")
-    for live in (answers.get(where) or {}).get("pods", []):
-        if live["row"]["object"]["metadata"] == pod["metadata"]:
-            return nodes[where], live
-    if where is None:
-        raise Failure(f"error: pod {name} does not have a host assigned")
-    raise Failure(f"error: pod {name} is not running on {where}")
-
-
-def _default_container(row: Mapping[str, Any]) -> str:
-    """The first one, said aloud where there are others."""
-    first, *others = row["containers"]
-    if others:
-        print(f'Defaulted container "{first}" out of: {", ".join([first, *others])}', file=sys.stderr)
-    return str(first)
+    return 0
 
 
 def _become(argv: Sequence[str]) -> NoReturn:

@@ -1,4 +1,6 @@
-"""Print a container's log on its host; arguments: its directory, how many last lines (-1: all), and ``follow``.
+"""Print a container's log on its host.
+
+Arguments: its directory, how many last lines (-1: all), how many starts back (0: the newest), and ``follow``.
 
 ``./lab logs`` pipes this text to Python there. Each start of a container logs into a directory of its own,
 named by a number. In it s6-log writes ``current`` and puts full parts aside as ``@TIME.s``.
@@ -65,10 +67,10 @@ def is_alone(parent: int) -> bool:
     return bool(reader.poll(0)) or os.getppid() != parent
 
 
-def main(directory: str, tail: int, follow: bool) -> None:
+def main(directory: str, tail: int, back: int, follow: bool) -> None:
     parent = os.getppid()
     present = starts(directory)
-    number = present[-1] if present else 0
+    number = present[-1 - back] if len(present) > back else -1
     log = Log(os.path.join(directory, str(number)))
     write(last_lines(log.news(), tail))
     while follow and not is_alone(parent):
@@ -85,4 +87,4 @@ def main(directory: str, tail: int, follow: bool) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    main(sys.argv[1], int(sys.argv[2]), "follow" in sys.argv[3:])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), "follow" in sys.argv[4:])

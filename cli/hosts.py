@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from podlab.changes.containers import CAPABILITIES, ContainerRow
 from podlab.embedded import ENVIRONMENT, enter
 
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
@@ -125,27 +124,6 @@ class Ssh(Host):
         if key:
             argv += ["-i", os.path.expanduser(key)]
         return [*argv, "--", known.get("ansible_host", self.name)]
-
-
-def in_container(row: Mapping[str, Any], name: str, pid: int, command: Sequence[str], *, tty: bool) -> list[str]:
-    """The command, for its host, that runs ``command`` in a container whose process 1 is ``pid`` there.
-
-    It gets what the container got: namespaces, root, environment, working directory, capabilities. The
-    environment comes from the pod's row, not from /proc/PID/environ: there servers write their titles.
-    """
-    container = row["containers"][name]
-    kept = ",".join(["-all", *(f"+{capability.lower()}" for capability in CAPABILITIES)])
-    return [
-        *("nsenter", "-t", str(pid), "-m", "-n", "-p", "-i", "-u", "--"),
-        *("/usr/bin/setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={kept}", "--"),
-        *clean(environment(row["hostname"], container), container["working_dir"]),
-        *(on_terminal(command) if tty else command),
-    ]
-
-
-def environment(hostname: str, container: ContainerRow) -> dict[str, str]:
-    """What a container's process starts with; a test holds it against ``sandbox_argv``."""
-    return {"HOSTNAME": hostname, "HOME": "/root", "TERM": "xterm", **container["env"]}
 
 
 def clean(environment: Mapping[str, str], directory: str) -> list[str]:

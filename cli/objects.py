@@ -1,18 +1,18 @@
 """What the hosts answered, as Kubernetes objects. Pure: the same answers make the same objects.
 
-Phases and conditions are worked out as the kubelet does it (pkg/kubelet/kubelet_pods.go, getPhase);
-https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ tells what they mean.
+How a pod fares is ``podlab.phases``' business.
 """
 
 from __future__ import annotations
 
-import datetime
-import hashlib
+import base64
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podlab import __version__
+from podlab import __version__, phases
+from podlab.phases import timestamp
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
@@ -27,6 +27,11 @@ class State:
 
     record: Mapping[str, Any]
     nodes: Answers
+
+    @functools.cached_property
+    def pods(self) -> list[Object]:
+        """Worked out once: every workload counts its own among them."""
+        return pods(self)
 
 
 def state_of(answers: Answers, nodes: Sequence[str]) -> State:
@@ -67,21 +72,9 @@ def _key(pod: Object) -> str:
 
 def _live_pod(state: State, node: str, live: Mapping[str, Any]) -> Object:
     row = live["row"]
-    policy = row["restart_policy"]
-    statuses = [_container_status(row, name, live["containers"][name]) for name in row["containers"]]
-    phase = _phase(statuses, policy)
-    ready = bool(statuses) and all(status["ready"] for status in statuses)
-    why = {} if ready else {"reason": "PodCompleted" if phase == "Succeeded" else "ContainersNotReady"}
-    status: Object = {
-        "phase": phase,
-        "conditions": [
-            {"type": "Initialized", "status": "True"},
-            {"type": "Ready", "status": str(ready), **why},
-            {"type": "ContainersReady", "status": str(ready), **why},
-            {"type": "PodScheduled", "status": "True"},
-        ],
+    status = {
+        **phases.status(row, live["containers"]),
         **_addresses(state, node, row["address"].split("/")[0]),
-        "containerStatuses": statuses,
     }
     if live["started"] is not None:
         status["startTime"] = timestamp(live["started"])
@@ -90,9 +83,7 @@ def _live_pod(state: State, node: str, live: Mapping[str, Any]) -> Object:
 
 def _remembered_pod(state: State, key: str, node: str | None, status: Object) -> Object:
     namespace, name = key.split("/")
-    metadata: Object = {"name": name, "namespace": namespace}
-    if key_created := state.record.get("created", {}).get(f"pod/{key}"):
-        metadata["creationTimestamp"] = key_created
+    metadata: Object = {"name": name, "namespace": namespace, **made(state, f"pod/{key}")}
     spec: Object = {"containers": []}
     if node:
         spec["nodeName"] = node
@@ -109,71 +100,6 @@ def _addresses(state: State, node: str, address: str | None) -> Object:
     return found
 
 
-def _container_status(row: Mapping[str, Any], name: str, facts: Mapping[str, Any]) -> Object:
-    is_running, last = facts["pid"] is not None, facts["last"]
-    waits = not is_running and last is not None and not _stays_down(row["restart_policy"], last)
-    # The supervisor counts a restart before it waits for it, the kubelet once it has come.
-    restarts = facts["restarts"] - waits
-    identity = _container_id(f"{row['netns']}.{name}.{restarts}")
-    ended = {"terminated": _terminated(last, identity)} if last else {}
-    state: Object
-    if is_running:
-        state = {"running": {"startedAt": timestamp(facts["started"])} if facts["started"] is not None else {}}
-    elif not ended:
-        state = {"waiting": {"reason": "ContainerCreating"}}
-    elif waits and facts["backoff"] > 10:
-        words = f"back-off restarting failed container={name} pod={row['netns'].replace('_', '/')}"
-        state = {"waiting": {"reason": "CrashLoopBackOff", "message": words}}
-    else:
-        state = ended
-    return {
-        "name": name,
-        "image": row["containers"][name]["image"],
-        "imageID": "",
-        "containerID": identity,
-        "ready": is_running,
-        "started": is_running,
-        "restartCount": restarts,
-        "state": state,
-        "lastState": {} if state is ended else ended,
-    }
-
-
-def _container_id(identity: str) -> str:
-    return f"podlab://{hashlib.sha256(identity.encode()).hexdigest()}"
-
-
-def _stays_down(policy: str, last: Mapping[str, int]) -> bool:
-    return policy == "Never" or (policy == "OnFailure" and last["exit"] == 0)
-
-
-def _terminated(last: Mapping[str, int], container_id: str) -> Object:
-    """``last`` holds exit code 256 after a signal; Kubernetes counts as a shell does, 128 and the signal."""
-    by_signal = last["exit"] == 256
-    code = 128 + last["signal"] if by_signal else last["exit"]
-    return {
-        "exitCode": code,
-        "reason": "Error" if code else "Completed",
-        **({"signal": last["signal"]} if by_signal else {}),
-        "startedAt": timestamp(last["started"]),
-        "finishedAt": timestamp(last["ended"]),
-        "containerID": container_id,
-    }
-
-
-def _phase(statuses: Sequence[Object], policy: str) -> str:
-    running = sum("running" in status["state"] for status in statuses)
-    ended = [status["state"]["terminated"] for status in statuses if "terminated" in status["state"]]
-    waiting = [status for status in statuses if "waiting" in status["state"]]
-    if any(not status["lastState"] for status in waiting):
-        return "Pending"
-    if running or policy == "Always" or waiting:
-        return "Running"
-    if all(end["exitCode"] == 0 for end in ended):
-        return "Succeeded"
-    return "Failed" if policy == "Never" else "Running"
-
-
 # --- all others -----------------------------------------------------------------------------------
 
 
@@ -184,9 +110,7 @@ def nodes(state: State) -> list[Object]:
 
 def _node(state: State, name: str, answer: Mapping[str, Any] | None) -> Object:
     known = state.record.get("nodes", {}).get(name, {})
-    metadata: Object = {"name": name, "labels": known.get("labels", {})}
-    if created := state.record.get("created", {}).get(f"node/{name}"):
-        metadata["creationTimestamp"] = created
+    metadata: Object = {"name": name, "labels": known.get("labels", {}), **made(state, f"node/{name}")}
     ready: Object = {"type": "Ready", "status": "True", "reason": "PodlabReady", "message": "podlab's record is here"}
     if answer is None:
         ready |= {"status": "Unknown", "reason": "NodeStatusUnknown", "message": "the host does not answer"}
@@ -207,61 +131,17 @@ def _node(state: State, name: str, answer: Mapping[str, Any] | None) -> Object:
             "osImage": system["os"],
         }
     cidr = state.record.get("podCIDRs", {}).get(name)
-    spec = {"podCIDR": cidr, "podCIDRs": [cidr]} if cidr else {}
+    spec: Object = {"podCIDR": cidr, "podCIDRs": [cidr]} if cidr else {}
+    if known.get("taints"):
+        spec["taints"] = known["taints"]
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": status}
 
 
-def deployments(state: State) -> list[Object]:
-    present = pods(state)
-    listed = state.record.get("deployments", [])
-    return [
-        _deployment(state, item, present) for item in sorted(listed, key=lambda item: (item["namespace"], item["name"]))
-    ]
-
-
-def _deployment(state: State, item: Mapping[str, Any], present: Sequence[Object]) -> Object:
-    own = [
-        pod for pod in present if pod["metadata"]["namespace"] == item["namespace"] and is_replica(pod, item["name"])
-    ]
-    ready = sum(is_ready(pod) for pod in own)
-    metadata: Object = {"name": item["name"], "namespace": item["namespace"]}
-    if item["labels"]:
-        metadata["labels"] = item["labels"]
-    if created := state.record["created"].get(f"deployment/{item['namespace']}/{item['name']}"):
-        metadata["creationTimestamp"] = created
-    containers = [{"name": n, "image": i} for n, i in zip(item["containers"], item["images"], strict=True)]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata,
-        "spec": {
-            "replicas": item["replicas"],
-            "selector": {"matchLabels": item["selector"]},
-            "template": {"metadata": {"labels": item["selector"]}, "spec": {"containers": containers}},
-        },
-        "status": {
-            "replicas": len(own),
-            "updatedReplicas": sum(
-                pod["metadata"].get("labels", {}).get("pod-template-hash") == item["templateHash"] for pod in own
-            ),
-            "readyReplicas": ready,
-            "availableReplicas": ready,
-        },
-    }
-
-
-def is_replica(pod: Object, deployment: str) -> bool:
-    owners = pod["metadata"].get("ownerReferences", [])
-    return any(owner["kind"] == "Deployment" and owner["name"] == deployment for owner in owners)
-
-
 def is_ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return phases.is_ready(pod["status"])
 
 
 def namespaces(state: State) -> list[Object]:
-    created = state.record.get("created", {})
     return [
         {
             "apiVersion": "v1",
@@ -269,7 +149,7 @@ def namespaces(state: State) -> list[Object]:
             "metadata": {
                 "name": name,
                 "labels": {"kubernetes.io/metadata.name": name},
-                **({"creationTimestamp": created[f"namespace/{name}"]} if f"namespace/{name}" in created else {}),
+                **made(state, f"namespace/{name}"),
             },
             "spec": {},
             "status": {"phase": "Active"},
@@ -278,9 +158,41 @@ def namespaces(state: State) -> list[Object]:
     ]
 
 
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, as Kubernetes writes it."""
-    return datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def configmaps(state: State) -> list[Object]:
+    return _written(state, "ConfigMap")
+
+
+def secrets(state: State) -> list[Object]:
+    """As the API server keeps them: what was written as ``stringData`` is ``data`` by now."""
+    return [_sealed(body) for body in _written(state, "Secret")]
+
+
+def _written(state: State, kind: str) -> list[Object]:
+    """Objects that the record holds as they were written."""
+    found = []
+    for key, body in sorted(state.record.get("objects", {}).items()):
+        if key.startswith(f"{kind}/"):
+            _, namespace, name = key.split("/")
+            own = {"name": name, "namespace": namespace, **made(state, f"{kind.lower()}/{namespace}/{name}")}
+            found.append({**body, "metadata": {**body.get("metadata", {}), **own}})
+    return found
+
+
+def _sealed(body: Object) -> Object:
+    plain = body.get("stringData") or {}
+    data = {**(body.get("data") or {}), **{key: _base64(text) for key, text in plain.items()}}
+    kept = {key: value for key, value in body.items() if key not in ("data", "stringData")}
+    return {"type": "Opaque", **kept, **({"data": data} if data else {})}
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def made(state: State, key: str) -> Object:
+    """When an object was made, as part of its metadata; nothing where nobody knows."""
+    created = state.record.get("created", {}).get(key)
+    return {"creationTimestamp": created} if created else {}
 
 
 def listed(items: Sequence[Object]) -> Object:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from podlab.embedded import Lab
 
-from . import get, inventory, objects, table
+from . import get, inventory, objects
 from .failure import Failure
 from .hosts import Embedded, Host
 
@@ -46,11 +46,11 @@ def summary(sources: Sequence[str]) -> None:
     """Nodes, pods, and what to do with them."""
     hosts = inventory.read(sources)
     state = get.state_of(hosts)
-    nodes, pods = objects.nodes(state), objects.pods(state)
+    nodes, pods = objects.nodes(state), state.pods
     for plural, items in (("nodes", nodes), ("pods", pods)):
         if items:
             print()
-            get.show(table.KINDS[plural], items, "wide", all_namespaces=True)
+            get.show({plural: items}, get.Form("wide", all_namespaces=True))
     print("\nTry next:")
     print("".join(f"  ./lab {line}\n" for line in suggestions(pods, [host.name for host in hosts])), end="")
     sys.stdout.flush()

@@ -1,7 +1,6 @@
-"""kubectl's tables: its columns, its words, its spacing. Pure.
+"""kubectl's tables: its spacing, its ages, its way to line up the text of ``describe``. Pure.
 
-The columns are those of Kubernetes' printers (pkg/printers/internalversion/printers.go), ages those of
-apimachinery's ``duration.HumanDuration``.
+Which columns a kind has stands in ``columns.py``.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ NONE, UNKNOWN = "<none>", "<unknown>"
 class Kind:
     """One kind of object that ``get`` knows."""
 
-    plural: str
-    prefix: str  # before the name in ``-o name``
+    plural: str  # with its group, as errors have it
+    prefix: str  # before the name in ``-o name`` and where kinds stand side by side
     is_namespaced: bool
     columns: tuple[str, ...]
     wide: tuple[str, ...]
@@ -42,143 +41,78 @@ def table(
     wide: bool = False,
     all_namespaces: bool = False,
     headers: bool = True,
+    prefixed: bool = False,
+    labels: bool = False,
 ) -> str:
-    """What ``kubectl get`` prints for ``items``."""
+    """What ``kubectl get`` prints for ``items``.
+
+    :param prefixed: say the kind before every name, as where several kinds were asked for.
+    :param labels: with a last column of all labels.
+    """
     with_namespace = all_namespaces and kind.is_namespaced
-    heads = [*(["NAMESPACE"] if with_namespace else []), *kind.columns, *(kind.wide if wide else ())]
-    rows = [heads] if headers else []
+    heads = [*kind.columns, *(kind.wide if wide else ()), *(["LABELS"] if labels else [])]
+    rows = [["NAMESPACE", *heads] if with_namespace else heads] if headers else []
     for item in items:
-        cells = kind.cells(item, now)
+        name, *others = kind.cells(item, now)
+        if not wide:
+            others = others[: len(kind.columns) - 1]
+        if labels:
+            others = [*others, joined(item["metadata"].get("labels", {}))]
         namespace = [item["metadata"]["namespace"]] if with_namespace else []
-        rows.append([*namespace, *(cells if wide else cells[: len(kind.columns)])])
+        rows.append([*namespace, f"{kind.prefix}/{name}" if prefixed else name, *others])
     return render(rows)
 
 
-def _pod(pod: Object, now: datetime.datetime) -> list[str]:
-    status = pod["status"]
-    statuses = status.get("containerStatuses", [])
-    ready = sum(container["ready"] for container in statuses)
-    return [
-        pod["metadata"]["name"],
-        f"{ready}/{len(pod['spec']['containers'])}",
-        pod_status(pod),
-        _restarts(statuses, now),
-        _age(pod, now),
-        status.get("podIP", NONE),
-        pod["spec"].get("nodeName", NONE),
-        NONE,
-        NONE,
-    ]
+def joined(labels: Mapping[str, str]) -> str:
+    """Labels in one line: ``app=web,tier=front``."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE
 
 
-def pod_status(pod: Object) -> str:
-    """The STATUS column: the phase, unless a container has a better story to tell."""
-    words: str = pod["status"]["phase"]
-    statuses = pod["status"].get("containerStatuses", [])
-    for container in reversed(statuses):
-        state = container["state"]
-        if "running" not in state:
-            words = (state.get("waiting") or state["terminated"])["reason"]
-    if words == "Completed" and any("running" in container["state"] for container in statuses):
-        # Some of its containers have done their work, the others still run.
-        return "NotReady"
-    return words
+def aligned(text: str) -> str:
+    """Line up what stands between tabs, two blanks apart.
+
+    The rules are those of Go's text/tabwriter, which ``kubectl describe`` writes through: a column is as wide
+    as its widest cell in neighbouring lines that all have it, and what follows the last tab belongs to none.
+    """
+    lines = [line.split("\t") for line in text.splitlines()]
+    _widen(lines, 0)
+    return "".join("".join(cells) + "\n" for cells in lines)
 
 
-def _restarts(statuses: Sequence[Object], now: datetime.datetime) -> str:
-    restarts = sum(container["restartCount"] for container in statuses)
-    ends = [container["lastState"]["terminated"]["finishedAt"] for container in statuses if container["lastState"]]
-    return f"{restarts} ({_since(max(ends), now)} ago)" if restarts and ends else str(restarts)
+def _widen(lines: Sequence[list[str]], column: int) -> None:
+    """Pad one column, neighbours at a time, and in each such block the columns to its right."""
+    block: list[list[str]] = []
+    for line in [*lines, []]:
+        if column < len(line) - 1:
+            block.append(line)
+        elif block:
+            width = max(len(cells[column]) for cells in block) + 2
+            for cells in block:
+                cells[column] = cells[column].ljust(width)
+            _widen(block, column + 1)
+            block = []
 
 
-def _node(node: Object, now: datetime.datetime) -> list[str]:
-    info = node["status"].get("nodeInfo", {})
-    ready = next(condition for condition in node["status"]["conditions"] if condition["type"] == "Ready")
-    addresses = {address["type"]: address["address"] for address in node["status"]["addresses"]}
-    role = "node-role.kubernetes.io/"
-    roles = sorted(label[len(role) :] for label in node["metadata"]["labels"] if label.startswith(role))
-    return [
-        node["metadata"]["name"],
-        "Ready" if ready["status"] == "True" else "NotReady",
-        ",".join(roles) or NONE,
-        _age(node, now),
-        info.get("kubeletVersion", ""),
-        addresses.get("InternalIP", NONE),
-        addresses.get("ExternalIP", NONE),
-        info.get("osImage") or UNKNOWN,
-        info.get("kernelVersion") or UNKNOWN,
-        info.get("containerRuntimeVersion") or UNKNOWN,
-    ]
-
-
-def _deployment(deployment: Object, now: datetime.datetime) -> list[str]:
-    spec, status = deployment["spec"], deployment["status"]
-    containers = spec["template"]["spec"]["containers"]
-    return [
-        deployment["metadata"]["name"],
-        f"{status['readyReplicas']}/{spec['replicas']}",
-        str(status["updatedReplicas"]),
-        str(status["availableReplicas"]),
-        _age(deployment, now),
-        ",".join(container["name"] for container in containers),
-        ",".join(container["image"] for container in containers),
-        ",".join(f"{key}={value}" for key, value in sorted(spec["selector"]["matchLabels"].items())),
-    ]
-
-
-def _namespace(namespace: Object, now: datetime.datetime) -> list[str]:
-    return [namespace["metadata"]["name"], namespace["status"]["phase"], _age(namespace, now)]
-
-
-KINDS = {
-    "pods": Kind(
-        "pods",
-        "pod",
-        True,
-        ("NAME", "READY", "STATUS", "RESTARTS", "AGE"),
-        ("IP", "NODE", "NOMINATED NODE", "READINESS GATES"),
-        _pod,
-    ),
-    "nodes": Kind(
-        "nodes",
-        "node",
-        False,
-        ("NAME", "STATUS", "ROLES", "AGE", "VERSION"),
-        ("INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"),
-        _node,
-    ),
-    "deployments": Kind(
-        "deployments.apps",
-        "deployment.apps",
-        True,
-        ("NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"),
-        ("CONTAINERS", "IMAGES", "SELECTOR"),
-        _deployment,
-    ),
-    "namespaces": Kind("namespaces", "namespace", False, ("NAME", "STATUS", "AGE"), (), _namespace),
-}
-ALIASES = {
-    **{alias: "pods" for alias in ("pods", "pod", "po")},
-    **{alias: "nodes" for alias in ("nodes", "node", "no")},
-    **{
-        alias: "deployments" for alias in ("deployments", "deployment", "deploy", "deployments.apps", "deployment.apps")
-    },
-    **{alias: "namespaces" for alias in ("namespaces", "namespace", "ns")},
-}
-
-
-def _age(item: Object, now: datetime.datetime) -> str:
+def age(item: Object, now: datetime.datetime) -> str:
+    """How long ago an object was made."""
     created = item["metadata"].get("creationTimestamp")
-    return _since(created, now) if created else UNKNOWN
+    return since(created, now) if created else UNKNOWN
 
 
-def _since(timestamp: str, now: datetime.datetime) -> str:
-    then = datetime.datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
-    return human_duration((now - then).total_seconds())
+def since(timestamp: str, now: datetime.datetime) -> str:
+    return human_duration((now - moment(timestamp)).total_seconds())
+
+
+def moment(timestamp: str) -> datetime.datetime:
+    """The time that Kubernetes has written so."""
+    return datetime.datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
 
 
 def human_duration(duration: float) -> str:
-    """Seconds as kubectl tells an age: 90s, 5m30s, 2h5m, 3d4h, 2y10d; the longer, the coarser."""
+    """Seconds as kubectl tells an age: 90s, 5m30s, 2h5m, 3d4h, 2y10d; the longer, the coarser.
+
+    apimachinery's ``duration.HumanDuration``.
+    """
     seconds = int(duration)
     if seconds < 0:
         # Clocks of two machines differ a little; more than that is an error worth seeing.

@@ -1,0 +1,202 @@
+"""``./lab cp``: files and directories into a container and out of it, through tar(1) in the container.
+
+As kubectl does it, with two differences: what is copied out keeps its permissions, and a single file may be
+copied into a directory that is there. No shell takes part, so a name may hold anything.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from .failure import Failure
+from .target import Target, find
+
+FORM = "error: filespec must match the canonical format: [[namespace/]pod:]file/path"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path; without a pod it is on this machine."""
+
+    path: str
+    pod: str = ""
+    namespace: str = ""
+
+
+def copy(source: str, destination: str, *, container: str, namespace: str, sources: Sequence[str]) -> int:
+    """Copy a file or a directory.
+
+    :param source: ``POD:PATH``, ``NAMESPACE/POD:PATH`` or a path of this machine; so is ``destination``.
+    :raises Failure: in kubectl's words.
+    """
+    here, there = parse(source), parse(destination)
+    if here.pod and there.pod:
+        raise Failure("error: one of src or dest must be a local file specification")
+    if not here.pod and not there.pod:
+        raise Failure("error: one of src or dest must be a remote file specification")
+    if not here.path or not there.path:
+        raise Failure("error: filepath can not be empty")
+    if not here.pod and not os.path.lexists(here.path):
+        raise Failure(f"error: {here.path} doesn't exist in local filesystem")
+    far = here if here.pod else there
+    target = find(far.pod, far.namespace or namespace, sources)
+    inside = Inside(target, target.container(container))
+    return inside.fetch(here.path, there.path) if here.pod else inside.store(here.path, there.path)
+
+
+def parse(word: str) -> Place:
+    """A word of the command line. What begins like a path is one, colon or not.
+
+    :raises Failure: it is neither.
+    """
+    pod, colon, path = word.partition(":")
+    if not colon or pod.startswith(("/", ".")):
+        return Place(word)
+    parts = pod.split("/")
+    if len(parts) > 2 or not all(parts):
+        raise Failure(FORM)
+    return Place(path, parts[-1], parts[0] if len(parts) == 2 else "")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A container, and how to run tar in it."""
+
+    target: Target
+    container: str
+
+    def argv(self, *command: str) -> list[str]:
+        return self.target.host.argv(self.target.entering(self.container, command))
+
+    def store(self, source: str, destination: str) -> int:
+        """Copy into the container; what exists there and is a directory gets it under its own name."""
+        path = destination.rstrip("/") or "/"
+        test = subprocess.run(self.argv("test", "-d", path), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if test.returncode == 0:
+            path = posixpath.join(path, os.path.basename(os.path.abspath(source)))
+        directory, name = posixpath.split(path)
+        # -m: times are now, as kubectl has it. -p: the modes as they are. -o: whoever unpacks owns it, for the
+        # owner here may be nobody there.
+        argv = self.argv("tar", "-xmpof", "-", *(["-C", directory] if directory else []))
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE)
+        assert process.stdin
+        try:
+            with process.stdin:
+                pack(source, name, process.stdin)
+        except BrokenPipeError:  # it has said why
+            pass
+        except OSError as error:
+            process.wait()
+            raise Failure(f"error: {error.filename or source}: {error.strerror}") from error
+        return _ended(process)
+
+    def fetch(self, source: str, destination: str) -> int:
+        """Copy out of the container."""
+        absolute = source.startswith("/")
+        # Below ./ whatever it is: no name shall look like an option.
+        member = "./" + posixpath.normpath(source).lstrip("/")
+        argv = self.argv("tar", "-cf", "-", *(["-C", "/"] if absolute else []), member)
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert process.stdout
+        with process.stdout:
+            try:
+                refused = unpack(process.stdout, _asked(member), destination)
+            except tarfile.ReadError:
+                refused = 0  # tar has ended without a word on its output, and said why on the other one
+        return _ended(process) or min(refused, 1)
+
+
+def _asked(member: str) -> str:
+    """What every name in the archive begins with: tar leaves out steps upwards."""
+    prefix = posixpath.normpath(member)
+    while prefix.startswith("../"):
+        prefix = prefix[3:]
+    return prefix
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """:raises Failure: in kubectl's words, if a command has not ended well."""
+    if code := process.wait():
+        raise Failure(f"command terminated with exit code {code}", code)
+    return 0
+
+
+def pack(source: str, name: str, file: IO[bytes]) -> None:
+    """Write a file or directory as a tar archive, under another name."""
+    with tarfile.open(fileobj=file, mode="w|") as archive:
+        archive.add(source, arcname=name)
+
+
+def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
+    """Write what an archive holds; the container has made it, so nothing it says of paths is believed.
+
+    Symbolic links are left out, as kubectl does it: a later entry would be written wherever they lead.
+
+    :param prefix: what was asked for, and every name begins with.
+    :return: how many entries lie outside of ``destination`` and were refused.
+    :raises Failure: the archive is not what was asked for, or it cannot be written.
+    """
+    refused = 0
+    written: dict[str, str] = {}
+    with tarfile.open(fileobj=file, mode="r|") as archive:
+        for at, entry in enumerate(archive):
+            name = entry.name.removeprefix("./")
+            if name != prefix and prefix != "." and not name.startswith(prefix + "/"):
+                raise Failure("error: tar contents corrupted")
+            if at == 0 and not entry.isdir() and os.path.isdir(destination):
+                destination = os.path.join(destination, posixpath.basename(prefix))
+            path = os.path.join(destination, *(part for part in _below(name, prefix).split("/") if part))
+            try:
+                if not _is_inside(path, destination):
+                    print(f'warning: file "{path}" is outside target destination, skipping', file=sys.stderr)
+                    refused += 1
+                elif entry.issym():
+                    print(f'warning: skipping symlink: "{path}" -> "{entry.linkname}"', file=sys.stderr)
+                else:
+                    _write(archive, entry, path, written)
+                    written[entry.name] = path
+            except OSError as error:
+                raise Failure(f"error: {error.filename or path}: {error.strerror}") from error
+    return refused
+
+
+def _below(name: str, prefix: str) -> str:
+    return name if prefix == "." else name[len(prefix) :]
+
+
+def _is_inside(path: str, destination: str) -> bool:
+    """Where it really leads: over the steps in its name, and over links that are there already."""
+    root, wanted = os.path.abspath(destination), os.path.abspath(path)
+    if wanted == root:
+        return True
+    if os.path.islink(wanted):
+        return False
+    real = os.path.realpath(root)
+    return os.path.commonpath([os.path.realpath(os.path.dirname(wanted)), real]) == real
+
+
+def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, path: str, written: dict[str, str]) -> None:
+    """What is neither a file nor a directory has nothing to be copied."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    if entry.isdir():
+        os.makedirs(path, exist_ok=True)
+    elif entry.islnk() and entry.linkname in written:
+        shutil.copyfile(written[entry.linkname], path)
+    elif entry.isfile():
+        content = archive.extractfile(entry)
+        assert content
+        with open(path, "wb") as out:
+            shutil.copyfileobj(content, out)
+    else:
+        return
+    # Nobody becomes somebody else by a file that a container has made: no set-user-id bits. A directory has
+    # to be open to its owner, or nothing could be put into it.
+    os.chmod(path, entry.mode & 0o777 | (0o700 if entry.isdir() else 0))
