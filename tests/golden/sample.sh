@@ -25,8 +25,9 @@ ip -n default_web-bj5g7cqwgs-67xfb link set eth0 up
 ip -n default_web-bj5g7cqwgs-67xfb route add default via 10.1.1.1 dev eth0
 ip netns exec default_pair arping -c 1 -A -I eth0 10.1.1.2
 ip netns exec default_web-bj5g7cqwgs-67xfb arping -c 1 -A -I eth0 10.1.1.3
-s6-svscanctl -a /run/podlab/services  # default_pair.server: /opt/podlab/agnhost netexec --http-port=8080 --udp-port=-1
-s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do wget -qO- http://localhost:8080/hostname; echo; sleep 5; done'
+mkdir -p /var/lib/podlab/volumes/default_pair/pages && chmod 777 /var/lib/podlab/volumes/default_pair/pages
+s6-svscanctl -a /run/podlab/services  # default_pair.server: nginx -g 'daemon off;'
+s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done'
 s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-67xfb.agnhost: /opt/podlab/agnhost netexec --http-port=80 --udp-port=80
 ip route replace 10.1.0.0/16 via 10.100.0.1 proto 117
 iptables -t nat -N PODLAB-EGRESS || iptables -t nat -F PODLAB-EGRESS

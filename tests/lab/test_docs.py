@@ -275,8 +275,8 @@ def options() -> dict[str, object]:
 def test_settings_page_has_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`|none) \|", (DOCS / "settings.md").read_text("utf-8"), re.MULTILINE)
     shown = {name: default and yaml.safe_load(default) for name, default in rows}
-    assert {name: shown.get(name) for name in options()} == {name: value or "" for name, value in options().items()} | {
-        name: value for name, value in options().items() if isinstance(value, dict | list)
+    assert {name: shown.get(name) for name in options()} == {
+        name: "" if value is None else value for name, value in options().items()
     }
 
 
@@ -307,19 +307,22 @@ def test_manifests_page_says_what_becomes_of_every_field(request: pytest.Fixture
 
 def parts() -> dict[str, dict[str, Rule]]:
     """The table, taken apart so that nothing is said twice: words for the part -> fields below it -> rule."""
-    pod, deployment, namespace = TABLE["Pod"], TABLE["Deployment"], TABLE["Namespace"]
-    assert {f"spec.template.{path}": rule for path, rule in pod.items() if path.startswith("spec.")}.items() <= (
-        deployment.items()
-    ), "a Deployment's pods have rules of their own: the page has to say so"
+    pod = TABLE["Pod"]
     common = {path: rule for path, rule in pod.items() if not path.startswith("spec.")}
+    container, init = below("spec.containers[*].", pod), below("spec.initContainers[*].", pod)
+    lists = ("containers[*].", "initContainers[*].")
+    workloads = {kind: rules for kind, rules in TABLE.items() if "spec.template.spec.restartPolicy" in rules}
+    for kind, rules in workloads.items():
+        own = {path: rule for path, rule in below("spec.template.", rules).items() if path.startswith("spec.")}
+        assert own == {path: rule for path, rule in pod.items() if path in own}, (
+            f"the pods of a {kind} have rules of their own"
+        )
     return {
         "every object": common,
-        "pod `spec`": {
-            path: rule for path, rule in below("spec.", pod).items() if not path.startswith("containers[*].")
-        },
-        "container": below("spec.containers[*].", pod),
-        "Deployment": different(deployment, common, "spec.template.spec."),
-        "Namespace": different(namespace, common),
+        "pod `spec`": {path: rule for path, rule in below("spec.", pod).items() if not path.startswith(lists)},
+        "container": container,
+        "init container": different(init, container),
+        **{kind: different(rules, common, "spec.template.spec.") for kind, rules in TABLE.items() if kind != "Pod"},
     }
 
 

@@ -6,9 +6,15 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
+import socket
 import subprocess
-from collections.abc import Callable
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +48,38 @@ def lit(lab: TestLab, run: Run) -> subprocess.CompletedProcess[str]:
             "odd",
             {**busybox, "command": ["sleep", "1000"], "workingDir": "/srv/x", "env": env},
         ),
+        steps=pod(
+            "steps",
+            {
+                **busybox,
+                "command": ["sleep", "1000"],
+                "readinessProbe": {"exec": {"command": ["test", "-e", "/data/made"]}, "periodSeconds": 1},
+                "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "key", "key": "p"}}}],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            },
+            initContainers=[
+                {
+                    **busybox,
+                    "name": "setup",
+                    "command": ["sh", "-c", "echo set up; touch /data/made"],
+                    "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                }
+            ],
+            volumes=[{"name": "data", "emptyDir": {}}],
+        ),
+        key={"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"p": "hunter2"}},
+        agent={
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "agent"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "agent"}},
+                "template": {
+                    "metadata": {"labels": {"app": "agent"}},
+                    "spec": {"containers": [{**busybox, "command": ["sleep", "1000"]}]},
+                },
+            },
+        },
     )
     off = run("get", "pods")
     assert (off.returncode, off.stderr) == (1, "the lab is off; ./lab up lights it\n")
@@ -86,6 +124,38 @@ def test_get(run: Run) -> None:
     assert (missing.returncode, missing.stderr) == (1, 'Error from server (NotFound): pods "nope" not found\n')
 
 
+def test_get_of_every_kind(run: Run) -> None:
+    def rows(*words: str) -> list[list[str]]:
+        return [line.split() for line in run("get", *words, "--no-headers").stdout.splitlines()]
+
+    ((name, *counts),) = rows("rs")
+    assert name.startswith("web-") and counts[:3] == ["2", "2", "2"]
+    assert rows("ds")[0][:7] == ["agent", "2", "2", "2", "2", "2", "<none>"]
+    assert rows("secret", "key")[0][:3] == ["key", "Opaque", "1"]
+    every = run("get", "all", "-o", "name").stdout.split()
+    assert {"pod/toolbox", "daemonset.apps/agent", "deployment.apps/web", f"replicaset.apps/{name}"} <= set(every)
+    owner = json.loads(run("get", "pods", "-l", "app=web", "-o", "json").stdout)["items"][0]["metadata"]
+    assert owner["ownerReferences"][0]["name"] == name
+
+
+def test_describe(lab: TestLab, run: Run) -> None:
+    page = run("describe", "pod", "steps").stdout
+    assert re.search(r"^    State:          Terminated\n      Reason:       Completed$", page, re.MULTILINE)
+    assert "<set to the key 'p' in secret 'key'>" in page
+    assert "hunter2" not in page
+    # What it says one may look at is there.
+    commands = re.findall(r"^    \./lab (node .*)$", page, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        done = run(*shlex.split(command))
+        assert done.returncode == 0 and done.stdout, (command, done.stderr)
+    assert run("describe", "pods").stdout.count("\nPodlab:\n") >= 7
+    assert "Non-terminated Pods:" in run("describe", "node", "node1").stdout
+    assert "2 desired | 2 updated | 2 total | 2 available" in run("describe", "deploy/web").stdout
+    missing = run("describe", "pod", "nope")
+    assert (missing.returncode, missing.stderr) == (1, 'Error from server (NotFound): pods "nope" not found\n')
+
+
 def test_exec_passes_input_output_environment_and_exit_code_through(run: Run) -> None:
     block = bytes(range(256)) * 1000
     assert run("exec", "-i", "toolbox", "--", "cat", input=block, text=False).stdout == block
@@ -106,8 +176,12 @@ def test_exec_speaks_kubectls_words(run: Run) -> None:
     ended = run("exec", "once", "--", "ls")
     assert (ended.returncode, ended.stderr) == (
         1,
-        'error: unable to upgrade connection: container not found ("main")\n',
+        "error: cannot exec into a container in a completed pod; current phase is Succeeded\n",
     )
+    assert run("exec", "steps", "-c", "nope", "--", "ls").stderr == (
+        "error: container nope is not valid for pod steps\n"
+    )
+    assert 'container not found ("setup")' in run("exec", "steps", "-c", "setup", "--", "ls").stderr
 
 
 def on_terminal(lab: TestLab, *words: str, keys: bytes) -> tuple[str, int]:
@@ -162,6 +236,106 @@ def test_logs_follow_a_container_across_its_restarts(lab: TestLab, run: Run) -> 
     os.killpg(follower.pid, signal.SIGINT)
     assert follower.wait() in (-signal.SIGINT, 128 + signal.SIGINT, 0)
     assert "Traceback" not in follower.stdout.read()
+
+
+def test_logs_of_before_and_of_init_containers(lab: TestLab, run: Run) -> None:
+    assert run("logs", "steps", "-c", "setup").stdout == "set up\n"
+    assert run("logs", "steps", "--all-containers").stdout == "set up\n"
+    none = run("logs", "steps", "-p")
+    assert none.stderr.endswith(
+        'Error from server (BadRequest): previous terminated container "main" in pod "steps" not found\n'
+    )
+    # Whether it runs just now or waits for its next start: there was one before.
+    wait_for(lambda: run("logs", "crash", "-p").stdout == "born\n")
+
+
+def wait_for(is_true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Poll what nothing can be waited on for."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "in vain"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def forward(lab: TestLab) -> Iterator[Callable[..., tuple[subprocess.Popen[str], list[int]]]]:
+    """A running ``./lab port-forward``, and the ports it listens on."""
+    processes = []
+
+    def start(*words: str) -> tuple[subprocess.Popen[str], list[int]]:
+        environment = lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)}
+        process = subprocess.Popen(
+            [str(ROOT / "lab"), "port-forward", *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in words[1:]]
+        return process, [int(line.split()[2].rpartition(":")[2]) for line in lines]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_port_forward_leads_a_browser_into_the_sealed_lab(
+    run: Run, forward: Callable[..., tuple[subprocess.Popen[str], list[int]]]
+) -> None:
+    process, (port, nobody) = forward("deploy/web", ":80", ":9")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/hostname", timeout=30) as page:
+        assert page.read().decode().startswith("web-")
+    with socket.create_connection(("127.0.0.1", nobody), timeout=30) as refused:
+        assert refused.recv(1) == b""
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "error forwarding port 9 to pod web-" in err and "connection refused" in err
+    assert run("port-forward", "svc/web", "80").stderr == 'Error from server (NotFound): services "web" not found\n'
+    assert run("port-forward", "once", "80").stderr == (
+        "error: unable to forward port because pod is not running. Current status=Succeeded\n"
+    )
+
+
+def test_ten_megabytes_go_through_a_forwarded_port_both_ways(
+    run: Run, forward: Callable[..., tuple[subprocess.Popen[str], list[int]]]
+) -> None:
+    much = os.urandom(10 << 20)
+    run("exec", "toolbox", "--", "sh", "-c", "busybox nc -ll -p 7777 -e cat >/dev/null 2>&1 &")
+    wait_for(lambda: ":7777 " in run("exec", "toolbox", "--", "busybox", "netstat", "-ltn").stdout)
+    _, (port,) = forward("toolbox", ":7777")
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+
+        def speak() -> None:
+            connection.sendall(much)
+            connection.shutdown(socket.SHUT_WR)
+
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        assert b"".join(iter(lambda: connection.recv(65536), b"")) == much
+        speaker.join()
+
+
+def test_cp_takes_files_in_and_out(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "sub dir").mkdir(parents=True)
+    (source / "sub dir" / "$(id)").write_bytes(bytes(range(256)) * 1000)
+    (source / "run").write_text("#!/bin/sh\necho ran\n")
+    (source / "run").chmod(0o755)
+    assert run("cp", str(source), "toolbox:/tmp/there").returncode == 0
+    assert run("exec", "toolbox", "--", "/tmp/there/run").stdout == "ran\n"
+    assert run("cp", "default/toolbox:/tmp/there", str(tmp_path / "back"), "-c", "netshoot").returncode == 0
+    assert (tmp_path / "back" / "sub dir" / "$(id)").read_bytes() == bytes(range(256)) * 1000
+    assert (tmp_path / "back" / "run").stat().st_mode & 0o777 == 0o755
+    # Into a directory that is there, under its own name.
+    assert run("cp", str(source / "run"), "toolbox:/tmp").returncode == 0
+    assert run("exec", "toolbox", "--", "cat", "/tmp/run").stdout == (source / "run").read_text()
+    lost = run("cp", "toolbox:/nope", str(tmp_path / "x"))
+    assert lost.returncode == 2
+    assert "/nope" in lost.stderr and lost.stderr.endswith("command terminated with exit code 2\n")
 
 
 def test_a_reader_that_has_enough_is_no_error(lab: TestLab) -> None:

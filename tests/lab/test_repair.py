@@ -83,11 +83,11 @@ def test_an_open_connection_of_a_sound_pod_survives_the_mending_of_another(sampl
     address = sample.pod("node1", "pair")["address"].split("/")[0]
     ask = (
         "import socket, sys, time\n"
-        f"s = socket.create_connection(('{address}', 8080))\n"
+        f"s = socket.create_connection(('{address}', 80))\n"
         "open('/run/open', 'w').close()\n"
         "import os\n"
         "while not os.path.exists('/run/mended'): time.sleep(0.05)\n"
-        "s.sendall(b'GET /hostname HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')\n"
+        "s.sendall(b'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')\n"
         "answer = b''\n"
         "while part := s.recv(4096): answer += part\n"
         "open('/run/answer', 'wb').write(answer)\n"

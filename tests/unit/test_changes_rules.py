@@ -11,7 +11,7 @@ from tests.simulated_host import restore
 
 EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]
 JUMP = "-s 10.1.0.0/16 -j PODLAB-EGRESS"
-NAT: rules.TableRow = {"chains": {"PODLAB-EGRESS": EGRESS}, "jumps": {"POSTROUTING": JUMP}}
+NAT: rules.TableRow = {"chains": {"PODLAB-EGRESS": EGRESS}, "jumps": {"POSTROUTING": [JUMP]}}
 KUBE = '-m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'
 WHOLE_CHAIN = [":PODLAB-EGRESS - [0:0]", *(f"-A PODLAB-EGRESS {rule}" for rule in EGRESS)]
 
@@ -116,8 +116,9 @@ def tables(draw):
 def rows(draw):
     wanted = draw(chains)
     names = sorted(wanted)
-    jumps = draw(st.dictionaries(st.sampled_from(["INPUT", "OUTPUT"]), st.sampled_from(names))) if names else {}
-    return {"chains": wanted, "jumps": {builtin: f"-j {name}" for builtin, name in jumps.items()}}
+    several = st.lists(st.sampled_from(names), max_size=3, unique=True) if names else st.just([])
+    jumps = draw(st.dictionaries(st.sampled_from(["INPUT", "OUTPUT"]), several))
+    return {"chains": wanted, "jumps": {builtin: [f"-j {name}" for name in into] for builtin, into in jumps.items()}}
 
 
 def of_others(table):
@@ -136,3 +137,11 @@ def test_one_run_mends_and_nothing_foreign_is_touched(table, row):
     assert rules.changes(table, row) == []
     assert of_others(table) == before
     assert {name: rules_ for name, rules_ in table.items() if name.startswith("PODLAB-")} == row["chains"]
+
+
+def test_layers_share_a_built_in_chain_in_their_order():
+    other: rules.TableRow = {"chains": {"PODLAB-MASQ": ["-j ACCEPT"]}, "jumps": {"POSTROUTING": ["-j PODLAB-MASQ"]}}
+    whole = rules.merged({"nat": NAT}, {"nat": other})["nat"]
+    assert whole["jumps"] == {"POSTROUTING": [JUMP, "-j PODLAB-MASQ"]}
+    assert set(whole["chains"]) == {"PODLAB-EGRESS", "PODLAB-MASQ"}
+    assert NAT["jumps"] == {"POSTROUTING": [JUMP]}, "the layers themselves stay as they were"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.cluster import Cluster, Host, check_hosts, cluster_of, image_of
+from podlab.planner.cluster import Cluster, Host, check_hosts, cluster_of, image_of, taints_of
 from podlab.planner.egress import rows
 from podlab.planner.model import Image, Invalid
 
@@ -17,7 +17,10 @@ def problems_of(**settings) -> list[str]:
 
 def test_what_is_not_set_has_its_default():
     assert cluster_of({}) == Cluster()
-    given = {"cidr": "10.50.0.0/16", "dns": "10.96.0.10", "bridge": "pod-br_0"}
+    given = {
+        **{"cidr": "10.50.0.0/16", "dns": "10.96.0.10", "bridge": "pod-br_0"},
+        **{"ready_timeout": 0, "allow_host_path": True, "node_port_range": "1-65535"},
+    }
     assert cluster_of({**given, "non_masquerade_cidrs": []}) == Cluster(**given, non_masquerade_cidrs=())
 
 
@@ -25,6 +28,7 @@ def test_images_are_read_as_the_catalogue_is():
     cluster = cluster_of({"images": {"mine": {"entrypoint": ["/bin/serve", 8080], "path": "/opt/mine"}}})
     assert cluster.images == {"mine": Image(("/bin/serve", "8080"), (), "/opt/mine")}
     assert image_of({"cmd": ["sh"]}) == Image((), ("sh",), "")
+    assert image_of({"binds": {"/etc/nginx": "/srv/nginx"}}).binds == {"/etc/nginx": "/srv/nginx"}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,29 @@ def test_images_are_read_as_the_catalogue_is():
             {"dns": "8.8.8.8\nsearch evil"},
             r'dns: Invalid value: "8.8.8.8\nsearch evil": must be a valid IP address, (e.g. 10.9.8.7)',
         ),
+        ({"ready_timeout": -1}, "ready_timeout: Invalid value: -1: must be greater than or equal to 0"),
+        ({"ready_timeout": "60"}, 'ready_timeout: Invalid value: "60": must be of type integer'),
+        ({"allow_host_path": "yes"}, 'allow_host_path: Invalid value: "yes": must be of type boolean'),
+        ({"allow_host_path": 1}, "allow_host_path: Invalid value: 1: must be of type boolean"),
+        *(
+            (
+                {"node_port_range": text},
+                f'node_port_range: Invalid value: "{text}": must be two ports, the lower one first (e.g. 30000-32767)',
+            )
+            for text in ("", "30000", "30000-", "2-1", "0-1", "1-65536", "1-2-3", "a-b", "+1-2")
+        ),
+        (
+            {"images": {"mine": {"binds": ["/etc"]}}},
+            'images[mine].binds: Invalid value: ["/etc"]: must be of type object',
+        ),
+        (
+            {"images": {"mine": {"binds": {"/etc/a": "srv"}}}},
+            "images[mine].binds[/etc/a]: Invalid value: \"srv\": must be an absolute path without '..'",
+        ),
+        (
+            {"images": {"mine": {"binds": {"/etc/../a": "/srv"}}}},
+            "images[mine].binds[/etc/../a]: Invalid value: \"/etc/../a\": must be an absolute path without '..'",
+        ),
         ({"images": {"mine": "sh"}}, 'images[mine]: Invalid value: "sh": must be of type object'),
         ({"images": {"mine": {"cmd": "sh -c"}}}, 'images[mine].cmd: Invalid value: "sh -c": must be of type array'),
     ],
@@ -93,7 +120,7 @@ def test_bad_settings_are_reported_together():
     assert [problem.split(":")[0] for problem in problems] == [
         *("cluster.colour", "cluster.verify_port", "cluster.cidr", "cluster.service_cidr", "cluster.bridge"),
     ]
-    assert problems[0].startswith("cluster.colour: unknown setting; there are: bridge, cidr, dns, domain, ")
+    assert problems[0].startswith("cluster.colour: unknown setting; there are: allow_host_path, bridge, cidr, dns, ")
 
 
 # --- the inventory
@@ -141,6 +168,11 @@ def test_one_node_needs_no_gateway():
             id="name for an address",
         ),
         pytest.param(
+            [Host("node1", "node", "10.100.0.2", wrong=("node_taints: Invalid value: 1: must be of type array",))],
+            "node1: node_taints: Invalid value: 1: must be of type array",
+            id="taints",
+        ),
+        pytest.param(
             [Host("node1", "node", "10.100.0.2", {"ssd": True, "zone": "a"})],
             "node1: node_labels.ssd: Invalid value: true: must be of type string",
             id="label that is no string",
@@ -149,6 +181,33 @@ def test_one_node_needs_no_gateway():
 )
 def test_a_bad_inventory(hosts, problem):
     assert check_hosts(hosts, Cluster()) == [f"inventory: {problem}"]
+
+
+def test_taints_are_written_as_kubectl_has_them():
+    written = ["dedicated=batch:NoSchedule", "dedicated=batch:NoExecute", "gone:NoExecute"]
+    assert taints_of(written) == (
+        (("dedicated", "batch", "NoSchedule"), ("dedicated", "batch", "NoExecute"), ("gone", "", "NoExecute")),
+        (),
+    )
+    assert taints_of([]) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("a:NoSchedule", 'Invalid value: "a:NoSchedule": must be of type array'),
+        (["a"], 'Invalid value: "a": must be key=value:effect or key:effect'),
+        ([{"key": "a"}], 'Invalid value: {"key": "a"}: must be of type string'),
+        (
+            ["a=b:Never"],
+            'Invalid value: "a=b:Never": invalid taint effect: Never, unsupported taint effect; '
+            "there are: NoSchedule, PreferNoSchedule, NoExecute",
+        ),
+        (["a=b:NoSchedule", "a=c:NoSchedule"], 'Duplicate value: "a=c:NoSchedule"'),
+    ],
+)
+def test_a_bad_taint(written, problem):
+    assert taints_of(written)[1] == (f"node_taints: {problem}",)
 
 
 def test_two_nodes_need_a_gateway():
@@ -190,7 +249,7 @@ def test_pods_keep_their_address_inside_and_lose_it_outside():
         "-d 224.0.0.0/4 -j RETURN",
         "-j MASQUERADE --random-fully",
     ]
-    assert rows(Cluster())["nat"]["jumps"] == {"POSTROUTING": "-s 10.1.0.0/16 -j PODLAB-EGRESS"}
+    assert rows(Cluster())["nat"]["jumps"] == {"POSTROUTING": ["-s 10.1.0.0/16 -j PODLAB-EGRESS"]}
 
 
 @pytest.mark.parametrize(
@@ -208,5 +267,5 @@ def test_networks_that_see_a_pods_own_address(cidrs, untouched):
 def test_packets_of_pods_are_let_through_whatever_the_policy_of_forward():
     assert rows(cluster_of({"cidr": "10.50.0.0/16"}))["filter"] == {
         "chains": {"PODLAB-FORWARD": ["-s 10.50.0.0/16 -j ACCEPT", "-d 10.50.0.0/16 -j ACCEPT"]},
-        "jumps": {"FORWARD": "-j PODLAB-FORWARD"},
+        "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]},
     }

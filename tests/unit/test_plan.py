@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from podlab.changes import bridge, pods, routes, rules, sysctls
 from podlab.controller import inputs
 from podlab.planner.cluster import Cluster, Host
-from podlab.planner.model import Container, Deployment, Desired, Invalid, Pod, PodTemplate
+from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
 from tests.simulated_host import SimulatedHost
 
@@ -28,19 +28,20 @@ PROGRAMS = {"agnhost": "#!/usr/bin/python3\n"}
 SLEEP = (Container("main", "busybox", ("sleep", "9")),)
 
 
-def pod(name: str, owner: str | None = None, **wishes: Any) -> Pod:
-    template = PodTemplate(SLEEP, {"app": owner or name}, **wishes)
-    return Pod("default", name, template, f"{name}.yml:1", owner and f"default/Deployment/{owner}")
+def pod(name: str, **wishes: Any) -> Pod:
+    return Pod("default", name, PodTemplate(SLEEP, labels={"app": name}, **wishes), f"{name}.yml:1")
 
 
 def wanting(*bare: Pod, **replicas: int) -> Desired:
-    """Bare pods, and Deployments with so many replicas."""
-    deployments = [
-        Deployment("default", name, count, "abc", {}, {"app": name}, ("main",), ("busybox",))
-        for name, count in replicas.items()
-    ]
-    owned = [pod(f"{name}-{index}", name) for name, count in replicas.items() for index in range(count)]
-    return Desired((*bare, *owned), tuple(deployments))
+    """Bare pods, and StatefulSets with so many replicas: of all workloads their pods have the plainest names."""
+    return Desired(bare, tuple(workload(name, count) for name, count in replicas.items()))
+
+
+def workload(name: str, count: int, revision: str = "abc", kind: str = "StatefulSet", **wishes: Any) -> Workload:
+    template = PodTemplate(SLEEP, labels={"app": name})
+    strategy = {"StatefulSet": "Parallel", "Deployment": "RollingUpdate"}[kind]
+    how = {"strategy": strategy, "selector": Selector({"app": name}), **wishes}
+    return Workload(kind, "default", name, count, template, revision, f"{name}.yml:1", **how)
 
 
 class Lab:
@@ -102,7 +103,9 @@ class Lab:
 
 
 def pending(result: dict[str, Any]) -> dict[str, list[str]]:
-    return {name: rows["pending"] for name, rows in result["hosts"].items() if rows["pending"]}
+    """Chapters that have anything to do; waiting for what they started is none of them."""
+    chapters = {name: [word for word in rows["pending"] if word != "rollout"] for name, rows in result["hosts"].items()}
+    return {name: words for name, words in chapters.items() if words}
 
 
 def record(result: dict[str, Any]) -> dict[str, Any]:
@@ -123,9 +126,9 @@ def addresses(result: dict[str, Any]) -> dict[str, str]:
 def commands(lab: Lab, result: dict[str, Any]) -> dict[str, list[str]]:
     """What a person would type on each host, in the order of the chapters."""
     typed = {}
-    for name, rows in result["hosts"].items():
-        if rows["pending"]:
-            typed[name] = _commands(lab.hosts[name].observe(), rows)
+    for name in pending(result):
+        rows = result["hosts"][name]
+        typed[name] = _commands(lab.hosts[name].observe(), rows)
     return typed
 
 
@@ -207,9 +210,12 @@ def test_the_second_run_has_nothing_to_do(sample):
     first = lab.run(sample)
     second = lab.run(sample, now=LATER)
     assert pending(second) == {}
-    assert {name: {**rows, "pending": None} for name, rows in second["hosts"].items()} == {
-        name: {**rows, "pending": None} for name, rows in first["hosts"].items()
-    }
+    assert "rollout" not in {word for rows in second["hosts"].values() for word in rows["pending"]}
+    passing = ("pending", "ready")  # what is yet to be done
+    for name, rows in first["hosts"].items():
+        assert {key: row for key, row in rows.items() if key not in passing} == {
+            key: row for key, row in second["hosts"][name].items() if key not in passing
+        }
     assert second["verify"] == first["verify"]
     assert record(second)["generation"] == 1
 
@@ -380,7 +386,7 @@ def test_a_slash_28_holds_13_pods_and_not_one_more():
     result = lab.run(wanting(web=13))
     assert sorted(addresses(result).values(), key=IPv4Address) == [f"10.1.0.{16 + index}" for index in range(2, 15)]
     assert lab.problems(wanting(web=14)) == [
-        'web-13.yml:1: The Pod "web-13" cannot be scheduled: 0/1 nodes are available: '
+        'web.yml:1: The Pod "web-13" cannot be scheduled: 0/1 nodes are available: '
         "1 node(s) had no IP addresses available in range set."
     ]
 
@@ -495,6 +501,92 @@ def test_a_program_of_podlabs_in_another_version_is_pending():
     assert pending(lab.run(wanting())) == {}
 
 
+# --- rollouts
+
+
+def deployment(revision: str, **wishes: Any) -> Desired:
+    return Desired((), (workload("web", 2, revision, "Deployment", **wishes),))
+
+
+def test_a_run_waits_for_what_it_starts_and_for_nothing_else():
+    lab = Lab()
+    result = lab.run(wanting(web=2))
+    assert result["hosts"]["node1"]["ready"] == {"pods": {"default_web-0": "Ready"}, "timeout": 60}
+    assert all("rollout" in rows["pending"] for rows in result["hosts"].values()), "all hosts hear where pods are"
+    assert (result["rolling"], result["moving"]) == ([], False)
+    assert "ready" not in lab.run(wanting(web=2))["hosts"]["node1"]
+
+
+def test_a_new_template_comes_step_by_step_until_nothing_of_the_old_one_is_left():
+    lab = Lab()
+    lab.run(deployment("old"))
+    counts = []
+    for _ in range(9):
+        result = lab.run(deployment("new"))
+        counts.append(len(record(result)["pods"]))
+        if not result["moving"]:
+            break
+    assert max(counts) == 3, "one more than wanted while it lasts"
+    assert result["rolling"] == []
+    assert sorted(places(result)) == sorted(name for name in places(result) if name.startswith("web-new-"))
+    assert pending(lab.run(deployment("new"))) == {}
+
+
+def test_an_old_pod_stays_as_it_was_made_while_it_waits():
+    lab = Lab()
+    before = lab.run(deployment("old"))
+    rows = {row["netns"]: row for host in ("node1", "node2") for row in before["hosts"][host]["pods"]["pods"]}
+    after = lab.plan(deployment("new"))
+    kept = [row for host in ("node1", "node2") for row in after["hosts"][host]["pods"]["pods"] if row["netns"] in rows]
+    assert kept
+    assert all(row == rows[row["netns"]] for row in kept)
+
+
+def test_a_step_that_finds_nothing_to_do_is_the_last_one(monkeypatch):
+    """New pods that never get ready: the old ones go on serving, and the run ends."""
+    lab = Lab()
+    lab.run(deployment("old"))
+    lab.run(deployment("new"))
+    for host in lab.hosts.values():
+        for pod_ in host.pods.values():
+            if "new" in pod_["row"]["netns"]:
+                pod_["services"].clear()
+    monkeypatch.setattr(pods, "changes", lambda *_: pods.Steps())  # their containers are being started again and again
+    result = lab.plan(deployment("new"))
+    assert result["rolling"]
+    assert not result["moving"]
+
+
+def test_an_id_that_the_node_does_not_have_is_refused():
+    lab = Lab(1)
+    lab.hosts["node1"].ids = [[0, 1]]
+    mine = Container("main", "busybox", ("sh",), security=Security(user=1000, group=0))
+    desired = Desired((Pod("default", "a", PodTemplate((mine,), fs_group=5), "a.yml:1"),))
+    words = "node1 has id 0 in its user namespace and nothing else; leave it out, or run the lab as root"
+    assert lab.problems(desired) == [
+        f'a.yml:1: The Pod "a" is invalid: spec.securityContext.fsGroup: Invalid value: 5: {words}',
+        f'a.yml:1: The Pod "a" is invalid: spec.containers[0].securityContext.runAsUser: Invalid value: 1000: {words}',
+    ]
+
+
+def test_a_pod_on_its_nodes_network_has_the_nodes_address_and_takes_none_of_the_pods():
+    lab = Lab(1)
+    result = lab.plan(wanting(pod("a", host_network=True), pod("b")))
+    a, b = result["hosts"]["node1"]["pods"]["pods"]
+    assert (a["address"], a["hostname"], a["host_network"]) == ("10.100.0.2/32", "node1", True)
+    assert b["address"] == "10.1.1.2/24"
+    assert [end["name"] for end in result["verify"]["ends"]] == ["default/b", "node1", "outside"]
+
+
+def test_a_host_port_is_a_rule_and_a_setting_of_its_node_alone():
+    spec = {"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}
+    rows = Lab().plan(wanting(pod("a", node_name="node1", spec=spec)))["hosts"]
+    assert rows["node1"]["node"]["sysctls"]["net.ipv4.conf.all.route_localnet"] == "1"
+    assert "PODLAB-HOSTPORTS" in rows["node1"]["egress"]["nat"]["chains"]
+    assert "PODLAB-HOSTPORTS" not in rows["node2"]["egress"]["nat"]["chains"]
+    assert "net.ipv4.conf.all.route_localnet" not in rows["node2"]["node"]["sysctls"]
+
+
 # --- what a pod sees
 
 
@@ -533,11 +625,11 @@ def test_the_object_that_get_shows():
     assert first["metadata"]["creationTimestamp"] == NOW
     assert second["metadata"]["creationTimestamp"] == LATER
     assert first["metadata"]["uid"] != second["metadata"]["uid"]
-    assert first["metadata"]["labels"] == {"app": "web"}
+    assert first["metadata"]["labels"].items() >= {"app": "web"}.items()
     assert first["metadata"]["ownerReferences"] == [
-        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "controller": True}
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "controller": True}
     ]
-    assert first["spec"] == {"nodeName": "node1", "restartPolicy": "Always"}
+    assert first["spec"] == {"hostname": "web-0", "nodeName": "node1", "restartPolicy": "Always"}
 
 
 # --- what is wrong

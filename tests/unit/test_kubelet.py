@@ -1,0 +1,868 @@
+"""host/kubelet.py as it runs: the real program, real supervisors, real sockets on 127.0.0.1.
+
+A container is a process of this machine: its service has the files that podlab gives it, and an ``enter`` that enters
+nothing. What a container does is told in shell; the files that it writes lie in the test's directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podlab.changes import pods as changes
+from podlab.host import kubelet
+
+PROGRAM = kubelet.__file__
+PATIENCE = 20.0  # seconds after which a test fails rather than hangs
+
+RUN = """#!/bin/sh
+: >started
+echo "{ \\"child-pid\\": $$ }" >status
+"""
+FINISH = """#!/bin/sh
+echo "$1 $2 $(stat -c %Y started) $(date +%s)" >last
+rm -f status
+case {policy} in Never) exit 125;; OnFailure) [ "$1" = 0 ] && exit 125;; esac
+read -r n <restarts
+echo $((n + 1)) >restarts
+"""
+ENTER = """#!/bin/sh
+shift
+exec "$@"
+"""
+SLEEP = "exec sleep 600"
+
+
+def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it has not come true"
+        time.sleep(0.01)
+    return found
+
+
+def _catches(pid: int, number: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(line.split()[1] for line in lines if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+class Host:
+    """A directory that stands for /run/podlab, a supervisor for it, and a kubelet when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.pods, self.services = path / "pods", path / "services"
+        self.pods.mkdir()
+        self.services.mkdir()
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.kubelet: subprocess.Popen[bytes] | None = None
+
+    def popen(self, *argv: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PODLAB_RUN": str(self.path)}
+        with (self.path / "errors").open("ab") as errors:
+            process = subprocess.Popen(argv, env=environment, stderr=errors)
+        self.processes.append(process)
+        return process
+
+    def start(self) -> None:
+        process = self.kubelet = self.popen("/usr/bin/python3", "-IS", PROGRAM)
+        until(lambda: _catches(process.pid, signal.SIGTERM))
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        assert self.kubelet
+        self.kubelet.send_signal(number)
+        self.kubelet.wait(PATIENCE)
+
+    def add(
+        self, netns: str = "default_web", policy: str = "Always", init: tuple[str, ...] = (), **containers: Any
+    ) -> dict[str, Any]:
+        """A pod: each container is (what it does, the rest of its row)."""
+        row: dict[str, Any] = {"netns": netns, "restart_policy": policy, "containers": {}}
+        if init:
+            row["init"] = list(init)
+        first = True
+        for name, (script, rest) in containers.items():
+            row["containers"][name] = {"image": "i", "argv": [], "env": {}, "working_dir": "/", **rest}
+            service = self.services / ".new"
+            service.mkdir()
+            texts = {
+                "run": f"{RUN}cd {self.path}\n{script}\n",
+                "finish": FINISH.format(policy=rest.get("restart_policy", policy)),
+                "enter": ENTER,
+                "restarts": "0\n",
+            }
+            if init and not first:
+                texts["down"] = ""
+            for file, text in texts.items():
+                (service / file).write_text(text)
+                (service / file).chmod(0o755)
+            service.rename(self.services / f"{netns}.{name}")
+            first = False
+        (self.pods / netns).mkdir(exist_ok=True)
+        self.write(row)
+        if not self.supervisor_runs():
+            self.popen("s6-svscan", str(self.services))
+            until(self.supervisor_runs)
+        else:
+            subprocess.run(["s6-svscanctl", "-a", str(self.services)], check=True)
+        return row
+
+    def write(self, row: dict[str, Any]) -> None:
+        home = self.pods / row["netns"]
+        (home / "new").write_text(json.dumps(row))
+        (home / "new").rename(home / "pod.json")
+
+    def supervisor_runs(self) -> bool:
+        try:
+            os.close(os.open(self.services / ".s6-svscan" / "control", os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
+
+    def service(self, name: str, netns: str = "default_web") -> Path:
+        return self.services / f"{netns}.{name}"
+
+    def pid(self, name: str, netns: str = "default_web") -> int | None:
+        return kubelet.running(str(self.service(name, netns)))
+
+    def health(self, name: str, netns: str = "default_web") -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.service(name, netns) / "health").read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def last(self, name: str, netns: str = "default_web") -> list[int]:
+        try:
+            return [int(word) for word in (self.service(name, netns) / "last").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    def events(self, netns: str = "default_web") -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in (self.pods / netns / "events").read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def told(self, reason: str) -> list[str]:
+        return [event["message"] for event in self.events() if event["reason"] == reason]
+
+    def words(self, file: str) -> list[str]:
+        path = self.path / file
+        return path.read_text().split() if path.exists() else []
+
+    def end(self) -> None:
+        for process in reversed(self.processes):
+            if "s6-svscan" in process.args and self.supervisor_runs():  # type: ignore[operator]
+                for service in self.services.iterdir():
+                    if service.name != ".s6-svscan":
+                        subprocess.run(["s6-svc", "-dxk", str(service)], capture_output=True)
+                subprocess.run(["s6-svscanctl", "-t", str(self.services)], capture_output=True)
+                process.wait(PATIENCE)
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    monkeypatch.setattr(kubelet, "PODS", f"{tmp_path}/pods")
+    monkeypatch.setattr(kubelet, "SERVICES", f"{tmp_path}/services")
+    found = Host(tmp_path)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+def probe(**rest: Any) -> dict[str, Any]:
+    return {"initial_delay": 0, "period": 1, "timeout": 1, "success": 1, "failure": 1, **rest}
+
+
+def test_the_program_and_the_modules_mean_the_same_files() -> None:
+    assert (changes.PODS, changes.SERVICES) == ("/run/podlab/pods", "/run/podlab/services")
+    code = f"import sys; sys.path.insert(0, {str(Path(PROGRAM).parent)!r}); import kubelet; print(kubelet.PODS, kubelet.SERVICES)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}, check=True)
+    assert done.stdout.split() == [changes.PODS, changes.SERVICES]
+
+
+# --- order -------------------------------------------------------------------------------------------
+
+
+def test_init_containers_run_one_after_the_other_and_before_all_others(host: Host) -> None:
+    host.start()
+    host.add(
+        init=("first", "second"),
+        first=("echo first >>order; while ! [ -e go ]; do sleep 0.02; done", {"restart_policy": "OnFailure"}),
+        second=("echo second >>order", {"restart_policy": "OnFailure"}),
+        web=(f"echo web >>order; {SLEEP}", {}),
+        side=(f"echo side >>order; {SLEEP}", {}),
+    )
+    until(lambda: host.health("first").get("started"))
+    assert host.words("order") == ["first"]
+    (host.path / "go").touch()
+    until(lambda: host.pid("side"))
+    until(lambda: host.words("order") == ["first", "second", "web", "side"])
+    assert host.last("first")[0] == host.last("second")[0] == 0
+
+
+def test_the_next_container_waits_for_the_hook_of_the_one_before(host: Host) -> None:
+    hook = {"exec": ["sh", "-c", f"echo hook >>{host.path}/order; while ! [ -e {host.path}/go ]; do sleep 0.02; done"]}
+    host.add(init=("a",), a=("", {"restart_policy": "Never"}), web=(SLEEP, {"post_start": hook}), side=(SLEEP, {}))
+    host.start()
+    until(lambda: host.words("order") == ["hook"])
+    assert host.health("web")["started"] is False
+    time.sleep(0.2)  # several of the kubelet's looks: what shall not be there is not about to come
+    assert not (host.service("side") / "started").exists()
+    (host.path / "go").touch()
+    until(lambda: host.pid("side"))
+    assert host.health("web")["post_start"] == {"ok": True, "message": ""}
+
+
+def test_a_failed_init_container_ends_a_pod_that_is_never_restarted(host: Host) -> None:
+    host.add(
+        policy="Never",
+        init=("beside", "a"),
+        beside=(SLEEP, {"restart_policy": "Always"}),
+        a=("exit 3", {"restart_policy": "Never"}),
+        web=(SLEEP, {}),
+    )
+    host.start()
+    until(lambda: host.last("a")[:1] == [3])
+    until(lambda: host.last("beside") and host.pid("beside") is None)
+    assert not (host.service("web") / "started").exists()
+    assert host.told("Killing") == ["Stopping container beside"]
+
+
+def test_a_failed_init_container_is_tried_again(host: Host) -> None:
+    host.add(
+        init=("a",),
+        a=("[ -e tried ] && exit 0; touch tried; exit 1", {"restart_policy": "OnFailure"}),
+        web=(SLEEP, {}),
+    )
+    host.start()
+    until(lambda: host.pid("web"))
+    assert (host.service("a") / "restarts").read_text() == "1\n"
+
+
+def test_a_sidecar_counts_once_its_startup_probe_has_passed_and_ends_after_the_others(host: Host) -> None:
+    ready = probe(exec=["test", "-e", f"{host.path}/go"], failure=100)
+    for_ever = "trap 'echo {0} >>{1}; exit 0' TERM; while :; do sleep 0.02; done"
+    host.add(
+        policy="Never",
+        init=("one", "two"),
+        one=(for_ever.format("one", "ends"), {"restart_policy": "Always"}),
+        two=(for_ever.format("two", "ends"), {"restart_policy": "Always", "startup": ready}),
+        web=("while ! [ -e done ]; do sleep 0.02; done", {}),
+    )
+    host.start()
+    until(lambda: host.health("two").get("startup"))
+    assert not (host.service("web") / "started").exists()
+    assert host.health("two")["startup"]["ok"] is False
+    (host.path / "go").touch()
+    until(lambda: host.pid("web"))
+    assert host.pid("one") and host.pid("two")
+    (host.path / "done").touch()
+    until(lambda: host.words("ends") == ["two", "one"])
+    until(lambda: host.pid("one") is None and host.pid("two") is None)
+    assert not kubelet.is_wanted(str(host.service("one")))
+
+
+def test_a_kubelet_that_comes_back_goes_on_from_what_is_there(host: Host) -> None:
+    row = host.add(
+        init=("a", "b"),
+        a=("echo a >>order", {"restart_policy": "OnFailure"}),
+        b=("echo b >>order", {"restart_policy": "OnFailure"}),
+        web=(
+            SLEEP,
+            {
+                "post_start": {"exec": ["sh", "-c", f"echo hook >>{host.path}/order"]},
+                "readiness": probe(exec=["test", "!", "-e", f"{host.path}/ill"]),
+            },
+        ),
+    )
+    host.start()
+    before = until(lambda: host.health("web").get("ready") and host.health("web"))
+    host.stop(signal.SIGKILL)
+    (host.path / "ill").touch()
+    host.start()
+    until(lambda: host.health("web").get("ready") is False)  # so it has been here
+    assert host.health("web")["pid"] == before["pid"] == host.pid("web")
+    assert host.words("order") == ["a", "b", "hook"]
+    assert host.told("Started").count("Started container web") == 1
+    # A container that a change has put anew, as it is while nothing runs: the init containers have done their work.
+    subprocess.run(["s6-svc", "-wD", "-dk", str(host.service("web"))], check=True)
+    (host.service("web") / "started").unlink()
+    (host.service("web") / "last").unlink()
+    (host.path / "ill").unlink()
+    host.write({**row, "hostname": "other"})
+    until(lambda: host.health("web").get("ready") and host.health("web")["pid"] not in (before["pid"], None))
+    assert host.words("order") == ["a", "b", "hook", "hook"]
+
+
+def test_a_container_whose_supervisor_was_killed_is_started_by_the_next_one(host: Host) -> None:
+    host.add(init=("a",), a=("", {"restart_policy": "OnFailure"}), web=(SLEEP, {}))
+    host.start()
+    pid = until(lambda: host.pid("web"))
+    supervisors = subprocess.run(["pgrep", "-xf", "s6-supervise default_web.web"], capture_output=True, text=True)
+    for supervisor in supervisors.stdout.split():
+        if os.readlink(f"/proc/{supervisor}/cwd") == str(host.service("web")):
+            os.kill(int(supervisor), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: host.pid("web") not in (None, pid))
+
+
+# --- probes ------------------------------------------------------------------------------------------
+
+
+def test_readiness_comes_and_goes_with_its_thresholds(host: Host) -> None:
+    script = f"cat {host.path}/words; test -e {host.path}/good"
+    (host.path / "words").write_text("not yet\n")
+    host.add(web=(SLEEP, {"readiness": probe(exec=["sh", "-c", script], success=2, failure=2)}))
+    host.start()
+    bad = {"ok": False, "message": "not yet"}
+    until(lambda: host.health("web").get("readiness") == bad)
+    assert (host.health("web")["started"], host.health("web")["ready"]) == (True, False)
+    (host.path / "good").touch()
+    until(lambda: host.health("web")["readiness"]["ok"])
+    assert host.health("web")["ready"] is False  # one success of two
+    until(lambda: host.health("web")["ready"])
+    (host.path / "good").unlink()
+    until(lambda: host.health("web")["readiness"] == bad)
+    assert host.health("web")["ready"] is True  # one failure of two
+    until(lambda: not host.health("web")["ready"])
+    (event,) = [event for event in host.events() if event["reason"] == "Unhealthy"]
+    assert (event["type"], event["message"], event["container"]) == (
+        "Warning",
+        "Readiness probe failed: not yet",
+        "web",
+    )
+    assert event["count"] >= 3 and event["first"] < event["time"]
+    assert host.told("Killing") == []
+
+
+def test_a_container_that_does_not_live_is_started_again_and_everything_is_anew(host: Host) -> None:
+    alive = f"{host.path}/alive"
+    host.add(
+        web=(
+            f"trap '' TERM; touch {alive}; while :; do sleep 0.02; done",
+            {"liveness": probe(exec=["test", "-e", alive], failure=2, grace=0), "readiness": probe(exec=["true"])},
+        )
+    )
+    host.start()
+    pid = until(lambda: host.health("web").get("ready") and host.pid("web"))
+    os.unlink(alive)
+    until(lambda: host.last("web")[:2] == [256, 9])
+    until(lambda: host.health("web")["pid"] != pid and host.health("web")["ready"])
+    assert host.health("web")["pid"] == host.pid("web")
+    assert "liveness" not in host.health("web") or host.health("web")["liveness"]["ok"]
+    assert host.told("Killing") == ["Container web failed liveness probe, will be restarted"]
+    assert host.told("Unhealthy") == ["Liveness probe failed: "]
+    assert [event.get("count") for event in host.events() if event["reason"] == "Unhealthy"] == [2]
+
+
+def test_a_container_that_is_never_restarted_is_not_promised_a_restart(host: Host) -> None:
+    host.add(policy="Never", web=(SLEEP, {"liveness": probe(exec=["false"])}))
+    host.start()
+    until(lambda: host.last("web") and host.pid("web") is None)
+    assert host.told("Killing") == ["Container web failed liveness probe"]
+
+
+def test_leaving_with_0_does_not_make_an_ill_container_a_finished_one(host: Host) -> None:
+    loop = "while :; do sleep 0.02; done"
+    script = f"trap 'rm up; exit 0' TERM; [ -e tried ] && touch well; touch tried up; {loop}"
+    well = f"! [ -e {host.path}/up ] || [ -e {host.path}/well ]"  # ill as soon as it can hear of it
+    host.add(policy="OnFailure", web=(script, {"liveness": probe(exec=["sh", "-c", well])}))
+    host.start()
+    until(lambda: (host.path / "well").exists() and host.pid("web"))
+    assert host.last("web")[0] == 0
+    assert (host.service("web") / "restarts").read_text() == "1\n"
+
+
+def test_startup_comes_first_and_may_take_its_time(host: Host) -> None:
+    good = f"{host.path}/good"
+    host.add(
+        web=(
+            SLEEP,
+            {
+                "startup": probe(exec=["test", "-e", good], failure=100),
+                "liveness": probe(exec=["sh", "-c", f"echo liveness >>{host.path}/asked"], period=600),
+                "readiness": probe(exec=["sh", "-c", f"echo readiness >>{host.path}/asked"], period=600),
+            },
+        )
+    )
+    host.start()
+    until(lambda: host.health("web").get("startup", {}).get("ok") is False)
+    assert (host.health("web")["started"], host.words("asked")) == (False, [])
+    Path(good).touch()
+    until(lambda: host.health("web")["ready"])
+    until(lambda: sorted(host.words("asked")) == ["liveness", "readiness"])
+
+
+def test_a_container_that_does_not_start_up_is_started_again(host: Host) -> None:
+    host.add(web=(SLEEP, {"startup": probe(exec=["sh", "-c", "echo sick; exit 1"])}))
+    host.start()
+    until(lambda: host.told("Killing"))
+    assert host.told("Killing") == ["Container web failed startup probe, will be restarted"]
+    assert "Startup probe failed: sick" in host.told("Unhealthy")
+    until(lambda: (host.service("web") / "restarts").read_text() == "1\n")
+
+
+def test_the_first_probe_waits_for_its_delay_and_counts_it_from_the_start(host: Host) -> None:
+    host.add(
+        web=(SLEEP, {"readiness": probe(exec=["true"], initial_delay=3600)}),
+        old=(SLEEP, {"readiness": probe(exec=["sh", "-c", f"echo x >>{host.path}/asked"], initial_delay=3600)}),
+    )
+    until(lambda: host.pid("web") and host.pid("old"))
+    hour = time.time() - 3601
+    os.utime(host.service("old") / "started", (hour, hour))
+    host.start()
+    until(lambda: len(host.words("asked")) == 2)  # by then the other one would have been asked as well
+    assert host.health("web")["ready"] is False and "readiness" not in host.health("web")
+
+
+def test_a_probe_that_hangs_is_ended_with_all_it_started_and_nobody_waits_for_it(host: Host) -> None:
+    hang = ["sh", "-c", f"sh -c 'sleep 600 & echo $! >>{host.path}/child; wait'; true"]
+    host.add(web=(SLEEP, {"readiness": probe(exec=hang, period=600)}))
+    host.add("default_other", web=(SLEEP, {"readiness": probe(exec=["sh", "-c", f"echo x >>{host.path}/asked"])}))
+    host.start()
+    until(lambda: host.words("child"))
+    asked = len(host.words("asked"))
+    until(lambda: host.health("web").get("readiness"))
+    assert host.health("web")["readiness"]["message"] == f'command "{" ".join(hang)}" timed out'
+    until(lambda: len(host.words("asked")) > asked)
+    until(lambda: not kubelet.is_alive(int(host.words("child")[0])))
+    assert host.kubelet
+    children = Path(f"/proc/{host.kubelet.pid}/task/{host.kubelet.pid}/children")
+    until(lambda: not children.read_text().split())  # reaped as well
+
+
+def test_a_probe_may_print_more_than_a_pipe_holds(host: Host) -> None:
+    host.add(web=(SLEEP, {"readiness": probe(exec=["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1"])}))
+    host.start()
+    found = until(lambda: host.health("web").get("readiness"))
+    assert found == {"ok": False, "message": "x" * 1024}
+    assert host.told("Unhealthy") == ["Readiness probe failed: " + "x" * kubelet.MOST_OUTPUT]
+
+
+# --- hooks -------------------------------------------------------------------------------------------
+
+
+def test_a_failed_hook_ends_the_container(host: Host) -> None:
+    hook = ["sh", "-c", f"[ -e {host.path}/tried ] && exit 0; touch {host.path}/tried; echo broken; exit 1"]
+    host.add(web=(SLEEP, {"post_start": {"exec": hook}}))
+    host.start()
+    until(lambda: host.health("web").get("post_start") == {"ok": False, "message": "broken"})
+    until(lambda: host.health("web")["started"])
+    assert host.last("web")[0] == 256
+    assert host.told("FailedPostStartHook") == ["PostStartHook failed"]
+    assert host.told("Killing") == ["FailedPostStartHook"]
+
+
+def test_a_hook_over_http_will_do_whatever_it_answers(host: Host) -> None:
+    with server(500) as port:
+        there = {"host": "127.0.0.1", "port": port, "path": "/", "scheme": "HTTP", "headers": []}
+        host.add(web=(SLEEP, {"post_start": {"http": there}}))
+        host.start()
+        until(lambda: host.health("web").get("started"))
+
+
+# --- the end -----------------------------------------------------------------------------------------
+
+
+def life(host: Host, script: str, **rest: Any) -> dict[str, Any]:
+    """A pod whose container has come as far as to write ``up``."""
+    pod = {key: rest.pop(key) for key in ("grace",) if key in rest}
+    row = {**host.add(web=(script, rest)), **pod}
+    until(lambda: host.words("up") and host.pid("web"))
+    return row
+
+
+def test_a_container_ends_by_its_hook_and_its_own_will_and_stays_down(host: Host) -> None:
+    script = "trap 'echo term >>order; exit 7' TERM; echo up >up; while :; do sleep 0.02; done"
+    row = life(host, script, pre_stop={"exec": ["sh", "-c", f"echo hook >>{host.path}/order"]}, grace=30)
+    kubelet.terminate(row, "web")
+    assert host.words("order") == ["hook", "term"]
+    until(lambda: host.last("web")[:1] == [7])
+    assert not kubelet.is_wanted(str(host.service("web")))
+    assert host.told("Killing") == ["Stopping container web"]
+
+
+def test_all_end_side_by_side_and_who_does_not_is_killed(host: Host) -> None:
+    """Each hook waits for those of all others: one after the other, none of them would ever end."""
+    meet = f"echo x >>{host.path}/met; while [ $(wc -l <{host.path}/met) -lt 8 ]; do sleep 0.02; done"
+    deaf = "trap '' TERM; echo up >>up; while :; do sleep 0.02; done"
+    rows = [host.add(f"default_{name}", c=(deaf, {"pre_stop": {"exec": ["sh", "-c", meet]}})) for name in "abcdefgh"]
+    until(lambda: len(host.words("up")) == 8 and all(host.pid("c", row["netns"]) for row in rows))
+    pids = [host.pid("c", row["netns"]) for row in rows]
+    kubelet.terminate_all([({**row, "grace": 5}, "c") for row in rows])
+    assert not any(kubelet.is_alive(pid) for pid in pids if pid)
+    told = [event["reason"] for row in rows for event in host.events(row["netns"])]
+    assert told == ["Killing"] * 8
+
+
+def test_the_hook_counts_against_the_grace_and_its_failure_is_told(host: Host) -> None:
+    script = "trap 'echo term >>order; exit 0' TERM; echo up >up; while :; do sleep 0.02; done"
+    row = life(host, script, pre_stop={"exec": ["sleep", "600"]}, grace=1)
+    kubelet.terminate(row, "web")
+    assert host.words("order") == ["term"]  # it had its two seconds all the same
+    assert host.told("FailedPreStopHook") == ["PreStopHook failed"]
+
+
+def test_what_does_not_run_is_only_kept_down(host: Host) -> None:
+    row = host.add(policy="Never", web=("exit 0", {}))
+    until(lambda: host.last("web"))
+    kubelet.terminate(row, "web")
+    assert kubelet.is_going(str(host.service("web"))) and host.told("Killing") == []
+
+
+def namespaced(script: str) -> subprocess.Popen[bytes]:
+    """A shell as process 1 of a PID namespace; it says when it is up."""
+    argv = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "sh", "-c", script]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    assert process.stdout
+    if not process.stdout.readline():
+        pytest.skip("this user may not create namespaces")
+    return process
+
+
+BLOCKS = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); print(flush=True); signal.pause()"
+
+
+@pytest.mark.parametrize(
+    ("script", "attitude"),
+    [
+        ("echo; while :; do sleep 600; done", "deaf"),
+        ("trap '' TERM; echo; while :; do sleep 600; done", "deaf"),
+        ("trap 'exit 0' TERM; echo; while :; do sleep 600; done", "caught"),
+        (f"exec /usr/bin/python3 -ISc '{BLOCKS}'", "blocked"),
+    ],
+)
+def test_process_1_hears_only_what_it_has_asked_for(script: str, attitude: str) -> None:
+    process = namespaced(script)
+    try:
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        until(lambda: kubelet.attitude_to_term(int(child)) == attitude)  # a shell blocks everything while it forks
+        assert kubelet.attitude_to_term(process.pid) == "caught"  # no process 1: the kernel ends it
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_deaf_process_1_is_not_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = namespaced("echo; while :; do sleep 600; done")
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    row = {"netns": "default_web", "restart_policy": "Always", "containers": {"web": {}}}
+    host.service("web").mkdir()
+    (host.service("web") / "status").write_text(f'{{"child-pid": {child}}}')
+    monkeypatch.setattr(kubelet, "DEFAULT_GRACE", 3600.0)
+    waiting = threading.Thread(target=kubelet.terminate, args=(row, "web"), daemon=True)
+    waiting.start()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+    process.wait(PATIENCE)
+
+
+# --- robustness --------------------------------------------------------------------------------------
+
+
+def test_nobody_enters_a_root_that_is_not_built(tmp_path: Path) -> None:
+    (tmp_path / "bwrap").symlink_to("/usr/bin/sleep")
+    for name, expected in (("bwrap", False), ("sleep", True)):
+        program = str(tmp_path / "bwrap") if name == "bwrap" else "/usr/bin/sleep"
+        process = subprocess.Popen([program, "600"])
+        try:
+            until(lambda process=process, name=name: Path(f"/proc/{process.pid}/comm").read_text() == f"{name}\n")
+            (tmp_path / "status").write_text(f'{{"child-pid": {process.pid}}}\n')
+            assert (kubelet.running(str(tmp_path)) == process.pid) is expected
+            (tmp_path / "status").write_text(f'{{"child-pid": {process.pid}}}\n{{"exit-code": 0}}\n')
+            assert kubelet.running(str(tmp_path)) is None
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_rubbish_harms_nobody_else(host: Host) -> None:
+    for name, text in (
+        ("a", ""),
+        ("b", "[]"),
+        ("c", '{"containers": 1}'),
+        ("d", '{"netns": "default_web"}'),
+        ("e", "\xff{"),
+    ):
+        (host.pods / name).mkdir()
+        (host.pods / name / "pod.json").write_text(text)
+    (host.pods / "empty").mkdir()
+    (host.pods / "file").touch()
+    host.start()
+    until(lambda: b"b/pod.json" in (host.path / "errors").read_bytes())
+    row = host.add(web=(SLEEP, {"readiness": probe(exec=["test", "-e", f"{host.path}/good"])}))
+    (host.service("web") / "health").write_text("[1")
+    (host.pods / "default_web" / "events").write_text('nonsense\n{"time": 1}\n[]\n')
+    until(lambda: b"[1" not in (host.service("web") / "health").read_bytes())
+    half = {**row, "netns": "default_half", "containers": {"c": {"readiness": {"exec": ["true"]}}}}
+    (host.pods / "default_half").mkdir()
+    host.service("c", "default_half").mkdir()
+    (host.service("c", "default_half") / "status").write_text(f'{{"child-pid": {os.getpid()}}}')
+    host.write(half)
+    until(lambda: b"initial_delay" in (host.path / "errors").read_bytes())
+    (host.path / "good").touch()
+    until(lambda: host.health("web")["ready"])
+
+
+def test_a_pod_that_goes_takes_its_probes_along(host: Host) -> None:
+    host.add(web=(SLEEP, {"readiness": probe(exec=["sh", "-c", f"echo x >>{host.path}/asked"])}))
+    host.start()
+    until(lambda: host.words("asked"))
+    (host.pods / "default_web" / "pod.json").unlink()
+    assert host.kubelet
+    host.kubelet.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    asked = len(host.words("asked"))
+    time.sleep(1.5)  # more than a period: what shall not happen can only be waited for
+    assert len(host.words("asked")) == asked
+
+
+def test_sighup_does_no_harm_and_sigterm_ends_it_with_its_children(host: Host) -> None:
+    hang = ["sh", "-c", f"echo $$ >>{host.path}/child; exec sleep 600"]
+    host.start()
+    assert host.kubelet
+    host.add(web=(SLEEP, {"readiness": probe(exec=hang, timeout=600)}))
+    host.kubelet.send_signal(signal.SIGHUP)
+    until(lambda: host.words("child"))
+    host.stop()
+    assert host.kubelet.returncode == 0
+    until(lambda: not kubelet.is_alive(int(host.words("child")[0])))
+    assert host.pid("web")  # and nothing has happened to the containers
+
+
+def test_a_hundred_and_ten_probed_containers_fit_into_12_mib(host: Host) -> None:
+    with listener() as port, subprocess.Popen(["sleep", "600"]) as sleep:
+        try:
+            for number in range(110):
+                netns = f"default_web-{number}"
+                row = {
+                    "netns": netns,
+                    "restart_policy": "Always",
+                    "object": {"spec": ["x" * 1000]},
+                    "containers": {
+                        "web": {
+                            "liveness": probe(tcp={"host": "127.0.0.1", "port": port}),
+                            "readiness": probe(http={"host": "127.0.0.1", "port": port}, timeout=3),
+                        }
+                    },
+                }
+                (host.pods / netns).mkdir()
+                service = host.service("web", netns)
+                service.mkdir()
+                (service / "status").write_text(f'{{"child-pid": {sleep.pid}}}')
+                host.write(row)
+            host.start()
+            assert host.kubelet
+            names = [f"default_web-{number}" for number in range(110)]
+            until(lambda: all(host.health("web", netns).get("liveness") for netns in names))
+            until(lambda: all(host.health("web", netns).get("readiness") for netns in names))
+            text = Path(f"/proc/{host.kubelet.pid}/status").read_text()
+            resident = int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+            assert resident < 12 * 1024
+        finally:
+            sleep.kill()
+
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+def test_equal_events_are_counted_and_the_oldest_are_forgotten(host: Host) -> None:
+    (host.pods / "p").mkdir()
+    for message in ("a", "b", "a", "a"):
+        kubelet.tell("p", "c", "Warning", "Unhealthy", message)
+    kubelet.tell("p", "other", "Warning", "Unhealthy", "a")
+    found = host.events("p")
+    assert [(event["message"], event["container"], event.get("count")) for event in found] == [
+        ("b", "c", None),
+        ("a", "c", 3),
+        ("a", "other", None),
+    ]
+    assert found[1]["first"] <= found[0]["time"] <= found[1]["time"]
+    for number in range(200):
+        kubelet.tell("p", "c", "Normal", "Started", str(number))
+    assert [event["message"] for event in host.events("p")] == [str(number) for number in range(100, 200)]
+    kubelet.tell("gone", "c", "Normal", "Started", "x")  # and nobody minds
+
+
+# --- what is asked -----------------------------------------------------------------------------------
+
+
+def asked(handler: dict[str, Any], timeout: float = PATIENCE) -> tuple[bool, str]:
+    found: list[tuple[bool, str]] = []
+
+    def steps() -> Any:
+        until = time.monotonic() + timeout
+        found.append((yield from kubelet.ask("/nowhere", 1, handler, until, "kube-probe/1.30")))
+
+    loop = kubelet.Loop()
+    loop.spawn(steps())
+    loop.run()
+    return found[0]
+
+
+def get(port: int, **rest: Any) -> dict[str, Any]:
+    return {"http": {"host": "127.0.0.1", "port": port, "path": "/healthz", "scheme": "HTTP", "headers": [], **rest}}
+
+
+@contextlib.contextmanager
+def server(status: int = 200, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Answers every request with a status, and keeps the latest one in ``requests``."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append((self.path, dict(self.headers.items())))
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"x" * 100000)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    requests.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
+        if tls:
+            found.socket = tls.wrap_socket(found.socket, server_side=True)
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield found.server_address[1]
+        found.shutdown()
+
+
+requests: list[tuple[str, dict[str, str]]] = []
+
+
+@contextlib.contextmanager
+def listener(answer: bytes | None = None) -> Iterator[int]:
+    """Takes every connection; says nothing, or these bytes and good-bye."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as sock:
+        if answer is not None:
+
+            def serve() -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        peer = sock.accept()[0]
+                        peer.recv(4096)
+                        peer.sendall(answer)
+                        peer.close()
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+        yield sock.getsockname()[1]
+        if answer is not None:
+            sock.shutdown(socket.SHUT_RDWR)  # or it would go on to accept, at worst for the next socket of this number
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, (True, "")),
+        (204, (True, "")),
+        (302, (True, "")),
+        (399, (True, "")),
+        (400, (False, "HTTP probe failed with statuscode: 400")),
+        (500, (False, "HTTP probe failed with statuscode: 500")),
+    ],
+)
+def test_the_status_of_an_http_answer_decides(status: int, answer: tuple[bool, str]) -> None:
+    with server(status) as port:
+        assert asked(get(port)) == answer
+
+
+def test_an_http_probe_says_who_it_is(host: Host) -> None:
+    with server() as port:
+        assert asked(get(port, path="a b?c=d", headers=[["X-One", "1"], ["X-One", "2"]])) == (True, "")
+        path, headers = requests[-1]
+        assert path == "/a%20b?c=d"
+        assert (headers["Host"], headers["User-Agent"], headers["Accept"]) == (
+            f"127.0.0.1:{port}",
+            "kube-probe/1.30",
+            "*/*",
+        )
+        assert headers["X-One"] == "2"  # a dict keeps the last of the two
+        asked(get(port, headers=[["host", "web.local"], ["Accept", ""], ["User-Agent", "me"]]))
+        assert requests[-1][1] == {"host": "web.local", "User-Agent": "me", "Connection": "close"}
+
+
+def test_an_https_probe_believes_any_certificate(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subject = ["-subj", "/CN=nobody", "-days", "1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *subject],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with server(503, context) as port:
+        assert asked(get(port, scheme="HTTPS")) == (False, "HTTP probe failed with statuscode: 503")
+    with server() as port:
+        url = f"https://127.0.0.1:{port}/healthz"
+        expected = f'Get "{url}": http: server gave HTTP response to HTTPS client'
+        assert asked(get(port, scheme="HTTPS")) == (False, expected)
+
+
+def test_who_does_not_answer_is_told_in_gos_words() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        there, url = f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/healthz"
+        refused = f"dial tcp {there}: connect: connection refused"
+        assert asked(get(port)) == (False, f'Get "{url}": {refused}')
+        assert asked({"tcp": {"host": "127.0.0.1", "port": port}}) == (False, refused)
+    with listener() as port:
+        url = f"http://127.0.0.1:{port}/healthz"
+        late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        assert asked(get(port), timeout=0.2) == (False, f'Get "{url}": {late}')
+        assert asked({"tcp": {"host": "127.0.0.1", "port": port}}) == (True, "")
+    with listener(b"") as port:
+        assert asked(get(port)) == (False, f'Get "http://127.0.0.1:{port}/healthz": EOF')
+    with listener(b"hello\r\n") as port:
+        assert asked(get(port))[1].endswith('malformed HTTP response "hello"')
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        port = full.getsockname()[1]
+        for _ in range(3):  # until its queue is full: the next one's SYN is dropped
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        late = f"dial tcp 127.0.0.1:{port}: i/o timeout"
+        assert asked({"tcp": {"host": "127.0.0.1", "port": port}}, timeout=0.2) == (False, late)
+        expected = f'Get "http://127.0.0.1:{port}/healthz": {late} (Client.Timeout exceeded while awaiting headers)'
+        assert asked(get(port), timeout=0.2) == (False, expected)
+
+
+def test_names_are_looked_up_beside_the_rest() -> None:
+    with server() as port:
+        assert asked(get(port, host="localhost")) == (True, "")
+    missing = asked({"tcp": {"host": "no.such.host.invalid", "port": 1}}, timeout=PATIENCE)
+    assert missing == (False, "dial tcp: lookup no.such.host.invalid: no such host")
+
+
+def test_a_command_that_cannot_be_started_is_a_failure() -> None:
+    fine, message = asked({"exec": ["true"]})
+    assert not fine and "No such file" in message
+
+
+def test_sleep_sleeps_no_longer_than_it_may() -> None:
+    assert asked({"sleep": 600}, timeout=0.05) == (True, "")

@@ -1,0 +1,223 @@
+"""``./lab cp`` with a real tar; only the container is this machine itself."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from cli import hosts, target, transfer
+from cli.failure import Failure
+from cli.transfer import Place
+
+
+class Here(target.Target):
+    def entering(self, container: str, command: Sequence[str]) -> list[str]:
+        return list(command)
+
+
+@pytest.fixture(params=["tar", "busybox"])
+def inside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> transfer.Inside:
+    """A container with either of the two tars that there are in one."""
+    if request.param == "busybox":
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "tar").symlink_to("/usr/bin/busybox")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return transfer.Inside(Here(hosts.Local("here", "node", {}), {}, {}), "main")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def tree(root: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(root)): p.read_bytes() if p.is_file() else None for p in sorted(root.rglob("*"))}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Files with names that a shell, or tar's own options, would stumble over."""
+    root = tmp_path / "source"
+    (root / "sub dir").mkdir(parents=True)
+    (root / "empty").mkdir(mode=0o750)
+    (root / "plain").write_bytes(bytes(range(256)) * 5000)
+    (root / "-rf").write_text("x")
+    (root / "sub dir" / "$(id); 'a\nb").write_text("odd")
+    (root / "run").write_text("#!/bin/sh\n")
+    (root / "run").chmod(0o751)
+    os.link(root / "run", root / "again")
+    return root
+
+
+def test_a_directory_goes_in_under_a_new_name_and_comes_out_again(
+    inside: transfer.Inside, source: Path, tmp_path: Path
+) -> None:
+    assert inside.store(str(source), f"{tmp_path}/there") == 0
+    assert tree(tmp_path / "there") == tree(source)
+    assert (mode(tmp_path / "there" / "run"), mode(tmp_path / "there" / "empty")) == (0o751, 0o750)
+    assert inside.fetch(f"{tmp_path}/there", f"{tmp_path}/back") == 0
+    assert tree(tmp_path / "back") == tree(source)
+    assert (mode(tmp_path / "back" / "run"), mode(tmp_path / "back" / "empty")) == (0o751, 0o750)
+
+
+def test_what_is_a_directory_there_gets_it_under_its_own_name(
+    inside: transfer.Inside, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    inside.store(f"{source}/", f"{tmp_path}/there")
+    inside.store(str(source / "-rf"), f"{tmp_path}/there/")
+    assert tree(tmp_path / "there" / "source") == tree(source)
+    assert (tmp_path / "there" / "-rf").read_text() == "x"
+
+
+def test_a_single_file(inside: transfer.Inside, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inside.store(str(source / "run"), f"{tmp_path}/renamed") == 0
+    assert mode(tmp_path / "renamed") == 0o751
+    assert inside.fetch(f"{source}/-rf", f"{tmp_path}/new/deep/-x") == 0
+    assert (tmp_path / "new" / "deep" / "-x").read_text() == "x"
+    assert inside.fetch(f"{source}/../source/plain", f"{tmp_path}/new") == 0
+    assert (tmp_path / "new" / "plain").read_bytes() == (source / "plain").read_bytes()
+    # Below the container's working directory.
+    monkeypatch.chdir(source)
+    assert inside.fetch("-rf", f"{tmp_path}/relative") == 0
+    assert (tmp_path / "relative").read_text() == "x"
+    assert inside.fetch(".", f"{tmp_path}/whole") == 0
+    assert tree(tmp_path / "whole") == tree(source)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="nobody else can give a file away")
+def test_what_goes_in_belongs_to_whoever_unpacks_it(inside: transfer.Inside, source: Path, tmp_path: Path) -> None:
+    """An ordinary user's lab has no place for the owner of here."""
+    os.chown(source / "run", 1234, 1234)
+    inside.store(str(source / "run"), f"{tmp_path}/there")
+    assert (tmp_path / "there").stat().st_uid == 0
+
+
+def test_what_is_not_there(inside: transfer.Inside, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Failure, match=r"^command terminated with exit code [12]$"):
+        inside.fetch(f"{tmp_path}/nope", f"{tmp_path}/x")
+    assert "nope" in capfd.readouterr().err
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Failure, match=r"^command terminated with exit code [12]$"):
+        inside.store(f"{tmp_path}/file", f"{tmp_path}/nowhere/x")
+
+
+def test_what_cannot_be_read_here_is_said(
+    inside: transfer.Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/secret")
+
+    monkeypatch.setattr(transfer, "pack", refuse)
+    with pytest.raises(Failure, match=r"^error: /secret: Permission denied$"):
+        inside.store(str(tmp_path), f"{tmp_path}/x")
+
+
+def test_symbolic_links_stay_links_inwards_and_are_left_out_outwards(
+    inside: transfer.Inside, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "link").symlink_to("/etc/passwd")
+    inside.store(f"{tmp_path}/source", f"{tmp_path}/there")
+    assert os.readlink(tmp_path / "there" / "link") == "/etc/passwd"
+    assert inside.fetch(f"{tmp_path}/there", f"{tmp_path}/back") == 0
+    assert tree(tmp_path / "back") == {}
+    assert capsys.readouterr().err == f'warning: skipping symlink: "{tmp_path}/back/link" -> "/etc/passwd"\n'
+
+
+def archive(*entries: tuple[str, str | None], mode: int = 0o644) -> io.BytesIO:
+    """An archive as a container may make it: names with text, and links to where."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w|") as out:
+        for name, text in entries:
+            name, arrow, to = name.partition(" -> ")
+            entry = tarfile.TarInfo(name)
+            entry.mode = mode
+            if arrow:
+                entry.type, entry.linkname = tarfile.SYMTYPE, to
+            elif text is None:
+                entry.type = tarfile.DIRTYPE
+            else:
+                entry.size = len(text)
+            out.addfile(entry, io.BytesIO((text or "").encode()))
+    file.seek(0)
+    return file
+
+
+def test_nothing_is_written_outside_of_the_destination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    entries = [("src", None), ("src/../../evil", "x"), ("src/a/../../../evil", "x"), ("src/good", "x")]
+    assert transfer.unpack(archive(*entries), "src", str(home / "dst")) == 2
+    assert tree(tmp_path) == {"home": None, "home/dst": None, "home/dst/good": b"x"}
+    assert capsys.readouterr().err.count("is outside target destination, skipping") == 2
+
+
+@pytest.mark.parametrize("name", ["/etc/evil", "other/evil", "srcevil", "../evil", "src-evil/x"])
+def test_an_archive_of_something_else_is_corrupted(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Failure, match=r"^error: tar contents corrupted$"):
+        transfer.unpack(archive(("src", None), (name, "x")), "src", str(tmp_path / "dst"))
+    assert tree(tmp_path) == {"dst": None}
+
+
+def test_a_link_in_the_archive_leads_nowhere(tmp_path: Path) -> None:
+    entries = [("src", None), (f"src/way -> {tmp_path}/out", None), ("src/way/evil", "x")]
+    transfer.unpack(archive(*entries), "src", str(tmp_path / "dst"))
+    assert not (tmp_path / "out").exists()
+    assert tree(tmp_path / "dst") == {"way": None, "way/evil": b"x"}
+
+
+def test_links_that_were_there_before_are_not_followed_out(tmp_path: Path) -> None:
+    (tmp_path / "dst").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "dst" / "way").symlink_to(tmp_path / "out")
+    (tmp_path / "dst" / "file").symlink_to(tmp_path / "out" / "evil")
+    entries = [("src", None), ("src/way/evil", "x"), ("src/file", "x")]
+    assert transfer.unpack(archive(*entries), "src", str(tmp_path / "dst")) == 2
+    assert tree(tmp_path / "out") == {}
+    # The destination itself may well be behind a link: that one was named by whoever asked.
+    (tmp_path / "door").symlink_to(tmp_path / "out")
+    assert transfer.unpack(archive(("src", None), ("src/a", "x")), "src", str(tmp_path / "door")) == 0
+    assert tree(tmp_path / "out") == {"a": b"x"}
+
+
+def test_nobody_becomes_somebody_else_by_what_comes_out(tmp_path: Path) -> None:
+    transfer.unpack(archive(("src", "x"), mode=0o6755), "src", str(tmp_path / "x"))
+    assert mode(tmp_path / "x") == 0o755
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("web:/tmp/a", Place("/tmp/a", "web")),
+        ("ns/web:a:b", Place("a:b", "web", "ns")),
+        ("/tmp/a:b", Place("/tmp/a:b")),
+        ("./a:b", Place("./a:b")),
+        ("a", Place("a")),
+        ("web:", Place("", "web")),
+    ],
+)
+def test_places(word: str, place: Place) -> None:
+    assert transfer.parse(word) == place
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("a:b", "c:d"), "one of src or dest must be a local file specification"),
+        (("a", "b"), "one of src or dest must be a remote file specification"),
+        (("a:", "b"), "filepath can not be empty"),
+        ((":a", "b"), r"filespec must match the canonical format: \[\[namespace/\]pod:\]file/path"),
+        (("a/b/c:d", "b"), "filespec must match the canonical format"),
+        (("/nope/here", "a:b"), "/nope/here doesn't exist in local filesystem"),
+    ],
+)
+def test_places_that_are_none(words: tuple[str, str], why: str) -> None:
+    with pytest.raises(Failure, match=f"^error: {why}"):
+        transfer.copy(*words, container="", namespace="default", sources=[])

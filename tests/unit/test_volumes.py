@@ -1,0 +1,281 @@
+"""Volumes, what is in them, where they are mounted; ConfigMaps and Secrets."""
+
+from __future__ import annotations
+
+import pytest
+
+from podlab.planner.environment import resolved
+from podlab.planner.model import FieldRef, File, Mount, Volume
+from tests.unit.bodies import NOT_YET, C, container_of, data, desired, pod, template_of, wrong
+
+SITE = data("ConfigMap", "site", data={"index.html": "hello", "a": "1"}, binaryData={"icon": "/w=="})
+TOKEN = data("Secret", "token", data={"key": "czNjcjN0"}, stringData={"plain": "p"})
+V = "spec.volumes[0]"
+MODE = "must be a number between 0 and 0777 (octal), both inclusive"
+
+
+def volume(name: str = "v", **source) -> dict:
+    return {"name": name, **source}
+
+
+def with_volume(**source):
+    return pod(volumes=[volume(**source)])
+
+
+def made(*documents, **source) -> Volume:
+    return template_of(with_volume(**source), SITE, TOKEN, *documents).volumes["v"]
+
+
+# --- volumes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({}, Volume("emptyDir")),
+        ({"sizeLimit": "1Gi"}, Volume("emptyDir")),
+        ({"medium": "Memory"}, Volume("emptyDir", "Memory")),
+        ({"medium": "Memory", "sizeLimit": "1.5Ki"}, Volume("emptyDir", "Memory", 1536)),
+        ({"medium": "Memory", "sizeLimit": 100.5}, Volume("emptyDir", "Memory", 101)),
+        ({"medium": "Memory", "sizeLimit": 0}, Volume("emptyDir", "Memory")),
+    ],
+)
+def test_an_empty_directory(source, expected):
+    assert made(emptyDir=source) == expected
+
+
+def files(**written: File) -> Volume:
+    return Volume("files", files={name.replace("__", "/").replace("_", "."): file for name, file in written.items()})
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"configMap": {"name": "site"}}, files(index_html=File(b"hello"), a=File(b"1"), icon=File(b"\xff"))),
+        ({"configMap": {"name": "none", "optional": True}}, files()),
+        (
+            {"configMap": {"name": "site", "defaultMode": 0o400, "items": [{"key": "a", "path": "etc//x"}, {"key": "icon", "path": "y", "mode": 0}]}},
+            files(etc__x=File(b"1", 0o400), y=File(b"\xff", 0)),
+        ),
+        ({"configMap": {"name": "site", "optional": True, "items": [{"key": "none", "path": "x"}]}}, files()),
+        ({"secret": {"secretName": "token"}}, files(key=File(b"s3cr3t"), plain=File(b"p"))),
+        (
+            {"downwardAPI": {"defaultMode": 0o640, "items": [
+                {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+                {"path": "app", "mode": 0o600, "fieldRef": {"fieldPath": "metadata.labels['app']"}},
+                {"path": "cpu", "resourceFieldRef": {"containerName": "c", "resource": "requests.cpu"}},
+            ]}},
+            files(labels=File(FieldRef("metadata.labels"), 0o640), app=File(FieldRef("metadata.labels['app']"), 0o600), cpu=File(b"0", 0o640)),
+        ),
+        (
+            {"projected": {"defaultMode": 0o444, "sources": [
+                {"configMap": {"name": "site", "items": [{"key": "a", "path": "a"}]}},
+                {"secret": {"name": "token", "items": [{"key": "key", "path": "s/key", "mode": 0o400}]}},
+                {"downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+                {"configMap": {"name": "none", "optional": True}},
+            ]}},
+            files(a=File(b"1", 0o444), s__key=File(b"s3cr3t", 0o400), name=File(FieldRef("metadata.name"), 0o444)),
+        ),
+    ],
+)  # fmt: skip
+def test_a_volume_of_files(source, expected):
+    assert made(**source) == expected
+
+
+def test_a_directory_of_the_node_has_to_be_allowed():
+    document = with_volume(hostPath={"path": "/srv", "type": "DirectoryOrCreate"})
+    assert wrong(document) == [
+        f"{V}.hostPath: Forbidden: a pod could write to the machine; "
+        "set cluster.allow_host_path to true in the inventory to allow it"
+    ]
+    allowed = template_of(document, allow_host_path=True).volumes
+    assert allowed == {"v": Volume("hostPath", path="/srv", type="DirectoryOrCreate")}
+
+
+NO_STORAGE = f"{NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"
+FAR = f"{NOT_YET} there is no storage beyond the nodes; use emptyDir, or hostPath where it is allowed"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({}, ["", ": Required value: must specify a volume type"]),
+        ({"emptyDir": {}, "configMap": {"name": "site"}}, [".configMap: Forbidden: may not specify more than 1 volume type"]),
+        ({"emptyDir": {"medium": "HugePages"}}, [f".emptyDir.medium: {NOT_YET} use Memory, or leave it out for the node's disk"]),
+        ({"emptyDir": {"sizeLimit": "big"}}, [".emptyDir.sizeLimit: Invalid value: \"big\": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"]),
+        ({"emptyDir": {"sizeLimit": "-1"}}, [".emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity"]),
+        ({"configMap": {}}, [".configMap.name: Required value"]),
+        ({"configMap": {"name": "none"}}, ['.configMap.name: Not found: "none": there is no ConfigMap of this name in namespace default; add it to the manifests, or set optional: true']),
+        ({"secret": {"optional": False}}, [".secret.secretName: Required value"]),
+        ({"secret": {"secretName": "none"}}, ['.secret.secretName: Not found: "none": there is no Secret of this name in namespace default; add it to the manifests, or set optional: true']),
+        ({"configMap": {"name": "site", "defaultMode": 512}}, [f".configMap.defaultMode: Invalid value: 512: {MODE}"]),
+        ({"configMap": {"name": "site", "items": [{"path": "x"}, {"key": "a"}, {"key": "none", "path": "y"}, {"key": "a", "path": "z", "mode": -1}]}}, [
+            ".configMap.items[0].key: Required value",
+            ".configMap.items[1].path: Required value",
+            '.configMap.items[2].key: Not found: "none": ConfigMap site has no such key; add it there, or set optional: true',
+            f".configMap.items[3].mode: Invalid value: -1: {MODE}",
+        ]),
+        ({"configMap": {"name": "site", "items": [{"key": "a", "path": path} for path in ("/x", "a/../b", "..data", ".", "x\0")]}}, [
+            '.configMap.items[0].path: Invalid value: "/x": must be a relative path',
+            ".configMap.items[1].path: Invalid value: \"a/../b\": must not contain '..'",
+            ".configMap.items[2].path: Invalid value: \"..data\": must not start with '..'",
+            '.configMap.items[3].path: Invalid value: ".": must be the path of a file',
+            '.configMap.items[4].path: Invalid value: "x\\u0000": must not contain NUL',
+        ]),
+        ({"configMap": {"name": "site", "items": [{"key": "a", "path": "x"}, {"key": "a", "path": "x/y/z"}]}}, [': Invalid value: "x/y/z": a part of this path is a file of the volume itself']),
+        ({"downwardAPI": {"items": [{"path": "x"}]}}, [".downwardAPI.items[0]: Required value: one of fieldRef and resourceFieldRef is required"]),
+        ({"downwardAPI": {"items": [{"path": "x", "fieldRef": {"fieldPath": "metadata.uid"}, "resourceFieldRef": {"containerName": "c", "resource": "requests.cpu"}}]}}, ['.downwardAPI.items[0]: Invalid value: "resource": fieldRef and resourceFieldRef can not be specified simultaneously']),
+        ({"downwardAPI": {"items": [{"path": "x", "fieldRef": {"fieldPath": "status.podIP"}}]}}, ['.downwardAPI.items[0].fieldRef.fieldPath: Unsupported value: "status.podIP": supported values: "metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"']),
+        ({"downwardAPI": {"items": [{"path": "x", "resourceFieldRef": {"resource": "requests.cpu"}}]}}, [".downwardAPI.items[0].resourceFieldRef.containerName: Required value"]),
+        ({"projected": {"sources": [{"configMap": {"name": "site"}, "secret": {"name": "token"}}]}}, [".projected.sources[0]: Forbidden: may not specify more than 1 volume type"]),
+        ({"projected": {"sources": [{"configMap": {"name": "site", "items": [{"key": "a", "path": "x"}]}}, {"secret": {"name": "token", "items": [{"key": "key", "path": "x"}]}}]}}, ['.projected: Invalid value: "token": conflicting duplicate paths']),
+        ({"projected": {"sources": [{"serviceAccountToken": {"path": "x"}}]}}, [f".projected.sources[0].serviceAccountToken: {NOT_YET} there is no API server to show a token to; leave it out"]),
+        ({"persistentVolumeClaim": {"claimName": "x"}}, [f".persistentVolumeClaim: {NO_STORAGE}"]),
+        ({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}}, [f".ephemeral: {NO_STORAGE}"]),
+        ({"persistentVolumeClaim": {}}, [".persistentVolumeClaim.claimName: Required value", f".persistentVolumeClaim: {NO_STORAGE}"]),
+        ({"csi": {"driver": "x"}}, [f".csi: {FAR}"]),
+        ({"nfs": {"server": "x", "path": "/"}}, [f".nfs: {FAR}"]),
+    ],
+)  # fmt: skip
+def test_a_bad_volume(source, expected):
+    assert wrong(with_volume(**source), SITE, TOKEN) == [V + line for line in expected if line]
+
+
+def test_a_bad_directory_of_the_node():
+    sources = [{}, {"path": "srv"}, {"path": "/srv/../etc"}, {"path": "/srv", "type": "Dir"}, {"path": "/a\0"}]
+    document = pod(volumes=[volume(f"v{index}", hostPath=source) for index, source in enumerate(sources)])
+    kinds = '"", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"'
+    lines = [line for line in wrong(document) if "a pod could write" not in line]
+    assert lines == [
+        "spec.volumes[0].hostPath.path: Required value",
+        'spec.volumes[1].hostPath.path: Invalid value: "srv": must be an absolute path',
+        "spec.volumes[2].hostPath.path: Invalid value: \"/srv/../etc\": must not contain '..'",
+        f'spec.volumes[3].hostPath.type: Unsupported value: "Dir": supported values: {kinds}',
+        'spec.volumes[4].hostPath.path: Invalid value: "/a\\u0000": must not contain NUL',
+    ]
+
+
+def test_names_of_volumes():
+    made = [{"emptyDir": {}}, volume("A", emptyDir={}), volume("v", emptyDir={}), volume("v", emptyDir={})]
+    first, second, third = wrong(pod(volumes=made))
+    assert first == "spec.volumes[0].name: Required value"
+    assert second.startswith('spec.volumes[1].name: Invalid value: "A": a lowercase RFC 1123 label must consist')
+    assert third == 'spec.volumes[3].name: Duplicate value: "v"'
+
+
+# --- mounts ---------------------------------------------------------------------------------------------
+
+
+def mounting(*mounts: dict, env: list[dict] | None = None, metadata: dict | None = None):
+    container = {"volumeMounts": [{"name": "v", **mount} for mount in mounts], "env": env}
+    return pod(container=container, metadata=metadata, volumes=[volume(emptyDir={})])
+
+
+def test_mounts():
+    names = [
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "A", "value": "a"},
+    ]
+    made = container_of(
+        mounting(
+            {"mountPath": "/data", "readOnly": True},
+            {"mountPath": "/sub", "subPath": "x/$(A)"},
+            {"mountPath": "/known", "subPathExpr": "$(A)/$$(A)"},
+            {"mountPath": "/late", "subPathExpr": "$(POD)/$(A)"},
+            env=names,
+        )
+    )
+    assert made.mounts == (
+        Mount("v", "/data", read_only=True),
+        Mount("v", "/sub", "x/$(A)"),
+        Mount("v", "/known", "a/$(A)"),
+        Mount("v", "/late", "$(metadata.name)/a", expand=True),
+    )
+    assert resolved(made, {"metadata.name": "p"}).sub_paths == ("", "x/$(A)", "a/$(A)", "p/a")
+
+
+M = f"{C}.volumeMounts[0]"
+
+
+@pytest.mark.parametrize(
+    ("mount", "expected"),
+    [
+        ({"name": ""}, [".mountPath: Required value", ".name: Required value"]),
+        ({"name": "w", "mountPath": "/x"}, ['.name: Not found: "w": the pod has no volume of this name']),
+        ({"mountPath": "data"}, ['.mountPath: Invalid value: "data": must be an absolute path']),
+        ({"mountPath": "//"}, ['.mountPath: Invalid value: "//": must not be the root of the container']),
+        ({"mountPath": "/a:b"}, [".mountPath: Invalid value: \"/a:b\": must not contain ':'"]),
+        ({"mountPath": "/a/../b"}, [".mountPath: Invalid value: \"/a/../b\": must not contain '..'"]),
+        ({"mountPath": "/a\0"}, ['.mountPath: Invalid value: "/a\\u0000": must not contain NUL']),
+        ({"mountPath": "/a", "subPath": "/x"}, ['.subPath: Invalid value: "/x": must be a relative path']),
+        ({"mountPath": "/a", "subPath": "x/.."}, [".subPath: Invalid value: \"x/..\": must not contain '..'"]),
+        ({"mountPath": "/a", "subPathExpr": "/x"}, ['.subPathExpr: Invalid value: "/x": must be a relative path']),
+        ({"mountPath": "/a", "subPathExpr": "$(NONE)"}, ['.subPathExpr: Invalid value: "$(NONE)": missing value for "NONE"']),
+        ({"mountPath": "/a", "subPathExpr": "x/$(UP)"}, [".subPathExpr: Invalid value: \"x/../y\": must not contain '..'"]),
+        ({"mountPath": "/a", "subPathExpr": "$(NOTE)"}, ['.subPathExpr: Invalid value: "/etc": must be a relative path']),
+        ({"mountPath": "/a", "subPath": "x", "subPathExpr": "y"}, ['.subPathExpr: Invalid value: "y": subPathExpr and subPath are mutually exclusive']),
+        ({"mountPath": "/a", "mountPropagation": "Bidirectional"}, [f".mountPropagation: {NOT_YET} nothing is mounted while a container runs"]),
+        ({"mountPath": "/a", "recursiveReadOnly": "Enabled"}, [f".recursiveReadOnly: {NOT_YET} readOnly covers what is mounted"]),
+    ],
+)  # fmt: skip
+def test_a_bad_mount(mount, expected):
+    env = [
+        {"name": "UP", "value": "../y"},
+        {"name": "NOTE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['note']"}}},
+    ]
+    document = mounting(mount, env=env, metadata={"annotations": {"note": "/etc"}})
+    assert wrong(document) == [M + line for line in expected]
+
+
+def test_two_mounts_in_one_place():
+    assert wrong(mounting({"mountPath": "/a"}, {"mountPath": "/a"})) == [
+        f'{C}.volumeMounts[1].mountPath: Invalid value: "/a": must be unique'
+    ]
+
+
+# --- ConfigMaps and Secrets -----------------------------------------------------------------------------
+
+
+def test_they_are_kept_as_they_are_written_and_a_secret_as_the_api_server_keeps_it():
+    kept = desired(SITE, TOKEN, data("Secret", "typed", type="example.com/x")).objects
+    assert kept["ConfigMap/default/site"] == SITE.body
+    assert kept["Secret/default/token"] == {
+        **{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "type": "Opaque"},
+        "data": {"key": "czNjcjN0", "plain": "cA=="},
+    }
+    assert kept["Secret/default/typed"]["type"] == "example.com/x"
+
+
+def test_string_data_wins():
+    document = data("Secret", "s", data={"a": "YQ=="}, stringData={"a": "b"})
+    assert desired(document).objects["Secret/default/s"]["data"] == {"a": "Yg=="}
+    assert template_of(pod(volumes=[volume(secret={"secretName": "s"})]), document).volumes["v"].files == {
+        "a": File(b"b")
+    }
+
+
+LARGE = "x" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (data("ConfigMap", "m", data={"..": "x"}), ["data[..]: Invalid value: \"..\": must not be '..'"]),
+        (data("ConfigMap", "m", binaryData={"..a": "eA=="}), ["binaryData[..a]: Invalid value: \"..a\": must not start with '..'"]),
+        (data("ConfigMap", "m", data={"k" * 254: ""}), [f'data[{"k" * 254}]: Invalid value: "{"k" * 199}...: must be no more than 253 characters']),
+        (data("ConfigMap", "m", data={"a": "x"}, binaryData={"a": "eA=="}), ['data[a]: Invalid value: "a": duplicate of key present in binaryData']),
+        (data("ConfigMap", "m", data={"a": LARGE}), []),
+        (data("ConfigMap", "m", data={"a": LARGE}, binaryData={"b": "eA=="}), ["data: Too long: must have at most 1048576 bytes"]),
+        (data("ConfigMap", "m", data={"a": 1}), ["data.a: Invalid value: 1: must be of type string"]),
+        (data("ConfigMap", "m", binaryData={"a": "no base64"}), ['binaryData[a]: Invalid value: "": illegal base64 data']),
+        (data("Secret", "s", data={"a": "hunter2"}), ['data[a]: Invalid value: "": illegal base64 data']),
+        (data("Secret", "s", data={"a": "YQ==\n"}), []),
+        (data("Secret", "s", stringData={"a": LARGE + "x"}), ["data: Too long: must have at most 1048576 bytes"]),
+        (data("Secret", "s", type="kubernetes.io/tls", data={"tls.crt": ""}), ["data[tls.key]: Required value"]),
+        (data("Secret", "s", type="kubernetes.io/ssh-auth"), ["data[ssh-privatekey]: Required value"]),
+        (data("Secret", "s", type="kubernetes.io/basic-auth", stringData={"username": "u"}), []),
+        (data("Secret", "s", type="kubernetes.io/basic-auth"), ["data[username]: Required value", "data[password]: Required value"]),
+    ],
+)  # fmt: skip
+def test_what_may_be_kept(document, expected):
+    assert wrong(document) == expected
