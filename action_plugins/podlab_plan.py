@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import inputs
+from podlab.controller import inputs, parcels
 from podlab.planner.cluster import Host, taints_of
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
@@ -33,6 +34,7 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(
             argument_spec={"manifests": {"type": "str", "required": True}, "cluster": {"type": "dict", "default": {}}}
         )
+        gc.disable()  # this process ends with the task; looking for garbage in a large plan takes as long as making it
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         hosts = hosts_of(task_vars)
         wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
@@ -42,6 +44,7 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": str(error)}
         for note in result["notes"]:
             self._display.display(f"note: {note}")
+        result = parcels.closed(result)
         pending = {name: rows["pending"] for name, rows in result["hosts"].items()}
         return {"changed": False, "pending": pending, "ansible_facts": {"podlab_plan": result}}
 
@@ -58,6 +61,8 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
             observation = variables.get("observe_result", {}).get("observation", others.get(name))
             if variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
+            if observation:
+                observation = parcels.opened(observation)
             taints, wrong = taints_of(variables.get("node_taints", []))
             hosts.append(
                 Host(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.planner import verdict
+from podlab.controller import parcels
+from podlab.planner import service_verdict, verdict
 
 
 class ActionModule(ActionBase):
@@ -37,8 +40,33 @@ class ActionModule(ActionBase):
         self._display.display("\n" + verdict.table(matrix, answers))
         if matrix["sampled"] < matrix["pods"]:
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
-        wrong = failures + verdict.differences(matrix, answers)
+        services = parcels.unpack(matrix["services"])
+        if "services" in task_vars.get("ansible_skip_tags", ()):
+            services = {**services, "asks": [], "unprobed": []}
+        report = judged(services, matrix["ends"], task_vars)
+        wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
             return {"failed": True, "msg": "\n".join(wrong)}
         self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
-        return {"changed": False, "cells": cells}
+        for line in service_verdict.summary(services, report):
+            self._display.display(line)
+        return {"changed": False, "cells": cells, "calls": report.calls}
+
+
+def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any]) -> service_verdict.Report:
+    """What clients of Services met, as ``podlab_service_probe`` registered it twice on every host."""
+    heard: dict[int, Any] = {}
+    flows: dict[str, list[service_verdict.Flow]] = {}
+    failures = []
+    for host in task_vars["ansible_play_hosts"]:
+        for name in ("verify_services", "verify_flows"):
+            found = task_vars["hostvars"][host].get(name, {})
+            if found.get("failed"):
+                failures.append(f"{host}: {found.get('msg')}")
+            heard |= {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
+            flows.setdefault(host, []).extend(
+                service_verdict.Flow(*flow) for flow in json.loads(found.get("flows", "[]"))
+            )
+    report = service_verdict.judge(services["asks"], ends, heard, flows)
+    report.wrong[:0] = failures
+    return report

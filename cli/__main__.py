@@ -175,6 +175,23 @@ def node(words: list[str], command: list[str]) -> None:
     enter.node(known.host, command, sources=known.sources)
 
 
+def rules_(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "rules",
+        "NODE [SERVICE] [-n NS] [-i INVENTORY]",
+        "Print the iptables rules that a packet to a service passes on a node, in the order in which it passes them.\n"
+        "Without a service, those of all.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("node", metavar="NODE")
+    parser.add_argument("service", metavar="SERVICE", nargs="?", default="", help="web, default/web or svc/web")
+    _namespace(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    from cli import rules
+
+    rules.rules(known.node, known.service, namespace=known.namespace, sources=known.sources)
+
+
 def logs(words: list[str], command: list[str]) -> int:
     parser = _parser(
         "logs",
@@ -269,6 +286,7 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "port-forward": port_forward,
     "cp": cp,
     "node": node,
+    "rules": rules_,
 }
 
 

@@ -195,6 +195,78 @@ def selector_text(selector: Mapping[str, Any]) -> str:
     return ",".join(sorted(terms)) or NONE
 
 
+# --- services -------------------------------------------------------------------------------------
+
+
+def _service(item: Object, now: datetime.datetime) -> list[str]:
+    spec = item["spec"]
+    ports = [
+        f"{port['port']}{':' + str(port['nodePort']) if port.get('nodePort') else ''}/{port['protocol']}"
+        for port in spec.get("ports", [])
+    ]
+    return [
+        item["metadata"]["name"],
+        spec["type"],
+        spec.get("clusterIP") or NONE,
+        _external_ip(item),
+        ",".join(ports) or NONE,
+        age(item, now),
+        joined(spec.get("selector") or {}),
+    ]
+
+
+def _external_ip(item: Object) -> str:
+    spec = item["spec"]
+    if spec["type"] == "ExternalName":
+        return str(spec["externalName"])
+    own = list(spec.get("externalIPs") or [])
+    if spec["type"] == "LoadBalancer":
+        ingress = item["status"]["loadBalancer"].get("ingress", [])
+        own = [*sorted({one.get("ip") or one["hostname"] for one in ingress}), *own]
+        return ",".join(own) or "<pending>"
+    return ",".join(own) or NONE
+
+
+MOST_SHOWN = 3
+
+
+def _some(words: Sequence[str], empty: str) -> str:
+    """The first three, and how many more there are."""
+    more = len(words) - MOST_SHOWN
+    return (",".join(words[:MOST_SHOWN]) or empty) + (f" + {more} more..." if more > 0 else "")
+
+
+def _endpoints(item: Object, now: datetime.datetime) -> list[str]:
+    """kubectl shows those that are ready, and of the others nothing; here ``-o wide`` does."""
+    return [
+        item["metadata"]["name"],
+        _some(_addresses(item, "addresses"), NONE),
+        age(item, now),
+        _some(_addresses(item, "notReadyAddresses"), NONE),
+    ]
+
+
+def _addresses(item: Object, field: str) -> list[str]:
+    return [
+        f"{address['ip']}:{port['port']}" if port else address["ip"]
+        for subset in item.get("subsets") or []
+        for port in subset.get("ports") or [None]
+        for address in subset.get(field) or []
+    ]
+
+
+def _endpointslice(item: Object, now: datetime.datetime) -> list[str]:
+    ports = [str(port["port"]) if port.get("port") else port.get("name") or "*" for port in item.get("ports") or []]
+    addresses = [address for endpoint in item.get("endpoints") or [] for address in endpoint["addresses"]]
+    return [
+        item["metadata"]["name"],
+        item["addressType"],
+        _some(ports, "<unset>"),
+        _some(addresses, "<unset>"),
+        age(item, now),
+    ]
+
+
 # --- all others -----------------------------------------------------------------------------------
 
 
@@ -281,6 +353,23 @@ KINDS = {
         "statefulsets.apps", "statefulset.apps", True, ("NAME", "READY", "AGE"), TEMPLATE[:2], _statefulset
     ),
     "jobs": Kind("jobs.batch", "job.batch", True, ("NAME", "COMPLETIONS", "DURATION", "AGE"), TEMPLATE, _job),
+    "services": Kind(
+        "services",
+        "service",
+        True,
+        ("NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"),
+        ("SELECTOR",),
+        _service,
+    ),
+    "endpoints": Kind("endpoints", "endpoints", True, ("NAME", "ENDPOINTS", "AGE"), ("NOT READY",), _endpoints),
+    "endpointslices": Kind(
+        "endpointslices.discovery.k8s.io",
+        "endpointslice.discovery.k8s.io",
+        True,
+        ("NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"),
+        (),
+        _endpointslice,
+    ),
     "configmaps": Kind("configmaps", "configmap", True, ("NAME", "DATA", "AGE"), (), _configmap),
     "secrets": Kind("secrets", "secret", True, ("NAME", "TYPE", "DATA", "AGE"), (), _secret),
     "namespaces": Kind("namespaces", "namespace", False, ("NAME", "STATUS", "AGE"), (), _namespace),
@@ -292,11 +381,13 @@ SHORT = {
     "deploy": "deployments",
     "rs": "replicasets",
     "sts": "statefulsets",
+    "svc": "services",
+    "ep": "endpoints",
     "cm": "configmaps",
     "ns": "namespaces",
 }
 # What belongs to the category ``all``, in the order in which the API server tells of them.
-ALL = ("pods", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")
+ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")
 # Word for a kind -> its plural: pods, pod, po; deployments, deployment, deploy, deployments.apps, deployment.apps.
 ALIASES = {
     **{alias: plural for plural, kind in KINDS.items() for alias in (plural, plural[:-1], kind.plural, kind.prefix)},

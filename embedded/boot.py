@@ -23,6 +23,13 @@ HOST_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | 
 MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC = 0x1, 0x2, 0x20, 0x1000, 0x2000, 0x4000
 AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
 
+# Folders that exist in the upper layer belong to this namespace's root; in the lower one they belong to the
+# machine's, whom an ordinary user's lab does not map. With those of update-alternatives a host chooses its iptables.
+OWN_FOLDERS = {
+    "etc": ("alternatives",),
+    "var": ("lib", "log", "cache", "spool", "lib/dpkg/alternatives"),
+}
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,11 +57,9 @@ def furnish(name: str) -> None:
     mount("sysfs", "/sys", "sysfs", MS_RDONLY)
     settings_of_its_own()
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
-    for directory in ("etc", "var"):
+    for directory, folders in OWN_FOLDERS.items():
         layer, work = f"/run/.layers/{directory}", f"/run/.layers/{directory}-work"
-        # Folders that exist in the upper layer belong to this namespace's root; in the lower one they
-        # belong to the machine's, whom an ordinary user's lab does not map.
-        for folder in ("", *(("lib", "log", "cache", "spool") if directory == "var" else ())):
+        for folder in ("", *folders):
             os.makedirs(f"{layer}/{folder}", exist_ok=True)
         os.makedirs(work)
         options = f"lowerdir=/{directory},upperdir={layer},workdir={work},userxattr"

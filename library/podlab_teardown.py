@@ -8,6 +8,7 @@ short_description: Take away what podlab made on a host, and nothing else
 description:
   - Removes pods, bridge, routes, iptables chains and files that carry podlab's mark, and gives kernel settings their
     old values back. It needs no manifests and no plan; a second run finds nothing to do.
+  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where its record is.
 author: podlab
 options:
   bridge:
@@ -38,7 +39,7 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
 from ansible.module_utils.podlab.changes.containers import LOGS
-from ansible.module_utils.podlab.host import containers, network, record, volumes
+from ansible.module_utils.podlab.host import containers, network, record, services, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
@@ -48,7 +49,8 @@ def work(params: dict[str, Any]) -> Any:
     links = network.links()
     steps = pods.changes(links, host_pods.observe(), [])
     ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes())
-    observed = network.rules()
+    tables = network.saved()
+    observed, kube = network.rules(tables), services.removal(tables)
     chains = {table: rules.removal(observed[table]) for table in network.TABLES}
     originals = (record.read() or {}).get("sysctls", {})
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
@@ -57,6 +59,7 @@ def work(params: dict[str, Any]) -> Any:
         *steps.lines(),
         *(f"ip {line}" for line in ip_lines),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
+        *kube.lines(),
         *(sysctls.line(key, value) for key, value in settings.items()),
         *(f"rm -r {folder}" for folder in folders),
     ]
@@ -64,10 +67,12 @@ def work(params: dict[str, Any]) -> Any:
     def apply() -> None:
         host_pods.apply(steps)
         containers.stop_kubelet()
+        services.stop_health()
         containers.stop_supervisor()
         ip_batch(ip_lines)
         if any(chains.values()):
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))
+        services.remove(kube)
         for key, value in settings.items():
             network.write_sysctl(key, value)
         # The record goes last: who is killed before this line still knows what the host was.

@@ -24,4 +24,8 @@ cells:
   description: How many connections were judged.
   returned: success
   type: int
+calls:
+  description: How many calls of Services were judged.
+  returned: success
+  type: int
 """

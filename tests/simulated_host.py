@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from podlab.changes import bridge, pods, routes, rules, sysctls
+from podlab.planner.service_rows import digest_of
 
 BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
@@ -254,6 +255,7 @@ class SimulatedHost:
         }
         self.record: dict[str, Any] | None = None
         self.programs: dict[str, str] = {}
+        self.services = {"row": "", "sound": False}
         self.ids = [[0, 65536]]
         self.missing: dict[str, str] = {}
         self.kernel: dict[str, Any] = {"loadable": [], "missing": [], "may_load": False}
@@ -287,6 +289,7 @@ class SimulatedHost:
                 "kernel": self.kernel,
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",
+                "services": self.services,
             }
         )
 
@@ -313,8 +316,8 @@ class SimulatedHost:
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
         """Run the chapters that have anything to do, as the modules do."""
         for chapter in pending:
-            if chapter == "rollout":
-                continue  # here every pod is ready as soon as it runs
+            if chapter in ("rollout", "leaving"):
+                continue  # here every pod is ready as soon as it runs, and nobody calls it in between
             getattr(self, f"_apply_{chapter}")(copy.deepcopy(rows[chapter]))
 
     def _apply_node(self, row: dict[str, Any]) -> None:
@@ -332,6 +335,10 @@ class SimulatedHost:
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():
             restore(self.rules[table], rules.changes(self.rules[table], wanted))
+
+    def _apply_services(self, row: dict[str, Any]) -> None:
+        """The chains are not written here: the rules have a simulation of their own."""
+        self.services = {"row": digest_of(row), "sound": True}
 
     def _apply_pods(self, row: dict[str, Any]) -> None:
         seen = self.observe()
@@ -377,6 +384,7 @@ class SimulatedHost:
                 self.root.add_address(address, name)
         self.root.routes += default
         self.rules = {table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()}
+        self.services["sound"] = False
         self.sysctls |= {key: value for key, value in (self.record or {}).get("sysctls", {}).items()}
 
 

@@ -13,6 +13,8 @@ NODE = {
     "unshare": "util-linux",
     "iptables-save": "iptables",
     "iptables-restore": "iptables",
+    "conntrack": "conntrack",
+    "ipset": "ipset",
     "bwrap": "bubblewrap",
     "catatonit": "catatonit",
     "s6-svscan": "s6",

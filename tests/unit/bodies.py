@@ -78,3 +78,22 @@ def wrong(*documents: Document) -> list[str]:
     _, problems = objects.survey(documents, IMAGES)
     lines = dict.fromkeys([*manifests.schema_problems(documents), *problems])
     return [line.partition(" is invalid: ")[2] or line for line in lines]
+
+
+def service(name: str = "web", metadata: dict[str, Any] | None = None, status: Any = None, **spec: Any) -> Document:
+    """A Service of one port, 80."""
+    own = {"ports": [{"port": 80}], "selector": {"app": name}, **spec}
+    body: dict[str, Any] = {"spec": {key: value for key, value in own.items() if value is not None}}
+    if status is not None:
+        body["status"] = {"loadBalancer": {"ingress": status}}
+    return document("Service", name, file="m/s.yaml", metadata=metadata or {}, **body)
+
+
+def endpoint_slice(name: str = "web-1", of: str | None = "web", **body: Any) -> Document:
+    labels = {"kubernetes.io/service-name": of, **body.pop("labels", {})} if of else body.pop("labels", {})
+    own = {"addressType": "IPv4", "ports": [{"name": "", "port": 8080}], "endpoints": [], **body}
+    return document("EndpointSlice", name, "discovery.k8s.io/v1", "m/e.yaml", metadata={"labels": labels}, **own)
+
+
+def endpoints(name: str = "web", *subsets: Any, **metadata: Any) -> Document:
+    return document("Endpoints", name, file="m/e.yaml", metadata=metadata, subsets=list(subsets))

@@ -120,7 +120,9 @@ def test_bad_settings_are_reported_together():
     assert [problem.split(":")[0] for problem in problems] == [
         *("cluster.colour", "cluster.verify_port", "cluster.cidr", "cluster.service_cidr", "cluster.bridge"),
     ]
-    assert problems[0].startswith("cluster.colour: unknown setting; there are: allow_host_path, bridge, cidr, dns, ")
+    assert problems[0].startswith(
+        "cluster.colour: unknown setting; there are: affinity_by_ipset, allow_host_path, bridge, cidr, dns, "
+    )
 
 
 # --- the inventory

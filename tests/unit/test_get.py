@@ -414,13 +414,14 @@ def test_ages_are_told_as_kubectl_tells_them(seconds: int, words: str) -> None:
         (["pod/a", "sts/b", "pods/c"], {"pods": ["a", "c"], "statefulsets": ["b"]}),
         (
             ["all"],
-            {plural: [] for plural in ("pods", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")},
+            {p: [] for p in ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")},
         ),
         (
             ["rs,ds,jobs,cm,secrets,ns"],
             {p: [] for p in ("replicasets", "daemonsets", "jobs", "configmaps", "secrets", "namespaces")},
         ),
         (["jobs.batch,replicaset.apps"], {"jobs": [], "replicasets": []}),
+        (["svc,ep,endpointslice"], {p: [] for p in ("services", "endpoints", "endpointslices")}),
     ],
 )
 def test_kinds_and_names(words: list[str], wanted: dict[str, list[str]]) -> None:

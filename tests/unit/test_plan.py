@@ -200,7 +200,7 @@ def test_a_third_node_changes_nothing_but_one_route_elsewhere(sample, golden: Ca
     assert pending(result) == {
         "node1": ["node"],
         "node2": ["node"],
-        "node3": ["node", "bridge", "pods", "routes", "egress"],
+        "node3": ["node", "bridge", "pods", "routes", "egress", "services"],
         "gateway": ["node", "routes"],
     }
 
@@ -287,7 +287,7 @@ def test_a_host_that_was_rebooted_gets_everything_back_at_the_same_address():
     lab.hosts["node1"].reboot()
     after = lab.run(wanting(web=4))
     assert record(after) == record(before)
-    assert pending(after) == {"node1": ["node", "bridge", "pods", "routes", "egress"]}
+    assert pending(after) == {"node1": ["node", "bridge", "pods", "routes", "egress", "services"]}
     assert pending(lab.run(wanting(web=4))) == {}
 
 

@@ -11,8 +11,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .run import HostError
 
-Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], None]]"]
-"""Rows in; the lines a person would type, and what applies them, out. Nothing is written before that is called."""
+Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *tuple[list[str], ...]]"]
+"""Rows in; the lines a person would type, and what applies them, out. Nothing is written before that is called.
+A list of warnings may follow, which grows while it is at work."""
 
 
 def run_module(argument_spec: dict[str, Any], work: Work) -> None:
@@ -22,10 +23,11 @@ def run_module(argument_spec: dict[str, Any], work: Work) -> None:
     lock = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        lines, apply = work(module.params)
+        lines, apply, *warnings = work(module.params)
         if lines and not module.check_mode:
             apply()
     except (HostError, OSError) as error:
         module.fail_json(msg=str(error))
     diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
-    module.exit_json(changed=bool(lines), commands=list(lines), diff=diff)
+    told = {"warnings": warnings[0]} if warnings and warnings[0] else {}
+    module.exit_json(changed=bool(lines), commands=list(lines), diff=diff, **told)

@@ -66,7 +66,7 @@ def start(anew: Sequence[tuple[PodRow, str]], *, held: Container[tuple[str, str]
         down = resumed or (row["netns"], name) in held
         volumes.bind_sub_paths(row, name)
         _build_service(row, name, KEPT if resumed else (), {"down": ""} if down else {})
-    _ensure_supervisor()
+    ensure_supervisor()
     run(["s6-svscanctl", "-a", SERVICES])
     services = [f"{SERVICES}/{service_name(row['netns'], name)}" for row, name in anew]
     wait_until(lambda: all(map(is_supervised, services)), seconds=60.0)
@@ -206,7 +206,7 @@ def start_kubelet() -> None:
     os.makedirs(f"{building}/logs")
     _write(f"{building}/run", kubelet_script(sys.executable or "/usr/bin/python3", program))
     os.rename(building, KUBELET)
-    _ensure_supervisor()
+    ensure_supervisor()
     run(["s6-svscanctl", "-a", SERVICES])
     wait_until(kubelet_lives, seconds=60.0)
 
@@ -268,7 +268,7 @@ def _fifo_has_reader(path: str) -> bool:
     return True
 
 
-def _ensure_supervisor() -> None:
+def ensure_supervisor() -> None:
     """s6-svscan watches over every container of this host. Under systemd it is a unit of its own, so that
     it belongs to no login session; elsewhere a daemon. Both run the same command."""
     if supervisor_runs():

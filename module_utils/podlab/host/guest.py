@@ -24,6 +24,11 @@ class Suitcase(importlib.abc.Loader, importlib.abc.MetaPathFinder):
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=self.sources[name][0])
 
+    def get_source(self, name: str) -> str:
+        """For who writes a program of podlab's to a file: it travels as a module."""
+        source: str = self.sources[name][1]
+        return source
+
     def exec_module(self, module: ModuleType) -> None:
         exec(compile(self.sources[module.__name__][1], module.__name__, "exec"), module.__dict__)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..changes import CHAIN_PREFIX
 from ..changes.bridge import Link
+from ..changes.kube import BUILT_IN, target
 from ..changes.routes import Route
+from ..changes.services import UNDEFINED_PORTS
+from ..changes.trace import Tables, parsed
 from .run import run
 
 TABLES = ("filter", "nat")
@@ -58,25 +61,26 @@ def route_facts(route: Mapping[str, Any]) -> Route:
     return facts
 
 
-def rules() -> dict[str, dict[str, list[str]]]:
-    """Table -> chain -> rules, for podlab's chains and the built-in ones. The others are not ours to read."""
+def saved() -> dict[str, dict[str, list[str]]]:
+    """All of iptables: table -> chain -> rules. A table that the kernel has not made yet is left out."""
     if missing_programs(["iptables-save"]):
-        return {table: {} for table in TABLES}  # no program, no rules; a gateway needs none
-    return {table: _chains(run(["iptables-save", "-t", table])) for table in TABLES}
+        return {}  # no program, no rules; a gateway needs none
+    return parsed(run(["iptables-save"]))
 
 
-def _chains(text: str) -> dict[str, list[str]]:
-    chains: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        if line.startswith(":"):
-            name, policy = line[1:].split(" ")[:2]
-            if policy != "-" or name.startswith(CHAIN_PREFIX):
-                chains[name] = []
-        elif line.startswith("-A "):
-            _, name, rule = line.split(" ", 2)
-            if name in chains:
-                chains[name].append(rule)
-    return chains
+def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
+    """Table -> chain -> rules, for podlab's chains and the built-in ones. The others are not these chapters' to read.
+
+    :param tables: what ``saved`` has told; it is asked if this is left out.
+    """
+    tables = saved() if tables is None else tables
+    return {table: _own(tables.get(table, {})) for table in TABLES}
+
+
+def _own(chains: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Without the one of podlab's chains that stands among kube-proxy's, and is written with them."""
+    names = [name for name in chains if name in BUILT_IN or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)]
+    return {name: [rule for rule in chains[name] if target(rule) != UNDEFINED_PORTS] for name in names}
 
 
 def sysctl_path(key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ..changes import MARK
 from ..changes.containers import IMAGES
 from ..programs import BY_ROLE as PACKAGES
-from . import kernel, network, pods, record
+from . import kernel, network, pods, record, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -21,14 +21,15 @@ SYSCTLS = (
 def observe(role: str) -> dict[str, Any]:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
     known = record.read()
-    links = network.links()
+    links, tables = network.links(), network.saved()
     own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
     keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
     return {
         "record": known,
         "links": links,
         "routes": network.routes(),
-        "rules": network.rules(),
+        "rules": network.rules(tables),
+        "services": services.observe(tables),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
         "namespaces": pods.namespaces_of_others(),

@@ -50,7 +50,7 @@ def probe(
 
     ``ends``, ``asks`` and ``callers`` are those of the planner's ``expectations.probes``.
     """
-    _allow_many_files()
+    allow_many_files()
     netns = {end["name"]: end["netns"] for end in ends}
     questions = [
         Question(source, netns[source], target, address)
@@ -142,6 +142,6 @@ def _answer(listener: socket.socket) -> int:
     return 1
 
 
-def _allow_many_files() -> None:
+def allow_many_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))

@@ -13,6 +13,7 @@ from typing import Any
 from .addresses import LONGEST_NODE_PREFIX, overlaps
 from .model import Image, Invalid
 from .names import dns1123_subdomain
+from .service_settings import bad_settings
 from .wishes import taint
 
 POD_ROUTING = ("gateway",)
@@ -35,6 +36,13 @@ class Cluster:
     verify_port: int = 20256
     ready_timeout: int = 60
     allow_host_path: bool = False
+    # of the service layer, named as kube-proxy's options are
+    masquerade_all: bool = False
+    localhost_node_ports: bool = True
+    node_port_addresses: tuple[str, ...] = ()
+    load_balancer_pool: str = ""
+    affinity_by_ipset: bool = False
+    reject_undefined_ports: bool = False
     images: Mapping[str, Image] = field(default_factory=dict)
 
 
@@ -95,8 +103,9 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
         problems += wrong
         if name in settings and not wrong:
             given[name] = settings[name]
-    if "non_masquerade_cidrs" in given:
-        given["non_masquerade_cidrs"] = tuple(given["non_masquerade_cidrs"])
+    for name in ("non_masquerade_cidrs", "node_port_addresses"):
+        if name in given:
+            given[name] = tuple(given[name])
     if "images" in given:
         given["images"] = {name: image_of(image) for name, image in given["images"].items()}
     cluster = Cluster(**given)
@@ -107,6 +116,7 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
             f'cluster.pod_routing: Unsupported value: "{cluster.pod_routing}": supported values: {supported}'
         )
     problems += _bad_port_range(cluster.node_port_range)
+    problems += bad_settings(cluster)
     if cluster.ready_timeout < 0:
         problems.append(
             f"cluster.ready_timeout: Invalid value: {cluster.ready_timeout}: must be greater than or equal to 0"
@@ -194,6 +204,8 @@ def _wrong_type(name: str, value: Any) -> list[str]:
     kinds = {
         **{"node_prefix": int, "verify_port": int, "ready_timeout": int, "allow_host_path": bool},
         **{"non_masquerade_cidrs": list, "images": dict},
+        **{"masquerade_all": bool, "localhost_node_ports": bool, "node_port_addresses": list},
+        **{"affinity_by_ipset": bool, "reject_undefined_ports": bool},
     }
     problems = _unless(value, kinds.get(name, str), f"cluster.{name}")
     if name == "images" and not problems:

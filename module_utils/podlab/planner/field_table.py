@@ -333,6 +333,68 @@ _STORED = {
     "immutable": IGNORED,  # the directory is the desired state, and may be another tomorrow
 }
 
+# --- services
+# ---------------------------------------------------------------------------
+
+_SERVICE = {
+    **{path: rule for path, rule in _OBJECT.items() if path != "status"},
+    "spec.allocateLoadBalancerNodePorts": HONOURED,
+    "spec.clusterIP": HONOURED,
+    "spec.clusterIPs": HONOURED,
+    "spec.externalIPs": HONOURED,
+    "spec.externalName": HONOURED,
+    "spec.externalTrafficPolicy": HONOURED,
+    "spec.healthCheckNodePort": HONOURED,
+    "spec.internalTrafficPolicy": HONOURED,
+    "spec.ipFamilies": HONOURED,
+    "spec.ipFamilyPolicy": HONOURED,
+    "spec.loadBalancerIP": HONOURED,
+    "spec.loadBalancerSourceRanges": HONOURED,
+    "spec.ports[*].appProtocol": HONOURED,
+    "spec.ports[*].name": HONOURED,
+    "spec.ports[*].nodePort": HONOURED,
+    "spec.ports[*].port": HONOURED,
+    "spec.ports[*].protocol": HONOURED,
+    "spec.ports[*].targetPort": HONOURED,
+    "spec.publishNotReadyAddresses": HONOURED,
+    "spec.selector": HONOURED,
+    "spec.sessionAffinity": HONOURED,
+    "spec.sessionAffinityConfig": HONOURED,
+    "spec.trafficDistribution": HONOURED,
+    "spec.type": HONOURED,
+    # An address that a load balancer was given elsewhere; without one the pool of the settings gives one.
+    "status.loadBalancer.ingress[*].hostname": HONOURED,
+    "status.loadBalancer.ingress[*].ip": HONOURED,
+    "status.loadBalancer.ingress[*].ipMode": HONOURED,
+    "spec.loadBalancerClass": IGNORED,  # there is one load balancer
+    "status.conditions": DROPPED,
+    "status.loadBalancer.ingress[*].ports": DROPPED,
+}
+
+_ENDPOINT_SLICE = {
+    **{path: rule for path, rule in _OBJECT.items() if path != "status"},
+    "addressType": HONOURED,
+    "endpoints[*].addresses": HONOURED,
+    "endpoints[*].conditions": HONOURED,
+    "endpoints[*].hints": HONOURED,
+    "endpoints[*].hostname": HONOURED,
+    "endpoints[*].nodeName": HONOURED,
+    "endpoints[*].targetRef": HONOURED,
+    "endpoints[*].zone": HONOURED,
+    "endpoints[*].deprecatedTopology": IGNORED,
+    "ports[*].appProtocol": HONOURED,
+    "ports[*].name": HONOURED,
+    "ports[*].port": HONOURED,
+    "ports[*].protocol": HONOURED,
+}
+
+_ENDPOINTS = {
+    **{path: rule for path, rule in _OBJECT.items() if path != "status"},
+    "subsets[*].addresses": HONOURED,
+    "subsets[*].notReadyAddresses": HONOURED,
+    "subsets[*].ports": HONOURED,
+}
+
 TABLE: Mapping[str, Mapping[str, Rule]] = {
     "Namespace": _NAMESPACE,
     "Pod": {**_OBJECT, **_under("spec", _POD_SPEC)},
@@ -343,4 +405,7 @@ TABLE: Mapping[str, Mapping[str, Rule]] = {
     "Job": _JOB,
     "ConfigMap": {**_STORED, "binaryData": HONOURED},
     "Secret": {**_STORED, "stringData": HONOURED, "type": HONOURED},
+    "Service": _SERVICE,
+    "EndpointSlice": _ENDPOINT_SLICE,
+    "Endpoints": _ENDPOINTS,
 }

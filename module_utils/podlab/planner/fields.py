@@ -19,12 +19,25 @@ def subject(document: Document) -> str:
     """How a line about a document begins: ``web.yaml:3: The Pod "web" is invalid: ``."""
     metadata = document.body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    name = name if isinstance(name, str) else ""
-    return f"{document.where}: The {document.body.get('kind')} {show(name)} is invalid: "
+    return subject_of(document.where, str(document.body.get("kind")), name if isinstance(name, str) else "")
+
+
+def subject_of(where: str, kind: str, name: str) -> str:
+    return f"{where}: The {kind} {show(name)} is invalid: "
+
+
+class GoText(str):
+    """A value that the API server shows as Go writes it down, and not as JSON."""
+
+
+def go_strings(values: Iterable[str]) -> GoText:
+    return GoText(f"[]string{{{', '.join(map(show, values))}}}")
 
 
 def show(value: object, longest: int = 200) -> str:
     """A value as an error shows it: strings in quotes, the rest as JSON."""
+    if isinstance(value, GoText):
+        return str(value)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     return text if len(text) <= longest else text[:longest] + "..."
 
@@ -51,6 +64,11 @@ def not_found(path: str, value: object, detail: str = "") -> str:
 
 def forbidden(path: str, detail: str) -> str:
     return f"{path}: Forbidden: {detail}"
+
+
+def internal(path: str, detail: str) -> str:
+    """Nothing is wrong with the value, but the cluster cannot give what it asks for."""
+    return f"{path}: Internal error: {detail}"
 
 
 # How a refusal of podlab's own begins; what comes after it says what to do instead.

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .service_model import Service, Slice, WrittenEndpoints
+
 
 class Invalid(ValueError):
     """Every problem of a run at once, in the user's words.
@@ -335,4 +337,7 @@ class Desired:
     workloads: tuple[Workload, ...] = ()
     namespaces: tuple[str, ...] = ("default",)
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    services: tuple[Service, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    endpoints: tuple[WrittenEndpoints, ...] = ()
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once

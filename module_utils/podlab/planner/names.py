@@ -11,6 +11,7 @@ import hashlib
 import re
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
@@ -49,6 +50,15 @@ def dns1123_label(value: str) -> list[str]:
         "and must start and end with an alphanumeric character"
     )
     return _too_long(value, 63) + _mismatch(value, _LABEL, message, "my-name", "123-abc")
+
+
+def dns1035_label(value: str) -> list[str]:
+    """A Service's name: a DNS label that begins with a letter (RFC 1035), 63 characters at most."""
+    message = (
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+        "start with an alphabetic character, and end with an alphanumeric character"
+    )
+    return _too_long(value, 63) + _mismatch(value, _SERVICE, message, "my-name", "abc-123")
 
 
 def dns1123_subdomain(value: str) -> list[str]:

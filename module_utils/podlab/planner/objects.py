@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import fields, names
+from . import endpoints, fields, names, services
 from .images import catalogue
 from .model import Desired, Document, Image, Invalid, Pod, Workload
 from .podspec import ANY_POLICY, pod_template
 from .reading import Node, annotations_of, labels_of, object_name
 from .references import Scope, gathered
+from .service_model import Service, Slice, WrittenEndpoints
 from .stored import config_map, secret
 from .workloads import workload
 
@@ -57,6 +58,9 @@ def survey(
         workloads=tuple(cluster.workloads.values()),
         namespaces=tuple(cluster.namespaces),
         objects=cluster.objects,
+        services=tuple(cluster.services.values()),
+        slices=tuple(cluster.slices.values()),
+        endpoints=tuple(cluster.endpoints.values()),
         ignored=tuple(cluster.ignored),
     )
     return wanted, cluster.problems
@@ -75,6 +79,9 @@ class _Cluster:
         self.pods: dict[str, Pod] = {}
         self.workloads: dict[str, Workload] = {}
         self.objects: dict[str, Mapping[str, Any]] = {}
+        self.services: dict[str, Service] = {}
+        self.slices: dict[str, Slice] = {}
+        self.endpoints: dict[str, WrittenEndpoints] = {}
         self.ignored: dict[str, None] = {}
         self.problems: list[str] = []
 
@@ -131,6 +138,35 @@ class _Cluster:
         if self._is_first(document, f"{kind.lower()}s", namespace, name):
             self.objects[f"{kind}/{namespace}/{name}"] = body
 
+    def add_service(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1035_label)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = services.service(root, name, namespace, document.where, self._ignorer(document))
+        if self._is_first(document, "services", namespace, name):
+            self.services[made.key] = made
+
+    def add_slice(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1123_subdomain)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = endpoints.endpoint_slice(root, name, namespace, self._ignorer(document))
+        if self._is_first(document, "endpointslices.discovery.k8s.io", namespace, name):
+            self.slices[made.key] = made
+
+    def add_endpoints(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1123_subdomain)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = endpoints.written_endpoints(root, name, namespace, self._ignorer(document))
+        if self._is_first(document, "endpoints", namespace, name):
+            self.endpoints[made.key] = made
+
+    def _ignorer(self, document: Document) -> Callable[[str], None]:
+        """For what the table of fields cannot tell: values, and keys of maps."""
+        kind = document.body["kind"]
+        return lambda path: self.ignored.__setitem__(f"{kind}: {path}", None)
+
     def _scope(self, namespace: str) -> Scope:
         return Scope(namespace, self.images, self.data, self.allow_host_path)
 
@@ -162,6 +198,9 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
     ("batch/v1", "Job"): _Cluster.add_workload,
     ("v1", "ConfigMap"): _Cluster.add_object,
     ("v1", "Secret"): _Cluster.add_object,
+    ("v1", "Service"): _Cluster.add_service,
+    ("discovery.k8s.io/v1", "EndpointSlice"): _Cluster.add_slice,
+    ("v1", "Endpoints"): _Cluster.add_endpoints,
 }
 
 

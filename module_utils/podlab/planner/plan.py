@@ -16,7 +16,7 @@ from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from ..changes.routes import RouteRow
-from . import egress, expectations, hostports
+from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
 from .cluster import Cluster, Host, check_hosts
@@ -29,10 +29,13 @@ from .pod_rows import pod_row
 from .present import present_pods, unready
 from .rows import bridge_row, shared_record, sysctls_of, ways_of
 from .schedule import Placement, place
+from .service_addresses import allocate
+from .service_chapter import services_chapter, strangers
+from .service_model import Given
 
 T = TypeVar("T")
 
-CHAPTERS = ("node", "bridge", "pods", "routes", "egress")
+CHAPTERS = ("node", "bridge", "pods", "routes", "egress", "services")
 
 
 def plan(
@@ -56,7 +59,7 @@ def plan(
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
-    with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster)]) as found:
+    with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster), *strangers(hosts)]) as found:
         present = present_pods(hosts, past)
         wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
         pods = wanted.pods
@@ -70,6 +73,7 @@ def plan(
         if nodes:
             placement = found.unless_invalid(lambda: place(pods, nodes, room, placed), placement)
         found.problems += unmapped(pods, placement.nodes, {node.name: node for node in nodes})
+        given = found.unless_invalid(lambda: allocate(cluster, hosts, desired.services), dict[str, Given]())
         if not found.problems:  # or a name may be none
             names = {pod.key: file_name(pod.namespace, pod.name) for pod in pods}
             found.problems += namespaces_in_the_way(hosts, names, placement.nodes)
@@ -79,11 +83,12 @@ def plan(
     by_name = {node.name: node for node in nodes}
     addresses |= {key: by_name[placement.nodes[key]].address for key in on_nodes if key in placement.nodes}
 
-    shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now)
+    services = services_chapter(cluster, hosts, desired, given, pods, placement.nodes, addresses, present, now)
+    shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now, services.record)
     ways = ways_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
-        "notes": [*_notes(desired, placement), *wanted.notes],
+        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes],
         "rolling": wanted.rolling,
     }
     pods_by_node: dict[str, list[Pod]] = {node.name: [] for node in nodes}
@@ -106,8 +111,12 @@ def plan(
                 rows = _node_rows(cluster, frame, pod_rows, programs)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
             rows |= _common_rows(host, cluster, ways[host.role], told, hostports.of_rows(pod_rows))
+            if host.role == "node":
+                rows["node"]["sysctls"] |= services.sysctls
+                rows["services"] = services.row(host, cidrs[host.name])
             seen: Mapping[str, Any] = host.observation or {}
-            pending = [name for name in CHAPTERS if name in rows and _PENDING[name](seen, rows[name])]
+            is_pending = {**_PENDING, "services": services.is_pending}
+            pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
             if host.role == "node":
                 awaited = {file_name(pod.namespace, pod.name): pod.until for pod in mine if not pod.kept}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
@@ -117,6 +126,10 @@ def plan(
         # All hosts of the run take part: where pods have moved is news for each of them.
         for rows in result["hosts"].values():
             rows["pending"].append("rollout")
+    if services.leaves_pods and any("pods" in rows["pending"] for rows in result["hosts"].values()):
+        for rows in result["hosts"].values():
+            if "services" in rows["pending"]:
+                rows["pending"].append("leaving")
     # A step that finds nothing to do is the last one, whatever still waits.
     result["moving"] = bool(wanted.rolling) and any("pods" in rows["pending"] for rows in result["hosts"].values())
     result["verify"] = expectations.matrix(
@@ -124,6 +137,11 @@ def plan(
     )
     for name, row in expectations.probes(result["verify"], result["hosts"]).items():
         result["hosts"][name]["verify"] = row
+    ends, known = result["verify"]["ends"], {address for address in addresses.values() if address}
+    matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, known)
+    result["verify"]["services"] = matrix
+    for name, row in service_expectations.probes(matrix["asks"], ends, result["hosts"]).items():
+        result["hosts"][name]["verify_services"] = row
     return result
 
 

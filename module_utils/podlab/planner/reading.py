@@ -45,6 +45,10 @@ class Node:
         """The value under ``key``, with the path that keys have which are no fields: ``data[key]``."""
         return Node(self.mapping().get(key), self, f"[{key}]", self._say)
 
+    def holding(self, value: Any) -> Node:
+        """The same place with another value in it: one that follows from what stands elsewhere."""
+        return Node(value, self._above, self._step, self._say)
+
     @property
     def path(self) -> str:
         if self._above is None:
@@ -129,6 +133,9 @@ class Node:
 
     def too_long(self, most: int) -> None:
         self._say(f"{self.path}: Too long: must have at most {most} bytes")
+
+    def too_many(self, count: int, most: int) -> None:
+        self._say(f"{self.path}: Too many: {count}: must have at most {most} items")
 
     def forbidden(self, detail: str) -> None:
         self._say(fields.forbidden(self.path, detail))

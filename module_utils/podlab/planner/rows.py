@@ -27,8 +27,12 @@ def shared_record(
     placement: Placement,
     addresses: Mapping[str, str | None],
     now: str,
+    services: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What every host is told about the cluster, so that a run that sees only some of them renumbers nobody."""
+    """What every host is told about the cluster, so that a run that sees only some of them renumbers nobody.
+
+    :param services: what there is to be remembered of services.
+    """
     newest = newest_record(hosts)
     created = newest.get("created", {})
     keys = [f"pod/{pod.key}" for pod in pods]
@@ -45,6 +49,7 @@ def shared_record(
         "namespaces": list(desired.namespaces),
         "workloads": [_workload(item, wanted[item.key]) for item in desired.workloads],
         "objects": dict(desired.objects),
+        **services,
         "created": {key: created.get(key, now) for key in keys},
         "waiting": list(placement.waiting),
     }

@@ -1,0 +1,65 @@
+"""``./lab rules``: the rules that a packet to a service passes on a node, in the order in which it passes them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from podlab.changes import kube_record, trace
+
+from . import inventory
+from .failure import Failure
+from .get import must_be_on, not_found
+from .hosts import Host, Silent
+
+STATE = "/var/lib/podlab/services.json"
+PATIENCE = 60.0  # seconds; iptables-save of 10,000 Services takes one or two
+
+
+def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) -> None:
+    """Print the way of a packet to one service, or to all.
+
+    :param service: ``web``, ``default/web``, ``svc/web``; empty: all of them.
+    :raises Failure: there is no such node, or it has no rules of that service.
+    """
+    hosts = inventory.read(sources)
+    must_be_on(hosts)
+    host = next((host for host in hosts if host.name == name), None)
+    if host is None:
+        raise Failure(not_found("nodes", name))
+    with ThreadPoolExecutor() as pool:
+        state, saved = pool.map(lambda command: _output(host, command), (["cat", STATE], ["iptables-save"]))
+    if not state:
+        raise Failure(f"error: {name} has no service rules: podlab has not told it of any services")
+    row = kube_record.unpack(json.loads(state)["packed"])[0]
+    wanted = full_name(service, namespace) if service else None
+    if wanted and not any(port["service"] == wanted for port in row["ports"]):
+        raise Failure(
+            f'error: {name} has no rules of service "{wanted}"; '
+            "one that is headless, or of type ExternalName, has none anywhere"
+        )
+    print("\n".join(trace.path(trace.parsed(saved), row, wanted)))
+
+
+def full_name(word: str, namespace: str) -> str:
+    """``default/web``, from that or from a name, with or without its kind."""
+    before, _, name = word.rpartition("/")
+    return f"{namespace}/{name}" if before in ("", "svc", "service", "services") else word
+
+
+def _output(host: Host, command: Sequence[str]) -> str:
+    """What a command prints there; nothing if it fails.
+
+    :raises Failure: the host does not answer.
+    """
+    try:
+        done = subprocess.run(host.question(command), capture_output=True, text=True, timeout=PATIENCE)
+    except Silent as error:
+        raise Failure(f"error: {host.name} does not answer: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"error: {host.name} does not answer: not within {PATIENCE:g} s") from error
+    if done.returncode == 255:  # ssh's own
+        raise Failure(f"error: {host.name} does not answer: {done.stderr.strip()}")
+    return "" if done.returncode else done.stdout

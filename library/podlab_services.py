@@ -1,0 +1,53 @@
+"""Service rules of a node: what kube-proxy does."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_services
+short_description: Turn service addresses into addresses of pods
+description:
+  - Writes the KUBE chains of a node as kube-proxy has them, from what the node is told about Services and endpoints. It
+    works them out itself, because they are several times as long.
+  - A chain that is right is not named, so its counters and open connections stay; rules of others are left alone.
+  - Ends UDP connections to endpoints that have gone, and serves the health checks of Services and of kube-proxy.
+  - Whichever iptables the host uses is used. Rules found in the other kind are a warning.
+author: podlab
+options:
+  row:
+    description: What the plan tells this node, as it is or packed by C(kube_record.pack), which is much faster.
+    type: raw
+    required: true
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type, 200 of each table at most.}
+"""
+
+EXAMPLES = """
+- name: Turn service addresses into addresses of pods
+  podlab_services:
+    row: "{{ podlab_plan.hosts[inventory_hostname].services }}"
+"""
+
+RETURN = """
+commands:
+  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import gc
+from typing import Any
+
+from ansible.module_utils.podlab.host import services
+from ansible.module_utils.podlab.host.chapter import run_module
+
+
+def work(params: dict[str, Any]) -> Any:
+    gc.disable()  # a hundred thousand rules are looked through again and again, and none of them is garbage
+    steps = services.changes(params["row"])
+    return steps.lines, lambda: services.apply(steps), steps.warnings
+
+
+if __name__ == "__main__":
+    run_module({"row": {"type": "raw", "required": True}}, work)

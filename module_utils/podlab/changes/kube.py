@@ -1,0 +1,269 @@
+"""The KUBE-* chains of a node: what separates those in the kernel from the wanted ones.
+
+How that is written is told in ``kube_restore``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from .rules import TableRow
+from .services import UNDEFINED_PORTS
+from .trace import SHARED, Tables
+
+Wanted = Mapping[str, TableRow]
+Spelled = Mapping[str, Sequence[str]]
+"""``table CHAIN`` -> digest of what was written there, digest of what this iptables prints for it."""
+
+BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+MOST_DELETIONS = 50
+"""iptables-nft looks at every rule of a chain to find the one that goes: beyond this a chain is written anew."""
+
+# Whatever else is called KUBE- is a kubelet's (KUBE-KUBELET-CANARY, KUBE-IPTABLES-HINT) or a network plugin's.
+_KUBE_PROXY = re.compile(
+    "KUBE-(?:(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}|SERVICES|EXTERNAL-SERVICES|NODEPORTS|PROXY-FIREWALL|PROXY-CANARY"
+    "|FORWARD|FIREWALL|MARK-MASQ|POSTROUTING)"
+)
+_WITH_KUBELET = "KUBE-FIREWALL"
+_OF_KUBELET = "KUBE-KUBELET-CANARY"
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
+
+
+def is_ours(chain: str) -> bool:
+    """Whether a chain bears a name that kube-proxy gives, or that podlab adds to them."""
+    return bool(_KUBE_PROXY.fullmatch(chain)) or chain == UNDEFINED_PORTS
+
+
+@dataclass
+class Change:
+    """What is to be done in one table.
+
+    ``new``: chains that no packet can get to, each after those that it leads to. ``edits``: lines for single rules of
+    chains that all services share; after each of them no service is without its rule. ``stale``: chains that go, each
+    before those that it leads to.
+    """
+
+    new: dict[str, Sequence[str]] = field(default_factory=dict)
+    rewritten: dict[str, Sequence[str]] = field(default_factory=dict)
+    edits: list[str] = field(default_factory=list)
+    jumps: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.rewritten or self.edits or self.jumps or self.stale)
+
+    def lines(self) -> list[str]:
+        """All of it as one transaction."""
+        written = {**self.new, **self.rewritten}
+        return [
+            *(f":{name} - [0:0]" for name in (*written, *self.stale)),
+            *(f"-A {name} {rule}" for name, rules in written.items() for rule in rules),
+            *self.edits,
+            *self.jumps,
+            *(f"-X {name}" for name in self.stale),
+        ]
+
+    def preparation(self) -> Iterator[str]:
+        """What no packet notices: it may be cut after any line."""
+        for name, rules in self.new.items():
+            yield f":{name} - [0:0]"
+            yield from (f"-A {name} {rule}" for rule in rules)
+
+    def rest(self) -> Iterator[list[str]]:
+        """What is seen, in pieces that must not be cut."""
+        for name, rules in self.rewritten.items():
+            yield [f":{name} - [0:0]", *(f"-A {name} {rule}" for rule in rules)]
+        yield from ([edit] for edit in self.edits)
+        if self.jumps:
+            yield self.jumps
+        yield from ([f":{name} - [0:0]", f"-X {name}"] for name in self.stale)
+
+
+def changes(tables: Tables, wanted: Wanted, *, spelled: Spelled | None = None, whole: bool = True) -> dict[str, Change]:
+    """Table -> what differs there; a table where nothing does is left out.
+
+    :param tables: what is there, from ``trace.parsed``. One that is not printed is an empty one.
+    :param whole: whether a chain of whatever length may be written anew at once.
+    """
+    found = {}
+    for table in dict.fromkeys((*wanted, *tables)):
+        row = wanted.get(table, TableRow(chains={}, jumps={}))
+        found[table] = _change(tables.get(table, {}), row, comparer(table, spelled or {}), whole)
+    return {table: change for table, change in found.items() if change}
+
+
+def removal(tables: Tables) -> dict[str, Change]:
+    """What takes all of it away. Chains that somebody else's chain leads to stay, or that one would not work."""
+    return changes(tables, {})
+
+
+def _change(
+    chains: Mapping[str, Sequence[str]],
+    row: TableRow,
+    same: Callable[[str, Sequence[str], Sequence[str]], bool],
+    whole: bool,
+) -> Change:
+    wanted = row["chains"]
+    own = {name for name in chains if is_ours(name)}
+    if _OF_KUBELET in chains and _WITH_KUBELET not in wanted:
+        own.discard(_WITH_KUBELET)  # a kubelet on this host has the same chain, and needs it
+    change, names = Change(), own | wanted.keys()
+    for builtin in [name for name in BUILT_IN if name in chains or name in row["jumps"]]:
+        rules = row["jumps"].get(builtin, [])
+        change.jumps += _jump_lines(builtin, chains.get(builtin, []), rules, names, same)
+    differing = [name for name, rules in wanted.items() if name not in own or not same(name, chains[name], rules)]
+    gone = own - wanted.keys()
+    if not differing and not gone:
+        return change
+    others = [name for name in chains if name not in own]
+    seen_by_packets = _reachable(chains, others)
+    for name in _led_to_first([name for name in differing if name not in seen_by_packets], wanted):
+        change.new[name] = wanted[name]
+    for name in differing:
+        if name not in seen_by_packets:
+            continue
+        edits = _edits(name, chains[name], wanted[name]) if name in SHARED else None
+        if edits is None or (whole and sum(line.startswith("-D") for line in edits) > MOST_DELETIONS):
+            change.rewritten[name] = wanted[name]
+        else:
+            change.edits += edits
+    needed = _reachable(chains, [name for name in others if name not in BUILT_IN])
+    change.stale = list(reversed(_led_to_first(sorted(gone - needed), chains)))
+    return change
+
+
+def _jump_lines(
+    builtin: str,
+    rules: Sequence[str],
+    wanted: Sequence[str],
+    own: Collection[str],
+    same: Callable[[str, Sequence[str], Sequence[str]], bool],
+) -> list[str]:
+    """Our jumps stand before everything else. Rules go by their words: numbers might be somebody else's by then."""
+    ours = [rule for rule in rules if target(rule) in own]
+    if same(builtin, rules[: len(ours)], wanted) and len(ours) == len(wanted):
+        return []
+    top, copies, kept = list(takewhile(ours.__contains__, rules)), Counter(ours), list[str]()
+    for rule in top:
+        if copies[rule] == 1 and rule in wanted[wanted.index(kept[-1]) + 1 if kept else 0 :]:
+            kept.append(rule)
+    lines = [f"-D {builtin} {rule}" for rule in ours if rule not in kept]
+    return lines + [f"-I {builtin} {place} {rule}" for place, rule in enumerate(wanted, 1) if rule not in kept]
+
+
+def _edits(chain: str, rules: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
+    """Lines that make one list of the other, and leave alone as many rules as can be. None: they would not be sure.
+
+    What comes in somebody's place stands there before that one goes: after each line everybody is served.
+    """
+    places = {rule: place for place, rule in enumerate(wanted)}
+    if len(places) < len(wanted):
+        return None
+    lines, copies, there = [], Counter(rules), list[str]()
+    for rule in rules:
+        if copies[rule] > 1:
+            copies[rule] -= 1
+            lines.append(f"-D {chain} {rule}")  # which takes the first one that reads so
+        else:
+            there.append(rule)
+    kept = set(_longest_rising([places[rule] for rule in there if rule in places]))
+    moved = dict.fromkeys(rule for rule in there if rule in places and places[rule] not in kept)
+    lines += [f"-D {chain} {rule}" for rule in moved]
+    number = 1  # of the rule at which we stand, as iptables counts
+    done = 0  # rules of ``wanted`` that stand before it
+    leaving: list[str] = []
+    for rule in there:
+        if rule not in places:
+            leaving.append(rule)
+        elif rule not in moved:
+            lines += [f"-I {chain} {at} {new}" for at, new in enumerate(wanted[done : places[rule]], number)]
+            lines += [f"-D {chain} {old}" for old in leaving]
+            number += places[rule] - done + 1
+            done, leaving = places[rule] + 1, []
+    lines += [f"-A {chain} {new}" for new in wanted[done:]]
+    return lines + [f"-D {chain} {old}" for old in leaving]
+
+
+def _longest_rising(numbers: Sequence[int]) -> list[int]:
+    """The longest list that is left of one, with its numbers rising, when others are crossed out."""
+    ends: list[int] = []  # the smallest number that a list of this length can end with
+    before: dict[int, int | None] = {}
+    for number in numbers:
+        length = bisect_left(ends, number)
+        before[number] = ends[length - 1] if length else None
+        ends[length : length + 1] = [number]
+    found: list[int] = []
+    last = ends[-1] if ends else None
+    while last is not None:
+        found.append(last)
+        last = before[last]
+    return found[::-1]
+
+
+def comparer(table: str, spelled: Spelled) -> Callable[[str, Sequence[str], Sequence[str]], bool]:
+    def same(name: str, seen: Sequence[str], rules: Sequence[str]) -> bool:
+        if seen == rules:
+            return True
+        known = spelled.get(f"{table} {name}")
+        return known is not None and list(known) == [short(rules), short(seen)]
+
+    return same
+
+
+def _reachable(chains: Mapping[str, Sequence[str]], starts: Iterable[str]) -> set[str]:
+    """The chains that one gets to from these, and these."""
+    found = set(starts)
+    ahead = list(found)
+    while ahead:
+        for rule in chains[ahead.pop()]:
+            into = target(rule)
+            if into in chains and into not in found:
+                found.add(into)
+                ahead.append(into)
+    return found
+
+
+def _led_to_first(names: Sequence[str], chains: Mapping[str, Sequence[str]]) -> list[str]:
+    """Chains in an order in which each stands behind those that it leads to."""
+    waiting, found = dict.fromkeys(names), list[str]()
+
+    def visit(name: str) -> None:
+        del waiting[name]
+        for rule in chains[name]:
+            if (into := target(rule)) in waiting:
+                visit(into)
+        found.append(name)
+
+    while waiting:
+        visit(next(iter(waiting)))
+    return found
+
+
+def jumps_on_top(rules: Sequence[str]) -> list[str]:
+    return list(takewhile(lambda rule: is_ours(target(rule)), rules))
+
+
+def target(rule: str) -> str:
+    """The chain that a rule leads into. What a comment says of jumps does not count."""
+    if '"' in rule:
+        rule = _QUOTED.sub('""', rule)
+    at = rule.rfind("-j ")
+    if (at > 0 and rule[at - 1] == " ") or at == 0:  # nearly always, and a third of the regular expression's time
+        return rule[at + 3 :].partition(" ")[0]
+    found = _TARGET.search(rule)
+    return found[1] if found else ""
+
+
+def joined(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def short(rules: Sequence[str]) -> str:
+    return hashlib.sha256(joined(rules).encode()).hexdigest()[:16]

@@ -1,0 +1,73 @@
+"""What is told to a host about its services, and what the host remembers of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+
+from .kube import BUILT_IN, Spelled, Wanted, comparer, is_ours, joined, jumps_on_top, short, target
+from .services import ServicesRow
+from .trace import Tables
+
+FORM = 1
+"""Goes up when ``tables`` says something else for one and the same row, so that every host is looked at again."""
+
+
+def pack(row: ServicesRow) -> str:
+    """A row as one short word: nested, Ansible would walk through all of it, which takes four times as long."""
+    return base64.b64encode(zlib.compress(_canonical(row), 1)).decode()
+
+
+def unpack(packed: str) -> tuple[ServicesRow, str]:
+    """A row, and its digest: the plan knows by it what a host was told last (``planner.service_rows.digest_of``)."""
+    text = zlib.decompress(base64.b64decode(packed))
+    return json.loads(text), hashlib.sha256(text).hexdigest()
+
+
+def _canonical(row: ServicesRow) -> bytes:
+    return json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
+
+
+def fingerprint(tables: Tables) -> str:
+    """All that is ours of what ``iptables-save`` prints: chains, and the place of every jump into them. No counters."""
+    whole = hashlib.sha256()
+    for table, chains in sorted(tables.items()):
+        for name in sorted(chains):
+            if is_ours(name):
+                whole.update(f"{table} {name}\n{joined(chains[name])}".encode())
+            elif name in BUILT_IN:
+                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_ours(target(rule))]
+                if jumps:
+                    whole.update(f"{table} {name}\n{joined(jumps)}".encode())
+    return whole.hexdigest()
+
+
+def spellings(tables: Tables, wanted: Wanted) -> dict[str, list[str]]:
+    """Where this iptables prints as many rules as were just written, and words them in another way than 1.8.9."""
+    found = {}
+    for table, row in wanted.items():
+        chains = tables.get(table, {})
+        pairs = [(name, chains.get(name, []), rules) for name, rules in row["chains"].items()]
+        pairs += [(name, jumps_on_top(chains.get(name, [])), rules) for name, rules in row["jumps"].items()]
+        for name, seen, rules in pairs:
+            if seen != rules and len(seen) == len(rules):
+                found[f"{table} {name}"] = [short(rules), short(seen)]
+    return found
+
+
+def after(tables: Tables, wanted: Wanted, spelled: Spelled) -> dict[str, dict[str, Sequence[str]]]:
+    """What ``iptables-save`` will print of ours once the wanted is written, if it prints what it reads."""
+    result: dict[str, dict[str, Sequence[str]]] = {}
+    for table, row in wanted.items():
+        chains, same = tables.get(table, {}), comparer(table, spelled)
+        result[table] = {
+            name: chains[name] if name in chains and same(name, chains[name], rules) else rules
+            for name, rules in row["chains"].items()
+        }
+        for name, rules in row["jumps"].items():
+            seen = jumps_on_top(chains.get(name, []))
+            result[table][name] = seen if same(name, seen, rules) else rules
+    return result

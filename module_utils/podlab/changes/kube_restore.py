@@ -1,0 +1,118 @@
+"""How a change of the KUBE-* chains is written: as transactions of one iptables-restore, and as a person would type it.
+
+A run of ``iptables-restore --noflush`` names what changes and nothing else, so rules of others and counters stay. With
+iptables-nft it is no way for large changes as they come: a transaction with 40,000 chains takes the square of their
+number (44 s), and in a user namespace none may be larger than a socket's buffer (212,992 bytes, some 300 rules). To
+write the whole table instead takes 2.4 s, and loses whatever others add to it meanwhile.
+
+So a large change is cut. First come the chains that no packet can get to yet, a transaction for every so many, each
+chain after those that it leads to. The one that leads packets there is then as small as that of a single Service. No
+packet ever sees half a ruleset, there is no window in which a rule of somebody else could get lost, and it takes as
+long as the whole table does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from .kube import Change, joined
+from .kube_names import endpoint_chain, service_chains, service_port_name
+from .rules import commands as as_typed
+from .services import ServicesRow
+
+MOST_SHOWN = 200
+"""Lines of a table that a reader is shown."""
+
+_SERVICE = re.compile(r'--comment "(?:[^"/]* )?([a-z0-9-]+/[a-z0-9-]+)')
+
+
+class Room(NamedTuple):
+    """What one transaction of iptables-nft may hold. ``size`` is in bytes; None: whatever is needed."""
+
+    size: int | None = None
+    chains: int = 1000
+    """It compares the name of every chain with those of many others."""
+
+
+Transaction = tuple[str, list[str]]
+"""A table, and the lines between its name and COMMIT."""
+
+
+def transactions(found: Mapping[str, Change], room: Room | None) -> list[Transaction]:
+    """What has to be written, in its order.
+
+    :param room: None where transactions are as large as they like to be: iptables-legacy.
+    """
+    early: list[Transaction] = []
+    late: list[Transaction] = []
+    for table, change in found.items():
+        lines = change.lines()
+        if room is None or _fit(lines, room):
+            late.append((table, lines))
+            continue
+        early += [(table, part) for part in _packed(([line] for line in change.preparation()), room)]
+        late += [(table, part) for part in _packed(change.rest(), room)]
+    return early + late
+
+
+def _packed(pieces: Iterable[list[str]], room: Room) -> Iterator[list[str]]:
+    lines: list[str] = []
+    chains, size = 0, 0
+    for piece in pieces:
+        more_chains, more_size = _measure(piece)
+        if lines and (chains + more_chains > room.chains or (room.size and size + more_size > room.size)):
+            yield lines
+            lines, chains, size = [], 0, 0
+        lines += piece
+        chains, size = chains + more_chains, size + more_size
+    if lines:
+        yield lines
+
+
+def _fit(lines: Sequence[str], room: Room) -> bool:
+    chains, size = _measure(lines)
+    return chains <= room.chains and not (room.size and size > room.size)
+
+
+def _measure(lines: Iterable[str]) -> tuple[int, int]:
+    """How many chains these lines name first, and about how many bytes they are as messages to the kernel: rather more
+    than less. A comment is 256 bytes however short it is."""
+    chains, size = 0, 0
+    for line in lines:
+        if line.startswith(":"):
+            chains, size = chains + 1, size + 256
+        else:
+            size += 120 + 60 * line.count(" -") + (230 if '"' in line else 0)
+    return chains, size
+
+
+def restore_text(steps: Iterable[Transaction]) -> str:
+    """Input of one ``iptables-restore --noflush``."""
+    return "".join(f"*{table}\n{joined(lines)}COMMIT\n" for table, lines in steps)
+
+
+def commands(found: Mapping[str, Change], most: int = MOST_SHOWN) -> list[str]:
+    """The same as a person would type it, as far as anybody wants to read that."""
+    typed = []
+    for table, change in found.items():
+        lines = change.lines()
+        typed += as_typed(table, lines[:most])
+        if len(lines) > most:
+            typed.append(f"# ... and {len(lines) - most:,} more lines for iptables-restore, table {table}")
+    return typed
+
+
+def service_of(line: str, row: ServicesRow) -> str:
+    """Whose rule or chain a line for iptables-restore is, ``default/web``; nothing where it is nobody's alone."""
+    if said := _SERVICE.search(line):
+        return said[1]
+    names = set(re.findall("KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}", line))
+    for port in row["ports"] if names else ():
+        name, protocol = service_port_name(port["service"], port["port_name"]), port["protocol"]
+        own = {*service_chains(name, protocol).values()}
+        own |= {endpoint_chain(name, protocol, f"{end['address']}:{end['port']}") for end in port["endpoints"]}
+        if names & own:
+            return port["service"]
+    return ""

@@ -1,0 +1,419 @@
+"""Endpoints: which addresses stand behind a Service, and which of them are ready.
+
+Three sources become one thing, EndpointSlices: pods that a Service selects, manifests of kind EndpointSlice, and
+manifests of kind Endpoints of a Service without selector. The rules are those of Kubernetes' endpointslice and
+endpointslicemirroring controllers (release 1.30), the words those of ``pkg/apis/discovery/validation`` and
+``ValidateEndpoints``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from . import names, sloppy
+from .cluster import Host
+from .model import Pod, Present
+from .names import short_hash
+from .reading import Node, labels_of
+from .service_model import (
+    BY_MIRROR,
+    BY_SELECTOR,
+    EXTERNAL_NAME,
+    OPT_OUT,
+    Endpoint,
+    Service,
+    Slice,
+    SlicePort,
+    WrittenEndpoints,
+)
+from .services import BAD_IP, BAD_PORT, PROTOCOLS, Ignore
+
+SERVICE_NAME = "kubernetes.io/service-name"
+ZONE = "topology.kubernetes.io/zone"
+MOST = 100
+"""Endpoints in one slice that is made here, as the controllers have it."""
+
+_MOST_WRITTEN = 1000
+_MOST_PORTS = 100
+_UNMIRRORED = ("endpointslice.kubernetes.io/skip-mirror", "control-plane.alpha.kubernetes.io/leader")
+_BAD_IPV4 = "must be a valid IPv4 address"
+
+
+# --- EndpointSlice --------------------------------------------------------------------------------------
+
+
+def endpoint_slice(root: Node, name: str, namespace: str, ignore: Ignore) -> Slice:
+    """One EndpointSlice. One of another family is kept as it is written, and nobody's endpoints."""
+    kind = root["addressType"]
+    family = kind.text()
+    if kind.absent:
+        kind.required()
+    elif family not in ("FQDN", "IPv4", "IPv6"):
+        kind.unsupported(family, ("FQDN", "IPv4", "IPv6"))
+    if family in ("FQDN", "IPv6"):
+        ignore(f"addressType {family}")
+    own_labels = labels_of(root["metadata"]["labels"])
+    items = root["endpoints"].items()
+    if len(items) > _MOST_WRITTEN:
+        root["endpoints"].too_many(len(items), _MOST_WRITTEN)
+    found = [_endpoint(item, family) for item in items]
+    return Slice(
+        namespace=namespace,
+        name=name,
+        service=own_labels.get(SERVICE_NAME, ""),
+        ports=_slice_ports(root["ports"]),
+        endpoints=tuple(endpoint for endpoint in found if endpoint),
+        is_proxied=not any(label in own_labels for label in OPT_OUT),
+        body=root.mapping(),
+    )
+
+
+def _endpoint(node: Node, family: str) -> Endpoint | None:
+    addresses = node["addresses"].items()
+    if not addresses:
+        node["addresses"].required("must contain at least 1 address")
+    elif len(addresses) > 100:
+        node["addresses"].too_many(len(addresses), 100)
+    ips = [_usable(item, family) for item in addresses]
+    hostname = node["hostname"].text()
+    if hostname:
+        node["hostname"].check(names.dns1123_label(hostname))
+    conditions = node["conditions"]
+    ready = conditions["ready"].boolean(True)
+    if not ips or ips[0] is None:
+        return None
+    return Endpoint(
+        address=ips[0],  # kube-proxy takes no other one
+        node=node["nodeName"].text(),
+        ready=ready,
+        # The API says that unknown is like ready; kube-proxy takes it for true.
+        serving=conditions["serving"].boolean(True),
+        terminating=conditions["terminating"].boolean(False),
+        target=_target(node["targetRef"]),
+        hostname=hostname,
+        zone=node["zone"].text(),
+        zones=tuple(item["name"].text() for item in node["hints"]["forZones"].items()),
+    )
+
+
+def _usable(node: Node, family: str) -> str | None:
+    """The address in IPv4, or None for one that is none or is wrong."""
+    text = node.text()
+    if family != "IPv4":
+        return None
+    ip = sloppy.address(text)
+    if not isinstance(ip, IPv4Address):
+        node.invalid(_BAD_IPV4, text)
+        return None
+    sloppy.check_usable(node, ip, text)
+    return str(ip)
+
+
+def _target(node: Node) -> str:
+    """Key of the pod that an endpoint is, if it says so."""
+    return f"{node['namespace'].text()}/{node['name'].text()}" if node["kind"].text() == "Pod" else ""
+
+
+def _slice_ports(node: Node) -> tuple[SlicePort, ...]:
+    items = node.items()
+    if len(items) > _MOST_PORTS:
+        node.too_many(len(items), _MOST_PORTS)
+    seen: set[str] = set()
+    made = []
+    for item in items:
+        name = item["name"].text()
+        if name:
+            item["name"].check(names.dns1123_label(name))
+        if name in seen:
+            item["name"].duplicate(name)
+        seen.add(name)
+        made.append(_slice_port(item, name))
+    return tuple(made)
+
+
+def _slice_port(node: Node, name: str) -> SlicePort:
+    app_protocol = node["appProtocol"].text()
+    if app_protocol:
+        node["appProtocol"].check(names.qualified_name(app_protocol))
+    return SlicePort(node["port"].integer(0), node["protocol"].one_of(PROTOCOLS, "TCP"), name, app_protocol)
+
+
+# --- Endpoints ------------------------------------------------------------------------------------------
+
+
+def written_endpoints(root: Node, name: str, namespace: str, ignore: Ignore) -> WrittenEndpoints:
+    """One object of kind Endpoints, with the slices that stand for it: one for each set of ports."""
+    metadata = root["metadata"]
+    groups: dict[tuple[SlicePort, ...], dict[str, Endpoint]] = {}
+    for subset in root["subsets"].items():
+        if subset["addresses"].absent and subset["notReadyAddresses"].absent:
+            subset.required("must specify `addresses` or `notReadyAddresses`")
+        ports = tuple(_subset_port(item, subset["ports"]) for item in subset["ports"].items())
+        group = groups.setdefault(ports, {})
+        for field_, ready in (("addresses", True), ("notReadyAddresses", False)):
+            for item in subset[field_].items():
+                endpoint = _subset_address(item, ready, ignore)
+                if endpoint:
+                    group.setdefault(endpoint.address, endpoint)
+    marks = {**metadata["labels"].mapping(), **metadata["annotations"].mapping()}
+    mirrors = [] if marks.get(_UNMIRRORED[0]) == "true" or _UNMIRRORED[1] in marks else list(groups.items())
+    taken: set[str] = set()
+    slices = [
+        Slice(namespace, _slice_name(namespace, name, ports, index, taken), name, ports, part, BY_MIRROR)
+        for ports, group in mirrors
+        for index, part in enumerate(_parts(group.values()))
+    ]
+    return WrittenEndpoints(namespace, name, tuple(slices), root.mapping())
+
+
+def _subset_address(node: Node, ready: bool, ignore: Ignore) -> Endpoint | None:
+    text, hostname, home = node["ip"].text(), node["hostname"].text(), node["nodeName"].text()
+    ip = sloppy.address(text)
+    if node["ip"].value is None:
+        node["ip"].required()
+    elif ip is None:
+        node["ip"].invalid(BAD_IP, text)
+    if hostname:
+        node["hostname"].check(names.dns1123_label(hostname))
+    if home:
+        node["nodeName"].check(names.dns1123_subdomain(home))
+    if ip is None:
+        return None
+    sloppy.check_usable(node["ip"], ip, text)
+    if ip.version == 6:
+        ignore("subsets of IPv6")
+        return None
+    # Nothing is said of serving, which kube-proxy takes for true.
+    return Endpoint(str(ip), home, ready, target=_target(node["targetRef"]), hostname=hostname)
+
+
+def _subset_port(node: Node, ports: Node) -> SlicePort:
+    name = node["name"].text()
+    if not name and len(ports.items()) > 1:
+        node["name"].required()
+    elif name:
+        node["name"].check(names.dns1123_label(name))
+    number = node["port"].integer(0)
+    if node["port"].value is None:
+        node["port"].required()
+    elif not 1 <= number <= 65535:
+        node["port"].invalid(BAD_PORT, number)
+    return _slice_port(node, name)
+
+
+# --- pods -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A pod as a Service sees it. ``ports`` are those with a name: (name, protocol) -> number."""
+
+    key: str
+    address: str
+    node: str
+    zone: str
+    is_ready: bool
+    labels: Mapping[str, str]
+    ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    hostname: str = ""
+    subdomain: str = ""
+
+    @property
+    def namespace(self) -> str:
+        return self.key.partition("/")[0]
+
+
+def backends(
+    pods: Iterable[Pod],
+    placed: Mapping[str, str],
+    addresses: Mapping[str, str | None],
+    present: Mapping[str, Present],
+    nodes: Mapping[str, Host],
+) -> list[Backend]:
+    """Pods with an address. One that has ended is none, and one that is yet to be made is not ready.
+
+    :param present: the pods as this run found them. Whether a pod is ready is what that says.
+    """
+    found = []
+    for pod in pods:
+        home, address = placed.get(pod.key, ""), addresses.get(pod.key)
+        one = present.get(pod.key)
+        is_there = one is not None and one.node == home
+        if not home or not address or (one and is_there and one.phase in ("Succeeded", "Failed")):
+            continue
+        is_ready = bool(one and is_there and one.ready and _has(one, address))
+        zone = nodes[home].all_labels().get(ZONE, "") if home in nodes else ""
+        found.append(_backend(pod, address, home, zone, is_ready))
+    return found
+
+
+def _has(one: Present, address: str) -> bool:
+    return one.row is not None and one.row["address"].partition("/")[0] == address
+
+
+def _backend(pod: Pod, address: str, node: str, zone: str, is_ready: bool) -> Backend:
+    if pod.kept:
+        # It runs by the template that it was made by.
+        body: Mapping[str, Any] = pod.kept["object"]
+        spec = body["spec"]
+        sidecars = [one for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"]
+        written = [port for one in (*spec.get("containers", ()), *sidecars) for port in one.get("ports") or ()]
+        ports = [(port.get("name"), port.get("protocol") or "TCP", port["containerPort"]) for port in written]
+        labels = body["metadata"].get("labels") or {}
+        hostname, subdomain = spec.get("hostname") or "", spec.get("subdomain") or ""
+    else:
+        template = pod.template
+        beside = [one for one in template.init_containers if one.restart_policy == "Always"]
+        ports = [
+            (port.name, port.protocol, port.number) for one in (*template.containers, *beside) for port in one.ports
+        ]
+        labels = template.labels
+        hostname, subdomain = template.hostname or "", template.subdomain or ""
+    # The first of two ports with one name is the one.
+    named = {(name, protocol): number for name, protocol, number in reversed(ports) if name}
+    return Backend(pod.key, address, node, zone, is_ready, labels, named, hostname, subdomain)
+
+
+def slices_of_pods(services: Iterable[Service], pods: Sequence[Backend]) -> list[Slice]:
+    """The slices of every Service with a selector. One that selects nobody has a slice that is empty."""
+    yard = _Yard(pods)
+    taken: set[str] = set()
+    found = []
+    for service in services:
+        if not service.selector or service.type == EXTERNAL_NAME:
+            continue
+        groups = yard.groups(service) or {(): ((),)}
+        found += [
+            Slice(
+                service.namespace,
+                _slice_name(service.namespace, service.name, ports, index, taken),
+                service.name,
+                ports,
+                part,
+                BY_SELECTOR,
+            )
+            for ports, parts in groups.items()
+            for index, part in enumerate(parts)
+        ]
+    return found
+
+
+Groups = Mapping[tuple[SlicePort, ...], Sequence[tuple[Endpoint, ...]]]
+"""Ports -> endpoints that have exactly these, in parts of the size of a slice."""
+
+
+class _Yard:
+    """Pods, found by their labels. Services that ask for the same share what is found: there may be thousands."""
+
+    def __init__(self, pods: Sequence[Backend]) -> None:
+        self.pods = pods
+        self.by_label: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        self.subdomains = {(pod.namespace, pod.subdomain) for pod in pods if pod.hostname and pod.subdomain}
+        self.known: dict[object, Groups] = {}
+        for index, pod in enumerate(pods):
+            for key, value in pod.labels.items():
+                self.by_label[pod.namespace, key, value].append(index)
+
+    def groups(self, service: Service) -> Groups:
+        subdomain = service.name if (service.namespace, service.name) in self.subdomains else ""
+        question = (
+            service.namespace,
+            tuple(sorted(service.selector.items())),
+            service.ports,
+            service.publishes_not_ready,
+            service.prefers_close,
+            subdomain,
+        )
+        if question not in self.known:
+            self.known[question] = self._groups(service)
+        return self.known[question]
+
+    def _groups(self, service: Service) -> Groups:
+        grouped: dict[tuple[SlicePort, ...], list[Endpoint]] = defaultdict(list)
+        for pod in self._selected(service):
+            ports = _ports_of(service, pod)
+            if ports or not service.ports:
+                grouped[ports].append(_endpoint_of(service, pod))
+        return {ports: list(_parts(found)) for ports, found in grouped.items()}
+
+    def _selected(self, service: Service) -> list[Backend]:
+        """Those with all of the labels, beginning with the rarest of them."""
+        wanted = [self.by_label.get((service.namespace, *label), []) for label in service.selector.items()]
+        fewest = min(wanted, key=len)
+        labels = service.selector.items()
+        return [self.pods[index] for index in fewest if labels <= self.pods[index].labels.items()]
+
+
+def _ports_of(service: Service, pod: Backend) -> tuple[SlicePort, ...]:
+    """The Service's ports as this pod has them. One that it has not is left out."""
+    found = []
+    for port in service.ports:
+        number = pod.ports.get((port.target, port.protocol)) if isinstance(port.target, str) else port.target
+        if number:
+            found.append(SlicePort(number, port.protocol, port.name, port.app_protocol))
+    return tuple(found)
+
+
+def _endpoint_of(service: Service, pod: Backend) -> Endpoint:
+    ready = pod.is_ready or service.publishes_not_ready
+    return Endpoint(
+        address=pod.address,
+        node=pod.node,
+        ready=ready,
+        serving=pod.is_ready,
+        target=pod.key,
+        hostname=pod.hostname if pod.subdomain == service.name else "",
+        zone=pod.zone,
+        zones=(pod.zone,) if service.prefers_close and ready and pod.zone else (),
+    )
+
+
+def _parts(endpoints: Iterable[Endpoint]) -> list[tuple[Endpoint, ...]]:
+    whole = sorted(endpoints, key=lambda endpoint: int(IPv4Address(endpoint.address)))
+    return [tuple(whole[start : start + MOST]) for start in range(0, len(whole), MOST)]
+
+
+def _slice_name(namespace: str, name: str, ports: tuple[SlicePort, ...], index: int, taken: set[str]) -> str:
+    """``web-x7k2p``. Kubernetes draws lots; here the same slice has the same name in every run."""
+    told = ",".join(f"{port.name}/{port.protocol}/{port.port}" for port in ports)
+    attempt = 0
+    while (made := f"{name[:57]}-{short_hash(f'{namespace}/{name}/{told}/{index}/{attempt}', 5)}") in taken:
+        attempt += 1
+    taken.add(made)
+    return made
+
+
+# --- what counts ----------------------------------------------------------------------------------------
+
+
+def slices_in_force(
+    services: Sequence[Service],
+    made: Iterable[Slice],
+    slices: Iterable[Slice],
+    endpoints: Iterable[WrittenEndpoints],
+) -> tuple[dict[str, list[Slice]], list[str]]:
+    """Service -> its slices, by name; and what is written of endpoints and has no meaning, in words."""
+    by_key = {service.key: service for service in services}
+    found: dict[str, list[Slice]] = defaultdict(list)
+    notes = []
+    for slice_ in made:
+        found[f"{slice_.namespace}/{slice_.service}"].append(slice_)
+    for slice_ in slices:
+        if not slice_.service:
+            notes.append(f"EndpointSlice {slice_.key} is nobody's: it has no label {SERVICE_NAME}")
+        found[f"{slice_.namespace}/{slice_.service}"].append(slice_)
+    for written in endpoints:
+        service = by_key.get(written.key)
+        if service is None:
+            notes.append(f"Endpoints {written.key} are nobody's: there is no Service of this name")
+        elif service.selector:
+            notes.append(f"Endpoints {written.key} are not taken: the Service has a selector, which finds its own")
+        else:
+            found[written.key] += written.mirrors
+    for some in found.values():
+        some.sort(key=lambda slice_: slice_.name)
+    return dict(found), notes

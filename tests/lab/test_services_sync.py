@@ -1,0 +1,547 @@
+"""A sync on a real kernel, with both kinds of iptables: who is not concerned notices nothing, and drift is mended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podlab.changes import kube, trace
+from podlab.controller import luggage
+from podlab.embedded import ENVIRONMENT, Lab, enter
+from podlab.planner.service_rows import digest_of
+from tests.unit.test_service_rules import endpoint, port, row
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.skipif(not shutil.which(f"iptables-{kind}", path=ENVIRONMENT["PATH"]), reason="not here"))
+    for kind in ("nft", "legacy")
+]  # fmt: skip
+HOSTS = [
+    {"name": "node1", "legs": ["10.100.0.2/24"], "gateway": "10.100.0.1"},
+    {"name": "client", "legs": ["10.100.0.1/24"], "gateway": "10.100.0.2"},
+]
+# Two pods in one namespace: 10.1.1.2 and 10.1.1.3, each of which tells its address to whoever sends a line.
+PODS = """
+sysctl -qw net.ipv4.ip_forward=1
+ip netns add pods
+ip link add cbr0 type veth peer name eth0 netns pods
+ip addr add 10.1.1.1/24 dev cbr0
+ip link set cbr0 up
+ip -n pods addr add 10.1.1.2/24 dev eth0
+ip -n pods addr add 10.1.1.3/24 dev eth0
+ip -n pods link set eth0 up
+ip -n pods link set lo up
+ip -n pods route add default via 10.1.1.1
+"""
+SERVER = """
+import socket, threading
+def tcp(address):
+    listener = socket.create_server((address, 8080), backlog=256)
+    def answer(wire):
+        while data := wire.recv(100):
+            wire.sendall(address.encode() + b"\\n")
+    while True:
+        threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+def udp(address):
+    wire = socket.socket(type=socket.SOCK_DGRAM)
+    wire.bind((address, 8080))
+    while True:
+        wire.sendto(address.encode(), wire.recvfrom(100)[1])
+for address in ("10.1.1.2", "10.1.1.3"):
+    threading.Thread(target=udp, args=(address,), daemon=True).start()
+    threading.Thread(target=tcp, args=(address,)).start()
+"""
+# One connection that stays open, and new ones all the time, until somebody says that it is enough.
+CLIENT = """
+import json, os, socket
+def ask(wire):
+    wire.sendall(b"who\\n")
+    return wire.recv(100).decode().strip()
+failed, rounds = [], 0
+stays = socket.create_connection(("10.96.0.10", 80), timeout=3)
+first = ask(stays)
+open("/run/began", "w").close()
+while not os.path.exists("/run/enough"):
+    rounds += 1
+    try:
+        if ask(stays) != first:
+            failed.append("the open connection has another end")
+        with socket.create_connection(("10.96.0.10", 80), timeout=3) as wire:
+            ask(wire)
+    except OSError as error:
+        failed.append(f"round {rounds}: {error!r}")
+print(json.dumps({"rounds": rounds, "failed": failed}))
+"""
+
+
+@dataclass
+class Node:
+    """An embedded host with two pods, another host that calls, and podlab's own way to run a module there."""
+
+    lab: Lab
+    kind: str
+
+    def argv(self, host: str, *argv: str) -> list[str]:
+        return [*enter(self.lab.hosts()[host]), *argv]
+
+    def run(self, host: str, *argv: str, text: str | None = None, check: bool = True) -> str:
+        done = subprocess.run(
+            self.argv(host, *argv),
+            input=text,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def sh(self, script: str, host: str = "node1", check: bool = True) -> str:
+        return self.run(host, "sh", "-euc", script, check=check)
+
+    def module(self, name: str, params: dict[str, Any], check: bool = False) -> dict[str, Any]:
+        """The very text that the fast lane sends, and its answer."""
+        text = luggage.program(ROOT / "library", name, params, check)
+        said = self.run("node1", "/usr/bin/python3", "-IS", "-", text=text, check=False)
+        answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
+        return answer
+
+    def tell(self, *ports: Any, check: bool = False, **fields: Any) -> list[str]:
+        """Tell the node about services; the lines that it typed."""
+        answer = self.module("podlab_services", {"row": row(*ports, **fields)}, check)
+        assert "msg" not in answer, answer["msg"]
+        assert answer["changed"] is bool(answer["commands"])
+        return list(answer["commands"])
+
+    def observe(self) -> dict[str, Any]:
+        answer = self.module("podlab_observe", {})
+        seen: dict[str, Any] = answer["observation"]["services"]
+        return seen
+
+    def tables(self) -> dict[str, dict[str, list[str]]]:
+        return trace.parsed(self.sh("iptables-save"))
+
+    def others(self) -> dict[tuple[str, str], list[str]]:
+        """Everything that is not ours, in its order."""
+        found = {
+            (table, name): [rule for rule in rules if not kube.is_ours(kube.target(rule))]
+            for table, chains in self.tables().items()
+            for name, rules in chains.items()
+            if not kube.is_ours(name)
+        }
+        return {place: rules for place, rules in found.items() if rules or place[1] not in kube.BUILT_IN}
+
+    def packets(self, table: str, chain: str) -> dict[str, int]:
+        """Rule -> packets that it has counted."""
+        lines = re.findall(rf"^\[(\d+):\d+\] -A {chain} (.*)$", self.sh(f"iptables-save -c -t {table}"), re.MULTILINE)
+        return {rule: int(count) for count, rule in lines}
+
+    @contextlib.contextmanager
+    def called(self) -> Iterator[None]:
+        """While this lasts, somebody calls the service web all the time; no call may fail."""
+        self.sh("rm -f /run/began /run/enough", "client")
+        command = self.argv("client", "python3", "-c", CLIENT)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as client:
+            self.sh("for i in $(seq 500); do [ -e /run/began ] && exit; sleep 0.02; done; exit 1", "client")
+            try:
+                yield
+            finally:
+                self.sh("touch /run/enough", "client")
+            said = json.loads(client.communicate(timeout=30)[0])
+        assert said["failed"] == []
+        assert said["rounds"] > 20
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    lab = Lab(str(ROOT), f"test-{uuid.uuid4().hex[:8]}")
+    lab.power_on(HOSTS, check=False, until_exit_of=os.getpid())
+    found = Node(lab, request.param)
+    try:
+        found.sh(f"update-alternatives --quiet --set iptables /usr/sbin/iptables-{found.kind}")
+        found.sh(PODS)
+        command = found.argv("node1", "ip", "netns", "exec", "pods", "python3", "-c", SERVER)
+        with subprocess.Popen(command, env=ENVIRONMENT) as server:
+            found.sh(
+                "for i in $(seq 500); do ip netns exec pods ss -Hltn | grep -q 10.1.1.3 && exit; sleep 0.02; done; exit 1"
+            )
+            yield found
+            server.kill()
+    finally:
+        lab.power_off()
+
+
+LEFT, RIGHT = endpoint("10.1.1.2"), endpoint("10.1.1.3")
+WEB = port(LEFT, RIGHT)
+SVC_WEB, SEP_LEFT = "KUBE-SVC-CDGGSHYLG3RE2FKL", "KUBE-SEP-TSE3RZV7VLXKIBUO"
+
+
+def api(*endpoints: Any, **fields: Any) -> Any:
+    return port(*endpoints, **{"service": "default/api", "cluster_ip": "10.96.0.11", **fields})
+
+
+def ask(node: Node, address: str, host: str = "client") -> str:
+    """Who answers there; nothing where nobody does."""
+    place = address.replace(":", "/")
+    call = f"exec 3<>/dev/tcp/{place} && echo who >&3 && read -r line <&3 && echo $line"
+    return node.sh(f"timeout 2 bash -c '{call}' 2>/dev/null || true", host).strip()
+
+
+@pytest.fixture
+def synced(node: Node) -> Node:
+    node.tell(WEB)
+    return node
+
+
+# --- one run, and the next one ------------------------------------------------------------------------------
+
+
+def test_one_run_writes_it_and_the_next_one_has_nothing_to_do(node):
+    node.module("podlab_teardown", {})
+    lines = node.tell(WEB, check=True)
+    assert lines and not node.observe()["sound"], "a rehearsal writes nothing"
+    assert "KUBE" not in node.sh("iptables-save")
+    assert node.tell(WEB) == lines
+    assert ask(node, "10.96.0.10:80") in ("10.1.1.2", "10.1.1.3")
+    assert node.observe() == {"row": digest_of(row(WEB)), "sound": True, "others": [], "warnings": []}
+    before = node.sh("iptables-save")
+    assert node.tell(WEB) == []
+    assert drop_comments(node.sh("iptables-save")) == drop_comments(before)
+
+
+def drop_comments(text: str) -> list[str]:
+    """Without times of day, and counters of built-in chains."""
+    return [re.sub(r" \[.*", "", line) for line in text.splitlines() if not line.startswith("#")]
+
+
+def test_rules_that_stay_keep_their_counters(synced):
+    """Those of the chains where all services stand side by side, too."""
+
+    def counted() -> dict[str, int]:
+        chains = (SVC_WEB, SEP_LEFT, "KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-MARK-MASQ", "KUBE-POSTROUTING")
+        found = {f"{chain} {rule}": count for chain in chains for rule, count in synced.packets("nat", chain).items()}
+        return {rule: count for rule, count in found.items() if "default/api" not in rule}
+
+    web = port(LEFT, node_port=30090)
+    synced.tell(web)
+    for _ in range(5):
+        assert ask(synced, "10.96.0.10:80") and ask(synced, "10.100.0.2:30090")
+    before = counted()
+    assert sum(count >= 5 for count in before.values()) >= 6
+    for others in ([api(LEFT, node_port=30080)], [api(RIGHT, node_port=30081)], []):
+        assert synced.tell(web, *others)
+        assert counted() == before
+    synced.sh("iptables -t nat -I KUBE-SERVICES -j RETURN; iptables -t nat -D PREROUTING 1")
+    assert synced.tell(web)
+    assert counted() == before
+
+
+def test_who_calls_a_service_does_not_notice_that_others_change(synced):
+    with synced.called():
+        for _ in range(3):
+            for others in ([], [api(LEFT)], [api(RIGHT)], [api(LEFT, RIGHT, node_port=30080)], [api()]):
+                synced.tell(WEB, *others)
+        for damage in ("-t filter -F KUBE-FORWARD", "-t nat -F KUBE-NODEPORTS", "-t nat -X KUBE-PROXY-CANARY"):
+            synced.sh(f"iptables {damage}")
+            assert synced.observe()["sound"] is (damage == "-t nat -F KUBE-NODEPORTS")
+            synced.tell(WEB, api())
+
+
+def many(count: int, *endpoints: Any) -> list[Any]:
+    return [port(*endpoints, service=f"default/z{i:03}", cluster_ip=f"10.96.1.{i}") for i in range(count)]
+
+
+def test_what_is_too_large_for_one_transaction_is_not_noticed_either(synced):
+    """In a user namespace, as here, iptables-nft may write some 300 rules at once."""
+    with synced.called():
+        assert synced.tell(WEB, *many(200, LEFT, RIGHT))
+        assert synced.observe()["sound"]
+        assert ask(synced, "10.96.1.199:80")
+        # Every chain of every service is another one then.
+        assert synced.tell(WEB, *many(200, LEFT, RIGHT), masquerade_all=True)
+        assert synced.tell(WEB, *many(200, LEFT))
+        assert synced.tell(WEB)
+    assert synced.observe()["sound"]
+    assert not re.search("default/z", synced.sh("iptables-save"))
+
+
+# --- others -------------------------------------------------------------------------------------------------
+
+OTHERS = """
+iptables -N DOCKER-USER
+iptables -I FORWARD -j DOCKER-USER
+iptables -A DOCKER-USER -j RETURN
+iptables -A INPUT -s 192.0.2.1 -m comment --comment 'see -j KUBE-SERVICES' -j DROP
+iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+iptables -t mangle -N KUBE-KUBELET-CANARY
+iptables -t mangle -N KUBE-IPTABLES-HINT
+iptables -t raw -A PREROUTING -s 192.0.2.2 -j DROP
+"""
+FEWER_OTHERS = """
+iptables -D FORWARD -j DOCKER-USER
+iptables -F DOCKER-USER
+iptables -X DOCKER-USER
+iptables -D INPUT -s 192.0.2.1 -m comment --comment 'see -j KUBE-SERVICES' -j DROP
+iptables -t nat -D POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+iptables -t mangle -X KUBE-KUBELET-CANARY
+iptables -t mangle -X KUBE-IPTABLES-HINT
+iptables -t raw -D PREROUTING -s 192.0.2.2 -j DROP
+"""
+
+
+def test_rules_of_others_stay_whether_they_were_there_before_or_came_after(node):
+    node.module("podlab_teardown", {})
+    node.sh(OTHERS)
+    others = node.others()
+    assert len(others) == 7
+    node.tell(WEB)
+    assert node.others() == others
+    node.sh("iptables -A FORWARD -s 192.0.2.3 -j ACCEPT; iptables -t nat -A PREROUTING -s 192.0.2.4 -j ACCEPT")
+    more = node.others()
+    assert node.observe()["sound"], "what stands behind ours is nobody's business"
+    node.tell(WEB, api(LEFT))
+    assert node.others() == more
+    # Before ours they would take packets away; it is our place.
+    node.sh("iptables -t nat -I PREROUTING -s 192.0.2.5 -j ACCEPT")
+    assert not node.observe()["sound"]
+    lines = node.tell(WEB, api(LEFT))
+    portals = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+    assert lines[:2] == [f"iptables -t nat -D PREROUTING {portals}", f"iptables -t nat -I PREROUTING 1 {portals}"]
+    assert [rule for rule in node.tables()["nat"]["PREROUTING"] if "192.0.2" in rule] == [
+        "-s 192.0.2.5/32 -j ACCEPT",
+        "-s 192.0.2.4/32 -j ACCEPT",
+    ]
+    node.sh(
+        "iptables -D FORWARD -s 192.0.2.3 -j ACCEPT; iptables -t nat -D PREROUTING -s 192.0.2.4 -j ACCEPT;"
+        "iptables -t nat -D PREROUTING -s 192.0.2.5 -j ACCEPT"
+    )
+    assert node.module("podlab_teardown", {})["changed"]
+    assert node.others() == others
+    assert "KUBE-SERVICES -" not in node.sh("iptables-save") and "-j KUBE-" not in drop_quoted(node.sh("iptables-save"))
+    assert not node.module("podlab_teardown", {})["changed"]
+    node.sh(FEWER_OTHERS)
+
+
+def drop_quoted(text: str) -> str:
+    return re.sub('".*?"', "", text)
+
+
+def test_rules_of_the_other_kind_are_a_warning_with_what_removes_them(synced):
+    other = "legacy" if synced.kind == "nft" else "nft"
+    if not shutil.which(f"iptables-{other}", path=ENVIRONMENT["PATH"]):
+        pytest.skip("there is one kind only")
+    synced.sh(f"iptables-{other} -t nat -N KUBE-SERVICES; iptables-{other} -t nat -A PREROUTING -j KUBE-SERVICES")
+    (warning,) = synced.module("podlab_services", {"row": row(WEB)})["warnings"]
+    assert warning.startswith(f"iptables-{other} holds 1 KUBE chains as well, though this host uses iptables v")
+    assert synced.observe()["warnings"] == [warning]
+    synced.sh(warning.rpartition(": ")[2])
+    assert "warnings" not in synced.module("podlab_services", {"row": row(WEB)})
+
+
+def test_somebody_else_s_kube_proxy_is_left_alone(node):
+    node.module("podlab_teardown", {})
+    node.sh("iptables -t nat -N KUBE-SERVICES; iptables -t nat -A KUBE-SERVICES -j RETURN")
+    before = node.tables()
+    assert node.observe()["others"] == ["nat KUBE-SERVICES"]
+    answer = node.module("podlab_services", {"row": row(WEB)})
+    assert answer["failed"] and answer["msg"].startswith(
+        "chain KUBE-SERVICES of table nat is there, and podlab has not"
+    )
+    assert not node.module("podlab_teardown", {})["changed"]
+    assert node.tables() == before
+    node.sh("iptables -t nat -F KUBE-SERVICES; iptables -t nat -X KUBE-SERVICES")
+
+
+# --- drift --------------------------------------------------------------------------------------------------
+
+DRIFT = {
+    "a chain is flushed": (f"iptables -t nat -F {SVC_WEB}", f"iptables -t nat -A {SVC_WEB} "),
+    "a jump is deleted": (
+        "iptables -t nat -D PREROUTING -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES",
+        "iptables -t nat -I PREROUTING 1 -m comment",
+    ),
+    "the rule of an endpoint is deleted": (f"iptables -t nat -D {SEP_LEFT} 2", f"iptables -t nat -A {SEP_LEFT} -p tcp"),
+    "the rule of a service is deleted": (
+        "iptables -t nat -D KUBE-SERVICES 1",
+        "iptables -t nat -I KUBE-SERVICES 1 -d 10.96.0.10/32",
+    ),
+    "a rule too many": ("iptables -t nat -I KUBE-SERVICES 1 -j RETURN", "iptables -t nat -D KUBE-SERVICES -j RETURN"),
+    "a rule stands there twice": (
+        "iptables-save -t nat | sed -n '/^-A KUBE-SERVICES .*web/{s/^/*nat\\n/;s/$/\\nCOMMIT/;p}' | iptables-restore -n",
+        "iptables -t nat -D KUBE-SERVICES -d 10.96.0.10/32",
+    ),
+    "rules are swapped": (
+        "iptables-save -t nat | sed -n '/^-A KUBE-SERVICES .*web/{s/^/*nat\\n/;s/$/\\nCOMMIT/;p}' | iptables-restore -n;"
+        "iptables -t nat -D KUBE-SERVICES 1",
+        "iptables -t nat -D KUBE-SERVICES -",
+    ),
+    "iptables -F": ("iptables -F", "iptables -t filter -A KUBE-FORWARD "),
+    "iptables -t nat -F": ("iptables -t nat -F", "iptables -t nat -I POSTROUTING 1 -m comment"),
+    "iptables -t nat -F and -X": ("iptables -t nat -F; iptables -t nat -X", "iptables -t nat -N KUBE-SERVICES"),
+    "a chain of a service that was": ("iptables -t nat -N KUBE-SVC-AAAAAAAAAAAAAAAA", "-X KUBE-SVC-AAAAAAAAAAAAAAAA"),
+    "the canary is dead": ("iptables -t mangle -X KUBE-PROXY-CANARY", "iptables -t mangle -N KUBE-PROXY-CANARY"),
+    "services.json is gone": ("rm /var/lib/podlab/services.json", "# /var/lib/podlab/services.json"),
+    "services.json is torn": ("echo '{' >/var/lib/podlab/services.json", "# /var/lib/podlab/services.json"),
+    "nobody serves health checks": ("s6-svc -d /run/podlab/services/kube-proxy", "s6-svscanctl -a"),
+    "s6 is killed": ("pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
+    "their program is an old one": ("echo '# old' >>/run/podlab/services/kube-proxy/program", "s6-svscanctl -a"),
+    "they say something else": ("echo >>/run/podlab/services/kube-proxy/state.json", "s6-svc -h"),
+}
+
+
+@pytest.mark.parametrize("what", DRIFT)
+def test_drift_is_seen_and_mended_and_named(synced, what):
+    damage, line = DRIFT[what]
+    synced.sh(
+        "mkdir -p /var/lib/podlab; [ -e /var/lib/podlab/record.json ] || echo '{\"node\": 1}' >/var/lib/podlab/record.json"
+    )
+    before = synced.tables()
+    synced.sh(damage)
+    assert not synced.observe()["sound"]
+    lines = synced.tell(WEB)
+    assert any(line in typed for typed in lines), lines
+    assert synced.tables() == before
+    assert synced.observe()["sound"]
+    assert synced.tell(WEB) == []
+    assert ask(synced, "10.96.0.10:80")
+    assert '"nodeEligible": true' in synced.sh("curl -s 10.100.0.2:10256/healthz", "client")
+
+
+# --- what does not go ---------------------------------------------------------------------------------------
+
+
+def test_what_iptables_refuses_is_named_with_its_service_and_nothing_is_changed(synced):
+    before = synced.tables()
+    answer = synced.module("podlab_services", {"row": row(WEB, api(LEFT, cluster_ip="10.96.0.999"))})
+    assert answer["failed"]
+    assert re.search(r"\nLine \d+ is: -[AI] KUBE-S.* -d 10\.96\.0\.999/32 ", answer["msg"])
+    assert answer["msg"].endswith("which is of Service default/api")
+    changed = {name: rules for name, rules in synced.tables()["nat"].items() if name in before["nat"]}
+    assert changed == before["nat"], "what no packet gets to may stay"
+    assert not synced.observe()["sound"] or synced.observe()["row"] == digest_of(row(WEB))
+    assert ask(synced, "10.96.0.10:80")
+    synced.tell(WEB)
+    assert synced.tables() == before
+
+
+# --- what goes with the rules -------------------------------------------------------------------------------
+
+UDP_CLIENT = """
+import socket, sys
+wire = socket.socket(type=socket.SOCK_DGRAM)
+wire.bind(("", 5000))
+wire.settimeout(2)
+for line in sys.stdin:
+    ip, _, port = line.strip().partition(":")
+    wire.sendto(b"who", (ip, int(port)))
+    try:
+        print(wire.recv(100).decode(), flush=True)
+    except TimeoutError:
+        print("nobody", flush=True)
+"""
+
+
+@pytest.mark.parametrize("address", ["10.96.0.53:53", "10.100.0.2:30053"])
+def test_a_udp_client_with_one_port_gets_to_the_pod_that_is_there_now(synced, address):
+    def dns(*endpoints: Any) -> Any:
+        fields = {"protocol": "udp", "cluster_ip": "10.96.0.53", "port": 53, "node_port": 30053}
+        return port(*endpoints, service="kube-system/dns", **fields)
+
+    command = synced.argv("client", "python3", "-c", UDP_CLIENT)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as client:
+
+        def who() -> str:
+            assert client.stdin and client.stdout
+            print(address, file=client.stdin, flush=True)
+            return client.stdout.readline().strip()
+
+        synced.tell(WEB, dns())
+        assert who() == "nobody"
+        synced.tell(WEB, dns(LEFT))
+        assert who() == "10.1.1.2"
+        synced.tell(WEB, dns(LEFT, RIGHT))
+        assert who() == "10.1.1.2", "a connection that is sound stays"
+        lines = synced.tell(WEB, dns(RIGHT))
+        (end,) = [line for line in lines if line.startswith("conntrack -D -p udp --orig-dst ")]
+        assert end.endswith("--reply-src 10.1.1.2 --reply-port-src 8080")
+        assert who() == "10.1.1.3"
+        synced.tell(WEB)
+        assert synced.sh("conntrack -L -p udp 2>/dev/null | grep -c 10.1.1.3 || true").strip() == "0"
+        client.stdin.close()
+
+
+def balancer(*endpoints: Any) -> Any:
+    return api(*endpoints, node_port=30080, external_local=True, health_check_node_port=31000)
+
+
+def test_health_checks_tell_how_many_endpoints_are_here(synced):
+    def check() -> str:
+        return synced.sh("curl -si --max-time 3 http://10.100.0.2:31000/ || true", "client")
+
+    synced.tell(WEB, balancer(LEFT, endpoint("10.1.2.2")))
+    said = check()
+    assert said.startswith("HTTP/1.1 200 OK\n")
+    assert "X-Load-Balancing-Endpoint-Weight: 1\n" in said
+    assert json.loads(said.partition("\n\n")[2]) == {
+        "service": {"namespace": "default", "name": "api"},
+        "localEndpoints": 1,
+        "serviceProxyHealthy": True,
+    }
+    pid = synced.sh("pgrep -x kube-proxy")
+    draining = endpoint("10.1.1.2", ready=False, serving=True, terminating=True)
+    assert "s6-svc -h /run/podlab/services/kube-proxy" in synced.tell(WEB, balancer(draining))
+    assert check().startswith("HTTP/1.1 503 Service Unavailable\n")
+    assert ask(synced, "10.100.0.2:30080") == "10.1.1.2", "it drains, and serves on"
+    assert synced.sh("pgrep -x kube-proxy") == pid
+    synced.tell(WEB)
+    assert check() == ""
+
+
+def test_a_health_check_port_that_somebody_else_has_is_a_warning(synced):
+    held = "import socket, sys; s = socket.create_server(('', 31000)); print(1, flush=True); sys.stdin.read()"
+    command = synced.argv("node1", "python3", "-c", held)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as holder:
+        assert holder.stdin and holder.stdout and holder.stdout.readline()
+        answer = synced.module("podlab_services", {"row": row(WEB, balancer(LEFT))})
+        assert answer["warnings"] == ["health checks at port 31000 are not served: Address already in use"]
+        holder.stdin.close()
+
+
+def test_sets_of_sticky_clients_come_before_the_rules_and_go_after_them(synced):
+    sticky = api(LEFT, RIGHT, affinity_seconds=60)
+    lines = synced.tell(WEB, sticky, affinity_by_ipset=True)
+    assert [line.split()[1] for line in lines[:2]] == ["create", "create"]
+    assert len({ask(synced, "10.96.0.11:80") for _ in range(8)}) == 1
+    names = synced.sh("ipset list -n").split()
+    assert len(names) == 2 and synced.observe()["sound"]
+    assert synced.tell(WEB, sticky, affinity_by_ipset=True) == []
+    assert [line for line in synced.tell(WEB) if line.startswith("ipset")] == [
+        f"ipset destroy {name}" for name in sorted(names)
+    ]
+    assert synced.sh("ipset list -n") == ""
+
+
+def test_teardown_leaves_nothing(synced):
+    synced.tell(
+        WEB, balancer(LEFT), api(LEFT, RIGHT, affinity_seconds=60, port=81, port_name="b"), affinity_by_ipset=True
+    )
+    assert synced.module("podlab_teardown", {}, check=True)["changed"]
+    lines = synced.module("podlab_teardown", {})["commands"]
+    assert any(line.startswith("iptables -t nat -D PREROUTING ") for line in lines)
+    assert "KUBE" not in synced.sh("iptables-save")
+    assert (
+        synced.sh("ipset list -n; pgrep -x kube-proxy; ls -d /run/podlab /var/lib/podlab 2>/dev/null", check=False)
+        == ""
+    )
+    assert synced.module("podlab_teardown", {})["commands"] == []

@@ -1,0 +1,450 @@
+"""Who has to meet which endpoints of a Service: held against the rules themselves, and against what clients met."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from podlab.changes import services as rules
+from podlab.changes.services import ServicePortRow
+from podlab.planner.cluster import Cluster, Host
+from podlab.planner.expectations import End
+from podlab.planner.service_expectations import MOST, probes, service_matrix
+from podlab.planner.service_rows import Rows
+from podlab.planner.service_verdict import Flow, judge, summary
+from tests.simulated_packet import Packet, outcomes
+
+READ: dict[str, Any] = {"links": {}}
+HOSTS = [
+    Host("node1", "node", "10.100.0.2", observation=READ),
+    Host("node2", "node", "10.100.0.3", observation=READ),
+    Host("gateway", "gateway", "10.100.0.1", observation=READ),
+    Host("outside", "outside", "198.51.100.10"),
+]
+CIDRS = {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}
+BRIDGES = {"node1": "10.1.1.1", "node2": "10.1.2.1"}
+NODES = {host.name: host.address for host in HOSTS if host.role == "node"}
+
+
+def end(name: str, kind: str, host: str, address: str) -> End:
+    return {"name": name, "kind": kind, "host": host, "netns": name if kind == "pod" else None, "address": address}
+
+
+ENDS = [
+    end("here", "pod", "node1", "10.1.1.2"),
+    end("client", "pod", "node1", "10.1.1.9"),
+    end("there", "pod", "node2", "10.1.2.2"),
+    end("node1", "node", "node1", "10.100.0.2"),
+    end("node2", "node", "node2", "10.100.0.3"),
+    end("outside", "outside", "outside", "198.51.100.10"),
+]
+BY_NAME = {one["name"]: one for one in ENDS}
+PODS = {"10.1.1.2", "10.1.2.2", "10.1.1.9"}
+HERE, THERE = "10.1.1.2:8080", "10.1.2.2:8080"
+
+
+def endpoint(address: str, node: str = "", **facts: Any) -> Any:
+    home = node or f"node{address.split('.')[2]}"
+    own = {"address": address, "port": 8080, "node": home, "zones": []}
+    return {**own, "ready": True, "serving": True, "terminating": False, **facts}
+
+
+BOTH = [endpoint("10.1.1.2"), endpoint("10.1.2.2")]
+
+
+def port(*endpoints: Any, **fields: Any) -> ServicePortRow:
+    row: Any = {
+        **{"service": "default/web", "port_name": "http", "protocol": "tcp", "cluster_ip": "10.96.0.10", "port": 80},
+        **{"node_port": 0, "external_ips": [], "load_balancer_ips": [], "source_ranges": []},
+        **{"external_local": False, "internal_local": False, "affinity_seconds": 0, "health_check_node_port": 0},
+    }
+    return {**row, "endpoints": list(endpoints), **fields}
+
+
+EVERY_WAY: dict[str, Any] = {
+    "node_port": 30080,
+    "external_ips": ["203.0.113.5"],
+    "load_balancer_ips": ["192.0.2.1"],
+}
+
+
+def matrix(
+    *ports: ServicePortRow, hosts: list[Host] = HOSTS, ends: list[End] = ENDS, **settings: Any
+) -> dict[str, Any]:
+    return service_matrix(Cluster(**settings), hosts, CIDRS, ends, ports, PODS)
+
+
+def ask(found: dict[str, Any], source: str, address: str) -> Any:
+    (one,) = [one for one in found["asks"] if (one["source"], one["address"]) == (source, address)]
+    return one
+
+
+# --- as the rules have it -------------------------------------------------------------------------------
+
+
+def met(one: Any, row: ServicePortRow, cluster: Cluster) -> dict[str, str] | str:
+    """What the rules of the nodes make of an ask: endpoints with the source that they see, or what else happens."""
+    client = BY_NAME[one["source"]]
+    source = "127.0.0.1" if one["address"] == "127.0.0.1" else client["address"]
+    for node in one["path"]:
+        host = next(host for host in HOSTS if host.name == node)
+        tables = rules.tables(Rows(cluster, [row]).row(host, CIDRS[node]))
+        packet = Packet(source, one["address"], one["port"], one["protocol"], (host.address, BRIDGES[node]))
+        found = outcomes(tables, packet)
+        if found in ({"reject"}, {"drop"}):
+            return {"reject": "refused", "drop": "silence"}[found.pop()]
+        if found != {"routed"}:
+            return dict(_seen(result, source, node) for result in found)
+        if client["kind"] == "pod" and not cluster.non_masquerade_cidrs:
+            source = host.address  # podlab's own rule, not kube-proxy's
+    return "routed"
+
+
+def _seen(result: str, source: str, node: str) -> tuple[str, str]:
+    to, _, masquerade = result.partition(" ")
+    if not masquerade:
+        return to, source
+    return to, BRIDGES[node] if to.startswith(CIDRS[node].removesuffix("0/24")) else NODES[node]
+
+
+@pytest.mark.parametrize("settings", [{}, {"masquerade_all": True}, {"non_masquerade_cidrs": ()}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="Cluster"),
+        pytest.param({"external_local": True}, id="eTP Local"),
+        pytest.param({"internal_local": True}, id="iTP Local"),
+        pytest.param({"external_local": True, "internal_local": True}, id="both Local"),
+        pytest.param({"source_ranges": ["10.1.2.0/24"]}, id="source ranges"),
+        pytest.param({"source_ranges": ["10.100.0.2/32"], "external_local": True}, id="source range of a node"),
+    ],
+)
+@pytest.mark.parametrize(
+    "endpoints",
+    [
+        pytest.param(BOTH, id="on both nodes"),
+        pytest.param(BOTH[1:], id="on the other node"),
+        pytest.param([], id="none"),
+        pytest.param([endpoint("10.1.1.2", ready=False, serving=False)], id="none ready"),
+        pytest.param([endpoint("10.1.1.2", ready=False, terminating=True), BOTH[1]], id="one drains"),
+        pytest.param([endpoint("10.1.1.2", ready=False, terminating=True)], id="all drain"),
+    ],
+)
+def test_every_ask_expects_what_the_rules_do(endpoints, fields, settings):
+    cluster = Cluster(**settings)
+    row = port(*endpoints, **EVERY_WAY, **fields)
+    found = matrix(row, **settings)["asks"]
+    assert len(found) >= 25
+    for one in found:
+        wanted = one["backends"] if one["outcome"] == "answer" else one["outcome"]
+        assert met(one, row, cluster) == wanted, one
+
+
+def test_hints_count():
+    row = port(endpoint("10.1.1.2", zones=["a"]), endpoint("10.1.2.2", zones=["b"]))
+    hosts = [Host("node1", "node", "10.100.0.2", {"topology.kubernetes.io/zone": "b"}, READ), *HOSTS[1:]]
+    found = matrix(row, hosts=hosts)
+    assert list(ask(found, "client", "10.96.0.10")["backends"]) == [THERE]
+    assert list(ask(found, "there", "10.96.0.10")["backends"]) == [HERE, THERE]
+
+
+# --- in figures -----------------------------------------------------------------------------------------
+
+
+def test_source_addresses_of_a_cluster_ip():
+    found = matrix(port(*BOTH))
+    assert ask(found, "client", "10.96.0.10") == {
+        "source": "client",
+        "service": "default/web:http",
+        "address": "10.96.0.10",
+        "port": 80,
+        "protocol": "tcp",
+        "path": ["node1"],
+        "outcome": "answer",
+        "backends": {HERE: "10.1.1.9", THERE: "10.1.1.9"},
+        "mute": [],
+        "sticky": False,
+        "tries": 13,
+    }
+    assert ask(found, "here", "10.96.0.10")["backends"] == {HERE: "10.1.1.1", THERE: "10.1.1.2"}, "hairpin"
+    assert ask(found, "node1", "10.96.0.10")["backends"] == {HERE: "10.1.1.1", THERE: "10.100.0.2"}
+    assert [one for one in found["asks"] if one["source"] == "outside"] == []
+
+
+def test_a_pod_that_calls_another_node_keeps_its_address_or_not():
+    """With policy Local the endpoints of a third node answer the pod itself, which has not called them."""
+    row = port(*BOTH, node_port=30080, external_local=True)
+    kept = ask(matrix(row), "client", "10.100.0.3")
+    assert kept["path"] == ["node1", "node2"]
+    assert (kept["backends"], kept["mute"]) == ({HERE: "10.1.1.9", THERE: "10.1.1.9"}, [HERE])
+    hidden = ask(matrix(row, non_masquerade_cidrs=()), "client", "10.100.0.3")
+    assert (hidden["backends"], hidden["mute"]) == ({THERE: "10.100.0.2"}, [])
+    assert ask(matrix(row), "client", "10.100.0.2")["mute"] == []
+    assert ask(matrix(port(*BOTH, node_port=30080)), "client", "10.100.0.3")["mute"] == []
+
+
+def test_outside_keeps_its_address_with_policy_local_alone():
+    row = port(*BOTH, node_port=30080, external_local=True)
+    assert ask(matrix(row), "outside", "10.100.0.2")["backends"] == {HERE: "198.51.100.10"}
+    assert ask(matrix(port(*BOTH, node_port=30080)), "outside", "10.100.0.2")["backends"] == {
+        HERE: "10.1.1.1",
+        THERE: "10.100.0.2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "node", "localhost"),
+    [
+        ({}, "answer", "answer"),
+        ({"localhost_node_ports": False}, "answer", "refused"),
+        ({"node_port_addresses": ("10.100.0.0/24",)}, "answer", "refused"),
+        ({"node_port_addresses": ("127.0.0.0/8",)}, "refused", "answer"),
+    ],
+)
+def test_where_node_ports_are_served(settings, node, localhost):
+    found = matrix(port(*BOTH, node_port=30080), **settings)
+    assert ask(found, "client", "10.100.0.2")["outcome"] == node
+    assert {one["outcome"] for one in found["asks"] if one["address"] == "127.0.0.1"} == {localhost}
+    assert {one["source"] for one in found["asks"] if one["address"] == "127.0.0.1"} == {"node1", "node2"}
+
+
+def test_a_pod_on_its_nodes_network_sees_what_nobody_promises():
+    row = port(endpoint("10.100.0.2", "node1"), endpoint("10.1.2.2"))
+    found = service_matrix(Cluster(), HOSTS, CIDRS, ENDS, [row], {*PODS, "10.100.0.2"})
+    assert ask(found, "client", "10.96.0.10")["backends"]["10.100.0.2:8080"] == ""
+    assert ask(found, "there", "10.96.0.10")["backends"]["10.100.0.2:8080"] == "10.1.2.2"
+    found = service_matrix(Cluster(non_masquerade_cidrs=()), HOSTS, CIDRS, ENDS, [row], {*PODS, "10.100.0.2"})
+    assert ask(found, "there", "10.96.0.10")["backends"]["10.100.0.2:8080"] == "10.100.0.3"
+
+
+def test_what_is_not_probed_is_said():
+    found = matrix(port(endpoint("192.0.2.7")), port(*BOTH, port_name="", protocol="sctp"), port(*BOTH))
+    assert found["unprobed"] == [
+        "default/web:http: not probed: its endpoint 192.0.2.7 is no pod of the plan",
+        "default/web: not probed: not every kernel has sockets of SCTP",
+    ]
+    assert (found["ports"], found["sampled"]) == (1, 1)
+
+
+def test_above_a_limit_there_is_a_sample_the_same_in_every_run():
+    ports = [port(*BOTH, service=f"default/s{at}") for at in range(2000)]
+    found = matrix(*ports)
+    assert found["ports"] == 2000
+    assert len(found["asks"]) == MOST
+    assert matrix(*ports) == found
+    assert len({one["service"] for one in found["asks"]}) == found["sampled"] == MOST // 5
+
+
+def test_a_single_port_is_asked_for_however_many_ask():
+    ends = [end(f"p{at}", "pod", "node1", f"10.1.1.{at % 250 + 2}") for at in range(MOST + 1)]
+    assert matrix(port(*BOTH), port(*BOTH), ends=ends)["sampled"] == 1
+
+
+def test_a_node_that_is_away_is_nobodys_way():
+    hosts = [HOSTS[0], Host("node2", "node", "10.100.0.3"), *HOSTS[2:]]
+    ends = [one for one in ENDS if one["host"] != "node2"]
+    found = matrix(port(*BOTH, node_port=30080), hosts=hosts, ends=ends)
+    assert {name for one in found["asks"] for name in one["path"]} == {"node1"}
+    assert list(ask(found, "client", "10.96.0.10")["backends"]) == [HERE, THERE]
+
+
+# --- tries and probes -----------------------------------------------------------------------------------
+
+
+def test_clients_of_a_node_share_out_the_tries():
+    one = matrix(port(BOTH[0]))["asks"]
+    assert {item["tries"] for item in one} == {1}
+    two = matrix(port(*BOTH))["asks"]
+    assert {name: sum(item["tries"] for item in two if item["path"] == [name]) for name in ("node1", "node2")} == {
+        "node1": 39,
+        "node2": 38,
+    }
+    many = [endpoint(f"10.1.1.{at}") for at in range(2, 60)]
+    found = service_matrix(Cluster(), HOSTS, CIDRS, ENDS[1:2], [port(*many)], {one["address"] for one in many})
+    assert found["asks"][0]["tries"] == 100
+
+
+def test_a_refusal_is_waited_for_by_one_call_of_a_client_at_a_time():
+    found = matrix(port(), port(BOTH[0], port_name="b"))
+    rows = probes(found["asks"], ENDS, [host.name for host in HOSTS])["node1"]["asks"]
+    assert {(row["lane"], row["until"], row["tries"]) for row in rows if row["netns"] == "client"} == {
+        ("refusals client", "refused", 15),
+        ("", "", 1),
+    }
+
+
+def test_of_many_refusals_each_client_hears_a_few_of_its_own():
+    found = matrix(*(port(service=f"default/s{at}") for at in range(30)))
+    by_source = {
+        source: {one["service"] for one in found["asks"] if one["source"] == source} for source in ("here", "there")
+    }
+    assert [len(some) for some in by_source.values()] == [12, 12]
+    assert by_source["here"] != by_source["there"]
+
+
+def test_who_sticks_calls_twice_in_one_lane():
+    found = matrix(port(*BOTH, affinity_seconds=9), port(BOTH[0], port_name="b"))
+    rows = probes(found["asks"], ENDS, [host.name for host in HOSTS])
+    assert {(row["tries"], row["lane"]) for row in rows["node1"]["asks"]} == {(2, "default/web:http"), (1, "")}
+
+
+def test_every_host_calls_for_its_own_ends():
+    found = matrix(port(*BOTH, node_port=30080))
+    rows = probes(found["asks"], ENDS, [host.name for host in HOSTS])
+    assert "gateway" not in rows
+    assert rows["outside"]["watched"] == []
+    assert rows["outside"]["asks"] == [
+        {"id": at, "netns": None, "address": one["address"], "port": 30080, "protocol": "tcp", "tries": one["tries"], "lane": "", "until": ""}
+        for at, one in enumerate(found["asks"])
+        if one["source"] == "outside"
+    ]  # fmt: skip
+    assert sum(len(row["asks"]) for row in rows.values()) == len(found["asks"])
+    assert {row["netns"] for row in rows["node1"]["asks"]} == {"here", "client", None}
+
+
+def test_a_node_tells_of_what_it_turns():
+    rows = probes(matrix(port(*BOTH, node_port=30080))["asks"], ENDS, [host.name for host in HOSTS])
+    assert sorted(rows["node1"]["watched"]) == [
+        ["10.100.0.2", 30080],
+        ["10.100.0.3", 30080],
+        ["10.96.0.10", 80],
+        ["127.0.0.1", 30080],
+    ]
+    assert rows["node1"]["deadline"] >= 22
+
+
+# --- verdicts -------------------------------------------------------------------------------------------
+
+
+def flow(one: Any, at: int, to: str, seen: str, *, source: str = "", source_port: int = 0) -> Flow:
+    address, _, number = to.partition(":")
+    came = source or ("127.0.0.1" if one["address"] == "127.0.0.1" else BY_NAME[one["source"]]["address"])
+    return Flow(one["protocol"], came, source_port or at, one["address"], one["port"], seen, at, address, int(number))
+
+
+def ideal(found: dict[str, Any]) -> tuple[dict[int, list[tuple[str, int]]], dict[str, list[Flow]]]:
+    """Answers and flows of a cluster that does as expected: every client meets the endpoints in turn."""
+    tries: dict[int, list[tuple[str, int]]] = {}
+    flows: dict[str, list[Flow]] = {"node1": [], "node2": []}
+    number = 1000
+    for at, one in enumerate(found["asks"]):
+        tries[at] = []
+        for turn in range(max(one["tries"], 2)):
+            number += 1
+            tries[at].append((one["outcome"], number))
+            if one["outcome"] == "answer":
+                backends = list(one["backends"])
+                to = backends[0 if one["sticky"] else turn % len(backends)]
+                flows[one["path"][-1]].append(flow(one, number, to, one["backends"][to]))
+    return tries, flows
+
+
+def test_a_cluster_that_does_as_expected():
+    row = port(*BOTH, **EVERY_WAY, source_ranges=["10.1.0.0/16"])
+    found = matrix(row, port(port_name="nobody"), port(*BOTH, port_name="sticky", affinity_seconds=9))
+    tries, flows = ideal(found)
+    report = judge(found["asks"], ENDS, tries, flows)
+    assert report.wrong == []
+    assert (report.asked, report.calls) == (len(found["asks"]), sum(map(len, tries.values())))
+
+
+def told(
+    row: ServicePortRow, source: str, tries: list[tuple[str, int]], flows: list[Flow], node: str = "node1"
+) -> list[str]:
+    """What is said of one client that meets this, with the others as they should be."""
+    found = matrix(row)
+    every, tracked = ideal(found)
+    (at,) = [
+        at for at, one in enumerate(found["asks"]) if (one["source"], one["address"]) == (source, row["cluster_ip"])
+    ]
+    every[at] = tries
+    tracked[node] += flows
+    return judge(found["asks"], ENDS, every, tracked).wrong
+
+
+CLIENT = "pod client -> default/web:http at 10.96.0.10:80/tcp: "
+
+
+@pytest.mark.parametrize(
+    ("row", "heard", "to", "words"),
+    [
+        pytest.param(port(*BOTH), "silence", None, f"expected one of {HERE}, {THERE}, got silence and to none of them", id="lost"),
+        pytest.param(port(*BOTH), "refused", None, f"expected one of {HERE}, {THERE}, got refused and to none of them", id="refused"),
+        pytest.param(port(*BOTH), "answer", ("10.1.1.7:8080", "10.1.1.9"), f"expected one of {HERE}, {THERE}, got to 10.1.1.7:8080", id="somebody else"),
+        pytest.param(port(*BOTH), "answer", (HERE, "10.1.1.1"), f"{HERE}: expected source 10.1.1.9, got source 10.1.1.1", id="masqueraded"),
+        pytest.param(port(*BOTH), "silence", (HERE, "10.1.1.9"), f"{HERE}: expected an answer, got silence", id="no answer"),
+        pytest.param(port(), "answer", (HERE, "10.1.1.9"), f"expected refused, got to {HERE}", id="answered"),
+        pytest.param(port(), "silence", None, "expected refused, got silence", id="silent"),
+        pytest.param(port(BOTH[1], internal_local=True), "refused", None, "expected silence, got refused", id="not silent"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_client_that_met_something_else(row, heard, to, words):
+    (one,) = [one for one in matrix(row)["asks"] if one["source"] == "client"]
+    flows = [flow(one, 7, *to)] if to else []
+    assert told(row, "client", [(heard, 7)], flows) == [CLIENT + words]
+
+
+def test_a_pod_that_serves_nothing_refuses_and_that_is_an_answer():
+    (one,) = [one for one in matrix(port(*BOTH))["asks"] if one["source"] == "client"]
+    assert told(port(*BOTH), "client", [("refused", 7)], [flow(one, 7, HERE, "10.1.1.9")]) == []
+
+
+def test_nobody_asks_a_silent_client_of_udp_what_he_has_heard():
+    row = port(*BOTH, protocol="udp")
+    (one,) = [one for one in matrix(row)["asks"] if one["source"] == "client"]
+    assert told(row, "client", [("silence", 7)], [flow(one, 7, HERE, "10.1.1.9")]) == []
+
+
+def test_the_same_mistake_is_told_once():
+    assert len(told(port(*BOTH), "client", [("silence", 7), ("silence", 8)], [])) == 1
+
+
+def test_a_client_of_whom_nothing_is_known():
+    assert told(port(*BOTH), "client", [], []) == [f"{CLIENT}no answer from the host"]
+
+
+def test_an_endpoint_that_nobody_has_met():
+    found = matrix(port(*BOTH))
+    tries, flows = ideal(found)
+    only = {node: [one for one in some if one.to != "10.1.2.2"] for node, some in flows.items()}
+    kept = {one.source_port for some in only.values() for one in some}
+    fewer = {at: [item for item in some if item[1] in kept] for at, some in tries.items()}
+    assert judge(found["asks"], ENDS, fewer, only).wrong == [
+        f"default/web:http on {node}: nobody has met {THERE}" for node in ("node1", "node2")
+    ]
+
+
+def test_a_client_that_does_not_stick():
+    row = port(*BOTH, affinity_seconds=9)
+    (one,) = [one for one in matrix(row)["asks"] if one["source"] == "client"]
+    flows = [flow(one, 7, HERE, "10.1.1.9"), flow(one, 8, THERE, "10.1.1.9")]
+    assert told(row, "client", [("answer", 7), ("answer", 8)], flows) == [
+        f"{CLIENT}expected one endpoint for one client, got {HERE}, {THERE}"
+    ]
+
+
+def test_a_call_is_followed_through_the_nodes_that_change_its_source():
+    """The client's node gives it another port as well."""
+    row = port(*BOTH, node_port=30080)
+    found = matrix(row, non_masquerade_cidrs=())
+    tries, flows = ideal(found)
+    (at,) = [at for at, one in enumerate(found["asks"]) if (one["source"], one["address"]) == ("client", "10.100.0.3")]
+    one = found["asks"][at]
+    tries[at] = [("answer", 7)]
+    flows["node1"].append(flow(one, 4242, "10.100.0.3:30080", "10.100.0.2", source_port=7))
+    assert "none of them" in judge(found["asks"], ENDS, tries, flows).wrong[0]
+    flows["node2"].append(flow(one, 5, HERE, "10.100.0.3", source="10.100.0.2", source_port=4242))
+    assert judge(found["asks"], ENDS, tries, flows).wrong == []
+
+
+def test_what_is_said_when_nothing_is_wrong():
+    found = matrix(port(*BOTH), port(endpoint("192.0.2.7"), port_name="x"))
+    report = judge(found["asks"], ENDS, *ideal(found))
+    assert summary(found, report) == [
+        "default/web:x: not probed: its endpoint 192.0.2.7 is no pod of the plan",
+        f"5 of 5 ways to Services are as planned, source addresses included; {report.calls} calls met every endpoint\n",
+    ]
+    assert summary({**found, "unprobed": [], "ports": 9}, report)[0] == "1 of 9 ports of Services, a sample"
+    nothing = matrix()
+    assert summary(nothing, judge([], ENDS, {}, {})) == []
