@@ -28,7 +28,7 @@ WORDS = {
     errno.ETIMEDOUT: "timeout",
 }
 UNANSWERED = (OSError, HTTPException)
-LEISURE = 0.02  # between two calls of one who asks on and on
+LEISURE = 0.04  # between two calls of one who asks on and on
 TOTAL_RETRANS = 100  # place of tcpi_total_retrans in struct tcp_info (linux/tcp.h)
 
 Call = list[str]
@@ -166,7 +166,12 @@ def same_port(target: dict[str, Any], go_on: Callable[[], bool]) -> list[Note]:
 
 def watch(targets: list[dict[str, Any]]) -> list[list[Note]]:
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+
+    def wait() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     ways = {"each": each, "one": one, "same port": same_port}
     with ThreadPoolExecutor(len(targets)) as pool:
         return list(pool.map(lambda target: ways[target["way"]](target, lambda: not over.is_set()), targets))

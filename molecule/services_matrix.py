@@ -6,7 +6,7 @@ kube-proxy's masquerade matrix; what it says in words is made into addresses her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -56,6 +56,9 @@ class Cell:
 
 def cells(table: Sequence[Row]) -> list[Cell]:
     return [Cell(client, *row[1:]) for row in table for client in row.clients.split()]
+
+
+Answers = Mapping[Cell, Answer]
 
 
 @dataclass(frozen=True)
@@ -130,17 +133,6 @@ class World:
         """The node where the service's address becomes an endpoint's: the first one on the way that knows it."""
         place = cell.target.partition(":")[0].rpartition("@")[2]
         return place if place in self.nodes else self.home(cell.client) or ENTRANCE
-
-
-def prepare(node: Callable[[str], Any], *networks: str) -> None:
-    """Let the gateway send these networks to ENTRANCE, and let everybody be told who is refused.
-
-    A kernel sends few ICMP messages to one address in a second, and none while it has redirects for it.
-    """
-    for network in networks:
-        node("gateway").check_output(f"ip route replace {network} via 10.100.0.2")
-    for name in ("gateway", "node1", "node2"):
-        node(name).check_output("sysctl -qw net.ipv4.icmp_ratelimit=0")
 
 
 def told(answer: Answer) -> str | dict[str, str]:

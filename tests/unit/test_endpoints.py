@@ -397,5 +397,8 @@ def test_endpoints_count_where_nobody_finds_endpoints():
 
 
 def test_a_slice_that_names_no_service_is_said_to_be_nobodys():
-    _, notes = in_force(endpoint_slice("x", of=None))
-    assert notes == ["EndpointSlice default/x is nobody's: it has no label kubernetes.io/service-name"]
+    _, notes = in_force(endpoint_slice("x", of=None), endpoint_slice("y"), endpoint_slice("z", "db"), service("db"))
+    assert notes == [
+        "EndpointSlice default/x is nobody's: it has no label kubernetes.io/service-name",
+        "EndpointSlice default/y is nobody's: there is no Service web",
+    ]

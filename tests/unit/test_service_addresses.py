@@ -294,6 +294,21 @@ def test_node_ports_are_kept_by_the_name_of_the_port_or_by_its_number():
     assert lab.run(node_port(ports=[renamed[1]]))["default/web"].node_ports == first.node_ports[1:]
 
 
+def test_names_that_change_places_take_their_node_ports_along():
+    lab = Lab()
+    a, b = lab.run(node_port(ports=[{"name": "a", "port": 80}, {"name": "b", "port": 81}]))["default/web"].node_ports
+    swapped = [{"name": "a", "port": 81}, {"name": "b", "port": 80}]
+    assert lab.run(node_port(ports=swapped))["default/web"].node_ports == (a, b)
+
+
+def test_another_protocol_may_join_at_a_node_port_that_is_there():
+    lab = Lab()
+    tcp = {"name": "a", "port": 53}
+    (number,) = lab.run(node_port(ports=[tcp]))["default/web"].node_ports
+    udp = {"name": "b", "port": 53, "protocol": "UDP", "nodePort": number}
+    assert lab.run(node_port(ports=[tcp, udp]))["default/web"].node_ports == (number, number)
+
+
 def test_a_node_port_that_is_asked_for_takes_the_place_of_the_other():
     lab = Lab()
     before = lab.run(node_port())["default/web"].node_ports[0]
@@ -393,6 +408,7 @@ def test_what_somebody_asks_for_is_given_to_nobody_else():
     asked = [balanced("a", loadBalancerIP="192.0.2.10"), service("b", externalIPs=["192.0.2.11"])]
     asked.append(balanced("c", status=[{"ip": "192.0.2.12"}]))
     assert balancers(Lab(**POOL).run(*asked, balanced("d")))["d"] == "192.0.2.13"
+    assert len(Lab(**POOL).problems(*asked, balanced("d"), balanced("e"))) == 1
 
 
 def test_a_pool_that_is_empty():
@@ -500,6 +516,15 @@ def test_what_may_stand_side_by_side(first, second):
 def test_where_node_ports_are_not_served_there_is_no_clash():
     clash = [service("a", externalIPs=["10.100.0.3"], ports=[{"port": 30080}]), node_port("b", 30080)]
     assert Lab(node_port_addresses=("192.168.0.0/16",)).run(*clash)
+
+
+def test_a_clash_of_external_addresses_is_one_though_a_node_port_of_ones_own_is_there_too():
+    ports = [{"port": 30080}]
+    mine = node_port("b", externalIPs=["10.100.0.3"], ports=[{"port": 30080, "nodePort": 30080}])
+    assert Lab().problems(service("a", externalIPs=["10.100.0.3"], ports=ports), mine) == [
+        'spec.externalIPs[0]: Invalid value: "10.100.0.3": port 30080/TCP of node2 is the node port of Service default/b already',
+        'spec.externalIPs[0]: Invalid value: "10.100.0.3": port 30080/TCP of this address leads to Service default/a already',
+    ]
 
 
 def test_a_service_of_two_ports_is_told_of_both():

@@ -128,6 +128,10 @@ def test_who_has_an_address_and_who_has_rules(spec, has_address, is_proxied):
     assert (found.has_address, found.is_proxied) == (has_address, is_proxied)
 
 
+def test_external_addresses_make_a_service_one_of_the_outside():
+    assert made(service(externalIPs=["203.0.113.5"], externalTrafficPolicy="Local")).external_local
+
+
 @pytest.mark.parametrize("seconds", [1, 86400])
 def test_the_last_second_of_a_day_is_taken(seconds):
     spec = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}}}
@@ -216,6 +220,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         'spec.ipFamilies[1]: Duplicate value: "IPv4"',
         'spec.ipFamilies[2]: Unsupported value: "IPX": supported values: "IPv4", "IPv6"',
     ]),
+    ({"clusterIP": "10.96.0.1", "ipFamilies": ["IPX"]}, ['spec.ipFamilies[0]: Unsupported value: "IPX": supported values: "IPv4", "IPv6"']),
     ({"ipFamilyPolicy": "RequireDualStack"}, ['spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services']),
     ({"ipFamilyPolicy": "Dual"}, ['spec.ipFamilyPolicy: Unsupported value: "Dual": supported values: "PreferDualStack", "RequireDualStack", "SingleStack"']),
     # addresses from outside

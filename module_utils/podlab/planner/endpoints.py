@@ -405,6 +405,8 @@ def slices_in_force(
     for slice_ in slices:
         if not slice_.service:
             notes.append(f"EndpointSlice {slice_.key} is nobody's: it has no label {SERVICE_NAME}")
+        elif f"{slice_.namespace}/{slice_.service}" not in by_key:
+            notes.append(f"EndpointSlice {slice_.key} is nobody's: there is no Service {slice_.service}")
         found[f"{slice_.namespace}/{slice_.service}"].append(slice_)
     for written in endpoints:
         service = by_key.get(written.key)

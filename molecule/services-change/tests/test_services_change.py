@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
-from services_matrix import ITSELF, NODE, REFUSED, UNREACHABLE, Answer, Cell, Row, World, cells, prepare, told
+from services_lab import Clients, Node, Pods, Site, prepare
+from services_matrix import ITSELF, NODE, REFUSED, UNREACHABLE, Answers, Cell, Row, World, cells, told
 
 SCENARIO = Path(__file__).resolve().parents[1]
 CALM = "calm1:8080 calm2:8080"
@@ -51,7 +52,7 @@ STEPS = [
             Row("client1", "fickle:80", CALM, ITSELF),
             Row("outside", "node2:30099", CALM, NODE),
             Row("client2", "mood:80", "moody:8080 calm2:8080", ITSELF),
-            Row("node1", "localhost:30080", CALM, NODE),
+            Row("node1", "localhost:30099", CALM, NODE),
         ],
     ),
     Step(
@@ -73,6 +74,7 @@ STEPS = [
         "a new template for all replicas, a policy",
         {
             "Deployment/scaled": {"template": {"metadata": {"labels": {"version": "two"}}}},
+            "StatefulSet/line": {"template": {"metadata": {"labels": {"version": "two"}}}},
             "Service/shape": {"externalTrafficPolicy": "Local"},
         },
         table=[
@@ -138,6 +140,8 @@ WATCHED = {
     "calm, in one connection": ("client1", "calm:80", "one"),
     "calm, in datagrams": ("client2", "calm:80/udp", "same port"),
     "shape": ("client2", "shape:80", "each"),
+    # Pods that are replaced one by one, by others with the same addresses
+    "line": ("client1", "line:80", "each"),
     # What comes and goes, in every way that leads there
     "scaled": ("client1", "scaled:80", "each"),
     "scaled, from a node": ("node2", "scaled:80", "each"),
@@ -145,8 +149,8 @@ WATCHED = {
     "scaled, in datagrams": ("client2", "scaled:80/udp", "same port"),
     "scaled, in datagrams from outside": ("outside", "node2:30080/udp", "same port"),
 }
-STEADY = [name for name in WATCHED if name.startswith(("calm", "shape"))]
 SCALED = [name for name in WATCHED if name.startswith("scaled")]
+STEADY = [name for name in WATCHED if name not in SCALED]
 OWN_PORT = 5353
 
 
@@ -160,7 +164,7 @@ class Run:
     began: float
     ended: float
     output: str
-    answers: Mapping[Cell, Answer]
+    answers: Answers
     replicas: Mapping[str, str]
     """Pod -> address, of those that ``scaled`` has now."""
     found: set[str]
@@ -181,7 +185,7 @@ class Story:
 
 
 @pytest.fixture(scope="session")
-def world(node, pods) -> World:
+def world(node: Node, pods: Pods) -> World:
     """All addresses stand in the manifests."""
     prepare(node, "203.0.113.0/24")
     services = {key.partition("/")[2]: body for key, body in objects().items() if key.startswith("Service/")}
@@ -190,7 +194,7 @@ def world(node, pods) -> World:
 
 
 @pytest.fixture(scope="session")
-def story(node, clients, site, world, tmp_path_factory) -> Story:
+def story(node: Node, clients: Clients, site: Site, world: World, tmp_path_factory: Any) -> Story:
     manifests, bodies = tmp_path_factory.mktemp("change"), objects()
     whole, told_by = Story(), []
     with ExitStack() as watching:
@@ -245,7 +249,7 @@ def target(world: World, name: str) -> dict[str, Any]:
     return {**question, "way": way, "own_port": OWN_PORT + list(WATCHED).index(name)}
 
 
-def look(began: float, output: str, step: Step, node: Callable[[str], Any], clients: Any, world: World) -> Run:
+def look(began: float, output: str, step: Step, node: Node, clients: Clients, world: World) -> Run:
     ended = time.time()
     replicas = addresses(node)
     questions = {cell: world.question(cell) for cell in cells(step.table)}
@@ -265,7 +269,7 @@ def look(began: float, output: str, step: Step, node: Callable[[str], Any], clie
     )
 
 
-def addresses(node: Callable[[str], Any]) -> dict[str, str]:
+def addresses(node: Node) -> dict[str, str]:
     found = {}
     for name in ("node1", "node2"):
         text = node(name).run("cat /run/podlab/pods/default_scaled-*/pod.json 2>/dev/null").stdout.strip()
@@ -287,12 +291,12 @@ def addresses(node: Callable[[str], Any]) -> dict[str, str]:
         for cell in cells(step.table)
     ],
 )
-def test_who_answers_and_whom_he_sees(number, cell, world, story):
+def test_who_answers_and_whom_he_sees(number: int, cell: Cell, world: World, story: Story) -> None:
     assert told(story.runs[number].answers[cell]) == world.expected(cell)
 
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=[step.name for step in STEPS])
-def test_every_replica_serves_and_nobody_else_does(number, story):
+def test_every_replica_serves_and_nobody_else_does(number: int, story: Story) -> None:
     run = story.runs[number]
     assert len(run.replicas) == STEPS[number].replicas
     assert run.found == set(run.replicas)
@@ -302,14 +306,16 @@ def test_every_replica_serves_and_nobody_else_does(number, story):
 
 
 @pytest.mark.parametrize("name", STEADY)
-def test_who_calls_a_service_that_serves_notices_nothing(name, story):
+def test_who_calls_a_service_that_serves_notices_nothing(name: str, story: Story) -> None:
     words = [word for _, word in story.notes[name]]
-    assert set(words) == {"calm1", "calm2"} if "one" not in WATCHED[name][2] else len(set(words)) == 1
     assert len(words) > 50
+    assert set(words) <= ({"line-0", "line-1"} if name == "line" else {"calm1", "calm2"})
+    # Who stays in one connection has one partner.
+    assert len(set(words)) == (2 if WATCHED[name][2] == "each" else 1)
 
 
 @pytest.mark.parametrize("name", SCALED)
-def test_no_call_fails_while_there_are_replicas(name, story):
+def test_no_call_fails_while_there_are_replicas(name: str, story: Story) -> None:
     runs = story.runs
     for first, last in ((0.0, runs[DOWN].began), (runs[BACK].ended, float("inf"))):
         words = story.between(name, first, last)
@@ -318,11 +324,18 @@ def test_no_call_fails_while_there_are_replicas(name, story):
 
 
 @pytest.mark.parametrize("name", SCALED)
-def test_without_replicas_calls_are_refused_and_nothing_worse(name, story):
+def test_without_replicas_calls_are_refused_and_nothing_worse(name: str, story: Story) -> None:
     runs = story.runs
     words = story.between(name, runs[DOWN].began, runs[BACK].ended)
     assert {word for word in words if not word.startswith("scaled-")} == {REFUSED}
     assert set(story.between(name, runs[DOWN].ended, runs[BACK].began)) == {REFUSED}
+
+
+def test_affinity_begins_with_the_run_that_sets_it(story: Story) -> None:
+    runs = story.runs
+    assert set(story.between("shape", 0.0, runs[BACK].began)) == {"calm1", "calm2"}
+    words = story.between("shape", runs[BACK].ended, runs[SETTING].began)
+    assert len(words) > 10 and len(set(words)) == 1
 
 
 # --- what became of rules -----------------------------------------------------------------------------------
@@ -335,9 +348,9 @@ def counted(rules: str, words: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", ["node1", "node2"])
-def test_rules_of_a_service_that_does_not_change_keep_their_counters(name, story):
+def test_rules_of_a_service_that_does_not_change_keep_their_counters(name: str, story: Story) -> None:
     before = counted(story.runs[0].rules[name], "default/calm:")
-    assert len(before) == 14 and any(before.values())
+    assert len(before) == 16 and any(before.values())
     for run in story.runs[: UNREADY + 1]:
         now = counted(run.rules[name], "default/calm:")
         assert now.keys() == before.keys()
@@ -347,7 +360,7 @@ def test_rules_of_a_service_that_does_not_change_keep_their_counters(name, story
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=[step.name for step in STEPS])
 @pytest.mark.parametrize("name", ["node1", "node2"])
-def test_no_chain_is_left_behind(name, number, story):
+def test_no_chain_is_left_behind(name: str, number: int, story: Story) -> None:
     rules = story.runs[number].rules[name]
     chains = set(re.findall(r"^:(KUBE-(?:SVC|SVL|EXT|FW|SEP)-\w+)", rules, re.MULTILINE))
     assert chains
@@ -356,7 +369,7 @@ def test_no_chain_is_left_behind(name, number, story):
     assert ("default/fickle" in rules) == (number != DOWN)
 
 
-def test_a_second_run_changes_nothing(story):
+def test_a_second_run_changes_nothing(story: Story) -> None:
     run, before = story.runs[NOTHING], story.runs[SETTING]
     assert re.findall(r"changed=(\d+)", run.output) == ["0"] * 4
     for name in run.rules:
@@ -368,7 +381,7 @@ def test_a_second_run_changes_nothing(story):
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=[step.name for step in STEPS])
 @pytest.mark.parametrize(("name", "called"), [("node2", "dst=10.96.100.1 "), ("node2", "dport=30080 ")])
-def test_no_datagram_is_sent_on_to_a_pod_that_has_gone(name, called, number, story):
+def test_no_datagram_is_sent_on_to_a_pod_that_has_gone(name: str, called: str, number: int, story: Story) -> None:
     run = story.runs[number]
     flows = [flow for flow in run.flows[name].splitlines() if called in flow]
     servers = [re.findall(r"src=(\S+)", flow)[1] for flow in flows]

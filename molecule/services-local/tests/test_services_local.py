@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from services_matrix import ITSELF, NODE, REFUSED, TIMEOUT, Answer, Cell, Row, World, cells, prepare, told
+from services_lab import Clients, Get, Node, Pods, prepare
+from services_matrix import ITSELF, NODE, REFUSED, TIMEOUT, Answers, Cell, Row, World, cells, told
 
 ALL = "one:8080 two:8080 three:8080"
 HERE = {"node1": "one:8080", "node2": "two:8080 three:8080"}
@@ -80,18 +81,18 @@ ROUTED = ("10.96.100.0/24", "203.0.113.0/24")
 
 
 @pytest.fixture(scope="session")
-def world(node, pods, lab_get) -> World:
+def world(node: Node, pods: Pods, lab_get: Get) -> World:
     prepare(node, *ROUTED)
     return World(pods, lab_get("services"))
 
 
 @pytest.fixture(scope="session")
-def answers(world, clients) -> dict[Cell, Answer]:
+def answers(world: World, clients: Clients) -> Answers:
     return clients.ask({cell: world.question(cell) for cell in cells(TABLE)})
 
 
 @pytest.mark.parametrize("cell", cells(TABLE), ids=str)
-def test_who_answers_and_whom_he_sees(cell, world, answers):
+def test_who_answers_and_whom_he_sees(cell: Cell, world: World, answers: Answers) -> None:
     assert told(answers[cell]) == world.expected(cell)
 
 
@@ -111,7 +112,9 @@ def test_who_answers_and_whom_he_sees(cell, world, answers):
         ("one-draining", 30111, "node2", "200 OK", 1),
     ],
 )
-def test_a_load_balancer_is_told_where_endpoints_are(service, port, node_name, status, endpoints, node, world):
+def test_a_load_balancer_is_told_where_endpoints_are(
+    service: str, port: int, node_name: str, status: str, endpoints: int, node: Node, world: World
+) -> None:
     said = node("outside").check_output(f"curl -sim 5 http://{world.nodes[node_name]}:{port}/healthz")
     head, _, body = said.replace("\r", "").partition("\n\n")
     first, *lines = head.split("\n")
@@ -128,13 +131,13 @@ def test_a_load_balancer_is_told_where_endpoints_are(service, port, node_name, s
 
 
 @pytest.mark.parametrize("name", ["node1", "node2"])
-def test_every_node_says_that_its_rules_are_up_to_date(name, node, world):
+def test_every_node_says_that_its_rules_are_up_to_date(name: str, node: Node, world: World) -> None:
     said = node("outside").check_output(f"curl -sim 5 http://{world.nodes[name]}:10256/healthz")
     assert said.startswith("HTTP/1.1 200 OK")
     assert {"lastUpdated", "currentTime"} <= set(json.loads(said.replace("\r", "").partition("\n\n")[2]))
 
 
-def test_no_other_service_has_a_health_check(node):
+def test_no_other_service_has_a_health_check(node: Node) -> None:
     listening = node("node1").check_output("ss -Hltn")
     ports = {line.split()[3].rpartition(":")[2] for line in listening.split("\n") if ":301" in line}
     assert ports == {"30100", "30101", "30110", "30111"}

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from services_matrix import ITSELF, NODE, REFUSED, TIMEOUT, UNREACHABLE, Answer, Cell, Row, World, cells, prepare, told
+from services_lab import Clients, Get, Node, Pods, Site, prepare
+from services_matrix import ITSELF, NODE, REFUSED, TIMEOUT, UNREACHABLE, Answers, Cell, Row, World, cells, told
 
 SCENARIO = Path(__file__).resolve().parents[1]
 
@@ -107,7 +108,7 @@ ROUTED = ("10.96.100.0/24", "203.0.113.0/25", "203.0.113.250/31")
 
 
 @pytest.fixture(scope="session")
-def world(node, pods, clients, lab_get, site) -> World:
+def world(node: Node, pods: Pods, clients: Clients, lab_get: Get, site: Site) -> World:
     """The cluster with a pod that is not ready any more, and with a gateway that knows the way to services."""
     clients.make_ready("moody", False)
     site(SCENARIO, SCENARIO / "manifests", "--tags", "services")
@@ -116,7 +117,7 @@ def world(node, pods, clients, lab_get, site) -> World:
 
 
 @pytest.fixture(scope="session")
-def answers(world, clients) -> dict[Cell, Answer]:
+def answers(world: World, clients: Clients) -> Answers:
     """What everybody met, asked all at once."""
     questions = {cell: world.question(cell) for cell in cells(TABLE)}
     questions |= {cell: {**world.question(cell), "until": [], "least": 20} for cell in cells(STICKY)}
@@ -126,7 +127,7 @@ def answers(world, clients) -> dict[Cell, Answer]:
 
 
 @pytest.mark.parametrize("cell", cells(TABLE), ids=str)
-def test_who_answers_and_whom_he_sees(cell, world, answers):
+def test_who_answers_and_whom_he_sees(cell: Cell, world: World, answers: Answers) -> None:
     assert told(answers[cell]) == world.expected(cell)
 
 
@@ -134,18 +135,18 @@ def test_who_answers_and_whom_he_sees(cell, world, answers):
 
 
 @pytest.mark.parametrize("cell", cells(STICKY), ids=str)
-def test_a_sticky_service_sends_a_client_to_one_pod(cell, answers):
+def test_a_sticky_service_sends_a_client_to_one_pod(cell: Cell, answers: Answers) -> None:
     answer = answers[cell]
     assert (answer["outcome"], len(answer["calls"])) == ("answered", 20)
     assert len({server for server, _ in answer["calls"]}) == 1
 
 
-def test_a_client_has_the_same_pod_at_every_address_of_a_sticky_service(answers):
+def test_a_client_has_the_same_pod_at_every_address_of_a_sticky_service(answers: Answers) -> None:
     first = [answers[Cell("client1", target, HTTP)]["calls"][0][0] for target in ("sticky:80", "node1:30090")]
     assert first[0] == first[1]
 
 
-def test_affinity_ends_after_its_time(answers):
+def test_affinity_ends_after_its_time(answers: Answers) -> None:
     assert set(told(answers[FORGETFUL])) == set(HTTP.split())
 
 
@@ -153,18 +154,18 @@ def test_affinity_ends_after_its_time(answers):
 
 
 @pytest.fixture(scope="session")
-def rules(node) -> str:
+def rules(node: Node) -> str:
     return str(node("node1").check_output("iptables-save"))
 
 
 @pytest.mark.parametrize("service", ["headless", "alias", "opted-out"])
-def test_no_rule_knows_a_service_that_is_not_proxied(service, rules, world):
+def test_no_rule_knows_a_service_that_is_not_proxied(service: str, rules: str, world: World) -> None:
     assert service in world.services
     assert f'"default/{service}' not in rules
     assert '"default/given:http cluster IP"' in rules
 
 
-def test_sctp_has_rules_like_everybody(rules):
+def test_sctp_has_rules_like_everybody(rules: str) -> None:
     """This kernel may have no sockets to try them with."""
     chain = re.search(r"-d 10\.96\.100\.3/32 -p sctp .* -m sctp --dport 80 -j (KUBE-SVC-\w+)", rules)
     assert chain
@@ -173,5 +174,5 @@ def test_sctp_has_rules_like_everybody(rules):
     assert to == {"10.1.1.2:5000", "10.1.2.2:5000"}
 
 
-def test_nothing_listens_at_a_node_port(node):
+def test_nothing_listens_at_a_node_port(node: Node) -> None:
     assert ":30080 " not in node("node1").check_output("ss -Hltun")
