@@ -39,7 +39,7 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
 from ansible.module_utils.podlab.changes.containers import LOGS
-from ansible.module_utils.podlab.host import containers, network, record, services, volumes
+from ansible.module_utils.podlab.host import containers, health_checks, network, record, services, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
@@ -67,7 +67,7 @@ def work(params: dict[str, Any]) -> Any:
     def apply() -> None:
         host_pods.apply(steps)
         containers.stop_kubelet()
-        services.stop_health()
+        health_checks.stop()
         containers.stop_supervisor()
         ip_batch(ip_lines)
         if any(chains.values()):

@@ -311,7 +311,7 @@ def seen(tables, number, fields):
 
 rooms = st.one_of(
     st.none(),
-    st.builds(kube_restore.Room, chains=st.integers(1, 12), size=st.one_of(st.none(), st.integers(400, 8000))),
+    st.builds(kube_restore.Room, lines=st.integers(1, 40), size=st.one_of(st.none(), st.integers(400, 8000))),
 )
 
 
@@ -372,12 +372,12 @@ def test_what_comes_in_somebody_s_place_is_there_before_that_one_goes():
 def test_a_large_change_is_cut_and_packets_are_led_there_in_the_last_part_of_it():
     ports = [port(endpoint(), service=f"default/s{i}", cluster_ip=f"10.96.1.{i}") for i in range(20)]
     found = kube.changes({}, services.tables(row(*ports)))
-    steps = kube_restore.transactions(found, kube_restore.Room(chains=10))
+    steps = kube_restore.transactions(found, kube_restore.Room(lines=30))
     assert len(steps) > 5
     assert [table for table, lines in steps if any("-I PREROUTING" in line for line in lines)] == ["nat"]
     assert steps[-1] == ("nat", found["nat"].jumps)
     with_few = kube_restore.transactions(found, kube_restore.Room(size=8000))
-    assert all(kube_restore._measure(lines)[1] <= 8000 for _, lines in with_few)
+    assert all(kube_restore.size_of(lines) <= 8000 for _, lines in with_few)
 
 
 def test_a_chain_that_no_packet_gets_to_is_written_before_the_others_even_if_it_is_there():
@@ -392,7 +392,7 @@ def test_a_chain_that_no_packet_gets_to_is_written_before_the_others_even_if_it_
 def test_removal_takes_all_of_it_and_leaves_all_of_the_others():
     tables = synced(GOLDEN["undefined-ports"])
     before = of_others(tables)
-    for room in (None, kube_restore.Room(chains=2)):
+    for room in (None, kube_restore.Room(lines=5)):
         there = copy.deepcopy(tables)
         list(restore(there, kube_restore.transactions(kube.removal(there), room)))
         assert of_others(there) == before

@@ -184,6 +184,8 @@ def pod(name: str = "web-0", **template: Any) -> Pod:
 
 def present(name: str = "web-0", node: str = "node1", **facts: Any) -> Present:
     row = {"address": f"{facts.pop('address', '10.1.1.2')}/24"}
+    if "revision" in facts:
+        row["revision"] = facts.pop("revision")
     return Present(**{"key": f"default/{name}", "node": node, "row": row, "ready": True, "phase": "Running", **facts})
 
 
@@ -216,6 +218,7 @@ def test_a_pod_as_a_service_sees_it():
         pytest.param(present(ready=False, row=None, phase="Unknown"), False, id="on a node that is not seen"),
         pytest.param(present(node="node2", phase="Succeeded"), False, id="ended elsewhere"),
         pytest.param(present("other"), False, id="yet to be made"),
+        pytest.param(present(revision="old"), False, id="about to be replaced under its name and address"),
     ],
 )
 def test_who_is_ready(there, is_ready):

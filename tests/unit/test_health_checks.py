@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from podlab.changes import kube_record
-from podlab.host import healthz, services
+from podlab.host import health_checks, healthz, services
 from podlab.host.guest import Suitcase
 from tests.unit.test_service_rules import endpoint, port, row
 
@@ -136,7 +136,7 @@ def test_who_is_slow_makes_only_himself_wait_and_a_broken_state_is_passed_over(p
         assert call(one).startswith(b"HTTP/1.1 200 ")
         slow.sendall(b"TP/1.1\r\n\r\n")
         assert slow.recv(4096).startswith(b"HTTP/1.1 200 ")
-    assert call(one, b"x" * 10000).startswith(b"HTTP/1.1 400 ")
+    assert call(one, b"x" * healthz.MOST_BYTES).startswith(b"HTTP/1.1 400 ")
     assert program.process.poll() is None
 
 
@@ -157,16 +157,16 @@ def test_ready_endpoints_of_this_node_count_once_for_all_ports():
     here, there = endpoint("10.1.1.2"), endpoint("10.1.2.2")
     draining = endpoint("10.1.1.9", ready=False, serving=True, terminating=True)
     both = row(one(here, there, draining), one(here, endpoint("10.1.1.3"), port_name="b"), port(here, service="a/b"))
-    state = json.loads(services._health_text(both))
+    state = json.loads(health_checks.state_of(both))
     assert state["services"] == {"31000": {"namespace": "default", "name": "web", "endpoints": 2}}
-    assert json.loads(services._health_text(row(one(draining))))["services"]["31000"]["endpoints"] == 0
-    assert json.loads(services._health_text(row()))["services"] == {}
-    assert state["version"] != json.loads(services._health_text(row()))["version"]
+    assert json.loads(health_checks.state_of(row(one(draining))))["services"]["31000"]["endpoints"] == 0
+    assert json.loads(health_checks.state_of(row()))["services"] == {}
+    assert state["version"] != json.loads(health_checks.state_of(row()))["version"]
 
 
 def test_the_text_of_the_program_comes_along_in_whatever_way_modules_travel():
     text = Path(str(healthz.__file__)).read_text()
-    assert services._health_program() == text
+    assert health_checks.program() == text
     assert Suitcase({"a.healthz": [False, text]}).get_source("a.healthz") == text
 
 
@@ -187,14 +187,16 @@ def test_rules_of_an_older_podlab_are_looked_at_again(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(services, "STATE", str(tmp_path / "services.json"))
     monkeypatch.setattr(services, "_rules_elsewhere", lambda version: [])
-    monkeypatch.setattr(services, "_health_is_sound", lambda known: True)
-    monkeypatch.setattr(services, "_version", lambda: "")
+    monkeypatch.setattr(services.health_checks, "is_sound", lambda wanted: True)
+    monkeypatch.setattr(services, "_version", lambda: "iptables v1.8.9 (legacy)")
+    monkeypatch.setattr(services.network, "missing_programs", lambda names: [])
+    monkeypatch.setattr(services.network, "saved", dict)
     (tmp_path / "services.json").write_text(json.dumps(known))
-    assert services.observe({}) == {"row": "x", "sound": True, "others": [], "warnings": []}
+    assert services.observe()[1] == {"row": "x", "sound": True, "others": [], "warnings": []}
     (tmp_path / "services.json").write_text(json.dumps({**known, "form": 0}))
-    assert services.observe({})["row"] == ""
+    assert services.observe()[1]["row"] == ""
     (tmp_path / "services.json").write_text(json.dumps({**known, "kernel": ""}))
-    assert not services.observe({})["sound"]
+    assert not services.observe()[1]["sound"]
 
 
 @pytest.mark.parametrize(

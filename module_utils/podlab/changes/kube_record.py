@@ -45,6 +45,29 @@ def fingerprint(tables: Tables) -> str:
     return whole.hexdigest()
 
 
+def others(tables: Tables) -> dict[str, dict[str, list[str]]]:
+    """All that is not ours."""
+    return {
+        table: {
+            name: [rule for rule in rules if not is_ours(target(rule))]
+            for name, rules in chains.items()
+            if not is_ours(name)
+        }
+        for table, chains in tables.items()
+    }
+
+
+def whole(rest: Tables, wanted: Wanted) -> dict[str, dict[str, Sequence[str]]]:
+    """What there is: what is not ours, with what was written of ours."""
+    found: dict[str, dict[str, Sequence[str]]] = {table: dict(chains) for table, chains in rest.items()}
+    for table, row in wanted.items():
+        chains = found.setdefault(table, {})
+        for builtin, jumps in row["jumps"].items():
+            chains[builtin] = [*jumps, *chains.get(builtin, [])]
+        chains.update(row["chains"])
+    return found
+
+
 def spellings(tables: Tables, wanted: Wanted) -> dict[str, list[str]]:
     """Where this iptables prints as many rules as were just written, and words them in another way than 1.8.9."""
     found = {}

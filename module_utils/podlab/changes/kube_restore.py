@@ -32,8 +32,8 @@ class Room(NamedTuple):
     """What one transaction of iptables-nft may hold. ``size`` is in bytes; None: whatever is needed."""
 
     size: int | None = None
-    chains: int = 1000
-    """It compares the name of every chain with those of many others."""
+    lines: int = 2500
+    """It compares every name of a chain with those of all the others."""
 
 
 Transaction = tuple[str, list[str]]
@@ -49,7 +49,7 @@ def transactions(found: Mapping[str, Change], room: Room | None) -> list[Transac
     late: list[Transaction] = []
     for table, change in found.items():
         lines = change.lines()
-        if room is None or _fit(lines, room):
+        if room is None or _fits(len(lines), size_of(lines), room):
             late.append((table, lines))
             continue
         early += [(table, part) for part in _packed(([line] for line in change.preparation()), room)]
@@ -59,33 +59,27 @@ def transactions(found: Mapping[str, Change], room: Room | None) -> list[Transac
 
 def _packed(pieces: Iterable[list[str]], room: Room) -> Iterator[list[str]]:
     lines: list[str] = []
-    chains, size = 0, 0
+    size = 0
     for piece in pieces:
-        more_chains, more_size = _measure(piece)
-        if lines and (chains + more_chains > room.chains or (room.size and size + more_size > room.size)):
+        more = size_of(piece)
+        if lines and not _fits(len(lines) + len(piece), size + more, room):
             yield lines
-            lines, chains, size = [], 0, 0
+            lines, size = [], 0
         lines += piece
-        chains, size = chains + more_chains, size + more_size
+        size += more
     if lines:
         yield lines
 
 
-def _fit(lines: Sequence[str], room: Room) -> bool:
-    chains, size = _measure(lines)
-    return chains <= room.chains and not (room.size and size > room.size)
+def _fits(lines: int, size: int, room: Room) -> bool:
+    return lines <= room.lines and (room.size is None or size <= room.size)
 
 
-def _measure(lines: Iterable[str]) -> tuple[int, int]:
-    """How many chains these lines name first, and about how many bytes they are as messages to the kernel: rather more
-    than less. A comment is 256 bytes however short it is."""
-    chains, size = 0, 0
-    for line in lines:
-        if line.startswith(":"):
-            chains, size = chains + 1, size + 256
-        else:
-            size += 120 + 60 * line.count(" -") + (230 if '"' in line else 0)
-    return chains, size
+def size_of(lines: Iterable[str]) -> int:
+    """About how many bytes these lines are as messages to the kernel. A comment is 256, however short it is."""
+    return sum(
+        256 if line.startswith(":") else 120 + 60 * line.count(" -") + (230 if '"' in line else 0) for line in lines
+    )
 
 
 def restore_text(steps: Iterable[Transaction]) -> str:

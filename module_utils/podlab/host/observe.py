@@ -21,15 +21,16 @@ SYSCTLS = (
 def observe(role: str) -> dict[str, Any]:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
     known = record.read()
-    links, tables = network.links(), network.saved()
+    links = network.links()
+    rules, seen_services = services.observe()
     own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
     keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
     return {
         "record": known,
         "links": links,
         "routes": network.routes(),
-        "rules": network.rules(tables),
-        "services": services.observe(tables),
+        "rules": rules,
+        "services": seen_services,
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
         "namespaces": pods.namespaces_of_others(),

@@ -9,50 +9,41 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from ..changes import kube, kube_flows, kube_record, kube_restore, services
-from ..changes.containers import SERVICES
 from ..changes.kube import Change
 from ..changes.services import ServicesRow
 from ..changes.trace import Tables, parsed
-from . import containers, healthz, network, record
-from .kubelet import is_wanted, tell_supervisor
+from . import generation, health_checks, network, record
 from .record import text_of, write_file
-from .run import HostError, run, run_all, wait_until
+from .run import HostError, run, run_all
 
 STATE = f"{record.HOME}/services.json"
-HEALTH = f"{SERVICES}/kube-proxy"  # a name without a dot is no container
 SETS = "PODLAB-STICKY-"  # first letters of the ipsets, as services.sets() has them
 MOST_TRUSTED = 1000  # lines
-
-HEALTH_SCRIPT = """\
-#!/usr/bin/execlineb -P
-pipeline -w {{ s6-log -b n2 s1000000 ./logs }}
-fdmove -c 2 1
-setpriv --pdeathsig TERM -- "{python}" -IS program
-"""
-"""Its ports are free when its supervisor was killed: the next one needs them."""
 
 NETLINK_NETFILTER, SO_SNDBUFFORCE = 12, 32  # linux/netlink.h, asm-generic/socket.h
 
 
-def observe(tables: Tables) -> dict[str, Any]:
-    """:param tables: what ``network.saved`` has told.
-    :return: ``row``, the digest of what was applied last, and whether all of that is still there: ``sound``. ``others``
-        are chains that bear kube-proxy's names on a host that podlab has never been to; ``warnings`` are sentences.
-    """
-    known = remembered()
-    sound = bool(known) and known["kernel"] == kube_record.fingerprint(tables) and _health_is_sound(known)
-    warnings = [] if network.missing_programs(["iptables-restore"]) else _rules_elsewhere(_version())
-    row = known["row"] if known and known["form"] == kube_record.FORM else ""
-    return {"row": row, "sound": sound, "others": _others(tables), "warnings": warnings}
+def observe() -> tuple[dict[str, dict[str, list[str]]], dict[str, Any]]:
+    """What ``network.rules`` tells, and of services: ``row``, the digest of what was applied last; ``sound``, whether
+    all of that is still there; ``others``, chains that bear kube-proxy's names on a host that podlab has never been to;
+    ``warnings``, sentences."""
+    known, version = remembered(), "" if network.missing_programs(["iptables-restore"]) else _version()
+    told = generation.known() if known and _is_nft(version) else None
+    tables: Tables = told["others"] if told else network.saved()
+    kernel = told["kernel"] if told else kube_record.fingerprint(tables)
+    seen = {
+        "row": known["row"] if known and known["form"] == kube_record.FORM else "",
+        "sound": bool(known) and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
+        "others": _others(tables),
+        "warnings": _rules_elsewhere(version) if version else [],
+    }
+    return network.rules(tables), seen
 
 
 def remembered() -> dict[str, Any]:
@@ -90,6 +81,8 @@ class Steps:
     rules: dict[str, Change]
     new_sets: list[str]
     health: str
+    generation: tuple[str, int] | None
+    """Of the kernel's tables when they were read; None where it is not known for sure."""
     kernel: str = ""
     """The fingerprint that the rules will have, if they are printed as they are written."""
     lines: list[str] = field(default_factory=list)
@@ -102,7 +95,8 @@ def changes(told: ServicesRow | str) -> Steps:
     """
     packed = told if isinstance(told, str) else kube_record.pack(told)
     row, digest = kube_record.unpack(packed)
-    known, tables, iptables = remembered(), network.saved(), _version()
+    known, iptables = remembered(), _version()
+    tables, at = _read(known, iptables)
     if others := _others(tables):
         table, _, chain = others[0].partition(" ")
         raise HostError(
@@ -121,7 +115,8 @@ def changes(told: ServicesRow | str) -> Steps:
         iptables,
         kube.changes(tables, wanted, spelled=spelled, whole=not (room and room.size)),
         _missing_sets(row),
-        _health_text(row),
+        health_checks.state_of(row),
+        at,
         kernel=kube_record.fingerprint(kube_record.after(tables, wanted, spelled)),
         warnings=_rules_elsewhere(iptables),
     )
@@ -136,9 +131,7 @@ def _lines(steps: Steps) -> list[str]:
     lines += [f"ipset destroy {name}" for name in _stale_sets(steps.row)]
     lines += [" ".join(kube_flows.deletion(flow)) for flow in _stale_flows(steps)]
     known = steps.known
-    if not _health_is_sound({"health": _short(steps.health)}):
-        there = _health_lives() and _health_program_is_new()
-        lines.append(f"s6-svc -h {HEALTH}" if there else f"s6-svscanctl -a {SERVICES}")
+    lines += health_checks.commands(steps.health)
     differs = not known or (known["form"], known["row"]) != (kube_record.FORM, steps.digest)
     differs = differs or known["kernel"] != steps.kernel
     return [*lines, f"# {STATE}: what this node was told about services"] if lines or differs else []
@@ -151,15 +144,18 @@ def apply(steps: Steps) -> None:
     """
     if steps.new_sets:
         run(["ipset", "-exist", "restore"], "".join(f"{line}\n" for line in steps.new_sets))
-    written = _restore(steps.rules, _room(steps.iptables), steps.row)
+    written, commits = _restore(steps.rules, _room(steps.iptables), steps.row)
     for name in _stale_sets(steps.row):
         run(["ipset", "destroy", name])
     # Only now: the kernel would make new entries by the old rules.
     _end_flows(steps)
-    steps.warnings += _serve_health(steps.health)
+    steps.warnings += health_checks.serve(steps.health)
     spelled, kernel = steps.known.get("spelled", {}), steps.kernel
+    at = steps.generation and (steps.generation[0], steps.generation[1] + commits)
+    tables = steps.tables
     if steps.known.get("iptables") != steps.iptables or spelled or written > MOST_TRUSTED:
         # What this iptables has once printed as it was written, it will print so again.
+        at = generation.now() if _is_nft(steps.iptables) else None
         tables = network.saved()
         if kube_record.fingerprint(tables) != kernel:
             spelled = kube_record.spellings(tables, steps.wanted)
@@ -172,9 +168,14 @@ def apply(steps: Steps) -> None:
         "udp": kube_flows.has_udp(steps.row),
         "kernel": kernel,
     }
-    more = {"iptables": steps.iptables, "spelled": spelled, "health": _short(steps.health)}
+    more = {"iptables": steps.iptables, "spelled": spelled, "health": health_checks.digest(steps.health)}
     os.makedirs(record.HOME, mode=0o755, exist_ok=True)
     write_file(STATE, json.dumps({**state, **more}) + "\n")
+    # Every COMMIT counts one; if there is another one, it was somebody else's, and may have been about anything.
+    if kernel and at and at == generation.now():
+        generation.remember({"at": at, "kernel": kernel, "others": kube_record.others(tables)})
+    else:
+        generation.forget()
 
 
 # --- iptables ---------------------------------------------------------------------------------------------
@@ -185,10 +186,31 @@ def _version() -> str:
     return run(["iptables-restore", "--version"]).strip().replace("iptables-restore", "iptables")
 
 
+def _read(known: Mapping[str, Any], version: str) -> tuple[Tables, tuple[str, int] | None]:
+    """All of iptables, and the number of changes that there were by then, where that is known for sure.
+
+    Where nothing has changed, to write down again what was written last takes half the time of iptables-save.
+    """
+    if not _is_nft(version):
+        return network.saved(), None
+    told = generation.known() if known and not known["spelled"] else None
+    if told and told["kernel"] == known["kernel"]:
+        tables = kube_record.whole(told["others"], services.tables(kube_record.unpack(known["packed"])[0]))
+        if kube_record.fingerprint(tables) == known["kernel"]:  # or another podlab has written it
+            return tables, told["at"]
+    at = generation.now()
+    saved = network.saved()
+    return saved, at if at == generation.now() else None
+
+
+def _is_nft(version: str) -> bool:
+    return "nf_tables" in version
+
+
 def _room(version: str) -> kube_restore.Room | None:
     """How large a transaction may be. iptables-nft asks for a buffer of the size that it needs, which takes a right
     over the whole machine; without that, a transaction has to fit into an ordinary one."""
-    if "nf_tables" not in version:
+    if not _is_nft(version):
         return None
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as probe:
         size = probe.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
@@ -199,16 +221,17 @@ def _room(version: str) -> kube_restore.Room | None:
     return kube_restore.Room()
 
 
-def _restore(rules: Mapping[str, Change], room: kube_restore.Room | None, row: ServicesRow | None) -> int:
-    """Write it; the number of lines that were written."""
-    if not rules:
-        return 0
-    text = kube_restore.restore_text(kube_restore.transactions(rules, room))
+def _restore(rules: Mapping[str, Change], room: kube_restore.Room | None, row: ServicesRow | None) -> tuple[int, int]:
+    """Write it; the number of lines that were written, and of transactions."""
+    steps = kube_restore.transactions(rules, room)
+    if not steps:
+        return 0, 0
+    text = kube_restore.restore_text(steps)
     try:
         run(["iptables-restore", "--wait", "5", "--noflush"], text)
     except HostError as error:
         raise HostError(_whose(str(error), text, row)) from error
-    return text.count("\n")
+    return sum(len(lines) for _, lines in steps), len(steps)
 
 
 def _whose(words: str, text: str, row: ServicesRow | None) -> str:
@@ -224,7 +247,7 @@ def _whose(words: str, text: str, row: ServicesRow | None) -> str:
 
 def _rules_elsewhere(version: str) -> list[str]:
     """The kernel runs through the rules of both kinds of iptables; each shows its own."""
-    other = "legacy" if "nf_tables" in version else "nft"
+    other = "legacy" if _is_nft(version) else "nft"
     if network.missing_programs([f"iptables-{other}-save"]):
         return []
     if other == "legacy" and not text_of("/proc/net/ip_tables_names"):
@@ -282,92 +305,6 @@ def _end_flows(steps: Steps) -> None:
     failed = [err.strip() for code, _, err in ends if code and "0 flow entries" not in err]
     if failed:
         raise HostError("\n".join(failed))
-
-
-# --- health checks ------------------------------------------------------------------------------------------
-
-
-def _health_text(row: ServicesRow) -> str:
-    """What the server of health checks is told: the ready endpoints of this node, for each port that asks for them."""
-    local: dict[str, set[str]] = {}
-    ports: dict[str, str] = {}
-    for port in row["ports"]:
-        if port["health_check_node_port"]:
-            service = port["service"]
-            ports[str(port["health_check_node_port"])] = service
-            here = [end for end in port["endpoints"] if end["node"] == row["node"]]
-            local.setdefault(service, set()).update(end["address"] for end in here if end["ready"])
-    told = {}
-    for number, service in ports.items():
-        namespace, _, name = service.partition("/")
-        told[number] = {"namespace": namespace, "name": name, "endpoints": len(local[service])}
-    text = json.dumps(told, sort_keys=True)
-    return json.dumps({"version": _short(text), "services": told}, sort_keys=True) + "\n"
-
-
-def _short(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:16]
-
-
-def _health_lives() -> bool:
-    return containers.is_supervised(HEALTH) and is_wanted(HEALTH)
-
-
-def _health_program() -> str:
-    source: str | None = healthz.__loader__.get_source(healthz.__name__)  # type: ignore[union-attr]
-    if source is None:
-        raise HostError("the text of healthz.py did not come along")
-    return source
-
-
-def _health_program_is_new() -> bool:
-    return text_of(f"{HEALTH}/program") == _health_program()
-
-
-def _health_is_sound(known: Mapping[str, Any]) -> bool:
-    state = text_of(f"{HEALTH}/{healthz.STATE}")
-    return state is not None and _short(state) == known["health"] and _health_lives() and _health_program_is_new()
-
-
-def _serve_health(state: str) -> list[str]:
-    """Let it run, with this state; complaints about ports that it did not get."""
-    if _health_is_sound({"health": _short(state)}):
-        return []
-    if _health_lives() and _health_program_is_new():
-        write_file(f"{HEALTH}/{healthz.STATE}", state)
-        tell_supervisor(HEALTH, b"h")
-    else:
-        stop_health()
-        building = f"{SERVICES}/.new/kube-proxy"
-        shutil.rmtree(building, ignore_errors=True)
-        os.makedirs(f"{building}/logs")
-        write_file(f"{building}/program", _health_program())
-        write_file(f"{building}/{healthz.STATE}", state)
-        write_file(f"{building}/run", HEALTH_SCRIPT.format(python=sys.executable or "/usr/bin/python3"), 0o755)
-        os.rename(building, HEALTH)
-        containers.ensure_supervisor()
-        run(["s6-svscanctl", "-a", SERVICES])
-    version = json.loads(state)["version"]
-    wait_until(lambda: _listening().get("version") == version, seconds=10.0)
-    failed: dict[str, str] = _listening().get("failed", {"10256": "its server does not start"})
-    return [f"health checks at port {port} are not served: {words}" for port, words in failed.items()]
-
-
-def _listening() -> dict[str, Any]:
-    try:
-        found = json.loads(text_of(f"{HEALTH}/{healthz.LISTENING}") or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def stop_health() -> None:
-    if containers.is_supervised(HEALTH):
-        tell_supervisor(HEALTH, b"dx")
-        wait_until(lambda: not containers.is_supervised(HEALTH), seconds=10.0)
-        if containers.supervisor_runs():
-            run(["s6-svscanctl", "-an", SERVICES])
-    shutil.rmtree(HEALTH, ignore_errors=True)
 
 
 # --- the end ------------------------------------------------------------------------------------------------

@@ -245,14 +245,18 @@ def backends(
         is_there = one is not None and one.node == home
         if not home or not address or (one and is_there and one.phase in ("Succeeded", "Failed")):
             continue
-        is_ready = bool(one and is_there and one.ready and _has(one, address))
+        is_ready = bool(one and is_there and one.ready and _stays(one, pod, address))
         zone = nodes[home].all_labels().get(ZONE, "") if home in nodes else ""
         found.append(_backend(pod, address, home, zone, is_ready))
     return found
 
 
-def _has(one: Present, address: str) -> bool:
-    return one.row is not None and one.row["address"].partition("/")[0] == address
+def _stays(one: Present, pod: Pod, address: str) -> bool:
+    """Whether it is the pod that shall be there. Another one is about to be made in its place, if need be with its name
+    and address, and until that is ready nobody serves there."""
+    if one.row is None or one.row["address"].partition("/")[0] != address:
+        return False
+    return bool(pod.kept) or one.row.get("revision", "") == pod.revision
 
 
 def _backend(pod: Pod, address: str, node: str, zone: str, is_ready: bool) -> Backend:
