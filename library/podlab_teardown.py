@@ -36,7 +36,7 @@ import os
 import shutil
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
+from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
 from ansible.module_utils.podlab.changes.containers import LOGS
 from ansible.module_utils.podlab.host import containers, network, record, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
@@ -47,7 +47,7 @@ from ansible.module_utils.podlab.host.run import ip_batch, run
 def work(params: dict[str, Any]) -> Any:
     links = network.links()
     steps = pods.changes(links, host_pods.observe(), [])
-    ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes())
+    ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes()) + vxlan.removal(links)
     observed = network.rules()
     chains = {table: rules.removal(observed[table]) for table in network.TABLES}
     originals = (record.read() or {}).get("sysctls", {})

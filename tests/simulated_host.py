@@ -11,7 +11,7 @@ import shlex
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from podlab.changes import bridge, pods, routes, rules, sysctls
+from podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
 
 BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
@@ -37,6 +37,7 @@ class Namespace:
         self.links: dict[str, dict[str, Any]] = {}
         self.routes: list[dict[str, Any]] = []
         self.neighbours: dict[str, Namespace] = {}  # by name, for "netns NAME"
+        self.tunnels: dict[str, vxlan.Tunnel] = {}
         self.add("lo", kind=None, mtu=65536, mac="00:00:00:00:00:00")
 
     # --- links
@@ -65,6 +66,7 @@ class Namespace:
 
     def _forget(self, name: str) -> None:
         del self.links[name]
+        self.tunnels.pop(name, None)
         self.routes = [route for route in self.routes if route["dev"] != name]
         for link in self.links.values():
             if link["master"] == name:
@@ -93,6 +95,8 @@ class Namespace:
             self._connect(name, address)
 
     def _connect(self, name: str, address: str) -> None:
+        if address.endswith("/32"):
+            return  # there is nobody else in it
         route = {"to": _network(address), "via": None, "dev": name, "protocol": "kernel"}
         if route not in self.routes:
             self.routes.append(route)
@@ -157,9 +161,34 @@ class Namespace:
             elif words[0] == "addr":
                 self._addr(words[1], words[2], words[words.index("dev") + 1])
             elif words[0] == "route":
-                self.route(words[1], words[2], _pairs(words[3:]))
+                self.route(words[1], words[2], _pairs([word for word in words[3:] if word != "onlink"]))
+            elif words[0] == "neigh":
+                self._neigh(words[1], words[2], _pairs(words[3:]))
             else:
                 raise Refused(f"Object {words[0]!r} is unknown")
+
+    def _neigh(self, verb: str, address: str, words: dict[str, str]) -> None:
+        entries = self.tunnels.setdefault(self._link(words["dev"]) and words["dev"], _empty_tunnel())["neighbours"]
+        if verb == "del":
+            del entries[address]
+        else:
+            entries[address] = words["lladdr"]
+
+    def bridge(self, lines: list[str]) -> None:
+        """One ``bridge -batch``."""
+        for line in lines:
+            _, verb, mac, *words = line.split()
+            facts = _pairs([word for word in words if word not in ("self", "permanent")])
+            entries = self.tunnels.setdefault(self._link(facts["dev"]) and facts["dev"], _empty_tunnel())["forwarding"]
+            if verb == "del":
+                found = [entry for entry in entries if entry[:2] == (mac, facts["dst"])]
+                if not found:
+                    raise Refused("No such file or directory")
+                entries.remove(found[0])
+            elif any(entry[:2] == (mac, facts["dst"]) for entry in entries):
+                raise Refused("File exists")
+            else:
+                entries.append((mac, facts["dst"], "permanent" in words))
 
     def _link_add(self, name: str, words: list[str]) -> None:
         kind = words[words.index("type") + 1]
@@ -172,6 +201,14 @@ class Namespace:
             self.neighbours[other["netns"]].links[other["name"]].update(mac=other["address"], mtu=int(other["mtu"]))
         else:
             self.add(name, kind=kind)
+        if kind == "vxlan":
+            at = words.index("type")
+            own, more = words[:at], words[at + 2 :]
+            asked = _pairs([word for word in more if word != "nolearning"])
+            self.links[name]["vxlan"] = {
+                **{"id": int(asked["id"]), "port": int(asked["dstport"]), "local": asked["local"]},
+                **{"link": asked["dev"], "learning": "nolearning" not in more},
+            }
         facts = _pairs(own)
         self.links[name].update(mtu=int(facts["mtu"]), mac=facts.get("address", self.links[name]["mac"]))
 
@@ -228,6 +265,10 @@ class Namespace:
         return copy.deepcopy(hidden)  # type: ignore[arg-type]
 
 
+def _empty_tunnel() -> vxlan.Tunnel:
+    return {"neighbours": {}, "forwarding": []}
+
+
 def _pairs(words: list[str]) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=True))
 
@@ -279,6 +320,7 @@ class SimulatedHost:
                     {**route, "protocol": {"boot": "None"}.get(route["protocol"], route["protocol"])}
                     for route in self.root.routes
                 ],
+                "tunnels": {name: self.root.tunnels.get(name, vxlan.EMPTY) for name in vxlan.ours(self.root.facts())},
                 "rules": self.rules,
                 "sysctls": self.sysctls,
                 "pods": {netns: self._pod(netns) for netns in sorted(self.pods)},
@@ -327,7 +369,11 @@ class SimulatedHost:
         self.root.ip(bridge.changes(self.root.facts(), row))
 
     def _apply_routes(self, row: routes.RoutesRow) -> None:
-        self.root.ip(routes.changes(self.observe()["routes"], row))
+        seen = self.observe()
+        steps = routes.steps(seen["links"], seen["tunnels"], seen["routes"], row)
+        self.root.ip(steps.device)
+        self.root.bridge(steps.entries)
+        self.root.ip(steps.routes)
 
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():

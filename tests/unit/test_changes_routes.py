@@ -13,11 +13,13 @@ NODE: routes.RoutesRow = {
     "within": "10.1.0.0/16",
     "foreign": ["10.1.200.0/24"],
     "routes": [{"to": "10.1.0.0/16", "via": "10.100.0.1"}],
+    "vxlan": None,
 }
 GATEWAY: routes.RoutesRow = {
     "within": "10.1.0.0/16",
     "foreign": [],
     "routes": [{"to": "10.1.1.0/24", "via": "10.100.0.2"}, {"to": "10.1.2.0/24", "via": "10.100.0.3"}],
+    "vxlan": None,
 }
 
 

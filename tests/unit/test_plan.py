@@ -139,7 +139,7 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     if "bridge" in rows:
         lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
         lines += pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]).lines()
-    lines += [f"ip {line}" for line in routes.changes(seen["routes"], rows["routes"])]
+    lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))
     return lines

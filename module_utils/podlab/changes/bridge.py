@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from . import MARK
 
@@ -19,6 +19,7 @@ class Link(TypedDict, total=False):
     master: str | None
     hairpin: bool
     addresses: list[str]  # IPv4 with prefix length
+    vxlan: dict[str, Any]  # of a vxlan device: id, port, local, link, learning
 
 
 class BridgeRow(TypedDict):

@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..changes import CHAIN_PREFIX
+from ..changes import CHAIN_PREFIX, vxlan
 from ..changes.bridge import Link
 from ..changes.routes import Route
+from ..changes.vxlan import Tunnel
 from .run import run
 
 TABLES = ("filter", "nat")
@@ -23,7 +24,7 @@ def links() -> dict[str, Link]:
 def link_facts(link: Mapping[str, Any]) -> Link:
     """One entry of ``ip -j -d addr show``."""
     info = link.get("linkinfo", {})
-    return {
+    facts: Link = {
         "kind": info.get("info_kind"),
         "alias": link.get("ifalias", ""),
         "mac": link.get("address", ""),
@@ -35,6 +36,25 @@ def link_facts(link: Mapping[str, Any]) -> Link:
             f"{address['local']}/{address['prefixlen']}"
             for address in link["addr_info"]
             if address.get("family") == "inet"
+        ],
+    }
+    if facts["kind"] == "vxlan":
+        facts["vxlan"] = {key: info["info_data"].get(key) for key in ("id", "port", "local", "link", "learning")}
+    return facts
+
+
+def tunnels(links: Mapping[str, Link]) -> dict[str, Tunnel]:
+    """What hangs on podlab's overlay devices."""
+    return {name: _tunnel(name) for name in vxlan.ours(links)}
+
+
+def _tunnel(name: str) -> Tunnel:
+    neighbours = json.loads(run(["ip", "-j", "neigh", "show", "nud", "permanent", "dev", name]) or "[]")
+    entries = json.loads(run(["bridge", "-j", "fdb", "show", "dev", name]) or "[]")
+    return {
+        "neighbours": {entry["dst"]: entry["lladdr"] for entry in neighbours},
+        "forwarding": [
+            (entry["mac"], entry["dst"], entry.get("state") == "permanent") for entry in entries if "dst" in entry
         ],
     }
 

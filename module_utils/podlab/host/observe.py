@@ -28,6 +28,7 @@ def observe(role: str) -> dict[str, Any]:
         "record": known,
         "links": links,
         "routes": network.routes(),
+        "tunnels": network.tunnels(links),
         "rules": network.rules(),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),

@@ -61,6 +61,11 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
         problems.append(
             f"{host.name}: link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)"
         )
+    name = f"vxlan.{cluster.vxlan_id}"
+    device = seen["links"].get(name)
+    if host.role == "node" and cluster.pod_routing == "vxlan" and device and device["alias"] != MARK:
+        mine = host.is_marked and device["mac"].startswith(MAC_PREFIX)
+        problems += [] if mine else [f"{host.name}: link {name} is in the way: {NOT_OURS}, or set cluster.vxlan_id"]
     if host.is_marked or ours:  # where only the record was lost, the bridge tells whose the rest is
         return problems
     for table, chains in seen["rules"].items():
@@ -89,7 +94,7 @@ def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str
         f"{host.name}: route {way['to']} is in the way: {NOT_OURS}"
         for host in hosts
         if host.is_managed and ways
-        for way in ways[host.role]
+        for way in ways[host.name]
         if way["to"] in foreign_routes(host, cluster)
     ]
 
@@ -101,6 +106,12 @@ def uplink(host: Host) -> str | None:
         if any(address.split("/")[0] == host.address for address in link["addresses"]):
             return str(name)
     return None
+
+
+def uplink_mtu(host: Host) -> int:
+    """What the node network carries in one packet, in bytes."""
+    mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
+    return mtu
 
 
 def foreign_routes(host: Host, cluster: Cluster) -> list[str]:

@@ -15,7 +15,6 @@ from ..changes import bridge, routes, rules, sysctls
 from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
-from ..changes.routes import RouteRow
 from . import egress, expectations, hostports
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
@@ -27,7 +26,8 @@ from .model import Desired, Invalid, Pod
 from .names import file_name
 from .pod_rows import pod_row
 from .present import present_pods, unready
-from .rows import bridge_row, shared_record, sysctls_of, ways_of
+from .routing import impossible_ways, routes_of, vxlan_row
+from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 
 T = TypeVar("T")
@@ -57,13 +57,14 @@ def plan(
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
     with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster)]) as found:
+        found.problems += impossible_ways(cluster, hosts) if not inventory else []
         present = present_pods(hosts, past)
         wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
         pods = wanted.pods
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
             cidrs = found.unless_invalid(lambda: allocate_cidrs(cluster, hosts, nodes), cidrs)
-            found.problems += routes_in_the_way(cluster, hosts, ways_of(cluster, hosts, cidrs) if cidrs else {})
+            found.problems += routes_in_the_way(cluster, hosts, routes_of(cluster, hosts, cidrs) if cidrs else {})
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
         placement = Placement({})
@@ -80,7 +81,7 @@ def plan(
     addresses |= {key: by_name[placement.nodes[key]].address for key in on_nodes if key in placement.nodes}
 
     shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now)
-    ways = ways_of(cluster, hosts, cidrs)
+    ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
         "notes": [*_notes(desired, placement), *wanted.notes],
@@ -105,7 +106,8 @@ def plan(
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
-            rows |= _common_rows(host, cluster, ways[host.role], told, hostports.of_rows(pod_rows))
+            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows))
+            rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
             seen: Mapping[str, Any] = host.observation or {}
             pending = [name for name in CHAPTERS if name in rows and _PENDING[name](seen, rows[name])]
             if host.role == "node":
@@ -146,7 +148,6 @@ def _node_rows(
 def _common_rows(
     host: Host,
     cluster: Cluster,
-    ways: Sequence[RouteRow],
     told: Mapping[str, Any],
     ports: Sequence[hostports.HostPort],
 ) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def _common_rows(
             "sysctls": sysctls_of(host, cluster, ports),
             "record": {"node": host.name, "foreign": foreign, **told},
         },
-        "routes": {"within": cluster.cidr, "foreign": foreign, "routes": list(ways)},
+        "routes": {"within": cluster.cidr, "foreign": foreign},
     }
 
 
@@ -203,7 +204,7 @@ _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
     "bridge": lambda seen, row: bool(bridge.changes(seen["links"], row)),
     "pods": _pods_pending,
-    "routes": lambda seen, row: bool(routes.changes(seen["routes"], row)),
+    "routes": lambda seen, row: bool(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).lines()),
     "egress": lambda seen, row: any(rules.changes(seen["rules"][table], row[table]) for table in row),
 }
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..changes.bridge import BridgeRow
-from ..changes.routes import RouteRow
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
@@ -15,6 +14,7 @@ from .fitness import BRIDGE_NETFILTER, uplink
 from .hostports import HostPort
 from .hostports import sysctls as hostport_sysctls
 from .model import Desired, Pod, Workload
+from .routing import pod_mtu
 from .schedule import Placement
 
 
@@ -120,14 +120,5 @@ def _slashed(device: str | None) -> str:
 
 def bridge_row(host: Host, cluster: Cluster, cidr: str) -> BridgeRow:
     address, length = gateway(cidr), cidr.partition("/")[2]
-    mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
+    mtu = pod_mtu(cluster, host)
     return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
-
-
-def ways_of(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
-    """Role -> routes. Nodes send what is not theirs to the gateway, which alone knows whose it is."""
-    gateways = [host for host in hosts if host.role == "gateway"]
-    return {
-        "node": [{"to": cluster.cidr, "via": way.address} for way in gateways[:1]],
-        "gateway": [{"to": cidrs[node.name], "via": node.address} for node in hosts if node.role == "node"],
-    }
