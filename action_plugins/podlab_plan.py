@@ -42,8 +42,8 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": str(error)}
         for note in result["notes"]:
             self._display.display(f"note: {note}")
-        pending = {name: rows["pending"] for name, rows in result["hosts"].items()}
-        return {"changed": False, "pending": pending, "ansible_facts": {"podlab_plan": result}}
+        # No fact: Ansible copies every fact for every host and task, deeply.
+        return {"changed": False, **result}
 
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:

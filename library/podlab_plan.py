@@ -33,13 +33,26 @@ EXAMPLES = """
 """
 
 RETURN = """
-ansible_facts:
-  description: C(podlab_plan), with C(hosts) (rows of every chapter, and C(pending), the chapters with anything to do),
-    C(verify) (what the probes have to find) and C(notes).
+hosts:
+  description: Host -> row of every chapter, and C(pending), the chapters that have anything to do there.
   returned: success
   type: dict
-pending:
-  description: Host -> chapters that have anything to do there.
+verify:
+  description: What the probes have to find.
   returned: success
   type: dict
+notes:
+  description: What the user should know.
+  returned: success
+  type: list
+  elements: str
+rolling:
+  description: Workloads that need another step once these pods are ready, in words.
+  returned: success
+  type: list
+  elements: str
+moving:
+  description: Whether this step of theirs does anything.
+  returned: success
+  type: bool
 """
