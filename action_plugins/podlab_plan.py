@@ -31,9 +31,13 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(
-            argument_spec={"manifests": {"type": "str", "required": True}, "cluster": {"type": "dict", "default": {}}}
+            argument_spec={
+                "manifests": {"type": "str", "required": True},
+                "cluster": {"type": "dict", "default": {}},
+                "time": {"type": "str"},
+            }
         )
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = args["time"] or datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         hosts = hosts_of(task_vars)
         wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
         try:

@@ -242,6 +242,26 @@ def cp(words: list[str], command: list[str]) -> int:
     )
 
 
+def script_(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "script",
+        "[--undo] HOST [--manifests DIR] [-i INVENTORY] [-e NAME=VALUE]",
+        "Print a host as a shell script that makes the same of a bare one. Nothing is written anywhere.\n"
+        "It holds the values of Secrets.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("host", metavar="HOST", help="a node or a gateway")
+    parser.add_argument("--undo", action="store_true", help="the script that takes it away again")
+    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    parser.add_argument("-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="as for up")
+    known = parser.parse_args([*words, *command])
+    from cli import script
+
+    options = [word for source in known.sources for word in ("-i", source)]
+    options += [word for value in known.extra_vars for word in ("-e", value)]
+    print(script.script(known.host, options, known.manifests, undo=known.undo), end="")
+
+
 def _pod(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pod", metavar="POD", help="or deploy/NAME, sts/NAME, ...: one of its pods")
 
@@ -269,6 +289,7 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "port-forward": port_forward,
     "cp": cp,
     "node": node,
+    "script": script_,
 }
 
 

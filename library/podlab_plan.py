@@ -19,6 +19,9 @@ options:
     description: Settings of the cluster; the argument specification of the role C(plan) describes them.
     type: dict
     default: {}
+  time:
+    description: The time of the run, as in RFC 3339; what is new is said to be made then. The present one if left out.
+    type: str
 attributes:
   check_mode: {support: full, description: It never changes anything.}
 """

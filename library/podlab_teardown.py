@@ -55,9 +55,11 @@ def work(params: dict[str, Any]) -> Any:
     folders = [folder for folder in (os.path.dirname(pods.PODS), record.HOME) if os.path.isdir(folder)]
     typed = [
         *steps.lines(),
+        *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *(sysctls.line(key, value) for key, value in settings.items()),
+        *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted() else []),
         *(f"rm -r {folder}" for folder in folders),
     ]
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.check import NOBODY, _opened
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,16 @@ class TestLab:
         """The commands that a run shows it has typed."""
         typed = ("ip ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount ", "pkill ", "# ")
         return [line for line in output.splitlines() if line.startswith(typed)]
+
+
+def as_nobody(home: Path) -> tuple[list[str], dict[str, str]]:
+    """What makes root's command an ordinary user's, and that user's environment; ``home`` is open to everybody."""
+    nest = home / "nest"
+    nest.mkdir()
+    os.chown(nest, NOBODY, NOBODY)
+    words = {"USER": "nobody", "LOGNAME": "nobody", **dict.fromkeys(("HOME", "TMPDIR", "XDG_RUNTIME_DIR"), str(nest))}
+    change = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    return [*_opened(str(home)), *change], words
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ SYSCTLS = (
     "net.bridge.bridge-nf-call-iptables",
     "net.ipv4.conf.all.rp_filter",
     "net.ipv4.conf.all.send_redirects",
+    "net.ipv4.conf.all.route_localnet",
 )
 
 
