@@ -87,6 +87,34 @@ def test(words: list[str], command: list[str]) -> int:
     return check.run(fast=parser.parse_args([*words, *command]).fast)
 
 
+def bench_(words: list[str], command: list[str]) -> int:
+    parser = _parser(
+        "bench",
+        "[NAME...] [--repeat N] [--json FILE] [--markdown] | --list | --show FILE [--markdown]",
+        "Measure what podlab takes, beside its peers, in labs of their own. Ends with 1 if a figure is over its limit.",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="one of --list; all of them, if left out")
+    parser.add_argument("--repeat", type=_times, default=3, metavar="N", help="take each figure N times (3)")
+    parser.add_argument("--json", default="", metavar="FILE", help="write there what was measured, beside what it has")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page")
+    parser.add_argument("--list", action="store_true", help="say which benchmarks there are")
+    parser.add_argument("--show", default="", metavar="FILE", help="print the table of an earlier run's JSON")
+    known = parser.parse_intermixed_args([*words, *command])
+    from cli import bench
+
+    if known.list:
+        return bench.listed()
+    if known.show:
+        return bench.show(known.show, known.names, markdown=known.markdown)
+    return bench.run(known.names, known.repeat, known.json, markdown=known.markdown)
+
+
+def _times(word: str) -> int:
+    if int(word) < 1:
+        raise argparse.ArgumentTypeError("at least once")
+    return int(word)
+
+
 def get_(words: list[str], command: list[str]) -> None:
     parser = _parser(
         "get",
@@ -282,6 +310,7 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "up": up,
     "down": down,
     "test": test,
+    "bench": bench_,
     "get": get_,
     "describe": describe_,
     "exec": exec_,

@@ -19,7 +19,7 @@ from . import inventory
 LINT = {
     "ruff check": ["ruff", "check", "--no-cache", "."],
     "ruff format": ["ruff", "format", "--no-cache", "--check", "."],
-    "mypy": ["mypy", "-p", "podlab", "-p", "cli"],
+    "mypy": ["mypy", "-p", "podlab", "-p", "cli", "-p", "bench"],
     "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
 }
 # What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
