@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -18,6 +19,10 @@ import yaml
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[2]
+TYPED = (
+    *("ip ", "bridge ", "nsenter ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount "),
+    *("pkill ", "# "),
+)
 
 
 @dataclass
@@ -79,8 +84,18 @@ class TestLab:
 
     def lines(self, output: str) -> list[str]:
         """The commands that a run shows it has typed."""
-        typed = ("ip ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount ", "pkill ", "# ")
-        return [line for line in output.splitlines() if line.startswith(typed)]
+        return [line for line in output.splitlines() if line.startswith(TYPED)]
+
+    def typed(self, output: str) -> dict[str, list[str]]:
+        """The same host by host; a diff comes before the word of whom it is."""
+        typed: dict[str, list[str]] = {}
+        lines: list[str] = []
+        for line in output.splitlines():
+            changed = re.match(r"changed: \[([^\]]*)\]", line)
+            if changed:
+                typed.setdefault(changed[1], []).extend(lines)
+            lines = [] if changed or line.startswith(("PLAY", "TASK")) else [*lines, *self.lines(line)]
+        return typed
 
 
 @pytest.fixture(scope="module")
