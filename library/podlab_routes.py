@@ -71,17 +71,21 @@ from typing import Any
 from ansible.module_utils.podlab.changes import routes
 from ansible.module_utils.podlab.host import network
 from ansible.module_utils.podlab.host.chapter import run_module
-from ansible.module_utils.podlab.host.run import ip_batch, run
+from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, run
 
 
 def work(params: dict[str, Any]) -> Any:
-    links = network.links()
-    steps = routes.steps(links, network.tunnels(links), network.routes(), params["row"])
+    links, row = network.links(), params["row"]
+    lost = network.lost_overlays(links, row["vxlan"])
+    steps = routes.steps(links, network.tunnels(links), network.routes(), row, lost)
 
     def apply() -> None:
+        for argv in steps.lost:
+            run(argv)
         ip_batch(steps.device)
-        if steps.entries:
-            run(["bridge", "-batch", "-"], "".join(f"{line}\n" for line in steps.entries))
+        for key, value in steps.settings.items():
+            network.write_sysctl(key, value)
+        bridge_batch(steps.entries)
         ip_batch(steps.routes)
 
     return steps.lines(), apply

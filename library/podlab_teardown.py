@@ -52,7 +52,7 @@ def work(params: dict[str, Any]) -> Any:
     chains = {table: rules.removal(observed[table]) for table in network.TABLES}
     originals = (record.read() or {}).get("sysctls", {})
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
-    folders = [folder for folder in (os.path.dirname(pods.PODS), record.HOME) if os.path.isdir(folder)]
+    folders = (os.path.dirname(pods.PODS), record.HOME)
     typed = [
         *steps.lines(),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
@@ -60,7 +60,7 @@ def work(params: dict[str, Any]) -> Any:
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *(sysctls.line(key, value) for key, value in settings.items()),
         *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted() else []),
-        *(f"rm -r {folder}" for folder in folders),
+        *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
 
     def apply() -> None:
@@ -74,7 +74,7 @@ def work(params: dict[str, Any]) -> Any:
             network.write_sysctl(key, value)
         # The record goes last: who is killed before this line still knows what the host was.
         volumes.unmount_beneath(folders)
-        for folder in folders:
+        for folder in filter(os.path.isdir, folders):  # to look for what may be left behind makes one, too
             shutil.rmtree(folder)
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)

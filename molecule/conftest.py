@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
+from tests.conversation import Conversation
 from tests.embedded_backend import host as embedded_host
+from tests.lab.conftest import TestLab
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +57,26 @@ def in_pod(node: Callable[[str], Any], pods: dict[str, dict[str, Any]]) -> Calla
         return node(pods[pod]["node"]).run(f"ip netns exec {pods[pod]['netns']} {command}")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def lab() -> TestLab:
+    """The scenario's lab, to run playbooks over with the scenario's own inventory and manifests."""
+    os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")  # molecule's own one knows none of our modules
+    scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+    return TestLab(os.environ["PODLAB_LAB"], scenario / "hosts.yml", ROOT / "molecule" / "manifests")
+
+
+@pytest.fixture(scope="session")
+def talk() -> Iterator[Callable[..., Conversation]]:
+    """Let a pod of one host talk to one of another: ``talk(lab, ("node1", "calm"), ("node2", "calm"))``."""
+    begun: list[Conversation] = []
+
+    def begin(lab: TestLab, caller: tuple[str, str], callee: tuple[str, str]) -> Conversation:
+        ends = [(host, lab.pod(host, name)) for host, name in (caller, callee)]
+        begun.append(Conversation(lab.name, ends[0], ends[1]))
+        return begun[-1]
+
+    yield begin
+    for conversation in begun:
+        conversation.close()

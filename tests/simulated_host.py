@@ -72,6 +72,10 @@ class Namespace:
             if link["master"] == name:
                 link.update(master=None, hairpin=False)
 
+    def _forget_neighbours(self, name: str) -> None:
+        if name in self.tunnels:
+            self.tunnels[name]["neighbours"].clear()
+
     def move(self, name: str, other: Namespace) -> None:
         """What drift does; podlab itself never moves a link."""
         link = self._link(name)
@@ -114,6 +118,7 @@ class Namespace:
             self.routes = [route for route in self.routes if route != connected]
         if not link["addresses"]:
             self.routes = [route for route in self.routes if route["dev"] != name]
+            self._forget_neighbours(name)
 
     def route(self, verb: str, to: str, words: dict[str, str]) -> None:
         to = "0.0.0.0/0" if to == "default" else to
@@ -180,15 +185,16 @@ class Namespace:
             _, verb, mac, *words = line.split()
             facts = _pairs([word for word in words if word not in ("self", "permanent")])
             entries = self.tunnels.setdefault(self._link(facts["dev"]) and facts["dev"], _empty_tunnel())["forwarding"]
+            node = facts["dst"] + (f" port {facts['port']}" if "port" in facts else "")
             if verb == "del":
-                found = [entry for entry in entries if entry[:2] == (mac, facts["dst"])]
+                found = [entry for entry in entries if entry[:2] == (mac, node)]
                 if not found:
                     raise Refused("No such file or directory")
                 entries.remove(found[0])
-            elif any(entry[:2] == (mac, facts["dst"]) for entry in entries):
+            elif any(entry[:2] == (mac, node) for entry in entries):
                 raise Refused("File exists")
             else:
-                entries.append((mac, facts["dst"], "permanent" in words))
+                entries.append((mac, node, "permanent" in words))
 
     def _link_add(self, name: str, words: list[str]) -> None:
         kind = words[words.index("type") + 1]
@@ -205,9 +211,12 @@ class Namespace:
             at = words.index("type")
             own, more = words[:at], words[at + 2 :]
             asked = _pairs([word for word in more if word != "nolearning"])
+            overlay = {"id": int(asked["id"]), "port": int(asked["dstport"])}
+            if any(overlay.items() <= link.get("vxlan", {}).items() for link in self.links.values()):
+                raise Refused("A VXLAN device with the specified VNI already exists.")
             self.links[name]["vxlan"] = {
-                **{"id": int(asked["id"]), "port": int(asked["dstport"]), "local": asked["local"]},
-                **{"link": asked["dev"], "learning": "nolearning" not in more},
+                **overlay,
+                **{"local": asked["local"], "link": asked["dev"], "learning": "nolearning" not in more},
             }
         facts = _pairs(own)
         self.links[name].update(mtu=int(facts["mtu"]), mac=facts.get("address", self.links[name]["mac"]))
@@ -235,6 +244,8 @@ class Namespace:
                 link[key] = int(value) if key == "mtu" else value
                 if key == "master":
                     link["hairpin"] = False
+                if key == "mac":
+                    self._forget_neighbours(name)
 
     def _rename(self, name: str, new: str) -> None:
         if self._link(name)["up"]:
@@ -242,6 +253,8 @@ class Namespace:
         if new in self.links:
             raise Refused("File exists")
         self.links[new] = self.links.pop(name)
+        if name in self.tunnels:
+            self.tunnels[new] = self.tunnels.pop(name)
 
     def _switch(self, name: str, up: bool) -> None:
         link = self.links[name]
@@ -251,6 +264,7 @@ class Namespace:
                 self._connect(name, address)
         else:
             self.routes = [route for route in self.routes if route["dev"] != name]
+            self._forget_neighbours(name)
 
     def _addr(self, verb: str, address: str, name: str) -> None:
         if verb == "del":
@@ -266,7 +280,7 @@ class Namespace:
 
 
 def _empty_tunnel() -> vxlan.Tunnel:
-    return {"neighbours": {}, "forwarding": []}
+    return copy.deepcopy(vxlan.EMPTY)
 
 
 def _pairs(words: list[str]) -> dict[str, str]:
@@ -305,7 +319,7 @@ class SimulatedHost:
 
     def link(self, name: str, address: str, **facts: Any) -> None:
         """Something of the host's own, such as docker0."""
-        self.root.add(name, kind="veth", up=True, **facts)
+        self.root.add(name, **{"kind": "veth", "up": True, **facts})
         self.root.add_address(address, name)
         self.sysctls |= {f"net.ipv4.conf.{name}.rp_filter": "0", f"net.ipv4.conf.{name}.send_redirects": "1"}
 
@@ -320,7 +334,13 @@ class SimulatedHost:
                     {**route, "protocol": {"boot": "None"}.get(route["protocol"], route["protocol"])}
                     for route in self.root.routes
                 ],
-                "tunnels": {name: self.root.tunnels.get(name, vxlan.EMPTY) for name in vxlan.ours(self.root.facts())},
+                "tunnels": {
+                    name: {
+                        **self.root.tunnels.get(name, vxlan.EMPTY),
+                        "rp_filter": self.sysctls.get(vxlan.rp_filter(name), "0"),
+                    }
+                    for name in vxlan.may_be_ours(self.root.facts())
+                },
                 "rules": self.rules,
                 "sysctls": self.sysctls,
                 "pods": {netns: self._pod(netns) for netns in sorted(self.pods)},
@@ -350,6 +370,11 @@ class SimulatedHost:
                 for route in (pod["namespace"].routes if pod["sandbox"] else [])
                 if route["protocol"] != "kernel"
             ],
+            "connected": [
+                route["to"]
+                for route in (pod["namespace"].routes if pod["sandbox"] else [])
+                if route["protocol"] == "kernel" and route["dev"] == "eth0"
+            ],
         }
 
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
@@ -366,12 +391,13 @@ class SimulatedHost:
         self.record = {**row["record"], "sysctls": originals}
 
     def _apply_bridge(self, row: bridge.BridgeRow) -> None:
-        self.root.ip(bridge.changes(self.root.facts(), row))
+        self.root.ip(bridge.changes(self.root.facts(), row, self.root.routes))
 
     def _apply_routes(self, row: routes.RoutesRow) -> None:
         seen = self.observe()
         steps = routes.steps(seen["links"], seen["tunnels"], seen["routes"], row)
         self.root.ip(steps.device)
+        self.sysctls |= steps.settings
         self.root.bridge(steps.entries)
         self.root.ip(steps.routes)
 

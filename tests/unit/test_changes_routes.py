@@ -38,6 +38,13 @@ def test_a_bare_host_gets_every_route():
     ]
 
 
+def test_a_row_without_a_link_may_say_so():
+    """AnsibleModule fills in None for what is not given."""
+    row = {**NODE, "routes": [{**NODE["routes"][0], "dev": None}]}
+    assert routes.changes([], row) == [REPLACE]
+    assert routes.changes([OURS], row) == []
+
+
 @pytest.mark.parametrize(
     "beside",
     [

@@ -36,6 +36,19 @@ def test_a_node_of_another_subnet_goes_by_the_gateways_leg_there():
     assert routing.impossible_ways(Cluster(), [NODE1, FAR, GATEWAY]) == []
 
 
+def test_a_gateway_that_is_not_seen_keeps_its_leg_in_every_subnet():
+    unseen = replace(GATEWAY, observation=None)
+    route = {"to": "10.1.0.0/16", "via": "10.200.0.1", "dev": "eth0", "protocol": "117"}
+    known = replace(FAR, observation={**(FAR.observation or {}), "routes": [route]})
+    ways = routing.routes_of(Cluster(), [NODE1, known, unseen], CIDRS)
+    assert ways["node1"] == [{"to": "10.1.0.0/16", "via": "10.100.0.1"}]
+    assert ways["node2"] == [{"to": "10.1.0.0/16", "via": "10.200.0.1"}]
+    assert routing.impossible_ways(Cluster(), [NODE1, known, unseen]) == []
+    # Nobody can say that it has no leg there.
+    assert routing.routes_of(Cluster(), [NODE1, FAR, unseen], CIDRS)["node2"] == []
+    assert routing.impossible_ways(Cluster(), [NODE1, FAR, unseen]) == []
+
+
 def test_host_gw_knows_each_other_node_and_the_gateway_nothing():
     assert routing.routes_of(Cluster(pod_routing="host-gw"), [NODE1, NODE2, GATEWAY], CIDRS) == {
         "node1": [{"to": "10.1.2.0/24", "via": "10.100.0.3"}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
 from typing import Any, TypedDict
 
 from . import MARK, passages, pod_lines
@@ -62,6 +63,8 @@ class Pod(TypedDict, total=False):
     eth0: Link | None
     lo_up: bool
     routes: list[str]  # "default via 10.1.1.1", as far as the kernel did not make them
+    connected: list[str]  # networks on eth0, as far as it did
+    neighbours: list[str]  # addresses that somebody gave a permanent ARP entry on eth0
 
 
 @dataclass
@@ -340,9 +343,14 @@ def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
         lines.append(f"addr replace {row['address']} brd + dev eth0")
     if not eth0["up"]:
         lines.append("link set eth0 up")
+    own = IPv4Interface(row["address"])
+    is_connected = str(own.network) in pod.get("connected", [str(own.network)])
+    # The kernel makes the route to the pod's own network when the address comes or the link goes up, and never again.
+    if eth0["up"] and row["address"] in eth0["addresses"] and not is_connected:
+        lines.append(f"route replace {own.network} dev eth0 proto kernel scope link src {own.ip}")
     if readdressed or default not in pod["routes"]:
         lines.append(f"route replace {default}")
-    return lines
+    return lines + [f"neigh del {address} dev eth0" for address in pod.get("neighbours", [])]
 
 
 def _quoted(text: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TypedDict
 
-from . import ROUTE_PROTOCOL, vxlan
+from . import ROUTE_PROTOCOL, sysctls, vxlan
 from .bridge import Link
 from .vxlan import Tunnel, VxlanRow
 
@@ -30,7 +31,7 @@ class _Way(TypedDict):
 class RouteRow(_Way, total=False):
     """``dev``: the next hop is on that link, whatever the link's addresses say (``onlink``)."""
 
-    dev: str
+    dev: str | None
 
 
 class RoutesRow(TypedDict):
@@ -45,29 +46,45 @@ class RoutesRow(TypedDict):
 
 @dataclass(frozen=True)
 class Steps:
-    """Lines for ``ip -batch``, for ``bridge -batch``, and for ``ip -batch`` again.
+    """Commands that take a lost device away, lines for ``ip -batch``, kernel settings, lines for
+    ``bridge -batch``, and for ``ip -batch`` again.
 
     As flannel: the overlay's device, its ARP and FDB entries, and the routes last, so that no packet is sent
     before it is known where to.
     """
 
+    lost: list[list[str]]
     device: list[str]
+    settings: dict[str, str]
     entries: list[str]
     routes: list[str]
 
     def lines(self) -> list[str]:
         """All of them as a person would type them."""
-        before = [f"ip {line}" for line in self.device] + [f"bridge {line}" for line in self.entries]
-        return before + [f"ip {line}" for line in self.routes]
+        before = [shlex.join(argv) for argv in self.lost] + [f"ip {line}" for line in self.device]
+        before += [sysctls.line(key, value) for key, value in self.settings.items()]
+        return before + [f"bridge {line}" for line in self.entries] + [f"ip {line}" for line in self.routes]
 
 
-def steps(links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], observed: Sequence[Route], row: RoutesRow) -> Steps:
-    """What leads to the pods of others: the overlay, if there is one, and the routes."""
+def steps(
+    links: Mapping[str, Link],
+    tunnels: Mapping[str, Tunnel],
+    observed: Sequence[Route],
+    row: RoutesRow,
+    lost: Sequence[list[str]] = (),
+) -> Steps:
+    """What leads to the pods of others: the overlay, if there is one, and the routes.
+
+    :param lost: commands that delete overlay devices of ours which somebody moved into other namespaces.
+    """
     overlay = row["vxlan"]
-    if overlay and not vxlan.is_there(links, overlay):  # what leads there goes with it
-        observed = [route for route in observed if route.get("dev") != overlay["name"]]
+    if overlay:  # what leads over a device that goes, goes with it
+        gone = {*vxlan.surplus(links, overlay), *([] if vxlan.is_there(links, overlay) else [overlay["name"]])}
+        observed = [route for route in observed if route.get("dev") not in gone]
     device, entries = vxlan.changes(links, tunnels, overlay)
-    return Steps(device, entries, changes(observed, row) + vxlan.removal(links, overlay))
+    settings = vxlan.settings(links, tunnels, overlay)
+    last = [] if overlay else vxlan.removal(links)
+    return Steps(list(lost), device, settings, entries, changes(observed, row) + last)
 
 
 def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
@@ -91,7 +108,7 @@ def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
 
 
 def _words(route: RouteRow) -> str:
-    onlink = f" dev {route['dev']} onlink" if "dev" in route else ""
+    onlink = f" dev {route['dev']} onlink" if route.get("dev") else ""
     return f"{route['to']} via {route['via']}{onlink}"
 
 
@@ -105,7 +122,7 @@ def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
     return (
         row is not None
         and route.get("via") == row["via"]
-        and ("dev" not in row or route.get("dev") == row["dev"])
+        and (not row.get("dev") or route.get("dev") == row["dev"])
         and route["protocol"] == str(ROUTE_PROTOCOL)
         and not route.get("metric")
     )

@@ -252,6 +252,10 @@ def _routes(host: Subject) -> Iterator[Part]:
         [f"ip {line}" for line in steps.device],
     )
     yield Part(
+        "A node answers a pod by the overlay, where the pod asked it by the uplink.",
+        [sysctls.line(key, value) for key, value in steps.settings.items()],
+    )
+    yield Part(
         "and each MAC address is at a node, where the packets are sent to (fdb).",
         [f"bridge {line}" for line in steps.entries],
     )

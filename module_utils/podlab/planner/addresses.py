@@ -16,12 +16,12 @@ from itertools import chain, combinations
 from socket import inet_aton, inet_ntoa  # noqa: TID251 - they translate, and speak to nobody
 from typing import Any
 
+from ..changes import MAC_PREFIX as MAC_PREFIX
 from .model import Invalid
 
 LONGEST_NODE_PREFIX = 28  # flannel's limit too: what is smaller holds hardly more than its own overhead
 LONGEST_POD_PREFIX = 30  # network, gateway, one pod, broadcast
 DEFAULT_ROUTE = IPv4Network("0.0.0.0/0")
-MAC_PREFIX = "0a:58:"
 NO_IPV6 = "IPv6 is not supported, the lab is IPv4"
 
 

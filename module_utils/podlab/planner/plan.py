@@ -153,11 +153,12 @@ def _common_rows(
 ) -> dict[str, Any]:
     """What nodes and gateways have; ``told`` is what the host shall remember."""
     loadable = (host.observation or {})["kernel"]["loadable"]
+    nodes = [node["address"] for node in told["cluster"]["nodes"].values()] if host.role == "gateway" else []
     foreign = foreign_routes(host, cluster)
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
-            "sysctls": sysctls_of(host, cluster, ports),
+            "sysctls": sysctls_of(host, cluster, ports, nodes),
             "record": {"node": host.name, "foreign": foreign, **told},
         },
         "routes": {"within": cluster.cidr, "foreign": foreign},
@@ -202,7 +203,9 @@ def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
-    "bridge": lambda seen, row: bool(bridge.changes(seen["links"], row)),
+    "bridge": lambda seen, row: bool(
+        bridge.changes(seen["links"], row, seen["routes"]) or bridge.forwarding(seen["links"], row)
+    ),
     "pods": _pods_pending,
     "routes": lambda seen, row: bool(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).lines()),
     "egress": lambda seen, row: any(rules.changes(seen["rules"][table], row[table]) for table in row),

@@ -24,7 +24,7 @@ def routes_of(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str])
         for host in hosts:
             if host.role == "gateway":
                 ways[host.name] = [{"to": cidrs[node.name], "via": node.address} for node in nodes]
-            elif host.role == "node" and (hop := next_hop(host, hosts)):
+            elif host.role == "node" and (hop := next_hop(cluster, host, hosts)):
                 ways[host.name] = [{"to": cluster.cidr, "via": hop}]
         return ways
     hops: dict[str, RouteRow] = {node.name: {"to": cidrs[node.name], "via": node.address} for node in nodes}
@@ -75,16 +75,23 @@ def pod_mtu(cluster: Cluster, host: Host) -> int:
     return uplink_mtu(host) - (OVERHEAD if cluster.pod_routing == "vxlan" else 0)
 
 
-def next_hop(host: Host, hosts: Sequence[Host]) -> str | None:
+def next_hop(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> str | None:
     """The gateway's address in the host's own subnet; a gateway has a leg in each."""
-    gateways = [other for other in hosts if other.role == "gateway"][:1]
+    way = _gateway(hosts)
+    if way is None:
+        return None
     subnet = _subnet(host)
-    for way in gateways:
-        links = (way.observation or {}).get("links", {}).values()
-        addresses = [way.address, *(str(IPv4Interface(text).ip) for link in links for text in link["addresses"])]
-        # A host that was not read is taken for a neighbour.
-        return next((text for text in addresses if subnet is None or IPv4Address(text) in subnet), None)
-    return None
+    links = (way.observation or {}).get("links", {}).values()
+    addresses = [way.address, *(str(IPv4Interface(text).ip) for link in links for text in link["addresses"])]
+    if way.observation is None:  # nobody knows its other legs now, but for the host that has used one of them
+        routes = (host.observation or {}).get("routes", [])
+        addresses += [route["via"] for route in routes if route["to"] == cluster.cidr and route.get("via")]
+    # A host that was not read is taken for a neighbour.
+    return next((text for text in addresses if subnet is None or IPv4Address(text) in subnet), None)
+
+
+def _gateway(hosts: Sequence[Host]) -> Host | None:
+    return next((host for host in hosts if host.role == "gateway"), None)
 
 
 def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
@@ -93,11 +100,12 @@ def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
     if len(nodes) < 2:
         return []
     if cluster.pod_routing == "gateway":
+        way = _gateway(hosts)
         return [
             f'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in {_subnet(node)}, '
             f"the subnet of {node.name}; add a leg to one, or choose vxlan"
             for node in nodes
-            if any(host.role == "gateway" for host in hosts) and next_hop(node, hosts) is None
+            if way and way.observation is not None and next_hop(cluster, node, hosts) is None
         ]
     if cluster.pod_routing == "host-gw":
         subnets = [(node, subnet) for node in nodes if (subnet := _subnet(node))]

@@ -10,7 +10,7 @@ from ..changes.bridge import BridgeRow
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
-from .fitness import BRIDGE_NETFILTER, uplink
+from .fitness import BRIDGE_NETFILTER, legs, uplink
 from .hostports import HostPort
 from .hostports import sysctls as hostport_sysctls
 from .model import Desired, Pod, Workload
@@ -90,10 +90,13 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
     }
 
 
-def sysctls_of(host: Host, cluster: Cluster, ports: Sequence[HostPort] = ()) -> dict[str, str]:
+def sysctls_of(
+    host: Host, cluster: Cluster, ports: Sequence[HostPort] = (), nodes: Sequence[str] = ()
+) -> dict[str, str]:
     """Kernel settings that a host needs to carry packets that are not its own.
 
     :param ports: the host ports of its pods.
+    :param nodes: addresses of all nodes.
     """
     device = uplink(host)
     wanted = {"net.ipv4.ip_forward": "1", **hostport_sysctls(ports)}
@@ -104,7 +107,7 @@ def sysctls_of(host: Host, cluster: Cluster, ports: Sequence[HostPort] = ()) -> 
     if host.role == "gateway":
         # It sends packets out where they came in; told so, nodes would go past it.
         wanted["net.ipv4.conf.all.send_redirects"] = "0"
-        wanted[f"net.ipv4.conf.{_slashed(device)}.send_redirects"] = "0"
+        wanted |= {f"net.ipv4.conf.{_slashed(leg)}.send_redirects": "0" for leg in [device, *legs(host, nodes)]}
     loose = f"net.ipv4.conf.{_slashed(device)}.rp_filter"
     seen, recorded = (host.observation or {})["sysctls"], host.record.get("sysctls", {})
     strict = "1" in (seen.get("net.ipv4.conf.all.rp_filter"), seen.get(loose)) and seen.get(loose) != "2"
