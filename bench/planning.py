@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,8 @@ def built(host: Host, rows: Mapping[str, Any]) -> Host:
             wire = {"alias": alias(row["netns"]), "master": row["bridge"], "hairpin": True, "mtu": row["mtu"]}
             links[veth_name(row["netns"])] = _link("veth", "02:00:00:00:00:02", [], **wire)
         seen["links"] = links
+        network = str(IPv4Interface(frame["address"]).network)
+        seen["routes"].append({"to": network, "via": None, "dev": frame["name"], "protocol": "kernel"})
         seen["pods"] = {row["netns"]: _pod(row) for row in rows["pods"]["pods"]}
         seen["programs"] = rows["pods"]["programs"]
         seen["rules"] = {
