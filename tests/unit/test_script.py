@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cli import script as command
+from cli.failure import Failure
 from podlab.changes import containers, passages, pod_lines, pods, service_lines, volume_lines
 from podlab.controller import inputs, script
 from podlab.host import volumes
@@ -88,16 +91,18 @@ def test_a_shell_can_read_them(thirty: list[script.Subject]) -> None:
 
 
 def test_what_a_script_cannot_bring_is_said_at_the_top() -> None:
-    host = subjects(ROOT / "tests" / "manifests")["node2"]
+    both = subjects(ROOT / "tests" / "manifests")
+    host = both["node2"]
     unfinished = script.Subject(host.name, host.role, host.rows, host.seen, ("StatefulSet ordered: 1 of 2 created",))
     head = script.script(unfinished, HEADINGS).partition("set -eu")[0]
     ends = [name for name, known in _by_name(host).items() if known["restart_policy"] != "Always"]
     assert ends
     assert all(f"# - the end of pod default/{name}, if it has come to it" in head for name in ends)
     assert "# - what is yet to come once these pods are ready: StatefulSet ordered: 1 of 2 created" in head
-    hooked = [name for name, known in _by_name(host).items() if "pre_stop" in str(known["containers"])]
-    undone = script.undo(host, HEADINGS).partition("set -u")[0]
-    assert [name for name in hooked if f"pod default/{name}" not in undone] == []
+    hooked = [(it, name) for it in both.values() for name, known in _by_name(it).items() if "pre_stop" in str(known)]
+    assert hooked
+    heads = [(script.undo(it, HEADINGS).partition("set -u")[0], f"pod default/{name}") for it, name in hooked]
+    assert [name for undone, name in heads if name not in undone] == []
 
 
 def _by_name(host: script.Subject) -> dict[str, pods.PodRow]:
@@ -264,3 +269,34 @@ def test_the_pause_of_another_pod_is_left_alone() -> None:
     names = ["catatonit -P podlab-pod default_a.b", "catatonit -P podlab-pod default_a-b"]
     found = subprocess.run(["grep", "-E", pattern], input="\n".join(names), capture_output=True, text=True)
     assert found.stdout.splitlines() == names[:1]
+
+
+# --- ./lab script
+
+
+def test_the_command_prints_the_one_that_is_asked_for_and_names_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def play(argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(argv)
+        directory = Path(json.loads(argv[-1])["scripts"])
+        for name in ("node1", "node1-undo", "gateway", "gateway-undo"):
+            (directory / f"{name}.sh").write_text(name, "utf-8")
+        return subprocess.CompletedProcess(argv, 0, "a quiet page", "")
+
+    monkeypatch.setattr(command.subprocess, "run", play)
+    assert command.script("node1", ["-i", "x"], None, undo=False) == "node1"
+    assert command.script("node1", [], "dir", undo=True) == "node1-undo"
+    assert "--check" in asked[0] and asked[0][-4:-2] == ["-i", "x"]
+    settings = [json.loads(argv[-1]) for argv in asked]
+    assert [item.get("manifests") for item in settings] == [None, "dir"]
+    assert settings[0]["plan_time"].endswith("T00:00:00Z")
+    with pytest.raises(Failure, match=r"no script for outside; there is one for each of: gateway, node1$"):
+        command.script("outside", [], None, undo=False)
+
+
+def test_the_command_hands_on_why_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess([], 2, "fatal: [node1]: FAILED!", "")
+    monkeypatch.setattr(command.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(Failure, match="fatal: "):
+        command.script("node1", [], None, undo=False)
