@@ -64,7 +64,9 @@ def lab() -> TestLab:
     """The scenario's lab, to run playbooks over with the scenario's own inventory and manifests."""
     os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")  # molecule's own one knows none of our modules
     scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-    return TestLab(os.environ["PODLAB_LAB"], scenario / "hosts.yml", ROOT / "molecule" / "manifests")
+    own = scenario / "manifests"
+    manifests = own if own.is_dir() else scenario.with_name("manifests")
+    return TestLab(os.environ["PODLAB_LAB"], scenario / "hosts.yml", manifests)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +74,9 @@ def talk() -> Iterator[Callable[..., Conversation]]:
     """Let a pod of one host talk to one of another: ``talk(lab, ("node1", "calm"), ("node2", "calm"))``."""
     begun: list[Conversation] = []
 
-    def begin(lab: TestLab, caller: tuple[str, str], callee: tuple[str, str]) -> Conversation:
+    def begin(lab: TestLab, caller: tuple[str, str], callee: tuple[str, str], **how: Any) -> Conversation:
         ends = [(host, lab.pod(host, name)) for host, name in (caller, callee)]
-        begun.append(Conversation(lab.name, ends[0], ends[1]))
+        begun.append(Conversation(lab.name, ends[0], ends[1], **how))
         return begun[-1]
 
     yield begin

@@ -12,7 +12,7 @@ from typing import Any
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 40.0  # seconds: TCP doubles the time between two tries, so a gap is felt for as long again
+PATIENCE = 300.0  # seconds for one word and its echo
 
 LISTENER = """
 import socket, sys
@@ -25,12 +25,13 @@ while word := there.recv(100):
 SPEAKER = """
 import select, socket, sys
 there, said = socket.create_connection((sys.argv[1], 7007), timeout=float(sys.argv[2])), 0
+pause = float(sys.argv[3]) or None
 while True:
     there.sendall(b".")
     if there.recv(100) != b".":
         sys.exit("the other end has hung up")
     said += 1
-    if select.select([sys.stdin], [], [], 0.05)[0]:
+    if select.select([sys.stdin], [], [], pause)[0]:
         if not sys.stdin.readline():
             break
         print(said, flush=True)
@@ -60,13 +61,20 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 class Conversation:
-    """``ends`` are rows of pods (``TestLab.pod``) with the host that each is on."""
+    """The ends are rows of pods (``TestLab.pod``) with the host that each is on.
 
-    def __init__(self, lab: str, caller: tuple[str, dict[str, Any]], callee: tuple[str, dict[str, Any]]) -> None:
+    Where the way between them is broken for a while, nothing is to be said meanwhile: TCP waits ever longer before it
+    says a lost word again.
+    """
+
+    def __init__(
+        self, lab: str, caller: tuple[str, dict[str, Any]], callee: tuple[str, dict[str, Any]], *, pause: float = 0.05
+    ) -> None:
+        """:param pause: seconds between two words; 0: a word only when somebody asks whether it goes on."""
         address = callee[1]["address"].split("/")[0]
         self.listener = inside(lab, callee[0], callee[1]["netns"], LISTENER, address)
         assert _line(self.listener) == "ready"
-        self.speaker = inside(lab, caller[0], caller[1]["netns"], SPEAKER, address, str(PATIENCE))
+        self.speaker = inside(lab, caller[0], caller[1]["netns"], SPEAKER, address, str(PATIENCE), str(pause))
         self.said = 0
 
     def goes_on(self) -> bool:
