@@ -32,10 +32,15 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(
-            argument_spec={"manifests": {"type": "str", "required": True}, "cluster": {"type": "dict", "default": {}}}
+            argument_spec={
+                "manifests": {"type": "str", "required": True},
+                "cluster": {"type": "dict", "default": {}},
+                "time": {"type": "str"},
+                "whole": {"type": "bool", "default": False},
+            }
         )
         gc.disable()  # this process ends with the task; looking for garbage in a large plan takes as long as making it
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = args["time"] or datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         hosts = hosts_of(task_vars)
         wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
         try:
@@ -44,9 +49,8 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": str(error)}
         for note in result["notes"]:
             self._display.display(f"note: {note}")
-        result = parcels.closed(result)
-        pending = {name: rows["pending"] for name, rows in result["hosts"].items()}
-        return {"changed": False, "pending": pending, "ansible_facts": {"podlab_plan": result}}
+        # No fact: Ansible copies every fact for every host and task, deeply.
+        return {"changed": False, **parcels.closed(result, whole=args["whole"])}
 
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:

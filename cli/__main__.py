@@ -87,6 +87,34 @@ def test(words: list[str], command: list[str]) -> int:
     return check.run(fast=parser.parse_args([*words, *command]).fast)
 
 
+def bench_(words: list[str], command: list[str]) -> int:
+    parser = _parser(
+        "bench",
+        "[NAME...] [--repeat N] [--json FILE] [--markdown] | --list | --show FILE [--markdown]",
+        "Measure what podlab takes, beside its peers, in labs of their own. Ends with 1 if a figure is over its limit.",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="one of --list; all of them, if left out")
+    parser.add_argument("--repeat", type=_times, default=3, metavar="N", help="take each figure N times (3)")
+    parser.add_argument("--json", default="", metavar="FILE", help="write there what was measured, beside what it has")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page")
+    parser.add_argument("--list", action="store_true", help="say which benchmarks there are")
+    parser.add_argument("--show", default="", metavar="FILE", help="print the table of an earlier run's JSON")
+    known = parser.parse_intermixed_args([*words, *command])
+    from cli import bench
+
+    if known.list:
+        return bench.listed()
+    if known.show:
+        return bench.show(known.show, known.names, markdown=known.markdown)
+    return bench.run(known.names, known.repeat, known.json, markdown=known.markdown)
+
+
+def _times(word: str) -> int:
+    if int(word) < 1:
+        raise argparse.ArgumentTypeError("at least once")
+    return int(word)
+
+
 def get_(words: list[str], command: list[str]) -> None:
     parser = _parser(
         "get",
@@ -259,6 +287,26 @@ def cp(words: list[str], command: list[str]) -> int:
     )
 
 
+def script_(words: list[str], command: list[str]) -> None:
+    parser = _parser(
+        "script",
+        "[--undo] HOST [--manifests DIR] [-i INVENTORY] [-e NAME=VALUE]",
+        "Print a host as a shell script that makes the same of a bare one. Nothing is written anywhere.\n"
+        "It holds the values of Secrets.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("host", metavar="HOST", help="a node or a gateway")
+    parser.add_argument("--undo", action="store_true", help="the script that takes it away again")
+    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    parser.add_argument("-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="as for up")
+    known = parser.parse_args([*words, *command])
+    from cli import script
+
+    options = [word for source in known.sources for word in ("-i", source)]
+    options += [word for value in known.extra_vars for word in ("-e", value)]
+    print(script.script(known.host, options, known.manifests, undo=known.undo), end="")
+
+
 def _pod(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pod", metavar="POD", help="or deploy/NAME, sts/NAME, ...: one of its pods")
 
@@ -279,6 +327,7 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "up": up,
     "down": down,
     "test": test,
+    "bench": bench_,
     "get": get_,
     "describe": describe_,
     "exec": exec_,
@@ -287,6 +336,7 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "cp": cp,
     "node": node,
     "rules": rules_,
+    "script": script_,
 }
 
 

@@ -19,12 +19,13 @@ from . import inventory
 LINT = {
     "ruff check": ["ruff", "check", "--no-cache", "."],
     "ruff format": ["ruff", "format", "--no-cache", "--check", "."],
-    "mypy": ["mypy", "-p", "podlab", "-p", "cli"],
+    "mypy": ["mypy", "-p", "podlab", "-p", "cli", "-p", "bench"],
     "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
 }
 # What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
 HOLLOW = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
 PROOF = re.compile("[1-9][0-9]* passed")
+SEALED = "tests/lab/test_sealed.py"
 PATIENCE = 600.0
 NOBODY = 65534
 ORDINARY = ("pods", "rootless")  # scenarios that root runs as nobody
@@ -57,9 +58,14 @@ def run(*, fast: bool) -> int:
     failed = [step.name for step, well in zip(reversed(steps), good, strict=True) if not well]
     if failed:
         print(f"FAILED: {', '.join(failed)}", flush=True)
-    # Alone on the machine: some of these tests compare it before and after.
-    code = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/unit" if fast else "tests"]).returncode
-    return code or int(bool(failed))
+    pytest, side_by_side = [sys.executable, "-m", "pytest", "-q"], ["-n", str(os.cpu_count() or 1), "--dist=loadfile"]
+    if fast:
+        codes = [subprocess.run([*pytest, *side_by_side, "tests/unit"]).returncode]
+    else:
+        # Alone on the machine: these compare it before and after.
+        codes = [subprocess.run([*pytest, SEALED]).returncode]
+        codes.append(subprocess.run([*pytest, *side_by_side, "tests", f"--ignore={SEALED}"]).returncode)
+    return max(codes) or int(bool(failed))
 
 
 def _run(step: Step, directory: str) -> bool:

@@ -42,12 +42,18 @@ from typing import Any
 from ansible.module_utils.podlab.changes import bridge
 from ansible.module_utils.podlab.host import network
 from ansible.module_utils.podlab.host.chapter import run_module
-from ansible.module_utils.podlab.host.run import ip_batch
+from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch
 
 
 def work(params: dict[str, Any]) -> Any:
-    lines = bridge.changes(network.links(), params["row"])
-    return [f"ip {line}" for line in lines], lambda: ip_batch(lines)
+    links, row = network.links(), params["row"]
+    lines, entries = bridge.changes(links, row, network.routes()), bridge.forwarding(links, row)
+
+    def apply() -> None:
+        ip_batch(lines)
+        bridge_batch(entries)
+
+    return [*(f"ip {line}" for line in lines), *(f"bridge {line}" for line in entries)], apply
 
 
 if __name__ == "__main__":

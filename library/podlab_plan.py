@@ -19,6 +19,13 @@ options:
     description: Settings of the cluster; the argument specification of the role C(plan) describes them.
     type: dict
     default: {}
+  time:
+    description: The time of the run, as in RFC 3339; what is new is said to be made then. The present one if left out.
+    type: str
+  whole:
+    description: Whether the row of a chapter comes along even where it is large and true already.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full, description: It never changes anything.}
 """
@@ -33,13 +40,26 @@ EXAMPLES = """
 """
 
 RETURN = """
-ansible_facts:
-  description: C(podlab_plan), with C(hosts) (rows of every chapter, and C(pending), the chapters with anything to do),
-    C(verify) (what the probes have to find) and C(notes).
+hosts:
+  description: Host -> row of every chapter, and C(pending), the chapters that have anything to do there.
   returned: success
   type: dict
-pending:
-  description: Host -> chapters that have anything to do there.
+verify:
+  description: What the probes have to find.
   returned: success
   type: dict
+notes:
+  description: What the user should know.
+  returned: success
+  type: list
+  elements: str
+rolling:
+  description: Workloads that need another step once these pods are ready, in words.
+  returned: success
+  type: list
+  elements: str
+moving:
+  description: Whether this step of theirs does anything.
+  returned: success
+  type: bool
 """

@@ -40,8 +40,7 @@ commands:
 
 from typing import Any
 
-from ansible.module_utils.podlab.changes import pods
-from ansible.module_utils.podlab.changes.containers import IMAGES
+from ansible.module_utils.podlab.changes import passages, pods, service_lines
 from ansible.module_utils.podlab.host import containers, network
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
@@ -52,8 +51,10 @@ def work(rows: dict[str, Any]) -> Any:
     stale = containers.stale_programs(rows["programs"])
     # One that is about to be started or taken away needs no telling.
     restart = "kubelet" in stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
-    lines = [f"install -D -m 755 images/{name} {IMAGES}/{name}" for name in stale] + steps.lines()
-    lines += [f"s6-svc -t {containers.KUBELET}"] if restart else []
+    lines = passages.brief(service_lines.programs({name: rows["programs"][name] for name in stale}))
+    lines += [service_lines.BUSYBOX] if lines and containers.lacks_busybox() else []
+    lines += steps.lines()
+    lines += [f"s6-svc -t {service_lines.KUBELET}"] if restart else []
 
     def apply() -> None:
         containers.write_programs(rows["programs"])

@@ -28,6 +28,10 @@ options:
         options:
           to: {description: Destination network., type: str, required: true}
           via: {description: Next hop., type: str, required: true}
+          dev: {description: Link of a next hop that no address of the link leads to., type: str}
+      vxlan:
+        description: The overlay's end on this host; none in the other ways.
+        type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -41,6 +45,17 @@ EXAMPLES = """
       foreign: []
       routes:
         - {to: 10.1.1.0/24, via: 10.100.0.2}
+
+- name: A node of two in an overlay
+  podlab_routes:
+    row:
+      within: 10.1.0.0/16
+      foreign: []
+      routes:
+        - {to: 10.1.2.0/24, via: 10.1.2.0, dev: vxlan.1}
+      vxlan:
+        {name: vxlan.1, id: 1, port: 8472, local: 10.100.0.2, link: eth0, address: 10.1.1.0/32,
+         mac: '0a:58:0a:01:01:00', mtu: 1450, peers: [{address: 10.1.2.0, mac: '0a:58:0a:01:02:00', node: 10.100.0.3}]}
 """
 
 RETURN = """
@@ -56,12 +71,24 @@ from typing import Any
 from ansible.module_utils.podlab.changes import routes
 from ansible.module_utils.podlab.host import network
 from ansible.module_utils.podlab.host.chapter import run_module
-from ansible.module_utils.podlab.host.run import ip_batch
+from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, run
 
 
 def work(params: dict[str, Any]) -> Any:
-    lines = routes.changes(network.routes(), params["row"])
-    return [f"ip {line}" for line in lines], lambda: ip_batch(lines)
+    links, row = network.links(), params["row"]
+    lost = network.lost_overlays(links, row["vxlan"])
+    steps = routes.steps(links, network.tunnels(links), network.routes(), row, lost)
+
+    def apply() -> None:
+        for argv in steps.lost:
+            run(argv)
+        ip_batch(steps.device)
+        for key, value in steps.settings.items():
+            network.write_sysctl(key, value)
+        bridge_batch(steps.entries)
+        ip_batch(steps.routes)
+
+    return steps.lines(), apply
 
 
 if __name__ == "__main__":
@@ -80,8 +107,10 @@ if __name__ == "__main__":
                         "options": {
                             "to": {"type": "str", "required": True},
                             "via": {"type": "str", "required": True},
+                            "dev": {"type": "str"},
                         },
                     },
+                    "vxlan": {"type": "dict"},
                 },
             }
         },

@@ -37,7 +37,7 @@ import os
 import shutil
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls
+from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
 from ansible.module_utils.podlab.changes.containers import LOGS
 from ansible.module_utils.podlab.host import containers, health_checks, network, record, services, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
@@ -48,20 +48,22 @@ from ansible.module_utils.podlab.host.run import ip_batch, run
 def work(params: dict[str, Any]) -> Any:
     links = network.links()
     steps = pods.changes(links, host_pods.observe(), [])
-    ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes())
+    ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes()) + vxlan.removal(links)
     tables = network.saved()
     observed, kube = network.rules(tables), services.removal(tables)
     chains = {table: rules.removal(observed[table]) for table in network.TABLES}
     originals = (record.read() or {}).get("sysctls", {})
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
-    folders = [folder for folder in (os.path.dirname(pods.PODS), record.HOME) if os.path.isdir(folder)]
+    folders = (os.path.dirname(pods.PODS), record.HOME)
     typed = [
         *steps.lines(),
+        *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *kube.lines(),
         *(sysctls.line(key, value) for key, value in settings.items()),
-        *(f"rm -r {folder}" for folder in folders),
+        *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted() else []),
+        *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
 
     def apply() -> None:
@@ -77,7 +79,7 @@ def work(params: dict[str, Any]) -> Any:
             network.write_sysctl(key, value)
         # The record goes last: who is killed before this line still knows what the host was.
         volumes.unmount_beneath(folders)
-        for folder in folders:
+        for folder in filter(os.path.isdir, folders):  # to look for what may be left behind makes one, too
             shutil.rmtree(folder)
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)

@@ -6,18 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 from services_lab import Clients
 
-from tests.embedded_backend import ROOT
+from tests.conversation import Conversation
 from tests.embedded_backend import host as embedded_host
+from tests.lab.conftest import TestLab
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +63,31 @@ def in_pod(node: Callable[[str], Any], pods: dict[str, dict[str, Any]]) -> Calla
         return node(pods[pod]["node"]).run(f"ip netns exec {pods[pod]['netns']} {command}")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def lab() -> TestLab:
+    """The scenario's lab, to run playbooks over with the scenario's own inventory and manifests."""
+    os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")  # molecule's own one knows none of our modules
+    scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+    own = scenario / "manifests"
+    manifests = own if own.is_dir() else scenario.with_name("manifests")
+    return TestLab(os.environ["PODLAB_LAB"], scenario / "hosts.yml", manifests)
+
+
+@pytest.fixture(scope="session")
+def talk() -> Iterator[Callable[..., Conversation]]:
+    """Let a pod of one host talk to one of another: ``talk(lab, ("node1", "calm"), ("node2", "calm"))``."""
+    begun: list[Conversation] = []
+
+    def begin(lab: TestLab, caller: tuple[str, str], callee: tuple[str, str], **how: Any) -> Conversation:
+        ends = [(host, lab.pod(host, name)) for host, name in (caller, callee)]
+        begun.append(Conversation(lab.name, ends[0], ends[1], **how))
+        return begun[-1]
+
+    yield begin
+    for conversation in begun:
+        conversation.close()
 
 
 # --- services: see services_matrix.py, services_lab.py and services_client.py -------------------------------

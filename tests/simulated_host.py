@@ -11,7 +11,7 @@ import shlex
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from podlab.changes import bridge, pods, routes, rules, sysctls
+from podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
 from podlab.planner.service_rows import digest_of
 
 BUILT_IN = {
@@ -38,6 +38,7 @@ class Namespace:
         self.links: dict[str, dict[str, Any]] = {}
         self.routes: list[dict[str, Any]] = []
         self.neighbours: dict[str, Namespace] = {}  # by name, for "netns NAME"
+        self.tunnels: dict[str, vxlan.Tunnel] = {}
         self.add("lo", kind=None, mtu=65536, mac="00:00:00:00:00:00")
 
     # --- links
@@ -66,10 +67,15 @@ class Namespace:
 
     def _forget(self, name: str) -> None:
         del self.links[name]
+        self.tunnels.pop(name, None)
         self.routes = [route for route in self.routes if route["dev"] != name]
         for link in self.links.values():
             if link["master"] == name:
                 link.update(master=None, hairpin=False)
+
+    def _forget_neighbours(self, name: str) -> None:
+        if name in self.tunnels:
+            self.tunnels[name]["neighbours"].clear()
 
     def move(self, name: str, other: Namespace) -> None:
         """What drift does; podlab itself never moves a link."""
@@ -94,6 +100,8 @@ class Namespace:
             self._connect(name, address)
 
     def _connect(self, name: str, address: str) -> None:
+        if address.endswith("/32"):
+            return  # there is nobody else in it
         route = {"to": _network(address), "via": None, "dev": name, "protocol": "kernel"}
         if route not in self.routes:
             self.routes.append(route)
@@ -111,6 +119,7 @@ class Namespace:
             self.routes = [route for route in self.routes if route != connected]
         if not link["addresses"]:
             self.routes = [route for route in self.routes if route["dev"] != name]
+            self._forget_neighbours(name)
 
     def route(self, verb: str, to: str, words: dict[str, str]) -> None:
         to = "0.0.0.0/0" if to == "default" else to
@@ -158,9 +167,35 @@ class Namespace:
             elif words[0] == "addr":
                 self._addr(words[1], words[2], words[words.index("dev") + 1])
             elif words[0] == "route":
-                self.route(words[1], words[2], _pairs(words[3:]))
+                self.route(words[1], words[2], _pairs([word for word in words[3:] if word != "onlink"]))
+            elif words[0] == "neigh":
+                self._neigh(words[1], words[2], _pairs(words[3:]))
             else:
                 raise Refused(f"Object {words[0]!r} is unknown")
+
+    def _neigh(self, verb: str, address: str, words: dict[str, str]) -> None:
+        entries = self.tunnels.setdefault(self._link(words["dev"]) and words["dev"], _empty_tunnel())["neighbours"]
+        if verb == "del":
+            del entries[address]
+        else:
+            entries[address] = words["lladdr"]
+
+    def bridge(self, lines: list[str]) -> None:
+        """One ``bridge -batch``."""
+        for line in lines:
+            _, verb, mac, *words = line.split()
+            facts = _pairs([word for word in words if word not in ("self", "permanent")])
+            entries = self.tunnels.setdefault(self._link(facts["dev"]) and facts["dev"], _empty_tunnel())["forwarding"]
+            node = facts["dst"] + (f" port {facts['port']}" if "port" in facts else "")
+            if verb == "del":
+                found = [entry for entry in entries if entry[:2] == (mac, node)]
+                if not found:
+                    raise Refused("No such file or directory")
+                entries.remove(found[0])
+            elif any(entry[:2] == (mac, node) for entry in entries):
+                raise Refused("File exists")
+            else:
+                entries.append((mac, node, "permanent" in words))
 
     def _link_add(self, name: str, words: list[str]) -> None:
         kind = words[words.index("type") + 1]
@@ -173,6 +208,17 @@ class Namespace:
             self.neighbours[other["netns"]].links[other["name"]].update(mac=other["address"], mtu=int(other["mtu"]))
         else:
             self.add(name, kind=kind)
+        if kind == "vxlan":
+            at = words.index("type")
+            own, more = words[:at], words[at + 2 :]
+            asked = _pairs([word for word in more if word != "nolearning"])
+            overlay = {"id": int(asked["id"]), "port": int(asked["dstport"])}
+            if any(overlay.items() <= link.get("vxlan", {}).items() for link in self.links.values()):
+                raise Refused("A VXLAN device with the specified VNI already exists.")
+            self.links[name]["vxlan"] = {
+                **overlay,
+                **{"local": asked["local"], "link": asked["dev"], "learning": "nolearning" not in more},
+            }
         facts = _pairs(own)
         self.links[name].update(mtu=int(facts["mtu"]), mac=facts.get("address", self.links[name]["mac"]))
 
@@ -199,6 +245,8 @@ class Namespace:
                 link[key] = int(value) if key == "mtu" else value
                 if key == "master":
                     link["hairpin"] = False
+                if key == "mac":
+                    self._forget_neighbours(name)
 
     def _rename(self, name: str, new: str) -> None:
         if self._link(name)["up"]:
@@ -206,6 +254,8 @@ class Namespace:
         if new in self.links:
             raise Refused("File exists")
         self.links[new] = self.links.pop(name)
+        if name in self.tunnels:
+            self.tunnels[new] = self.tunnels.pop(name)
 
     def _switch(self, name: str, up: bool) -> None:
         link = self.links[name]
@@ -215,6 +265,7 @@ class Namespace:
                 self._connect(name, address)
         else:
             self.routes = [route for route in self.routes if route["dev"] != name]
+            self._forget_neighbours(name)
 
     def _addr(self, verb: str, address: str, name: str) -> None:
         if verb == "del":
@@ -227,6 +278,10 @@ class Namespace:
         for link in hidden.values():
             link.pop("peer")
         return copy.deepcopy(hidden)  # type: ignore[arg-type]
+
+
+def _empty_tunnel() -> vxlan.Tunnel:
+    return copy.deepcopy(vxlan.EMPTY)
 
 
 def _pairs(words: list[str]) -> dict[str, str]:
@@ -266,7 +321,7 @@ class SimulatedHost:
 
     def link(self, name: str, address: str, **facts: Any) -> None:
         """Something of the host's own, such as docker0."""
-        self.root.add(name, kind="veth", up=True, **facts)
+        self.root.add(name, **{"kind": "veth", "up": True, **facts})
         self.root.add_address(address, name)
         self.sysctls |= {f"net.ipv4.conf.{name}.rp_filter": "0", f"net.ipv4.conf.{name}.send_redirects": "1"}
 
@@ -281,6 +336,13 @@ class SimulatedHost:
                     {**route, "protocol": {"boot": "None"}.get(route["protocol"], route["protocol"])}
                     for route in self.root.routes
                 ],
+                "tunnels": {
+                    name: {
+                        **self.root.tunnels.get(name, vxlan.EMPTY),
+                        "rp_filter": self.sysctls.get(vxlan.rp_filter(name), "0"),
+                    }
+                    for name in vxlan.may_be_ours(self.root.facts())
+                },
                 "rules": self.rules,
                 "sysctls": self.sysctls,
                 "pods": {netns: self._pod(netns) for netns in sorted(self.pods)},
@@ -311,6 +373,11 @@ class SimulatedHost:
                 for route in (pod["namespace"].routes if pod["sandbox"] else [])
                 if route["protocol"] != "kernel"
             ],
+            "connected": [
+                route["to"]
+                for route in (pod["namespace"].routes if pod["sandbox"] else [])
+                if route["protocol"] == "kernel" and route["dev"] == "eth0"
+            ],
         }
 
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
@@ -327,10 +394,15 @@ class SimulatedHost:
         self.record = {**row["record"], "sysctls": originals}
 
     def _apply_bridge(self, row: bridge.BridgeRow) -> None:
-        self.root.ip(bridge.changes(self.root.facts(), row))
+        self.root.ip(bridge.changes(self.root.facts(), row, self.root.routes))
 
     def _apply_routes(self, row: routes.RoutesRow) -> None:
-        self.root.ip(routes.changes(self.observe()["routes"], row))
+        seen = self.observe()
+        steps = routes.steps(seen["links"], seen["tunnels"], seen["routes"], row)
+        self.root.ip(steps.device)
+        self.sysctls |= steps.settings
+        self.root.bridge(steps.entries)
+        self.root.ip(steps.routes)
 
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():

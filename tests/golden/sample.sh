@@ -3,6 +3,7 @@ sysctl -w net.ipv4.ip_forward=1
 ip link add cbr0 address 0a:58:0a:01:01:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.1.1/24 brd + dev cbr0
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done
 mkdir -p /run/podlab/pods/default_pair && touch /run/netns/default_pair /run/podlab/pods/default_pair/ipc /run/podlab/pods/default_pair/uts
 unshare --net=/run/netns/default_pair --ipc=/run/podlab/pods/default_pair/ipc --uts=/run/podlab/pods/default_pair/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' pair net.ipv4.ip_unprivileged_port_start=0
 setsid nsenter --net=/run/netns/default_pair --ipc=/run/podlab/pods/default_pair/ipc --uts=/run/podlab/pods/default_pair/uts catatonit -P podlab-pod default_pair &
@@ -23,12 +24,20 @@ ip -n default_web-bj5g7cqwgs-67xfb link set lo up
 ip -n default_web-bj5g7cqwgs-67xfb addr add 10.1.1.3/24 brd + dev eth0
 ip -n default_web-bj5g7cqwgs-67xfb link set eth0 up
 ip -n default_web-bj5g7cqwgs-67xfb route add default via 10.1.1.1 dev eth0
-ip netns exec default_pair arping -c 1 -A -I eth0 10.1.1.2
-ip netns exec default_web-bj5g7cqwgs-67xfb arping -c 1 -A -I eth0 10.1.1.3
-mkdir -p /var/lib/podlab/volumes/default_pair/pages && chmod 777 /var/lib/podlab/volumes/default_pair/pages
+ip netns exec default_pair busybox arping -q -c 1 -A -I eth0 10.1.1.2
+ip netns exec default_web-bj5g7cqwgs-67xfb busybox arping -q -c 1 -A -I eth0 10.1.1.3
+mkdir -p /var/lib/podlab/volumes/default_pair/pages && chmod 700 /var/lib/podlab/volumes/default_pair && chmod 777 /var/lib/podlab/volumes/default_pair/pages
+# write /run/podlab/pods/default_pair/{hostname,hosts,resolv.conf}
+# write /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/{hostname,hosts,resolv.conf}
+s6-svscanctl -a /run/podlab/services || setsid s6-svscan -c 10000 /run/podlab/services &
+# write /run/podlab/services/default_pair.server/{run,enter,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_pair.server: nginx -g 'daemon off;'
+# write /run/podlab/services/default_pair.client/{run,enter,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done'
+# write /run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost/{run,enter,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-67xfb.agnhost: /opt/podlab/agnhost netexec --http-port=80 --udp-port=80
+# write /run/podlab/pods/default_pair/pod.json
+# write /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/pod.json
 ip route replace 10.1.0.0/16 via 10.100.0.1 proto 117
 iptables -t nat -N PODLAB-EGRESS || iptables -t nat -F PODLAB-EGRESS
 iptables -t nat -A PODLAB-EGRESS -m mark --mark 0x4000/0x4000 -j RETURN
@@ -47,6 +56,7 @@ sysctl -w net.ipv4.ip_forward=1
 ip link add cbr0 address 0a:58:0a:01:02:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.2.1/24 brd + dev cbr0
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done
 mkdir -p /run/podlab/pods/default_toolbox && touch /run/netns/default_toolbox /run/podlab/pods/default_toolbox/ipc /run/podlab/pods/default_toolbox/uts
 unshare --net=/run/netns/default_toolbox --ipc=/run/podlab/pods/default_toolbox/ipc --uts=/run/podlab/pods/default_toolbox/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' toolbox net.ipv4.ip_unprivileged_port_start=0
 setsid nsenter --net=/run/netns/default_toolbox --ipc=/run/podlab/pods/default_toolbox/ipc --uts=/run/podlab/pods/default_toolbox/uts catatonit -P podlab-pod default_toolbox &
@@ -67,10 +77,17 @@ ip -n default_web-bj5g7cqwgs-2zn8l link set lo up
 ip -n default_web-bj5g7cqwgs-2zn8l addr add 10.1.2.3/24 brd + dev eth0
 ip -n default_web-bj5g7cqwgs-2zn8l link set eth0 up
 ip -n default_web-bj5g7cqwgs-2zn8l route add default via 10.1.2.1 dev eth0
-ip netns exec default_toolbox arping -c 1 -A -I eth0 10.1.2.2
-ip netns exec default_web-bj5g7cqwgs-2zn8l arping -c 1 -A -I eth0 10.1.2.3
+ip netns exec default_toolbox busybox arping -q -c 1 -A -I eth0 10.1.2.2
+ip netns exec default_web-bj5g7cqwgs-2zn8l busybox arping -q -c 1 -A -I eth0 10.1.2.3
+# write /run/podlab/pods/default_toolbox/{hostname,hosts,resolv.conf}
+# write /run/podlab/pods/default_web-bj5g7cqwgs-2zn8l/{hostname,hosts,resolv.conf}
+s6-svscanctl -a /run/podlab/services || setsid s6-svscan -c 10000 /run/podlab/services &
+# write /run/podlab/services/default_toolbox.netshoot/{run,enter,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_toolbox.netshoot: sleep infinity
+# write /run/podlab/services/default_web-bj5g7cqwgs-2zn8l.agnhost/{run,enter,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-2zn8l.agnhost: /opt/podlab/agnhost netexec --http-port=80 --udp-port=80
+# write /run/podlab/pods/default_toolbox/pod.json
+# write /run/podlab/pods/default_web-bj5g7cqwgs-2zn8l/pod.json
 ip route replace 10.1.0.0/16 via 10.100.0.1 proto 117
 iptables -t nat -N PODLAB-EGRESS || iptables -t nat -F PODLAB-EGRESS
 iptables -t nat -A PODLAB-EGRESS -m mark --mark 0x4000/0x4000 -j RETURN

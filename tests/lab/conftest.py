@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -15,9 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.check import NOBODY, _opened
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[2]
+TYPED = (
+    *("ip ", "bridge ", "nsenter ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount "),
+    *("pkill ", "# "),
+)
 
 
 @dataclass
@@ -79,8 +85,28 @@ class TestLab:
 
     def lines(self, output: str) -> list[str]:
         """The commands that a run shows it has typed."""
-        typed = ("ip ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount ", "pkill ", "# ")
-        return [line for line in output.splitlines() if line.startswith(typed)]
+        return [line for line in output.splitlines() if line.startswith(TYPED)]
+
+    def typed(self, output: str) -> dict[str, list[str]]:
+        """The same host by host; a diff comes before the word of whom it is."""
+        typed: dict[str, list[str]] = {}
+        lines: list[str] = []
+        for line in output.splitlines():
+            changed = re.match(r"changed: \[([^\]]*)\]", line)
+            if changed:
+                typed.setdefault(changed[1], []).extend(lines)
+            lines = [] if changed or line.startswith(("PLAY", "TASK")) else [*lines, *self.lines(line)]
+        return typed
+
+
+def as_nobody(home: Path) -> tuple[list[str], dict[str, str]]:
+    """What makes root's command an ordinary user's, and that user's environment; ``home`` is open to everybody."""
+    nest = home / "nest"
+    nest.mkdir()
+    os.chown(nest, NOBODY, NOBODY)
+    words = {"USER": "nobody", "LOGNAME": "nobody", **dict.fromkeys(("HOME", "TMPDIR", "XDG_RUNTIME_DIR"), str(nest))}
+    change = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    return [*_opened(str(home)), *change], words
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,9 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from cli.check import NOBODY, _opened
 from podlab.planner.fields import TABLE, Outcome
 
-from .conftest import ROOT
+from .conftest import ROOT, as_nobody
 
 THIRTY = ROOT / "tests" / "manifests"
 FILES = sorted(THIRTY.glob("*.yml"))
@@ -183,12 +182,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         }
         prefix: list[str] = []
         if os.getuid() == 0 and not is_root:
-            nest = home / "nest"
-            nest.mkdir()
-            os.chown(nest, NOBODY, NOBODY)
-            environment |= {"USER": "nobody", "LOGNAME": "nobody"}
-            environment |= dict.fromkeys(("HOME", "TMPDIR", "XDG_RUNTIME_DIR"), str(nest))
-            prefix = [*_opened(directory), "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+            prefix, words = as_nobody(home)
+            environment |= words
         made = Lab(home, prefix, environment)
         try:
             made.up()

@@ -70,6 +70,34 @@ def test_drift_is_mended_by_just_these_lines(drift, lines):
     assert bridge.changes({"cbr0": cbr0(**drift)}, ROW) == lines
 
 
+CONNECTED = {"to": "10.1.1.0/24", "via": None, "dev": "cbr0", "protocol": "kernel"}
+RECONNECT = "route replace 10.1.1.0/24 dev cbr0 proto kernel scope link src 10.1.1.1"
+
+
+@pytest.mark.parametrize(
+    ("drift", "routes", "lines"),
+    [
+        pytest.param({}, [CONNECTED], [], id="there"),
+        pytest.param({}, None, [], id="nobody has looked"),
+        pytest.param({}, [], [RECONNECT], id="gone"),
+        pytest.param({}, [{**CONNECTED, "dev": "eth0", "protocol": "boot"}], [RECONNECT], id="leads elsewhere"),
+        # Else the kernel makes it.
+        pytest.param({"up": False}, [], ["link set cbr0 up"], id="down"),
+        pytest.param({"addresses": []}, [], ["addr replace 10.1.1.1/24 brd + dev cbr0"], id="no address"),
+    ],
+)
+def test_the_kernels_own_route_to_the_pods_is_looked_after(drift, routes, lines):
+    assert bridge.changes({"cbr0": cbr0(**drift)}, ROW, routes) == lines
+
+
+def test_what_somebody_wrote_over_what_is_learnt_goes():
+    entry = "02:00:00:00:00:09 dev veth1 master"
+    links = {"cbr0": cbr0(neighbours=["10.1.1.7"], forwarding=[entry])}
+    assert bridge.changes(links, ROW) == ["neigh del 10.1.1.7 dev cbr0"]
+    assert bridge.forwarding(links, ROW) == [f"fdb del {entry}"]
+    assert bridge.forwarding({"cbr0": cbr0()}, ROW) == bridge.forwarding({}, ROW) == []
+
+
 def test_a_port_of_somebody_else_is_let_go_and_a_pods_port_stays():
     links = {"cbr0": cbr0(), "veth1": PORT, "tap0": link(kind="tun", master="cbr0"), "tap1": link(master="br-lan")}
     assert bridge.changes(links, ROW) == ["link set tap0 nomaster"]
@@ -110,8 +138,8 @@ drifts = st.fixed_dictionaries(
 
 
 @settings(deadline=None, max_examples=100)
-@given(drifts, addresses, st.booleans(), st.booleans())
-def test_one_run_mends_and_the_next_finds_nothing(drift, present, foreign_port, renamed):
+@given(drifts, addresses, st.booleans(), st.booleans(), st.booleans())
+def test_one_run_mends_and_the_next_finds_nothing(drift, present, foreign_port, renamed, cut):
     host = SimulatedHost("10.100.0.2/24")
     name = "lost0" if renamed else "cbr0"
     host.root.add(name, **{"kind": "bridge", "alias": "podlab", "mac": ROW["mac"], "up": True, **drift})
@@ -120,11 +148,13 @@ def test_one_run_mends_and_the_next_finds_nothing(drift, present, foreign_port, 
     if foreign_port:
         host.link("tap0", "10.8.0.1/24", master=name)
     before = host.root.facts()
-    lines = bridge.changes(before, ROW)
+    if cut:
+        host.root.routes = [route for route in host.root.routes if route["dev"] != name]
+    lines = bridge.changes(before, ROW, host.root.routes)
     assert not any("eth0" in line for line in lines)
     host.root.ip(lines)
     after = host.root.facts()
-    assert bridge.changes(after, ROW) == []
+    assert bridge.changes(after, ROW, host.root.routes) == []
     assert after["eth0"] == before["eth0"]
     assert after["cbr0"]["addresses"] == ["10.1.1.1/24"]
     assert {"to": "10.1.1.0/24", "via": None, "dev": "cbr0", "protocol": "kernel"} in host.root.routes

@@ -77,7 +77,7 @@ def test_every_word_arrives_as_it_was_written(service, argv, value, directory):
     row: containers.ContainerRow = {**SLEEP, "argv": argv, "env": {"WORD": value}, "working_dir": f"/{directory}"}
     assert arguments(service, row, hostname=value) == [
         *("netns", "exec", NETNS, "nsenter", f"--ipc={POD}/ipc", f"--uts={POD}/uts", "--"),
-        *("foreground", *(f" {word}" for word in HIDE), ""),  # a block, as execline passes it on
+        *(f"{containers.EXECLINE}/foreground", *(f" {word}" for word in HIDE), ""),  # a block, as execline passes it on
         *containers.sandbox_argv(pod_of(row, value), "main"),
     ]
 

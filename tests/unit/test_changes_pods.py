@@ -187,6 +187,11 @@ INSIDE = [
         ),
         pytest.param(lambda host: inside(host).ip(["route del default"]), [DEFAULT], id="default route gone"),
         pytest.param(
+            lambda host: inside(host).routes.clear(),
+            ["ip -n default_web route replace 10.1.1.0/24 dev eth0 proto kernel scope link src 10.1.1.2", DEFAULT],
+            id="all routes gone",
+        ),
+        pytest.param(
             lambda host: inside(host).ip(["route replace default via 10.1.1.9"]),
             ["ip -n default_web route del default via 10.1.1.9 dev eth0", DEFAULT],
             id="default route elsewhere",
@@ -216,6 +221,12 @@ def test_drift_is_mended_by_just_these_lines(drift, lines):
     assert (todo.gone, todo.sandboxes, todo.stop, todo.start) == ([], [], [], [])
     host.take(todo)
     assert not steps(host, WEB, API)
+
+
+def test_an_arp_entry_that_somebody_wrote_inside_goes():
+    seen = node(WEB).observe()
+    seen["pods"]["default_web"]["neighbours"] = ["10.1.1.1"]
+    assert pods.changes(seen["links"], seen["pods"], [WEB]).insides == {"default_web": ["neigh del 10.1.1.1 dev eth0"]}
 
 
 def kill_pause(host):

@@ -13,11 +13,13 @@ NODE: routes.RoutesRow = {
     "within": "10.1.0.0/16",
     "foreign": ["10.1.200.0/24"],
     "routes": [{"to": "10.1.0.0/16", "via": "10.100.0.1"}],
+    "vxlan": None,
 }
 GATEWAY: routes.RoutesRow = {
     "within": "10.1.0.0/16",
     "foreign": [],
     "routes": [{"to": "10.1.1.0/24", "via": "10.100.0.2"}, {"to": "10.1.2.0/24", "via": "10.100.0.3"}],
+    "vxlan": None,
 }
 
 
@@ -34,6 +36,13 @@ def test_a_bare_host_gets_every_route():
         "route replace 10.1.1.0/24 via 10.100.0.2 proto 117",
         "route replace 10.1.2.0/24 via 10.100.0.3 proto 117",
     ]
+
+
+def test_a_row_without_a_link_may_say_so():
+    """AnsibleModule fills in None for what is not given."""
+    row = {**NODE, "routes": [{**NODE["routes"][0], "dev": None}]}
+    assert routes.changes([], row) == [REPLACE]
+    assert routes.changes([OURS], row) == []
 
 
 @pytest.mark.parametrize(

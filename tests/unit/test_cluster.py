@@ -62,7 +62,10 @@ def test_images_are_read_as_the_catalogue_is():
             "node_prefix: Invalid value: 15: must be between 16, the length of cluster.cidr's prefix, and 28, inclusive",
         ),
         ({"node_prefix": "24"}, 'node_prefix: Invalid value: "24": must be of type integer'),
-        ({"pod_routing": "bgp"}, 'pod_routing: Unsupported value: "bgp": supported values: "gateway"'),
+        (
+            {"pod_routing": "bgp"},
+            'pod_routing: Unsupported value: "bgp": supported values: "gateway", "host-gw", "vxlan"',
+        ),
         ({"verify_port": 0}, "verify_port: Invalid value: 0: must be between 1 and 65535, inclusive"),
         ({"verify_port": 65536}, "verify_port: Invalid value: 65536: must be between 1 and 65535, inclusive"),
         ({"verify_port": True}, "verify_port: Invalid value: true: must be of type integer"),

@@ -386,7 +386,9 @@ def test_leaving_with_0_does_not_make_an_ill_container_a_finished_one(host: Host
     loop = "while :; do sleep 0.02; done"
     script = f"trap 'rm up; exit 0' TERM; [ -e tried ] && touch well; touch tried up; {loop}"
     well = f"! [ -e {host.path}/up ] || [ -e {host.path}/well ]"  # ill as soon as it can hear of it
-    host.add(policy="OnFailure", web=(script, {"liveness": probe(exec=["sh", "-c", well])}))
+    host.add(
+        policy="OnFailure", web=(script, {"liveness": probe(exec=["sh", "-c", well], initial_delay=1, timeout=30)})
+    )
     host.start()
     until(lambda: (host.path / "well").exists() and host.pid("web"))
     assert host.last("web")[0] == 0

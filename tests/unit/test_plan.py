@@ -139,7 +139,7 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     if "bridge" in rows:
         lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
         lines += pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]).lines()
-    lines += [f"ip {line}" for line in routes.changes(seen["routes"], rows["routes"])]
+    lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))
     return lines
@@ -460,6 +460,18 @@ def test_what_a_node_and_a_gateway_need_of_the_kernel():
     }
 
 
+def test_a_gateway_sends_no_redirects_into_any_subnet_that_has_a_node():
+    lab = Lab()
+    lab.inventory[1] = ("node2", "node", "10.200.0.2")
+    lab.hosts["node2"] = SimulatedHost("10.200.0.2/24", gateway=None)
+    lab.hosts["gateway"].link("eth2", "10.200.0.1/24")
+    settings = lab.run(wanting())["hosts"]["gateway"]["node"]["sysctls"]
+    assert {key for key in settings if key.endswith("send_redirects")} == {
+        f"net.ipv4.conf.{name}.send_redirects" for name in ("all", "eth0", "eth2")
+    }
+    assert pending(lab.run(wanting())) == {}
+
+
 def test_a_setting_that_was_given_back_is_forgotten():
     """Else the value that somebody chooses later would be podlab's to change."""
     lab = Lab()
@@ -691,6 +703,18 @@ def test_a_bridge_of_another_cni_is_in_the_way_though_its_mac_looks_like_podlabs
         "node1: link cbr0 is in the way: podlab has not made it and does not touch it; remove it, "
         "or choose another name (cluster.bridge)"
     ]
+
+
+def test_an_overlay_of_another_cni_with_the_same_vni_and_port_is_in_the_way():
+    lab = Lab(pod_routing="vxlan")
+    overlay = {"id": 1, "port": 8472, "local": "10.100.0.2", "link": "eth0", "learning": False}
+    lab.hosts["node1"].link("flannel.1", "10.9.0.0/32", kind="vxlan", mac="02:00:00:00:00:01", vxlan=overlay)
+    assert lab.problems() == [
+        "node1: link flannel.1 is in the way: podlab has not made it and does not touch it; remove it, "
+        "or set cluster.vxlan_id"
+    ]
+    lab.hosts["node1"].root.links["flannel.1"]["vxlan"]["port"] = 4789
+    assert lab.run(wanting())
 
 
 def test_modules_that_nobody_here_may_load():

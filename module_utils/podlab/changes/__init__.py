@@ -12,3 +12,6 @@ ROUTE_PROTOCOL = 117
 
 CHAIN_PREFIX = "PODLAB-"
 """First letters of podlab's own iptables chains. KUBE-* belongs to the service layer."""
+
+MAC_PREFIX = "0a:58:"
+"""What podlab's MAC addresses begin with, as those of the CNI plugins; an IPv4 address follows."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Interface
+from typing import Any, TypedDict
 
 from . import MARK
 
@@ -19,6 +20,9 @@ class Link(TypedDict, total=False):
     master: str | None
     hairpin: bool
     addresses: list[str]  # IPv4 with prefix length
+    vxlan: dict[str, Any]  # of a vxlan device: id, port, local, link, learning
+    neighbours: list[str]  # of a bridge: addresses that somebody gave a permanent ARP entry
+    forwarding: list[str]  # of a bridge: FDB entries that somebody wrote, in the words of bridge(8)
 
 
 class BridgeRow(TypedDict):
@@ -28,9 +32,12 @@ class BridgeRow(TypedDict):
     mtu: int
 
 
-def changes(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
+def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
     """Lines for ``ip -batch``. The MAC is pinned: a bridge without one takes that of a port, and changes
-    it when the port goes, which leaves every pod with a stale ARP entry for its gateway."""
+    it when the port goes, which leaves every pod with a stale ARP entry for its gateway.
+
+    :param routes: of the host; without them the kernel's own route to the pods is taken to be there.
+    """
     name = row["name"]
     # A bridge of ours under another name holds the pods' gateway too, and answers for it.
     lines = [line for other in _bridges_of_ours(links) if other != name for line in removal(links, other)]
@@ -59,12 +66,28 @@ def changes(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
     lines += [f"addr del {address} dev {name}" for address in surplus]
     if row["address"] not in link["addresses"] or surplus:
         lines.append(f"addr replace {row['address']} brd + dev {name}")
+    # The kernel makes the route to the pods when the address comes or the link goes up, and never again.
+    if row["address"] in link["addresses"] and link["up"] and not _is_connected(routes, row):
+        address = IPv4Interface(row["address"])
+        lines.append(f"route replace {address.network} dev {name} proto kernel scope link src {address.ip}")
+    lines += [f"neigh del {address} dev {name}" for address in link.get("neighbours", [])]
     lines += [
         f"link set {port} nomaster"
         for port, facts in sorted(links.items())
         if facts["master"] == name and not facts["alias"].startswith(MARK)
     ]
     return lines
+
+
+def _is_connected(routes: Sequence[Mapping[str, Any]] | None, row: BridgeRow) -> bool:
+    wanted = {"to": str(IPv4Interface(row["address"]).network), "dev": row["name"], "protocol": "kernel"}
+    return routes is None or any(wanted.items() <= route.items() for route in routes)
+
+
+def forwarding(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
+    """Lines for ``bridge -batch``: the bridge learns by itself who is where, and takes what is written for granted."""
+    link = links.get(row["name"])
+    return [f"fdb del {words}" for words in (link or {}).get("forwarding", [])]
 
 
 def removal(links: Mapping[str, Link], name: str) -> list[str]:

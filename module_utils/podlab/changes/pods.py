@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import shlex
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
 from typing import Any, TypedDict
 
-from . import MARK
+from . import MARK, passages, pod_lines
 from .bridge import Link
-from .containers import IMAGES, VOLUMES, ContainerRow, service_name
 from .containers import PODS as PODS
 from .containers import SERVICES as SERVICES
+from .containers import ContainerRow
+from .sandbox import alias as alias
+from .sandbox import namespace_files as namespace_files
+from .sandbox import pause_argv as pause_argv
+from .sandbox import pause_command as pause_command
+from .sandbox import unshare_argv as unshare_argv
+from .sandbox import veth_name as veth_name
 
 
 class _Plain(TypedDict):
@@ -58,6 +63,8 @@ class Pod(TypedDict, total=False):
     eth0: Link | None
     lo_up: bool
     routes: list[str]  # "default via 10.1.1.1", as far as the kernel did not make them
+    connected: list[str]  # networks on eth0, as far as it did
+    neighbours: list[str]  # addresses that somebody gave a permanent ARP entry on eth0
 
 
 @dataclass
@@ -79,60 +86,16 @@ class Steps:
     resume: list[tuple[PodRow, str]] = field(default_factory=list)  # have ended; only their supervisor is missing
     refresh: list[PodRow] = field(default_factory=list)  # only the record of the pod differs
     kubelet: str = ""  # start, reload or stop
-    before: dict[str, PodRow] = field(default_factory=dict)  # what is known of those that are gone
+    before: dict[str, PodRow] = field(default_factory=dict)  # what is known of those of whom anything ends
+    ended: list[tuple[str, str]] = field(default_factory=list)  # containers of those that are gone
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
 
     def lines(self) -> list[str]:
-        """The commands that a person would type for the same effect."""
-        typed = [
-            line
-            for netns in self.gone
-            for line in _removal_lines(netns, self.before.get(netns), keep_volumes=netns in self.kept)
-        ]
-        typed += [line for row in self.sandboxes for line in sandbox_lines(row)]
-        typed += [f"ip {line}" for line in self.wires]
-        typed += [f"ip -n {netns} {line}" for netns, lines in self.insides.items() for line in lines]
-        typed += [announcement_line(row) for row in self.announce]
-        typed += [f"s6-svc -wD -d {SERVICES}/{service_name(netns, name)}" for netns, name in self.stop]
-        typed += [f"rm -r {VOLUMES}/{netns}/{volume}" for netns, volume in self.drop]
-        typed += [line for row, volume in self.volumes for line in volume_lines(row, volume)]
-        typed += [f"# rewrite volume {volume}: {', '.join(files)}" for _, volume, files in self.rewrite]
-        for row, name in self.start:
-            service = service_name(row["netns"], name)
-            if (row["netns"], name) in self.held:
-                typed.append(f"touch {SERVICES}/{service}/down")
-            words = shlex.join(row["containers"][name]["argv"]).replace("\n", "\\n")
-            typed.append(f"s6-svscanctl -a {SERVICES}  # {service}: {words}")
-        typed += [
-            f"touch {SERVICES}/{service_name(row['netns'], name)}/down && s6-svscanctl -a {SERVICES}"
-            for row, name in self.resume
-        ]
-        built = {row["netns"] for row in self.sandboxes}
-        typed += [f"# {PODS}/{row['netns']}/pod.json" for row in self.refresh if row["netns"] not in built]
-        return [*typed, *([KUBELET_LINES[self.kubelet]] if self.kubelet else [])]
-
-
-SANDBOX_SYSCTLS = {
-    # What containerd gives to every pod: low ports without privileges. (It gives ping_group_range too,
-    # which an ordinary user's namespace refuses: it maps a single group.)
-    "net.ipv4.ip_unprivileged_port_start": "0",
-}
-KUBELET_LINES = {
-    "start": f"s6-svscanctl -a {SERVICES}  # kubelet: python3 -IS {IMAGES}/kubelet",
-    "reload": f"s6-svc -h {SERVICES}/kubelet",
-    "stop": f"s6-svc -wD -dx {SERVICES}/kubelet",
-}
-
-
-def veth_name(netns: str) -> str:
-    """The node's end of a pod's wire: ``veth`` and eight digits, as the CNI plugins name it, but stable."""
-    return "veth" + hashlib.sha256(netns.encode()).hexdigest()[:8]
-
-
-def alias(netns: str) -> str:
-    return f"{MARK} {netns.replace('_', '/')}"
+        """The commands that a person would type for the same effect, in the order in which they are run."""
+        parts = [*pod_lines.ends(self), *pod_lines.network(self), *pod_lines.processes(self)]
+        return [line for part in parts for line in passages.brief(part.typed)]
 
 
 def needs_kubelet(row: PodRow) -> bool:
@@ -141,97 +104,7 @@ def needs_kubelet(row: PodRow) -> bool:
     return bool(row.get("init")) or any(key in container for container in row["containers"].values() for key in cares)
 
 
-# --- namespaces -------------------------------------------------------------------------------------------
-
-
-def namespace_files(row: PodRow | None, netns: str) -> dict[str, str]:
-    """Kind of namespace -> the file that gives it a name. ``row`` None is a plain pod."""
-    home = f"{PODS}/{netns}"
-    files = {"net": f"/run/netns/{netns}", "ipc": f"{home}/ipc", "uts": f"{home}/uts"}
-    if row and row.get("host_network"):
-        files = {"ipc": files["ipc"]}
-    if row and row.get("share_processes"):
-        files["pid"] = f"{home}/pid"
-    return files
-
-
-def unshare_argv(row: PodRow) -> list[str]:
-    """The command that makes a pod's namespaces and gives each a name in the file system."""
-    files = namespace_files(row, row["netns"])
-    argv = ["unshare", *(f"--{kind}={path}" for kind, path in files.items() if kind != "pid")]
-    given = row.get("sysctls", {})
-    settings = dict(given) if row.get("host_network") else {**SANDBOX_SYSCTLS, **given}
-    if any(not key.replace("/", ".").startswith("net.") for key in given):
-        # All of /proc/sys but net is read-only on an embedded host; these files belong to the new namespace.
-        argv.append("--mount-proc")
-    words = [f"{key}={value}" for key, value in settings.items()]
-    if row.get("host_network"):
-        return [*argv, *(["sysctl", "-qw", *words] if words else ["true"])]
-    # hostname(1), not kernel.hostname: that file belongs to the machine's root in every user namespace.
-    return [*argv, "sh", "-c", 'hostname "$0" && exec sysctl -qw "$@"', row["hostname"], *words]
-
-
-def pause_argv(row: PodRow) -> list[str]:
-    """The process that holds the namespaces; its last words tell ``ps`` whose it is."""
-    files = namespace_files(row, row["netns"])
-    argv = ["nsenter", *(f"--{kind}={path}" for kind, path in files.items() if kind != "pid")]
-    if "pid" in files:
-        # Only a child is inside of a new PID namespace. Its parent stays, to see it off.
-        argv += ["unshare", f"--pid={files['pid']}", "--fork"]
-    return [*argv, *pause_command(row["netns"])]
-
-
-def pause_command(netns: str) -> list[str]:
-    return ["catatonit", "-P", "podlab-pod", netns]
-
-
-def sandbox_lines(row: PodRow) -> list[str]:
-    home = f"{PODS}/{row['netns']}"
-    return [
-        f"mkdir -p {home} && touch {' '.join(namespace_files(row, row['netns']).values())}",
-        shlex.join(unshare_argv(row)),
-        "setsid " + " ".join(pause_argv(row)) + " &",
-    ]
-
-
-def announcement_line(row: PodRow) -> str:
-    """Gratuitous ARP for a pod's address (RFC 5227, section 3)."""
-    return f"ip netns exec {row['netns']} arping -c 1 -A -I eth0 {row['address'].split('/')[0]}"
-
-
-def _removal_lines(netns: str, row: PodRow | None, *, keep_volumes: bool) -> list[str]:
-    files = namespace_files(row, netns)
-    bound = " ".join(path for kind, path in files.items() if kind != "net")
-    name = f" && ip netns del {netns}" if "net" in files else ""
-    has_volumes = row is not None and any(volume["kind"] != "hostPath" for volume in row.get("volumes", {}).values())
-    return [
-        f"pkill -KILL -f '^{' '.join(pause_command(netns))}$'",
-        *([f"ip link del {veth_name(netns)}"] if "net" in files else []),
-        f"umount {bound}{name} && rm -r {PODS}/{netns}",
-        *([f"rm -r {VOLUMES}/{netns}"] if has_volumes and not keep_volumes else []),
-    ]
-
-
 # --- volumes ----------------------------------------------------------------------------------------------
-
-
-def tmpfs_argv(volume: Mapping[str, Any], path: str) -> list[str]:
-    """An emptyDir of medium Memory. Without a size it is the kernel's default, half of the memory."""
-    size = f"size={volume['size']}," if volume.get("size") is not None else ""
-    return ["mount", "-t", "tmpfs", "-o", f"{size}mode=0777", "podlab", path]
-
-
-def volume_lines(row: PodRow, name: str) -> list[str]:
-    volume, path = row.get("volumes", {})[name], f"{VOLUMES}/{row['netns']}/{name}"
-    if volume["kind"] == "hostPath":
-        made = {"": "mkdir -p", "DirectoryOrCreate": "mkdir -p", "FileOrCreate": "touch"}.get(volume["type"])
-        return [shlex.join([*made.split(), volume["path"]])] if made else []
-    lines = [f"mkdir -p {path} && chmod 777 {path}"]
-    if volume["kind"] == "files":
-        lines.append(f"# write volume {name}: {', '.join(sorted(volume['files']))}")
-    elif volume["medium"] == "Memory":
-        lines.append(shlex.join(tmpfs_argv(volume, path)))
-    return lines
 
 
 def _structure(volume: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -271,7 +144,7 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
     wanted = {row["netns"]: row for row in rows}
     sound = {netns for netns, row in wanted.items() if netns in pods and _can_stay(pods[netns], row)}
     steps = Steps(gone=sorted(pods.keys() - sound))
-    steps.before = {netns: row for netns in steps.gone if (row := pods[netns].get("row"))}
+    steps.ended = [(netns, name) for netns in steps.gone for name in pods[netns]["services"]]
     wired = {netns: row for netns, row in wanted.items() if not row.get("host_network")}
     veths = _tidy(steps, links, wired, sound & wired.keys())
     for netns, row in wanted.items():
@@ -279,6 +152,8 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
             _mend(steps, row, pods[netns], veths.get(veth_name(netns)))
         else:
             _build(steps, row, pods[netns].get("row") if netns in pods else None)
+    going = {*steps.gone, *(netns for netns, _ in steps.stop)}
+    steps.before = {netns: known for netns in sorted(going) if (known := pods[netns].get("row"))}
     needed, lives = any(map(needs_kubelet, rows)), any(pod.get("kubelet") for pod in pods.values())
     if needed != lives:
         steps.kubelet = "start" if needed else "stop"
@@ -468,9 +343,14 @@ def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
         lines.append(f"addr replace {row['address']} brd + dev eth0")
     if not eth0["up"]:
         lines.append("link set eth0 up")
+    own = IPv4Interface(row["address"])
+    is_connected = str(own.network) in pod.get("connected", [str(own.network)])
+    # The kernel makes the route to the pod's own network when the address comes or the link goes up, and never again.
+    if eth0["up"] and row["address"] in eth0["addresses"] and not is_connected:
+        lines.append(f"route replace {own.network} dev eth0 proto kernel scope link src {own.ip}")
     if readdressed or default not in pod["routes"]:
         lines.append(f"route replace {default}")
-    return lines
+    return lines + [f"neigh del {address} dev eth0" for address in pod.get("neighbours", [])]
 
 
 def _quoted(text: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TypedDict
 
-from . import ROUTE_PROTOCOL
+from . import ROUTE_PROTOCOL, sysctls, vxlan
+from .bridge import Link
+from .vxlan import Tunnel, VxlanRow
 
 
 class Route(TypedDict, total=False):
@@ -19,27 +23,77 @@ class Route(TypedDict, total=False):
     metric: int
 
 
-class RouteRow(TypedDict):
+class _Way(TypedDict):
     to: str
     via: str
 
 
+class RouteRow(_Way, total=False):
+    """``dev``: the next hop is on that link, whatever the link's addresses say (``onlink``)."""
+
+    dev: str | None
+
+
 class RoutesRow(TypedDict):
     """Every route inside ``within`` is podlab's, but for those of ``foreign``, which were there before it,
-    and those that the kernel makes for an address of a link."""
+    and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on this host."""
 
     within: str
     foreign: list[str]
     routes: list[RouteRow]
+    vxlan: VxlanRow | None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Commands that take a lost device away, lines for ``ip -batch``, kernel settings, lines for
+    ``bridge -batch``, and for ``ip -batch`` again.
+
+    As flannel: the overlay's device, its ARP and FDB entries, and the routes last, so that no packet is sent
+    before it is known where to.
+    """
+
+    lost: list[list[str]]
+    device: list[str]
+    settings: dict[str, str]
+    entries: list[str]
+    routes: list[str]
+
+    def lines(self) -> list[str]:
+        """All of them as a person would type them."""
+        before = [shlex.join(argv) for argv in self.lost] + [f"ip {line}" for line in self.device]
+        before += [sysctls.line(key, value) for key, value in self.settings.items()]
+        return before + [f"bridge {line}" for line in self.entries] + [f"ip {line}" for line in self.routes]
+
+
+def steps(
+    links: Mapping[str, Link],
+    tunnels: Mapping[str, Tunnel],
+    observed: Sequence[Route],
+    row: RoutesRow,
+    lost: Sequence[list[str]] = (),
+) -> Steps:
+    """What leads to the pods of others: the overlay, if there is one, and the routes.
+
+    :param lost: commands that delete overlay devices of ours which somebody moved into other namespaces.
+    """
+    overlay = row["vxlan"]
+    if overlay:  # what leads over a device that goes, goes with it
+        gone = {*vxlan.surplus(links, overlay), *([] if vxlan.is_there(links, overlay) else [overlay["name"]])}
+        observed = [route for route in observed if route.get("dev") not in gone]
+    device, entries = vxlan.changes(links, tunnels, overlay)
+    settings = vxlan.settings(links, tunnels, overlay)
+    last = [] if overlay else vxlan.removal(links)
+    return Steps(list(lost), device, settings, entries, changes(observed, row) + last)
 
 
 def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
     """Lines for ``ip -batch``: first what is missing or leads elsewhere, then what has to go."""
     within = IPv4Network(row["within"])
-    wanted = {route["to"]: route["via"] for route in row["routes"]}
+    wanted = {route["to"]: route for route in row["routes"]}
     ours = [route for route in observed if _is_ours(route, within, row["foreign"])]
     sound = {route["to"] for route in ours if _is_sound(route, wanted)}
-    missing = {to: via for to, via in wanted.items() if to not in sound}
+    missing = {to: route for to, route in wanted.items() if to not in sound}
     replaced: set[str] = set()
     surplus = []
     for route in ours:
@@ -50,7 +104,12 @@ def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
             replaced.add(route["to"])
         else:
             surplus.append(f"route del {route['to']}{_way(route)}")
-    return [f"route replace {to} via {via} proto {ROUTE_PROTOCOL}" for to, via in missing.items()] + surplus
+    return [f"route replace {_words(route)} proto {ROUTE_PROTOCOL}" for route in missing.values()] + surplus
+
+
+def _words(route: RouteRow) -> str:
+    onlink = f" dev {route['dev']} onlink" if route.get("dev") else ""
+    return f"{route['to']} via {route['via']}{onlink}"
 
 
 def removal(observed: Sequence[Route]) -> list[str]:
@@ -58,10 +117,12 @@ def removal(observed: Sequence[Route]) -> list[str]:
     return [f"route del {route['to']}{_way(route)}" for route in observed if route["protocol"] == str(ROUTE_PROTOCOL)]
 
 
-def _is_sound(route: Route, wanted: Mapping[str, str]) -> bool:
+def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
+    row = wanted.get(route["to"])
     return (
-        route["to"] in wanted
-        and route.get("via") == wanted[route["to"]]
+        row is not None
+        and route.get("via") == row["via"]
+        and (not row.get("dev") or route.get("dev") == row["dev"])
         and route["protocol"] == str(ROUTE_PROTOCOL)
         and not route.get("metric")
     )

@@ -62,12 +62,13 @@ def merged(*layers: Mapping[str, TableRow]) -> dict[str, TableRow]:
 
 def commands(table: str, lines: Sequence[str]) -> list[str]:
     """The same change as a person would type it."""
-    typed = []
+    typed, going = [], {line[3:] for line in lines if line.startswith("-X ")}
     for line in lines:
         if line.startswith(":"):
             name = line[1:].split(" ", 1)[0]
             # -N fails on a chain that exists and -F on one that does not; in the transaction it is one word.
-            typed.append(f"iptables -t {table} -N {name} || iptables -t {table} -F {name}")
+            make = "" if name in going else f"iptables -t {table} -N {name} || "
+            typed.append(f"{make}iptables -t {table} -F {name}")
         else:
             typed.append(f"iptables -t {table} {line}")
     return typed

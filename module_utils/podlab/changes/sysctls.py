@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 
@@ -21,4 +22,4 @@ def originals(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: 
 
 def line(key: str, value: str) -> str:
     """The command for one setting."""
-    return f"sysctl -w {key}={value}"
+    return shlex.join(["sysctl", "-w", f"{key}={value}"])

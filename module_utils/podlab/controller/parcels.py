@@ -45,13 +45,16 @@ def opened(observation: Mapping[str, Any]) -> dict[str, Any]:
     return {**observation, "record": {**record, "cluster": cluster}}
 
 
-def closed(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """A plan as Ansible carries it about. What nobody will ask for stays behind."""
+def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+    """A plan as Ansible carries it about. What nobody will ask for stays behind.
+
+    :param whole: whether somebody will ask for what the hosts have already.
+    """
     verify = {**plan["verify"], "services": pack(plan["verify"]["services"])}
-    return {**plan, "hosts": _closed_rows(plan["hosts"]), "verify": verify}
+    return {**plan, "hosts": _closed_rows(plan["hosts"], whole), "verify": verify}
 
 
-def _closed_rows(hosts: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _closed_rows(hosts: Mapping[str, dict[str, Any]], whole: bool) -> dict[str, dict[str, Any]]:
     """The rows of the hosts.
 
     The row of services becomes what ``changes.kube_record.pack`` makes of it.
@@ -65,7 +68,7 @@ def _closed_rows(hosts: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any
             mine["node"] = _closed_node(mine["node"], words)
         if "services" in mine:
             row = mine.pop("services")
-            if "services" in mine["pending"]:
+            if whole or "services" in mine["pending"]:
                 if id(row["ports"]) not in ports:  # which all nodes share
                     ports[id(row["ports"])] = service_rows.text_of_ports(row["ports"])
                 mine["services"] = _packed(service_rows.text_of(row, ports[id(row["ports"])]))

@@ -24,11 +24,11 @@ from ..changes.containers import (
     service_name,
 )
 from ..changes.pods import PodRow
+from ..changes.service_lines import KUBELET, SUPERVISOR, UNIT
 from . import kubelet, volumes
 from .record import text_of, write_file
 from .run import HostError, daemon, run, wait_until
 
-KUBELET = f"{SERVICES}/kubelet"  # a name without a dot is no container
 OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
 KEPT = ("last", "restarts", "started", "backoff")  # what tells how a container has fared
 _NOTHING: Any = {"containers": {}}
@@ -273,23 +273,11 @@ def ensure_supervisor() -> None:
     it belongs to no login session; elsewhere a daemon. Both run the same command."""
     if supervisor_runs():
         return
-    argv = ["s6-svscan", "-c", "10000", SERVICES]
     if os.path.isdir("/run/systemd/system"):
         run(["systemctl", "reset-failed", "podlab.service"]) if _unit_failed() else None
-        run(
-            [
-                "systemd-run",
-                "--quiet",
-                "--unit=podlab",
-                "--description=podlab's containers",
-                "--property=KillMode=mixed",
-                "--property=LimitNOFILE=1048576",
-                "--",
-                *argv,
-            ]
-        )
+        run([*UNIT, *SUPERVISOR])
     else:
-        daemon(argv)
+        daemon(SUPERVISOR)
     wait_until(supervisor_runs, seconds=10.0)
     if not supervisor_runs():
         raise HostError(f"s6-svscan does not answer at {SERVICES}")
@@ -311,12 +299,16 @@ def write_programs(programs: Mapping[str, str]) -> None:
     for name in stale_programs(programs):
         os.makedirs(os.path.dirname(f"{IMAGES}/{name}"), exist_ok=True)
         write_file(f"{IMAGES}/{name}", programs[name], 0o755)
-    if not os.path.isdir(f"{IMAGES}/busybox"):
+    if lacks_busybox():
         os.makedirs(f"{IMAGES}/busybox.new", exist_ok=True)
         for applet in run(["busybox", "--list"]).split():
             with contextlib.suppress(FileExistsError):
                 os.symlink("/usr/bin/busybox", f"{IMAGES}/busybox.new/{applet}")
         os.rename(f"{IMAGES}/busybox.new", f"{IMAGES}/busybox")
+
+
+def lacks_busybox() -> bool:
+    return not os.path.isdir(f"{IMAGES}/busybox")
 
 
 def stale_programs(programs: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Be a guest in a pod's network namespace: a socket stays in the namespace that it was made in."""
+"""Network namespaces of this host, and how to be a guest in one: a socket stays in the one that it was made in."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ def socket_in(netns: str | None, family: int = socket.AF_INET, kind: int = socke
     """A socket of a named network namespace, or of this one."""
     with _inside(netns):
         return socket.socket(family, kind)
+
+
+def others() -> list[list[str]]:
+    """The beginning of an ip(8) command for every network namespace but this one, whether or not it has a name."""
+    named = {f"{NETNS}/{name}": ["ip", "-n", name] for name in (os.listdir(NETNS) if os.path.isdir(NETNS) else [])}
+    paths = [f"/proc/{pid}/ns/net" for pid in os.listdir("/proc") if pid.isdigit()]
+    ways = {**named, **{path: ["nsenter", f"--net={path}", "ip"] for path in paths}}
+    found = {os.stat("/proc/self/ns/net").st_ino: [""]}
+    for path, way in ways.items():
+        with contextlib.suppress(OSError):
+            found.setdefault(os.stat(path).st_ino, way)
+    return list(found.values())[1:]
 
 
 @contextlib.contextmanager

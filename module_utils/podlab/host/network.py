@@ -4,29 +4,56 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..changes import CHAIN_PREFIX
+from ..changes import CHAIN_PREFIX, MAC_PREFIX, MARK, vxlan
 from ..changes.bridge import Link
 from ..changes.kube import BUILT_IN, target
 from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
 from ..changes.trace import Tables, parsed
-from .run import run
+from ..changes.vxlan import Tunnel, VxlanRow
+from . import namespaces
+from .run import run, run_all
 
 TABLES = ("filter", "nat")
 
 
 def links() -> dict[str, Link]:
     """Every link of this network namespace."""
-    return {link["ifname"]: link_facts(link) for link in json.loads(run(["ip", "-j", "-d", "addr", "show"]))}
+    found = {link["ifname"]: link_facts(link) for link in json.loads(run(["ip", "-j", "-d", "addr", "show"]))}
+    for name, link in found.items():
+        # Somebody may have taken the mark away.
+        if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):
+            link.update(_written_by_hand(name, {other["mac"] for other in found.values()}))
+    return found
+
+
+def _written_by_hand(bridge: str, own: Container[str]) -> Link:
+    """What nobody but a person writes on a bridge of ours: permanent ARP entries, and FDB entries that were not
+    learnt and are not for a link's own MAC."""
+    neighbours = json.loads(run(["ip", "-j", "-4", "neigh", "show", "nud", "permanent", "dev", bridge]) or "[]")
+    entries = json.loads(run(["bridge", "-j", "fdb", "show", "br", bridge]) or "[]")
+    return {
+        "neighbours": [entry["dst"] for entry in neighbours],
+        "forwarding": [
+            f"{entry['mac']} dev {entry['ifname']} {'self' if entry['ifname'] == bridge else 'master'}"
+            + (f" vlan {entry['vlan']}" if "vlan" in entry else "")
+            for entry in entries
+            if entry.get("master") == bridge and entry["mac"] not in own and _was_written(entry)
+        ],
+    }
+
+
+def _was_written(entry: Mapping[str, Any]) -> bool:
+    return entry.get("state") in ("permanent", "static") or "extern_learn" in entry.get("flags", [])
 
 
 def link_facts(link: Mapping[str, Any]) -> Link:
     """One entry of ``ip -j -d addr show``."""
     info = link.get("linkinfo", {})
-    return {
+    facts: Link = {
         "kind": info.get("info_kind"),
         "alias": link.get("ifalias", ""),
         "mac": link.get("address", ""),
@@ -36,10 +63,54 @@ def link_facts(link: Mapping[str, Any]) -> Link:
         "hairpin": bool(info.get("info_slave_data", {}).get("hairpin")),
         "addresses": [
             f"{address['local']}/{address['prefixlen']}"
-            for address in link["addr_info"]
+            for address in link.get("addr_info", [])
             if address.get("family") == "inet"
         ],
     }
+    if facts["kind"] == "vxlan":
+        facts["vxlan"] = {key: info["info_data"].get(key) for key in ("id", "port", "local", "link", "learning")}
+    return facts
+
+
+def tunnels(links: Mapping[str, Link]) -> dict[str, Tunnel]:
+    """What hangs on podlab's overlay devices."""
+    return {name: _tunnel(name) for name in vxlan.may_be_ours(links)}
+
+
+def _tunnel(name: str) -> Tunnel:
+    neighbours = json.loads(run(["ip", "-j", "neigh", "show", "nud", "permanent", "dev", name]) or "[]")
+    entries = json.loads(run(["bridge", "-j", "fdb", "show", "dev", name]) or "[]")
+    setting = vxlan.rp_filter(name)
+    return {
+        "neighbours": {entry["dst"]: entry["lladdr"] for entry in neighbours},
+        "forwarding": [
+            (entry["mac"], _destination(entry), entry.get("state") == "permanent")
+            for entry in entries
+            if "dst" in entry
+        ],
+        "rp_filter": read_sysctls([setting]).get(setting, ""),
+    }
+
+
+def _destination(entry: Mapping[str, Any]) -> str:
+    """Where an FDB entry leads, in the words that name it to bridge(8)."""
+    more = [f"{key} {entry[key]}" for key in ("port", "vni", "src_vni", "via") if key in entry]
+    return " ".join([entry["dst"], *more])
+
+
+def lost_overlays(links: Mapping[str, Link], row: VxlanRow | None) -> list[list[str]]:
+    """Commands that delete devices of ours which somebody moved into other network namespaces: the kernel still
+    counts their VNI where they were made. Looked for only while the host's own device is missing."""
+    if row is None or row["name"] in links:
+        return []
+    ways = namespaces.others()
+    answers = run_all([([*way, "-j", "-d", "link", "show", "type", "vxlan"], None) for way in ways])
+    return [
+        [*way, "link", "del", link["ifname"]]
+        for way, (_, out, _) in zip(ways, answers, strict=True)
+        for link in json.loads(out.strip() or "[]")
+        if link_facts(link)["alias"] == MARK and link_facts(link)["vxlan"]["id"] == row["id"]
+    ]
 
 
 def routes() -> list[Route]:

@@ -15,6 +15,7 @@ SYSCTLS = (
     "net.bridge.bridge-nf-call-iptables",
     "net.ipv4.conf.all.rp_filter",
     "net.ipv4.conf.all.send_redirects",
+    "net.ipv4.conf.all.route_localnet",
 )
 
 
@@ -29,6 +30,7 @@ def observe(role: str) -> dict[str, Any]:
         "record": known,
         "links": links,
         "routes": network.routes(),
+        "tunnels": network.tunnels(links),
         "rules": rules,
         "services": seen_services,
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),

@@ -51,19 +51,25 @@ def observe() -> dict[str, Pod]:
             "eth0": None,
             "lo_up": False,
             "routes": [],
+            "neighbours": [],
+            "connected": [],
         }
     wired = [netns for netns in names if pods[netns]["sandbox"] and "net" in namespace_files(pods[netns]["row"], netns)]
     # -d for the kind of link; one process a pod tells links, addresses and routes.
-    question = "addr show\nroute show\n"
+    question = "addr show\nroute show\nneigh show nud permanent\n"
     answers = run_all([(["ip", "-n", netns, "-j", "-d", "-batch", "-"], question) for netns in wired])
     for netns, (_, out, _) in zip(wired, answers, strict=True):
-        found = documents(out)
-        links = {link["ifname"]: link for link in found[0]} if found else {}
+        addresses, routes, neighbours = [*documents(out), [], [], []][:3]
+        links = {link["ifname"]: link for link in addresses}
         eth0 = links.get("eth0")
         pods[netns]["eth0"] = link_facts(eth0) if eth0 else None
         pods[netns]["lo_up"] = "UP" in links.get("lo", {}).get("flags", [])
-        pods[netns]["routes"] = [
-            _route_words(route) for route in (found[1] if len(found) > 1 else []) if route.get("protocol") != "kernel"
+        pods[netns]["routes"] = [_route_words(route) for route in routes if route.get("protocol") != "kernel"]
+        pods[netns]["connected"] = [
+            route["dst"] for route in routes if route.get("protocol") == "kernel" and route.get("dev") == "eth0"
+        ]
+        pods[netns]["neighbours"] = [
+            entry["dst"] for entry in neighbours if entry["dev"] == "eth0" and ":" not in entry["dst"]
         ]
     return pods
 

@@ -22,6 +22,7 @@ from .namespaces import socket_in
 
 ATTEMPT = 1.0  # seconds for one connection: more than a lost first packet costs
 PAUSE = 0.03  # seconds before the next attempt where nobody listens yet
+THANKS = b"."
 
 
 @dataclass
@@ -37,6 +38,14 @@ class Question:
     next_try: float = 0.0
     started: float = 0.0
     socket: socket.socket | None = field(default=None, repr=False)
+
+
+@dataclass
+class Caller:
+    """Somebody who has been answered, and has not yet said that he heard it."""
+
+    target: str
+    socket: socket.socket = field(repr=False)
 
 
 def probe(
@@ -95,8 +104,10 @@ def _run(
         for key, _ in selector.select(timeout=PAUSE):
             if isinstance(key.data, Question):
                 _hear(selector, key.data)
+            elif isinstance(key.data, Caller):
+                callers[key.data.target] -= _thanks(selector, key.data)
             else:
-                callers[key.data] -= _answer(key.fileobj)  # type: ignore[arg-type]
+                _answer(selector, key.fileobj, key.data)  # type: ignore[arg-type]
 
 
 def _call(selector: selectors.BaseSelector, question: Question, port: int) -> None:
@@ -120,6 +131,8 @@ def _hear(selector: selectors.BaseSelector, question: Question) -> None:
         _drop(selector, question, "closed without an answer")
         return
     question.answer = words.decode(errors="replace").strip()
+    with contextlib.suppress(OSError):
+        question.socket.sendall(THANKS)
     _drop(selector, question, "")
 
 
@@ -131,15 +144,20 @@ def _drop(selector: selectors.BaseSelector, question: Question, why: str) -> Non
     question.next_try = time.monotonic() + PAUSE
 
 
-def _answer(listener: socket.socket) -> int:
-    """Tell a caller how he is seen; 1 if there was one."""
-    try:
-        caller, (address, _) = listener.accept()
-    except OSError:
-        return 0
-    with caller:
-        caller.sendall(f"{address}\n".encode())
-    return 1
+def _answer(selector: selectors.BaseSelector, listener: socket.socket, target: str) -> None:
+    """Tell a caller how he is seen."""
+    with contextlib.suppress(OSError):
+        socket_of_caller, (address, _) = listener.accept()
+        selector.register(socket_of_caller, selectors.EVENT_READ, Caller(target, socket_of_caller))
+        socket_of_caller.sendall(f"{address}\n".encode())
+
+
+def _thanks(selector: selectors.BaseSelector, caller: Caller) -> int:
+    """1 if the caller has heard the answer. One who lost his patience before it came will call again."""
+    selector.unregister(caller.socket)
+    with caller.socket, contextlib.suppress(OSError):
+        return int(caller.socket.recv(1) == THANKS)
+    return 0
 
 
 def allow_many_files() -> None:

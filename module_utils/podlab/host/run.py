@@ -32,11 +32,21 @@ def run(argv: Sequence[str], text: str | None = None) -> str:
 
 def ip_batch(lines: Sequence[str]) -> None:
     """One ``ip -batch`` for all lines, in this network namespace."""
+    _batch("ip", lines)
+
+
+def bridge_batch(lines: Sequence[str]) -> None:
+    """One ``bridge -batch`` for all lines, in this network namespace."""
+    _batch("bridge", lines)
+
+
+def _batch(program: str, lines: Sequence[str]) -> None:
     if lines:
         try:
-            run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
+            run([program, "-batch", "-"], "\n".join(lines) + "\n")
         except HostError as error:
-            raise HostError(f"{error}\nwhile running:\n" + "\n".join(f"ip {line}" for line in lines)) from error
+            typed = "\n".join(f"{program} {line}" for line in lines)
+            raise HostError(f"{error}\nwhile running:\n{typed}") from error
 
 
 def run_all(commands: Sequence[tuple[Sequence[str], str | None]]) -> list[tuple[int, str, str]]:

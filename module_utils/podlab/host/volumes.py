@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..changes.containers import SUBPATHS, VOLUMES, mount_source, volume_path
-from ..changes.pods import PodRow, tmpfs_argv
+from ..changes.pods import PodRow
+from ..changes.volume_lines import tmpfs_argv
 from .run import HostError, run
 
 TYPES = {

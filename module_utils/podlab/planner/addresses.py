@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain, combinations
+from socket import inet_aton, inet_ntoa  # noqa: TID251 - they translate, and speak to nobody
 from typing import Any
 
+from ..changes import MAC_PREFIX as MAC_PREFIX
 from .model import Invalid
 
 LONGEST_NODE_PREFIX = 28  # flannel's limit too: what is smaller holds hardly more than its own overhead
 LONGEST_POD_PREFIX = 30  # network, gateway, one pod, broadcast
 DEFAULT_ROUTE = IPv4Network("0.0.0.0/0")
-MAC_PREFIX = "0a:58:"
 NO_IPV6 = "IPv6 is not supported, the lab is IPv4"
 
 
@@ -129,8 +130,8 @@ def pod_addresses(
             ]
         )
     last = _behind_freed(next(reversed(given.values()), last), freed, next(fresh, None), usable)
-    assigned = {pod: str(IPv4Address(kept[pod] if pod in kept else given[pod])) for pod in pods}
-    return assigned, str(IPv4Address(last)) if last in usable else None
+    assigned = {pod: _dotted(kept[pod] if pod in kept else given[pod]) for pod in pods}
+    return assigned, _dotted(last) if last in usable else None
 
 
 def capacity(pod_cidr: str) -> int:
@@ -331,7 +332,17 @@ def _network(path: str, text: str, problems: list[str]) -> IPv4Network | None:
     return network
 
 
+def _dotted(number: int) -> str:
+    return inet_ntoa(number.to_bytes(4, "big"))
+
+
 def _address(path: str, text: str, problems: list[str]) -> int | None:
+    try:
+        packed = inet_aton(text)  # a tenth of the time, but it takes "10.1" for an address, too
+        if inet_ntoa(packed) == text:
+            return int.from_bytes(packed, "big")
+    except (OSError, TypeError, ValueError):
+        pass
     try:
         return int(IPv4Address(str(text)))
     except ValueError:

@@ -16,7 +16,8 @@ from .names import dns1123_subdomain
 from .service_settings import bad_settings
 from .wishes import taint
 
-POD_ROUTING = ("gateway",)
+POD_ROUTING = ("gateway", "host-gw", "vxlan")
+LARGEST_VNI = 2**24 - 1
 ROLES = ("node", "gateway", "outside")
 
 
@@ -31,6 +32,8 @@ class Cluster:
     domain: str = "cluster.local"
     dns: str = ""
     pod_routing: str = "gateway"
+    vxlan_id: int = 1
+    vxlan_port: int = 8472
     non_masquerade_cidrs: tuple[str, ...] = ("10.0.0.0/8",)
     bridge: str = "cbr0"
     verify_port: int = 20256
@@ -121,10 +124,12 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
         problems.append(
             f"cluster.ready_timeout: Invalid value: {cluster.ready_timeout}: must be greater than or equal to 0"
         )
-    if not 1 <= cluster.verify_port <= 65535:
-        problems.append(
-            f"cluster.verify_port: Invalid value: {cluster.verify_port}: must be between 1 and 65535, inclusive"
-        )
+    limits = {"verify_port": 65535, "vxlan_port": 65535, "vxlan_id": LARGEST_VNI}
+    problems += [
+        f"cluster.{name}: Invalid value: {getattr(cluster, name)}: must be between 1 and {largest}, inclusive"
+        for name, largest in limits.items()
+        if not 1 <= getattr(cluster, name) <= largest
+    ]
     domain = cluster.domain
     problems += [f'cluster.domain: Invalid value: "{domain}": {words}' for words in dns1123_subdomain(domain)]
     if cluster.dns and not _is_address(cluster.dns):
@@ -203,6 +208,7 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
 def _wrong_type(name: str, value: Any) -> list[str]:
     kinds = {
         **{"node_prefix": int, "verify_port": int, "ready_timeout": int, "allow_host_path": bool},
+        **{"vxlan_id": int, "vxlan_port": int},
         **{"non_masquerade_cidrs": list, "images": dict},
         **{"masquerade_all": bool, "localhost_node_ports": bool, "node_port_addresses": list},
         **{"affinity_by_ipset": bool, "reject_undefined_ports": bool},

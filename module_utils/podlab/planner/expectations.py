@@ -12,6 +12,7 @@ from .addresses import gateway
 from .cluster import Cluster, Host
 from .model import Pod
 from .names import file_name
+from .routing import tunnel_end
 
 SAMPLE = 50
 """Pods beyond this number are sampled: the matrix grows with their square."""
@@ -67,10 +68,11 @@ def matrix(
         }
     for source in outside:
         if source["kind"] == "node":
-            # A node speaks to its own pods from the bridge, to others from the address of its uplink.
+            # A node speaks to its own pods from the bridge, to others from the link that leads there.
             bridge = gateway(cidrs[source["host"]])
+            away = tunnel_end(cidrs[source["host"]]) if cluster.pod_routing == "vxlan" else source["address"]
             expect[source["name"]] = {
-                target["name"]: bridge if target["host"] == source["host"] else source["address"] for target in inside
+                target["name"]: bridge if target["host"] == source["host"] else away for target in inside
             }
     return {
         "port": cluster.verify_port,

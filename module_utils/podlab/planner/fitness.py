@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from ..changes import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL
@@ -61,6 +61,11 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
         problems.append(
             f"{host.name}: link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)"
         )
+    if host.role == "node" and cluster.pod_routing == "vxlan":
+        problems += [
+            f"{host.name}: link {name} is in the way: {NOT_OURS}, or set cluster.vxlan_id"
+            for name in _overlays_of_others(host, cluster)
+        ]
     if host.is_marked or ours:  # where only the record was lost, the bridge tells whose the rest is
         return problems
     for table, chains in seen["rules"].items():
@@ -68,6 +73,19 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
             if chain.startswith(CHAIN_PREFIX):
                 problems.append(f"{host.name}: chain {chain} of table {table} is in the way: {NOT_OURS}")
     return problems
+
+
+def _overlays_of_others(host: Host, cluster: Cluster) -> list[str]:
+    """Links with the name of the overlay's device, or with its VNI and port, of which the kernel has one only."""
+    asked = {"id": cluster.vxlan_id, "port": cluster.vxlan_port}
+    own = f"vxlan.{cluster.vxlan_id}"
+    return [
+        name
+        for name, link in (host.observation or {})["links"].items()
+        if (name == own or asked.items() <= link.get("vxlan", {}).items())
+        and link["alias"] != MARK
+        and not (name == own and host.is_marked and link["mac"].startswith(MAC_PREFIX))
+    ]
 
 
 def namespaces_in_the_way(hosts: Sequence[Host], pods: Mapping[str, str], nodes: Mapping[str, str]) -> list[str]:
@@ -89,7 +107,7 @@ def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str
         f"{host.name}: route {way['to']} is in the way: {NOT_OURS}"
         for host in hosts
         if host.is_managed and ways
-        for way in ways[host.role]
+        for way in ways[host.name]
         if way["to"] in foreign_routes(host, cluster)
     ]
 
@@ -101,6 +119,19 @@ def uplink(host: Host) -> str | None:
         if any(address.split("/")[0] == host.address for address in link["addresses"]):
             return str(name)
     return None
+
+
+def legs(host: Host, nodes: Sequence[str]) -> list[str]:
+    """The links that have a node in one of their networks: ``nodes`` are addresses."""
+    links = (host.observation or {}).get("links", {})
+    networks = {name: [IPv4Interface(text).network for text in link["addresses"]] for name, link in links.items()}
+    return [name for name, own in networks.items() if any(IPv4Address(node) in net for node in nodes for net in own)]
+
+
+def uplink_mtu(host: Host) -> int:
+    """What the node network carries in one packet, in bytes."""
+    mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
+    return mtu
 
 
 def foreign_routes(host: Host, cluster: Cluster) -> list[str]:

@@ -14,6 +14,7 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_GOOD_SUBDOMAIN = re.compile(_SUBDOMAIN).fullmatch
 _LABEL_VALUE = f"({_QUALIFIED})?"
 _ENVIRONMENT = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _DATA_KEY = "[-._a-zA-Z0-9]+"
@@ -63,6 +64,8 @@ def dns1035_label(value: str) -> list[str]:
 
 def dns1123_subdomain(value: str) -> list[str]:
     """A pod, Deployment or node name: DNS labels with dots between (RFC 1123), 253 characters at most."""
+    if len(value) <= 253 and _GOOD_SUBDOMAIN(value):
+        return []
     message = (
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
         "and must start and end with an alphanumeric character"

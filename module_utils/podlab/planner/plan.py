@@ -15,7 +15,6 @@ from ..changes import bridge, routes, rules, sysctls
 from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
-from ..changes.routes import RouteRow
 from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
@@ -27,7 +26,8 @@ from .model import Desired, Invalid, Pod
 from .names import file_name
 from .pod_rows import pod_row
 from .present import present_pods, unready
-from .rows import bridge_row, shared_record, sysctls_of, ways_of
+from .routing import impossible_ways, routes_of, vxlan_row
+from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 from .service_addresses import allocate
 from .service_chapter import services_chapter, strangers
@@ -60,13 +60,14 @@ def plan(
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
     with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster), *strangers(hosts)]) as found:
+        found.problems += impossible_ways(cluster, hosts) if not inventory else []
         present = present_pods(hosts, past)
         wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
         pods = wanted.pods
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
             cidrs = found.unless_invalid(lambda: allocate_cidrs(cluster, hosts, nodes), cidrs)
-            found.problems += routes_in_the_way(cluster, hosts, ways_of(cluster, hosts, cidrs) if cidrs else {})
+            found.problems += routes_in_the_way(cluster, hosts, routes_of(cluster, hosts, cidrs) if cidrs else {})
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
         placement = Placement({})
@@ -85,7 +86,7 @@ def plan(
 
     services = services_chapter(cluster, hosts, desired, given, pods, placement.nodes, addresses, present, now)
     shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now, services.record)
-    ways = ways_of(cluster, hosts, cidrs)
+    ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
         "notes": [*_notes(desired, placement), *wanted.notes, *services.notes],
@@ -110,7 +111,8 @@ def plan(
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
-            rows |= _common_rows(host, cluster, ways[host.role], told, hostports.of_rows(pod_rows))
+            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows))
+            rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
             if host.role == "node":
                 rows["node"]["sysctls"] |= services.sysctls
                 rows["services"] = services.row(host, cidrs[host.name])
@@ -164,20 +166,20 @@ def _node_rows(
 def _common_rows(
     host: Host,
     cluster: Cluster,
-    ways: Sequence[RouteRow],
     told: Mapping[str, Any],
     ports: Sequence[hostports.HostPort],
 ) -> dict[str, Any]:
     """What nodes and gateways have; ``told`` is what the host shall remember."""
     loadable = (host.observation or {})["kernel"]["loadable"]
+    nodes = [node["address"] for node in told["cluster"]["nodes"].values()] if host.role == "gateway" else []
     foreign = foreign_routes(host, cluster)
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
-            "sysctls": sysctls_of(host, cluster, ports),
+            "sysctls": sysctls_of(host, cluster, ports, nodes),
             "record": {"node": host.name, "foreign": foreign, **told},
         },
-        "routes": {"within": cluster.cidr, "foreign": foreign, "routes": list(ways)},
+        "routes": {"within": cluster.cidr, "foreign": foreign},
     }
 
 
@@ -219,9 +221,11 @@ def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
-    "bridge": lambda seen, row: bool(bridge.changes(seen["links"], row)),
+    "bridge": lambda seen, row: bool(
+        bridge.changes(seen["links"], row, seen["routes"]) or bridge.forwarding(seen["links"], row)
+    ),
     "pods": _pods_pending,
-    "routes": lambda seen, row: bool(routes.changes(seen["routes"], row)),
+    "routes": lambda seen, row: bool(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).lines()),
     "egress": lambda seen, row: any(rules.changes(seen["rules"][table], row[table]) for table in row),
 }
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ..changes.bridge import BridgeRow
@@ -17,7 +18,7 @@ from ..changes.pods import PodRow
 from .addresses import pod_mac
 from .cluster import Cluster, Host
 from .environment import fact, resolved
-from .model import Container, FieldRef, Handler, Pod, Probe, Security, Volume
+from .model import Container, Dns, FieldRef, Handler, Pod, Probe, Security, Volume
 from .names import file_name, pod_hostname
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
@@ -36,7 +37,8 @@ def pod_row(pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: s
         return kept  # type: ignore[no-any-return]
     template = pod.template
     way, _, length = frame["address"].partition("/")
-    facts = _facts(pod, node, address, created)
+    uid = _uid(pod, created)
+    facts = _Facts(lambda: _facts(pod, node, address, uid))
     hostname, domain = _names(pod, node, cluster)
     init, policy = template.init_containers, template.restart_policy
     containers: dict[str, ContainerRow] = {}
@@ -57,10 +59,10 @@ def pod_row(pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: s
         "etc": {
             "hostname": f"{hostname}\n",
             "hosts": _hosts(pod, address, hostname, domain),
-            "resolv.conf": _resolv_conf(pod, node, cluster),
+            "resolv.conf": _resolv_conf_of(pod, node, cluster),
         },
         "containers": containers,
-        "object": _object(pod, node.name, created),
+        "object": _object(pod, node.name, created, uid),
     }
     extras: dict[str, Any] = {
         "revision": pod.revision,
@@ -107,22 +109,30 @@ def _hosts(pod: Pod, address: str, hostname: str, domain: str) -> str:
     return text
 
 
-def _resolv_conf(pod: Pod, node: Host, cluster: Cluster) -> str:
-    """By ``dnsPolicy``, with what ``dnsConfig`` adds
-    (https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-dns-policy)."""
+def _resolv_conf_of(pod: Pod, node: Host, cluster: Cluster) -> str:
     dns = pod.template.dns
     # Who is on the node's network is taken for a part of the node, unless it says otherwise.
     outside = dns.policy == "ClusterFirst" and pod.template.host_network
+    given = (node.observation or {}).get("resolv_conf", "") if dns.policy == "Default" or outside else None
+    return _resolv_conf(dns, given, pod.namespace, cluster.dns, cluster.domain)
+
+
+@lru_cache(1024)
+def _resolv_conf(dns: Dns, given: str | None, namespace: str, server: str, domain: str) -> str:
+    """By ``dnsPolicy``, with what ``dnsConfig`` adds
+    (https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-dns-policy).
+
+    :param given: the node's own, where the pod has that.
+    """
     servers, searches, options, comments = list[str](), list[str](), list[str](), list[str]()
-    if dns.policy == "Default" or outside:
-        servers, searches, options, comments = _parsed((node.observation or {}).get("resolv_conf", ""))
+    if given is not None:
+        servers, searches, options, comments = _parsed(given)
     elif dns.policy != "None":
-        if cluster.dns:
-            servers = [cluster.dns]
+        if server:
+            servers = [server]
         else:
             comments = ["# no name server: cluster.dns is not set"]
-        domain = cluster.domain
-        searches = [f"{pod.namespace}.svc.{domain}", f"svc.{domain}", domain]
+        searches = [f"{namespace}.svc.{domain}", f"svc.{domain}", domain]
         options = ["ndots:5"]
     servers = list(dict.fromkeys([*servers, *dns.nameservers]))
     searches = list(dict.fromkeys([*searches, *dns.searches]))
@@ -149,14 +159,34 @@ def _parsed(text: str) -> tuple[list[str], list[str], list[str], list[str]]:
     return servers, searches, options, comments
 
 
-def _facts(pod: Pod, node: Host, address: str, created: str) -> dict[str, str]:
+class _Facts(Mapping[str, str]):
+    """Facts of a pod, found when the first of them is asked for: most pods ask for none."""
+
+    def __init__(self, find: Callable[[], dict[str, str]]) -> None:
+        self._find = find
+
+    @cached_property
+    def _all(self) -> dict[str, str]:
+        return self._find()
+
+    def __getitem__(self, path: str) -> str:
+        return self._all[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+def _facts(pod: Pod, node: Host, address: str, uid: str) -> dict[str, str]:
     """What ``fieldRef`` may name
     (https://kubernetes.io/docs/concepts/workloads/pods/downward-api/#available-fields)."""
     template = pod.template
     facts = {
         "metadata.name": pod.name,
         "metadata.namespace": pod.namespace,
-        "metadata.uid": _uid(pod, created),
+        "metadata.uid": uid,
         "metadata.labels": _quoted(template.labels),
         "metadata.annotations": _quoted(template.annotations),
         "spec.nodeName": node.name,
@@ -281,12 +311,12 @@ def _volume_row(volume: Volume, facts: Mapping[str, str]) -> dict[str, Any]:
 # --- the object -----------------------------------------------------------------------------------------
 
 
-def _object(pod: Pod, node: str, created: str) -> dict[str, Any]:
+def _object(pod: Pod, node: str, created: str, uid: str) -> dict[str, Any]:
     """The pod as ``kubectl get -o yaml`` would show it, without its status."""
     metadata: dict[str, Any] = {
         "name": pod.name,
         "namespace": pod.namespace,
-        "uid": _uid(pod, created),
+        "uid": uid,
         "creationTimestamp": created,
     }
     if pod.template.labels:

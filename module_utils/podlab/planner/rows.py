@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..changes.bridge import BridgeRow
-from ..changes.routes import RouteRow
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
-from .fitness import BRIDGE_NETFILTER, uplink
+from .fitness import BRIDGE_NETFILTER, legs, uplink
 from .hostports import HostPort
 from .hostports import sysctls as hostport_sysctls
 from .model import Desired, Pod, Workload
+from .routing import pod_mtu
 from .schedule import Placement
 
 
@@ -95,10 +95,13 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
     }
 
 
-def sysctls_of(host: Host, cluster: Cluster, ports: Sequence[HostPort] = ()) -> dict[str, str]:
+def sysctls_of(
+    host: Host, cluster: Cluster, ports: Sequence[HostPort] = (), nodes: Sequence[str] = ()
+) -> dict[str, str]:
     """Kernel settings that a host needs to carry packets that are not its own.
 
     :param ports: the host ports of its pods.
+    :param nodes: addresses of all nodes.
     """
     device = uplink(host)
     wanted = {"net.ipv4.ip_forward": "1", **hostport_sysctls(ports)}
@@ -109,7 +112,7 @@ def sysctls_of(host: Host, cluster: Cluster, ports: Sequence[HostPort] = ()) -> 
     if host.role == "gateway":
         # It sends packets out where they came in; told so, nodes would go past it.
         wanted["net.ipv4.conf.all.send_redirects"] = "0"
-        wanted[f"net.ipv4.conf.{_slashed(device)}.send_redirects"] = "0"
+        wanted |= {f"net.ipv4.conf.{_slashed(leg)}.send_redirects": "0" for leg in [device, *legs(host, nodes)]}
     loose = f"net.ipv4.conf.{_slashed(device)}.rp_filter"
     seen, recorded = (host.observation or {})["sysctls"], host.record.get("sysctls", {})
     strict = "1" in (seen.get("net.ipv4.conf.all.rp_filter"), seen.get(loose)) and seen.get(loose) != "2"
@@ -125,14 +128,5 @@ def _slashed(device: str | None) -> str:
 
 def bridge_row(host: Host, cluster: Cluster, cidr: str) -> BridgeRow:
     address, length = gateway(cidr), cidr.partition("/")[2]
-    mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
+    mtu = pod_mtu(cluster, host)
     return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
-
-
-def ways_of(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
-    """Role -> routes. Nodes send what is not theirs to the gateway, which alone knows whose it is."""
-    gateways = [host for host in hosts if host.role == "gateway"]
-    return {
-        "node": [{"to": cluster.cidr, "via": way.address} for way in gateways[:1]],
-        "gateway": [{"to": cidrs[node.name], "via": node.address} for node in hosts if node.role == "node"],
-    }

@@ -1,0 +1,22 @@
+"""Which benchmarks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from . import containers, growth, links, plan, pods, throughput
+from .course import Course
+from .figures import Row
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    what: str
+    rows: Callable[[Course], Iterator[Row]]
+
+
+ALL = {
+    module.__name__.rpartition(".")[2]: Benchmark(module.WHAT, module.rows)
+    for module in (pods, links, containers, plan, growth, throughput)
+}

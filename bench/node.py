@@ -1,0 +1,33 @@
+"""One bare node and the rows that a plan has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podlab.controller import inputs
+from podlab.planner.cluster import Host
+from podlab.planner.plan import plan
+
+from .labs import ROOT, BenchLab, address
+
+NODE, NOW = "node1", "2030-01-01T00:00:00Z"
+INSIDE = ROOT / "bench" / "inside"
+
+
+def rows(made: BenchLab, *objects: Mapping[str, Any]) -> dict[str, Any]:
+    """Light the node, read it, and plan. It is alone, so there is nobody to have a route to."""
+    made.light(NODE)
+    seen = made.module(NODE, "podlab_observe", {"role": "node"})["observation"]
+    made.wants(*objects)
+    wanted = inputs.read(str(ROOT), str(made.manifests), {})
+    host = Host(NODE, "node", address(NODE), observation=seen)
+    planned = plan(wanted.cluster, [host], wanted.desired, wanted.programs, NOW, wanted.problems)
+    found: dict[str, Any] = planned["hosts"][NODE]
+    return found
+
+
+def build(made: BenchLab, planned: Mapping[str, Any], *, containers: bool) -> Any:
+    """Run ``inside/chapters.py``: ``phases``, and the lines of ``ip`` that were typed."""
+    chapters = {name: planned[name] for name in ("bridge", "pods")}
+    return made.module(NODE, "chapters", {"rows": chapters, "containers": containers}, library=INSIDE)

@@ -1,0 +1,294 @@
+"""A host of the plan as a shell script that a person can read and run, and the script that takes it away again.
+
+The lines are those that a run shows and its modules run (``changes/``), asked for a host that has nothing. Pure, but
+for the sentences of site.yml, which it borrows for its headings.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..changes import (
+    MARK,
+    ROUTE_PROTOCOL,
+    bridge,
+    passages,
+    pod_lines,
+    pods,
+    routes,
+    rules,
+    service_lines,
+    sysctls,
+    vxlan,
+)
+from ..changes.containers import LOGS, SERVICES
+from ..changes.passages import Part
+from ..host import kernel, record
+from ..planner.plan import CHAPTERS
+from ..programs import BY_ROLE
+
+WIDTH = 118
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A node or a gateway. ``rows`` are its own of the plan, ``seen`` is what was observed of it, ``rolling`` what the
+    plan leaves for later."""
+
+    name: str
+    role: str
+    rows: Mapping[str, Any]
+    seen: Mapping[str, Any]
+    rolling: tuple[str, ...] = ()
+
+    @property
+    def originals(self) -> dict[str, str]:
+        """The settings before podlab. One that is not there yet comes with its kernel module, as podlab wants it."""
+        wanted = self.rows["node"]["sysctls"]
+        recorded = (self.seen["record"] or {}).get("sysctls", {})
+        return {**wanted, **sysctls.originals(self.seen["sysctls"], wanted, recorded)}
+
+    @property
+    def pods(self) -> list[pods.PodRow]:
+        found: list[pods.PodRow] = self.rows["pods"]["pods"] if "pods" in self.rows else []
+        return found
+
+
+def sentences(root: str) -> dict[str, str]:
+    """Chapter -> what site.yml says it does."""
+    plays = yaml.safe_load(Path(root, "site.yml").read_text("utf-8"))
+    tagged = [(play["tags"][0], play["name"]) for play in plays if "tags" in play]
+    return {tag: name for tag, name in reversed(tagged) if tag in CHAPTERS}  # the first play of a tag
+
+
+def script(host: Subject, headings: Mapping[str, str]) -> str:
+    """What makes of an empty host what the plan has for it."""
+    lines = [*_preface(host), "set -eu", *_ENVIRONMENT]
+    for chapter in CHAPTERS:
+        if chapter in host.rows:
+            lines += _chapter(headings[chapter], _DO[chapter](host))
+    remembered = {**host.rows["node"]["record"], "sysctls": host.originals}
+    written = passages.files(record.HOME, {"record.json": json.dumps(remembered, sort_keys=True) + "\n"})
+    why = "podlab's own memory: what the settings were, and where everything in the cluster is."
+    lines += _chapter("Remember it", [Part(why, [f"mkdir -p {record.HOME}", written])])
+    return "".join(f"{line}\n" for line in lines)
+
+
+def undo(host: Subject, headings: Mapping[str, str]) -> str:
+    """The inverse of ``script``: its chapters from the last to the first."""
+    lines = [*_preface_of_undo(host), "set -u  # and on after an error: what is not there need not go", *_ENVIRONMENT]
+    for chapter in reversed(CHAPTERS):
+        if chapter in host.rows:
+            lines += _chapter(f"Taken back: {headings[chapter]}", _UNDO[chapter](host))
+    test = "if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo"
+    rest = [
+        f"{test}; then echo 'this is mounted still, so nothing is deleted' >&2; exit 1; fi",
+        "rm -rf /run/podlab /var/lib/podlab",
+    ]
+    lines += _chapter("Forget it", [Part("Behind a mount may be files of somebody's.", [*rest])])
+    return "".join(f"{line}\n" for line in lines)
+
+
+# --- the frame --------------------------------------------------------------------------------------------
+
+_ENVIRONMENT = ("umask 022", "cd /", "export PATH=$PATH:/usr/sbin:/sbin")
+
+
+def _chapter(heading: str, parts: Iterator[Part] | list[Part]) -> list[str]:
+    rule = "-" * max(3, WIDTH - len(heading) - 7)
+    lines = ["", "", f"# --- {heading} {rule}"]
+    for part in parts:
+        if part.typed:
+            lines += ["", *_comment(part.why), *passages.whole(part.typed)]
+    return lines
+
+
+def _comment(text: str) -> list[str]:
+    """Each line of the text is a paragraph."""
+    indent: Any = {"initial_indent": "# ", "subsequent_indent": "# ", "break_on_hyphens": False}
+    return [line for words in text.splitlines() for line in textwrap.wrap(words, WIDTH, **indent)]
+
+
+def _preface(host: Subject) -> list[str]:
+    packages = " ".join(sorted(set(BY_ROLE[host.role].values())))
+    lines = [
+        "#!/bin/sh",
+        *_comment(
+            f"What podlab makes of the host {host.name}, by hand. For a host that has nothing of it yet: an embedded "
+            "one that has only been powered on, or a machine with these Debian packages, run by root there:"
+        ),
+        *(f"#   {line}" for line in textwrap.wrap(packages, WIDTH - 4)),
+        *_comment(f"`./lab script --undo {host.name}` prints what takes it away again."),
+    ]
+    if missing := [*_missing(host)]:
+        lines += ["#", "# What a script cannot bring:", *(line for words in missing for line in _item(words))]
+    return [*lines, ""]
+
+
+def _missing(host: Subject) -> Iterator[str]:
+    if host.pods:
+        yield "what containers have written and printed, and how often they were started: all begin anew"
+    for row in host.pods:
+        if row["restart_policy"] != "Always":
+            yield f"the end of {_title(row)}, if it has come to it: it runs once more"
+    for words in host.rolling:
+        yield f"what is yet to come once these pods are ready: {words}"
+
+
+def _preface_of_undo(host: Subject) -> list[str]:
+    lines = [
+        "#!/bin/sh",
+        *_comment(f"Takes away what `./lab script {host.name}` makes, or podlab itself on that host."),
+    ]
+    hooked = [_title(row) for row in host.pods if any("pre_stop" in item for item in row["containers"].values())]
+    if host.pods:
+        lines += _comment("Containers are ended at once: nobody waits for their terminationGracePeriodSeconds.")
+    if hooked:
+        lines += _comment(f"preStop hooks are not run; who has one: {', '.join(hooked)}.")
+    return [*lines, ""]
+
+
+def _item(words: str) -> list[str]:
+    return textwrap.wrap(words, WIDTH, initial_indent="# - ", subsequent_indent="#   ", break_on_hyphens=False)
+
+
+def _title(row: pods.PodRow) -> str:
+    return "pod " + row["netns"].replace("_", "/")
+
+
+# --- chapters ---------------------------------------------------------------------------------------------
+
+_SETTINGS = {
+    "ip_forward": "A host that does not forward throws away what is not addressed to itself.",
+    "bridge-nf-call-iptables": "What stays on the bridge passes iptables as well: answers of services have to.",
+    "send_redirects": "It sends packets out where they came in, and must not tell anybody of a shorter way.",
+    "rp_filter": "Packets of the outside come by the gateway, whatever way this host would send them itself.",
+    "route_localnet": "A port of the host at 127.0.0.1 may lead to a pod (hostPort).",
+}
+_CHAINS = {
+    "PODLAB-EGRESS": "who leaves with the host's address, because nobody out there knows the way to a pod",
+    "PODLAB-FORWARD": "pods' packets pass, also where Docker has made dropping the rule",
+    "PODLAB-HOSTPORTS": "ports of the host that lead to a pod",
+    "PODLAB-MARK-MASQ": "who has to come back by the host, is marked",
+    "PODLAB-MASQ": "and leaves with its address",
+    "PODLAB-LOCALHOST": "nobody else reaches 127.0.0.1 of the host",
+}
+
+
+def _node(host: Subject) -> Iterator[Part]:
+    if host.role == "node":
+        test = "[ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]"
+        load = f"{test} || modprobe -a {' '.join(kernel.MODULES)}"
+        yield Part("The kernel loads the other modules by itself when they are used.", [load])
+    wanted: Mapping[str, str] = host.rows["node"]["sysctls"]
+    for why, keys in itertools.groupby(wanted, lambda key: _SETTINGS.get(key.rpartition(".")[2], "")):
+        yield Part(why, [sysctls.line(key, wanted[key]) for key in keys])
+
+
+def _node_undone(host: Subject) -> Iterator[Part]:
+    values = sysctls.changes(host.rows["node"]["sysctls"], {}, host.originals)
+    yield Part("Settings as they were.", [sysctls.line(key, value) for key, value in values.items()])
+
+
+def _bridge(host: Subject) -> Iterator[Part]:
+    why = (
+        "Its address is the pods' gateway. Its MAC address is pinned: else it would be that of a port, and go with it."
+    )
+    yield Part(why, [f"ip {line}" for line in bridge.changes({}, host.rows["bridge"])])
+
+
+def _bridge_undone(host: Subject) -> Iterator[Part]:
+    name = host.rows["bridge"]["name"]
+    yield Part("", [f"ip {line}" for line in bridge.removal({name: {"kind": "bridge", "alias": MARK}}, name)])
+
+
+def _pods(host: Subject) -> Iterator[Part]:
+    steps, programs = pods.changes({}, {}, host.pods), service_lines.programs(host.rows["pods"]["programs"])
+    yield from pod_lines.network(steps)
+    yield Part(
+        "Programs that podlab brings for containers: from its directory images/, and "
+        f"{service_lines.program_source('kubelet')}. They are long; the pods go on after them.",
+        [*programs, service_lines.BUSYBOX],
+    )
+    yield from pod_lines.processes(steps)
+    if steps.start:
+        loop = f"for service in {SERVICES}/*; do until s6-svok $service; do sleep 0.1; done; done"
+        yield Part("The supervisor takes a moment.", [loop])
+
+
+def _pods_undone(host: Subject) -> Iterator[Part]:
+    """``ends`` is asked for a host on which all of these pods run."""
+    there: dict[str, pods.Pod] = {
+        row["netns"]: {"sandbox": True, "row": row, "services": list(row["containers"]), "kubelet": False}
+        for row in host.pods
+    }
+    if there:
+        why = "A container ends with its process 1. Without their finish scripts none of them waits for a next start."
+        yield Part(why, [*service_lines.END])
+    if any(map(pods.needs_kubelet, host.pods)):
+        yield Part("The kubelet goes first, or it would care.", [service_lines.end(service_lines.KUBELET)])
+    yield from pod_lines.ends(pods.changes({}, there, []))
+    if there:
+        yield Part("The supervisor has nobody left to watch over.", [service_lines.SUPERVISOR_END])
+        mounts = [pod_lines.GROUND_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
+        yield Part(
+            "What all pods had together. Others may have named namespaces, and logs, in the same place.", [*mounts]
+        )
+
+
+def _routes(host: Subject) -> Iterator[Part]:
+    steps = routes.steps({}, {}, [], host.rows["routes"])
+    yield Part(
+        "The overlay's end on this host: a device that packs what goes out by it into UDP packets. Each other node has "
+        "an address in the overlay, with a MAC address (neigh);",
+        [f"ip {line}" for line in steps.device],
+    )
+    yield Part(
+        "A node answers a pod by the overlay, where the pod asked it by the uplink.",
+        [sysctls.line(key, value) for key, value in steps.settings.items()],
+    )
+    yield Part(
+        "and each MAC address is at a node, where the packets are sent to (fdb).",
+        [f"bridge {line}" for line in steps.entries],
+    )
+    yield Part(f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in steps.routes])
+
+
+def _routes_undone(host: Subject) -> Iterator[Part]:
+    row: routes.RoutesRow = host.rows["routes"]
+    there: list[routes.Route] = [
+        {"to": way["to"], "via": way["via"], "dev": way.get("dev"), "protocol": str(ROUTE_PROTOCOL)}
+        for way in row["routes"]
+    ]
+    links: dict[str, bridge.Link] = {row["vxlan"]["name"]: {"kind": "vxlan", "alias": MARK}} if row["vxlan"] else {}
+    yield Part("", [f"ip {line}" for line in [*routes.removal(there), *vxlan.removal(links)]])
+
+
+def _egress(host: Subject) -> Iterator[Part]:
+    tables: Mapping[str, rules.TableRow] = host.rows["egress"]
+    for table, row in tables.items():
+        known = [f"{name}: {_CHAINS[name]}." for name in row["chains"] if name in _CHAINS]
+        yield Part("\n".join(known), [*rules.commands(table, rules.changes({}, row))])
+
+
+def _egress_undone(host: Subject) -> Iterator[Part]:
+    tables: Mapping[str, rules.TableRow] = host.rows["egress"]
+    for table, row in tables.items():
+        yield Part("", [*rules.commands(table, rules.removal({**row["chains"], **row["jumps"]}))])
+
+
+_DO: dict[str, Callable[[Subject], Iterator[Part]]] = {
+    **{"node": _node, "bridge": _bridge, "pods": _pods, "routes": _routes, "egress": _egress}
+}
+_UNDO: dict[str, Callable[[Subject], Iterator[Part]]] = {
+    **{"node": _node_undone, "bridge": _bridge_undone, "pods": _pods_undone, "routes": _routes_undone},
+    **{"egress": _egress_undone},
+}

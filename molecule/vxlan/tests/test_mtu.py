@@ -1,0 +1,1 @@
+../../host-gw/tests/test_mtu.py

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Takes away what `./lab script node1` makes, or podlab itself on that host.
+# Containers are ended at once: nobody waits for their terminationGracePeriodSeconds.
+
+set -u  # and on after an error: what is not there need not go
+umask 022
+cd /
+export PATH=$PATH:/usr/sbin:/sbin
+
+
+# --- Taken back: Let pods speak to the world, and the world answer --------------------------------------------------
+
+iptables -t nat -F PODLAB-EGRESS
+iptables -t nat -D POSTROUTING -s 10.1.0.0/16 -j PODLAB-EGRESS
+iptables -t nat -X PODLAB-EGRESS
+
+iptables -t filter -F PODLAB-FORWARD
+iptables -t filter -D FORWARD -j PODLAB-FORWARD
+iptables -t filter -X PODLAB-FORWARD
+
+
+# --- Taken back: Show each node the way to the pods of the others ---------------------------------------------------
+
+ip route del 10.1.0.0/16 via 10.100.0.1 proto 117
+
+
+# --- Taken back: Give every pod a namespace, an address and a wire to its node --------------------------------------
+
+# A container ends with its process 1. Without their finish scripts none of them waits for a next start.
+end() {
+    s6-svc -O "$1"
+    pid=$(sed -n 's/.*"child-pid": \([0-9]*\).*/\1/p' "$1/status" 2>/dev/null)
+    [ -z "$pid" ] || kill -9 "$pid"
+    s6-svc -wd -d "$1"
+}
+rm -f /run/podlab/services/*/finish
+for file in /run/podlab/services/*/waiting; do pid=$(cat $file) && [ "$(readlink /proc/$pid/cwd)" = "${file%/waiting}" ] && kill -9 $pid; done 2>/dev/null
+
+# Containers end, and so do those who watch over them.
+end /run/podlab/services/default_pair.server
+end /run/podlab/services/default_pair.client
+end /run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost
+
+# A pod's wire, the process that holds its namespaces, their names, and its files.
+ip link del veth873946b3
+pkill -KILL --ns $$ --nslist mnt -f '^catatonit -P podlab-pod default_pair$'
+umount /run/podlab/pods/default_pair/ipc /run/podlab/pods/default_pair/uts && ip netns del default_pair && rm -r /run/podlab/pods/default_pair
+rm -r /var/lib/podlab/volumes/default_pair
+rm -r /var/log/pods/default_pair
+ip link del veth3cf79bce
+pkill -KILL --ns $$ --nslist mnt -f '^catatonit -P podlab-pod default_web-bj5g7cqwgs-67xfb$'
+umount /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/ipc /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/uts && ip netns del default_web-bj5g7cqwgs-67xfb && rm -r /run/podlab/pods/default_web-bj5g7cqwgs-67xfb
+rm -r /var/log/pods/default_web-bj5g7cqwgs-67xfb
+
+# The supervisor has nobody left to watch over.
+s6-svscanctl -t /run/podlab/services; while s6-svscanctl -a /run/podlab/services 2>/dev/null; do sleep 0.1; done
+
+# What all pods had together. Others may have named namespaces, and logs, in the same place.
+umount /run/podlab/pods; [ -n "$(ls /run/netns)" ] || umount /run/netns
+rmdir --ignore-fail-on-non-empty /var/log/pods
+
+
+# --- Taken back: Give the pods of a node a bridge to meet on --------------------------------------------------------
+
+ip link del cbr0
+
+
+# --- Taken back: Let each node carry packets that are not its own ---------------------------------------------------
+
+# Settings as they were.
+sysctl -w net.ipv4.ip_forward=0
+
+
+# --- Forget it ------------------------------------------------------------------------------------------------------
+
+# Behind a mount may be files of somebody's.
+if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo; then echo 'this is mounted still, so nothing is deleted' >&2; exit 1; fi
+rm -rf /run/podlab /var/lib/podlab

@@ -1,0 +1,47 @@
+"""Verify's callers and listeners, on this machine's own loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+from podlab.host import probe
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def listening(callers: int) -> Iterator[tuple[str, int]]:
+    """A host that asks nobody and waits for so many callers."""
+    port = free_port()
+    end = {"name": "a", "netns": None}
+    host = threading.Thread(target=probe.probe, args=(port, [end], {}, {"a": callers}, 20.0))
+    host.start()
+    yield "127.0.0.1", port
+    host.join()
+
+
+def call(there: tuple[str, int]) -> socket.socket:
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(there, timeout=10)
+
+
+def test_everybody_is_told_how_he_is_seen():
+    port = free_port()
+    ends = [{"name": name, "netns": None} for name in ("a",)]
+    answers = probe.probe(port, ends, {"a": {"a": "127.0.0.1"}}, {"a": 1}, 20.0)
+    assert answers == {"a": {"a": {"seen": "127.0.0.1"}}}
+
+
+def test_a_caller_who_went_before_he_was_answered_is_waited_for():
+    with listening(callers=1) as there:
+        call(there).close()
+        with call(there) as patient:
+            assert patient.recv(64) == b"127.0.0.1\n"
+            patient.sendall(probe.THANKS)
