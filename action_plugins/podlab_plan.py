@@ -44,7 +44,8 @@ class ActionModule(ActionBase):
         hosts = hosts_of(task_vars)
         wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
         try:
-            result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, now, wanted.problems)
+            found = (wanted.desired, wanted.programs, now, wanted.problems)
+            result = plan(wanted.cluster, hosts, *found, settled=args["whole"])
         except Invalid as error:
             return {"failed": True, "msg": str(error)}
         for note in result["notes"]:

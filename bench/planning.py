@@ -20,6 +20,7 @@ from podlab.changes.pods import alias, veth_name
 from podlab.controller import inputs
 from podlab.planner.cluster import Host
 from podlab.planner.plan import plan
+from podlab.planner.service_rows import digest_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PODS, DEPLOYMENTS = 30, 50  # a node; in all
@@ -139,6 +140,7 @@ def built(host: Host, rows: Mapping[str, Any]) -> Host:
         seen["routes"].append({"to": network, "via": None, "dev": frame["name"], "protocol": "kernel"})
         seen["pods"] = {row["netns"]: _pod(row) for row in rows["pods"]["pods"]}
         seen["programs"] = rows["pods"]["programs"]
+        seen["services"] = {"row": digest_of(rows["services"]), "sound": True}
         seen["rules"] = {
             table: {
                 **seen["rules"][table],

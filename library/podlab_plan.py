@@ -23,7 +23,8 @@ options:
     description: The time of the run, as in RFC 3339; what is new is said to be made then. The present one if left out.
     type: str
   whole:
-    description: Whether the row of a chapter comes along even where it is large and true already.
+    description: Whether the plan is to be written down - the row of services comes along even where a node has it
+      already, and leads to pods that are yet to be made, as it will once they are ready.
     type: bool
     default: false
 attributes:

@@ -1,8 +1,8 @@
 #!/bin/sh
 # What podlab makes of the host node1, by hand. For a host that has nothing of it yet: an embedded one that has only
 # been powered on, or a machine with these Debian packages, run by root there:
-#   bind9-dnsutils bubblewrap busybox catatonit curl execline hostname iproute2 iptables iputils-ping nginx procps s6
-#   util-linux
+#   bind9-dnsutils bubblewrap busybox catatonit conntrack curl execline hostname iproute2 ipset iptables iputils-ping
+#   nginx procps s6 util-linux
 # `./lab script --undo node1` prints what takes it away again.
 #
 # What a script cannot bring:
@@ -315,10 +315,99 @@ iptables -t filter -A PODLAB-FORWARD -d 10.1.0.0/16 -j ACCEPT
 iptables -t filter -A FORWARD -j PODLAB-FORWARD
 
 
+# --- Turn Services into rules on every node -------------------------------------------------------------------------
+
+# kube-proxy's canary, here and below: nobody comes to it. If it is gone, somebody has emptied the table.
+iptables-restore --wait 5 --noflush <<'END'
+*mangle
+:KUBE-PROXY-CANARY - [0:0]
+COMMIT
+END
+
+# KUBE-SERVICES, KUBE-EXTERNAL-SERVICES: who calls a Service that has nobody behind it is refused, or hears nothing
+# where there are only endpoints elsewhere.
+# KUBE-PROXY-FIREWALL: who is in none of a load balancer's source ranges.
+# KUBE-FORWARD: what belongs to a Service passes. KUBE-NODEPORTS: and so do health checks.
+# KUBE-FIREWALL: nobody else reaches 127.0.0.1 of the host.
+iptables-restore --wait 5 --noflush <<'END'
+*filter
+:KUBE-EXTERNAL-SERVICES - [0:0]
+:KUBE-FIREWALL - [0:0]
+:KUBE-FORWARD - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-PROXY-CANARY - [0:0]
+:KUBE-PROXY-FIREWALL - [0:0]
+:KUBE-SERVICES - [0:0]
+-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-I INPUT 1 -j KUBE-FIREWALL
+-I INPUT 2 -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-I INPUT 3 -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS
+-I INPUT 4 -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
+-I FORWARD 1 -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-I FORWARD 2 -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
+-I FORWARD 3 -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-I FORWARD 4 -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
+-I OUTPUT 1 -j KUBE-FIREWALL
+-I OUTPUT 2 -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-I OUTPUT 3 -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+COMMIT
+END
+
+# KUBE-SERVICES: from each address of a Service to its chain; KUBE-NODEPORTS: from its node port.
+# KUBE-EXT-: who came from outside. KUBE-FW-: by a load balancer that lets in only some.
+# KUBE-SVC- picks an endpoint, KUBE-SVL- one on this node; KUBE-SEP- sends there (DNAT).
+# KUBE-MARK-MASQ, KUBE-POSTROUTING: who has to come back by the host, is marked, and leaves with its address.
+iptables-restore --wait 5 --noflush <<'END'
+*nat
+:KUBE-MARK-MASQ - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-POSTROUTING - [0:0]
+:KUBE-PROXY-CANARY - [0:0]
+:KUBE-SERVICES - [0:0]
+-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
+-A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
+-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS
+-I PREROUTING 1 -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-I OUTPUT 1 -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-I POSTROUTING 1 -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
+COMMIT
+END
+
+# What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here.
+mkdir -p /run/podlab/services/.new/kube-proxy/logs
+cat >/run/podlab/services/.new/kube-proxy/program <<'END'
+#!/usr/bin/python3 -IS
+END
+cat >/run/podlab/services/.new/kube-proxy/state.json <<'END'
+{"services": {}, "version": "44136fa355b3678a"}
+END
+cat >/run/podlab/services/.new/kube-proxy/run <<'END'
+#!/usr/bin/execlineb -P
+pipeline -w { s6-log -b n2 s1000000 ./logs }
+fdmove -c 2 1
+setpriv --pdeathsig TERM -- "/usr/bin/python3" -IS program
+END
+chmod 755 /run/podlab/services/.new/kube-proxy/run
+mv /run/podlab/services/.new/kube-proxy /run/podlab/services/
+s6-svscanctl -a /run/podlab/services
+until s6-svok /run/podlab/services/kube-proxy; do sleep 0.1; done
+
+# What the rules were made of, so that a run need not ask.
+mkdir -p /var/lib/podlab
+cat >/var/lib/podlab/services.json <<'END'
+{"form": 1, "health": "4a8dfe18e87b3b91", "iptables": "", "kernel": "3f257ae1f29ce8b528f6924cf584c8c0aca58d7f602c10ed1650556813a68593", "packed": {"addresses": ["10.100.0.2", "10.1.1.1"], "affinity_by_ipset": false, "cluster_cidr": "10.1.0.0/16", "localhost_node_ports": true, "masquerade_all": false, "node": "node1", "node_port_addresses": [], "ports": [], "reject_undefined_ports": false, "service_cidr": "10.96.0.0/16", "zone": ""}, "row": "433c2a4545ffcd7985d051bb6eddc1c78ae9209a0660da7699ac1831a0ff68b2", "spelled": {}, "udp": false}
+END
+
+
 # --- Remember it ----------------------------------------------------------------------------------------------------
 
 # podlab's own memory: what the settings were, and where everything in the cluster is.
 mkdir -p /var/lib/podlab
 cat >/var/lib/podlab/record.json <<'END'
-{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.ip_forward": "0"}}
+{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {}, "slices": {}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.ip_forward": "0"}}
 END

@@ -87,6 +87,17 @@ def wait(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     return well
 
 
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "by-hand"},
+    "spec": {
+        "type": "NodePort",
+        "clusterIP": "10.96.0.80",
+        "selector": {"app": "pair"},
+        "ports": [{"port": 80, "targetPort": "http", "nodePort": 30080}],
+    },
+}
 CASES = [("gateway", "root"), ("vxlan", "root"), ("host-gw", "an ordinary user")]
 
 
@@ -114,6 +125,7 @@ def user(request: pytest.FixtureRequest) -> Iterator[User]:
             (home / "manifests" / file.name).write_text(file.read_text("utf-8"), "utf-8")
         crash = pod("crash", {"name": "main", "image": "busybox", "command": ["sh", "-c", "exit 3"]})
         (home / "manifests" / "crash.yml").write_text(yaml.safe_dump(crash), "utf-8")
+        (home / "manifests" / "service.yml").write_text(yaml.safe_dump(SERVICE), "utf-8")
         settings = {"manifests": str(home / "manifests"), "cluster": {"pod_routing": way}}
         (home / "settings.yml").write_text(yaml.safe_dump(settings), "utf-8")
         environment = os.environ | {
@@ -148,6 +160,8 @@ def test_hosts_made_by_hand_are_podlabs_and_go_by_hand(user: User) -> None:
     ask = [*LAB, "exec", "toolbox", "--", "curl", "-sm", "5", "--retry", "9", "--retry-connrefused"]
     for url in (f"http://{address}/", "http://10.100.0.2:8080/"):
         assert "nginx" in user.run(*ask, url)
+    for url in ("http://10.96.0.80/", "http://10.100.0.3:30080/"):
+        assert user.run(*ask, url).strip() == "pair"
     assert wait(lambda: "CrashLoopBackOff" in user.run(*LAB, "get", "pod", "crash"))
 
     for host in reversed(HOSTS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from podlab.controller import inputs, script
 from podlab.host import volumes
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.plan import CHAPTERS, plan
+from podlab.planner.service_rows import digest_of
 from tests.simulated_host import SimulatedHost
 from tests.unit.test_changes_pods import row
 
@@ -30,7 +32,17 @@ PROGRAMS = {"agnhost": "#!/usr/bin/python3\n", "nginx/nginx.conf": "events {}\n"
 HEADINGS = script.sentences(str(ROOT))
 
 
-def subjects(manifests: Path = ROOT / "manifests", **setting: Any) -> dict[str, script.Subject]:
+SERVICE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
+}
+
+
+def subjects(
+    manifests: Path = ROOT / "manifests", *, settled: bool = False, **setting: Any
+) -> dict[str, script.Subject]:
     """The hosts of the sample, bare."""
     bare = {
         "node1": ("node", "10.100.0.2", SimulatedHost("10.100.0.2/24", gateway="10.100.0.1")),
@@ -40,7 +52,7 @@ def subjects(manifests: Path = ROOT / "manifests", **setting: Any) -> dict[str, 
     labels = {"disktype": "ssd"}
     hosts = [Host(name, role, at, labels, it.observe(), in_run=True) for name, (role, at, it) in bare.items()]
     desired = inputs.read(str(ROOT), str(manifests), {}).desired
-    made = plan(Cluster(**setting), hosts, desired, PROGRAMS, NOW)
+    made = plan(Cluster(**setting), hosts, desired, PROGRAMS, NOW, settled=settled)
     return {
         host.name: script.Subject(host.name, host.role, made["hosts"][host.name], host.observation or {})
         for host in hosts
@@ -57,7 +69,8 @@ def thirty() -> list[script.Subject]:
     return [*subjects(ROOT / "tests" / "manifests", pod_routing="vxlan").values()]
 
 
-def test_the_sample(node1: script.Subject, golden: Callable[[str, str], None]) -> None:
+def test_the_sample(node1: script.Subject, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script.health_checks, "program", lambda: "#!/usr/bin/python3 -IS\n")
     golden("script-node1.sh", script.script(node1, HEADINGS))
     golden("script-node1-undo.sh", script.undo(node1, HEADINGS))
 
@@ -107,6 +120,37 @@ def test_what_a_script_cannot_bring_is_said_at_the_top() -> None:
 
 def _by_name(host: script.Subject) -> dict[str, pods.PodRow]:
     return {known["object"]["metadata"]["name"]: known for known in host.pods}
+
+
+# --- Services
+
+
+def test_services_lead_to_pods_that_the_script_makes(tmp_path: Path) -> None:
+    for file in (ROOT / "manifests").glob("*.yml"):
+        (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
+    (tmp_path / "service.yml").write_text(json.dumps(SERVICE), "utf-8")
+    host = subjects(tmp_path, settled=True)["node1"]
+    text = script.script(host, HEADINGS)
+    assert text.count("iptables-restore") == 3
+    to_pods = re.findall(r"^-A KUBE-SEP-.* -j DNAT --to-destination (\S+)$", text, re.MULTILINE)
+    assert to_pods == ["10.1.1.3:80", "10.1.2.3:80"]
+    assert f'"row": "{digest_of(host.rows["services"])}"' in text
+    chains = re.findall(r"^:(KUBE-\S+) ", text, re.MULTILINE)
+    assert sorted(re.findall(r"^-X (KUBE-\S+)$", script.undo(host, HEADINGS), re.MULTILINE)) == sorted(chains)
+    assert "-A KUBE-SEP-" not in script.script(subjects(tmp_path)["node1"], HEADINGS), "nobody is ready before that"
+
+
+def test_sticky_clients_are_remembered_where_the_rules_look_for_them(tmp_path: Path) -> None:
+    sticky = {**SERVICE, "spec": {**SERVICE["spec"], "sessionAffinity": "ClientIP"}}
+    for file in (ROOT / "manifests").glob("*.yml"):
+        (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
+    (tmp_path / "service.yml").write_text(json.dumps(sticky), "utf-8")
+    host = subjects(tmp_path, settled=True, affinity_by_ipset=True)["node1"]
+    text = script.script(host, HEADINGS)
+    made = re.findall(r"^ipset create (\S+) hash:ip timeout 10800 maxelem 65536$", text, re.MULTILINE)
+    assert len(made) == 2
+    assert text.index("ipset create") < text.index("--match-set")
+    assert re.findall(r"^ipset destroy (\S+)$", script.undo(host, HEADINGS), re.MULTILINE) == made
 
 
 # --- settings

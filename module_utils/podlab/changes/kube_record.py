@@ -21,9 +21,12 @@ def pack(row: ServicesRow) -> str:
     return base64.b64encode(zlib.compress(_canonical(row), 1)).decode()
 
 
-def unpack(packed: str) -> tuple[ServicesRow, str]:
-    """A row, and its digest: the plan knows by it what a host was told last (``planner.service_rows.digest_of``)."""
-    text = zlib.decompress(base64.b64decode(packed))
+def unpack(told: ServicesRow | str) -> tuple[ServicesRow, str]:
+    """A row, and its digest: the plan knows by it what a host was told last (``planner.service_rows.digest_of``).
+
+    :param told: a row, packed or, from ``./lab script``, as it is.
+    """
+    text = zlib.decompress(base64.b64decode(told)) if isinstance(told, str) else _canonical(told)
     return json.loads(text), hashlib.sha256(text).hexdigest()
 
 

@@ -36,6 +36,9 @@ class Room(NamedTuple):
     """It compares every name of a chain with those of all the others."""
 
 
+ANYWHERE = Room(size=190_000)
+"""Fits into the buffer that a socket has everywhere (212,992 bytes), for who does not know yet where it is written."""
+
 Transaction = tuple[str, list[str]]
 """A table, and the lines between its name and COMMIT."""
 
@@ -96,6 +99,11 @@ def commands(found: Mapping[str, Change], most: int = MOST_SHOWN) -> list[str]:
         if len(lines) > most:
             typed.append(f"# ... and {len(lines) - most:,} more lines for iptables-restore, table {table}")
     return typed
+
+
+def set_words(seconds: int) -> str:
+    """An ipset of clients: its kind, and what goes with it."""
+    return f"hash:ip timeout {seconds} maxelem 65536"
 
 
 def service_of(line: str, row: ServicesRow) -> str:

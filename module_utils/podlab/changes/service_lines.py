@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BUILDING = f"{SERVICES}/.new"  # the supervisor passes it by, and so never sees half a service
 KUBELET = f"{SERVICES}/kubelet"  # a name without a dot is no container
+KUBE_PROXY = f"{SERVICES}/kube-proxy"
 SCAN = f"s6-svscanctl -a {SERVICES}"
 QUIET = "</dev/null >/dev/null 2>&1 &"  # a daemon must not hold the terminal, or the pipe, that it was started from
 
@@ -102,6 +103,15 @@ def kubelet() -> Passage:
     start = f"{SCAN}  # kubelet: python3 -IS {IMAGES}/kubelet"
     lines = (f"mkdir -p {building}/logs", *written.lines, f"mv {building} {SERVICES}/", start)
     return Passage(start, lines)
+
+
+def health_checks(contents: Mapping[str, str]) -> Passage:
+    """Start the server of health checks, which is files of this text."""
+    building = f"{BUILDING}/kube-proxy"
+    written = passages.files(building, contents, ["run"])
+    there = f"mv {building} {SERVICES}/"
+    wait = f"until s6-svok {KUBE_PROXY}; do sleep 0.1; done"
+    return Passage(SCAN, (f"mkdir -p {building}/logs", *written.lines, there, SCAN, wait))
 
 
 def end(home: str) -> Passage:

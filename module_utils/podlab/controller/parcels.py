@@ -37,7 +37,7 @@ def _unpacked(word: str) -> Any:
 
 
 def opened(observation: Mapping[str, Any]) -> dict[str, Any]:
-    """An observation as the planner wants it."""
+    """An observation as the planner wants it, or a row with the same record."""
     record = observation.get("record")
     if not record or not record.get("cluster"):
         return dict(observation)
@@ -75,6 +75,16 @@ def _closed_rows(hosts: Mapping[str, dict[str, Any]], whole: bool) -> dict[str, 
         if "verify_services" in mine:
             mine["verify_services"] = {key: _text(value) for key, value in mine["verify_services"].items()}
         found[name] = mine
+    return found
+
+
+def opened_rows(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of a host as the planner has made them."""
+    found = dict(rows)
+    if "services" in found:
+        found["services"] = unpack(found["services"])
+    if "node" in found:
+        found["node"] = {**found["node"], **opened(found["node"])}
     return found
 
 

@@ -20,18 +20,24 @@ from ..changes import (
     MARK,
     ROUTE_PROTOCOL,
     bridge,
+    kube,
+    kube_flows,
+    kube_record,
+    kube_restore,
     passages,
     pod_lines,
     pods,
     routes,
     rules,
     service_lines,
+    services,
     sysctls,
     vxlan,
 )
 from ..changes.containers import LOGS, SERVICES
-from ..changes.passages import Part
-from ..host import kernel, record
+from ..changes.passages import Part, Passage
+from ..host import health_checks, kernel, record
+from ..host.services import STATE
 from ..planner.plan import CHAPTERS
 from ..programs import BY_ROLE
 
@@ -65,8 +71,8 @@ class Subject:
 def sentences(root: str) -> dict[str, str]:
     """Chapter -> what site.yml says it does."""
     plays = yaml.safe_load(Path(root, "site.yml").read_text("utf-8"))
-    tagged = [(play["tags"][0], play["name"]) for play in plays if "tags" in play]
-    return {tag: name for tag, name in reversed(tagged) if tag in CHAPTERS}  # the first play of a tag
+    parted = [(play.get("hosts", "").partition("pending_")[2], play["name"]) for play in plays]
+    return {chapter: name for chapter, name in parted if chapter in CHAPTERS}
 
 
 def script(host: Subject, headings: Mapping[str, str]) -> str:
@@ -171,7 +177,7 @@ _SETTINGS = {
     "bridge-nf-call-iptables": "What stays on the bridge passes iptables as well: answers of services have to.",
     "send_redirects": "It sends packets out where they came in, and must not tell anybody of a shorter way.",
     "rp_filter": "Packets of the outside come by the gateway, whatever way this host would send them itself.",
-    "route_localnet": "A port of the host at 127.0.0.1 may lead to a pod (hostPort).",
+    "route_localnet": "A port of the host at 127.0.0.1 may lead to a pod (hostPort, nodePort).",
 }
 _CHAINS = {
     "PODLAB-EGRESS": "who leaves with the host's address, because nobody out there knows the way to a pod",
@@ -285,10 +291,64 @@ def _egress_undone(host: Subject) -> Iterator[Part]:
         yield Part("", [*rules.commands(table, rules.removal({**row["chains"], **row["jumps"]}))])
 
 
+_KUBE = {
+    "mangle": "kube-proxy's canary, here and below: nobody comes to it. If it is gone, somebody has emptied the table.",
+    "filter": "KUBE-SERVICES, KUBE-EXTERNAL-SERVICES: who calls a Service that has nobody behind it is refused, or "
+    "hears nothing where there are only endpoints elsewhere.\n"
+    "KUBE-PROXY-FIREWALL: who is in none of a load balancer's source ranges.\n"
+    "KUBE-FORWARD: what belongs to a Service passes. KUBE-NODEPORTS: and so do health checks.\n"
+    "KUBE-FIREWALL: nobody else reaches 127.0.0.1 of the host.",
+    "nat": "KUBE-SERVICES: from each address of a Service to its chain; KUBE-NODEPORTS: from its node port.\n"
+    "KUBE-EXT-: who came from outside. KUBE-FW-: by a load balancer that lets in only some.\n"
+    "KUBE-SVC- picks an endpoint, KUBE-SVL- one on this node; KUBE-SEP- sends there (DNAT).\n"
+    "KUBE-MARK-MASQ, KUBE-POSTROUTING: who has to come back by the host, is marked, and leaves with its address.",
+}
+
+
+def _services(host: Subject) -> Iterator[Part]:
+    row: services.ServicesRow = host.rows["services"]
+    wanted, health = services.tables(row), health_checks.state_of(row)
+    sets = [f"ipset create {name} {kube_restore.set_words(seconds)}" for name, seconds in services.sets(row).items()]
+    yield Part("Clients of each endpoint that want to meet the same one again (sessionAffinity).", [*sets])
+    yield from _restored(kube.changes({}, wanted), _KUBE)
+    if not pods.changes({}, {}, host.pods).start:
+        yield Part("The supervisor, here of one service alone.", [service_lines.supervisor()])
+    files = health_checks.files(health, "/usr/bin/python3")
+    why = "What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here."
+    yield Part(why, [service_lines.health_checks(files)])
+    told = {
+        **{"form": kube_record.FORM, "row": kube_record.unpack(row)[1], "packed": row, "udp": kube_flows.has_udp(row)},
+        **{"kernel": kube_record.fingerprint(kube_record.after({}, wanted, {})), "iptables": "", "spelled": {}},
+        "health": health_checks.digest(health),
+    }
+    home, name = STATE.rsplit("/", 1)
+    written = passages.files(home, {name: json.dumps(told, sort_keys=True) + "\n"})
+    yield Part("What the rules were made of, so that a run need not ask.", [f"mkdir -p {home}", written])
+
+
+def _services_undone(host: Subject) -> Iterator[Part]:
+    row: services.ServicesRow = host.rows["services"]
+    yield Part("The health checks.", [service_lines.end(service_lines.KUBE_PROXY).brief])
+    if not host.pods:
+        yield Part("The supervisor has nobody left to watch over.", [service_lines.SUPERVISOR_END])
+    there = kube_record.after({}, services.tables(row), {})
+    yield from _restored(kube.removal(there), {})
+    yield Part("", [f"ipset destroy {name}" for name in services.sets(row)])
+
+
+def _restored(rules: Mapping[str, kube.Change], why: Mapping[str, str]) -> Iterator[Part]:
+    """Each table is written at once, where it is not too long for that."""
+    for table, steps in itertools.groupby(kube_restore.transactions(rules, kube_restore.ANYWHERE), lambda it: it[0]):
+        text = kube_restore.restore_text(steps)
+        lines = ("iptables-restore --wait 5 --noflush <<'END'", *text.splitlines(), "END")
+        yield Part(why.get(table, ""), [Passage(f"# iptables-restore, table {table}", lines)])
+
+
 _DO: dict[str, Callable[[Subject], Iterator[Part]]] = {
-    **{"node": _node, "bridge": _bridge, "pods": _pods, "routes": _routes, "egress": _egress}
+    **{"node": _node, "bridge": _bridge, "pods": _pods, "routes": _routes, "egress": _egress},
+    "services": _services,
 }
 _UNDO: dict[str, Callable[[Subject], Iterator[Part]]] = {
     **{"node": _node_undone, "bridge": _bridge_undone, "pods": _pods_undone, "routes": _routes_undone},
-    **{"egress": _egress_undone},
+    **{"egress": _egress_undone, "services": _services_undone},
 }

@@ -10,13 +10,14 @@ from hashlib import sha256
 from typing import Any
 
 from ..changes.containers import SERVICES
+from ..changes.service_lines import KUBE_PROXY
 from ..changes.services import ServicesRow
 from . import containers, healthz
 from .kubelet import is_wanted, tell_supervisor
 from .record import text_of, write_file
 from .run import HostError, run, wait_until
 
-SERVICE = f"{SERVICES}/kube-proxy"  # a name without a dot is no container
+SERVICE = KUBE_PROXY
 # Its ports have to be free for the next one, even if somebody kills its supervisor.
 SCRIPT = """\
 #!/usr/bin/execlineb -P
@@ -72,9 +73,8 @@ def serve(state: str) -> list[str]:
         building = f"{SERVICES}/.new/kube-proxy"
         shutil.rmtree(building, ignore_errors=True)
         os.makedirs(f"{building}/logs")
-        write_file(f"{building}/program", program())
-        write_file(f"{building}/{healthz.STATE}", state)
-        write_file(f"{building}/run", SCRIPT.format(python=sys.executable or "/usr/bin/python3"), 0o755)
+        for name, text in files(state, sys.executable or "/usr/bin/python3").items():
+            write_file(f"{building}/{name}", text, 0o755 if name == "run" else 0o644)
         os.rename(building, SERVICE)
         containers.ensure_supervisor()
         run(["s6-svscanctl", "-a", SERVICES])
@@ -91,6 +91,11 @@ def stop() -> None:
         if containers.supervisor_runs():
             run(["s6-svscanctl", "-an", SERVICES])
     shutil.rmtree(SERVICE, ignore_errors=True)
+
+
+def files(state: str, python: str) -> dict[str, str]:
+    """The service's directory; ``run`` is meant to be run."""
+    return {"program": program(), healthz.STATE: state, "run": SCRIPT.format(python=python)}
 
 
 def program() -> str:

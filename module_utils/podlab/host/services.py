@@ -276,11 +276,7 @@ def _sets() -> set[str]:
 def _missing_sets(row: ServicesRow) -> list[str]:
     wanted = services.sets(row)
     there = _sets() if wanted else set()
-    return [
-        f"create {name} hash:ip timeout {seconds} maxelem 65536"
-        for name, seconds in wanted.items()
-        if name not in there
-    ]
+    return [f"create {name} {kube_restore.set_words(seconds)}" for name, seconds in wanted.items() if name not in there]
 
 
 def _stale_sets(row: ServicesRow | None) -> list[str]:

@@ -233,10 +233,13 @@ def backends(
     addresses: Mapping[str, str | None],
     present: Mapping[str, Present],
     nodes: Mapping[str, Host],
+    *,
+    settled: bool = False,
 ) -> list[Backend]:
     """Pods with an address. One that has ended is none, and one that is yet to be made is not ready.
 
     :param present: the pods as this run found them. Whether a pod is ready is what that says.
+    :param settled: look ahead, to when those that are yet to be made are ready.
     """
     found = []
     for pod in pods:
@@ -245,7 +248,8 @@ def backends(
         is_there = one is not None and one.node == home
         if not home or not address or (one and is_there and one.phase in ("Succeeded", "Failed")):
             continue
-        is_ready = bool(one and is_there and one.ready and _stays(one, pod, address))
+        stays = one is not None and is_there and _stays(one, pod, address)
+        is_ready = one.ready if one is not None and stays else settled
         zone = nodes[home].all_labels().get(ZONE, "") if home in nodes else ""
         found.append(_backend(pod, address, home, zone, is_ready))
     return found

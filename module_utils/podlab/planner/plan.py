@@ -45,12 +45,15 @@ def plan(
     programs: Mapping[str, str],
     now: str,
     problems: Sequence[str] = (),
+    *,
+    settled: bool = False,
 ) -> dict[str, Any]:
     """Work out every address, route and rule.
 
     :param programs: podlab's own programs that containers run: file name -> text.
     :param now: time of the run, RFC 3339; it becomes the creation time of what is new.
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
+    :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
         need another step once these pods are ready, in words), ``moving`` (whether this step of theirs does anything).
@@ -84,7 +87,9 @@ def plan(
     by_name = {node.name: node for node in nodes}
     addresses |= {key: by_name[placement.nodes[key]].address for key in on_nodes if key in placement.nodes}
 
-    services = services_chapter(cluster, hosts, desired, given, pods, placement.nodes, addresses, present, now)
+    services = services_chapter(
+        cluster, hosts, desired, given, pods, placement.nodes, addresses, present, now, settled=settled
+    )
     shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now, services.record)
     ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {

@@ -53,10 +53,13 @@ def services_chapter(
     addresses: Mapping[str, str | None],
     present: Mapping[str, Present],
     now: str,
+    *,
+    settled: bool = False,
 ) -> Chapter:
-    """:param given: Service -> its addresses and ports. :param pods: those of this run, with node and address."""
+    """:param given: Service -> its addresses and ports. :param pods: those of this run, with node and address.
+    :param settled: as ``endpoints.backends`` has it."""
     nodes = {host.name: host for host in hosts if host.role == "node"}
-    made = slices_of_pods(desired.services, backends(pods, placed, addresses, present, nodes))
+    made = slices_of_pods(desired.services, backends(pods, placed, addresses, present, nodes, settled=settled))
     slices, notes = slices_in_force(desired.services, made, desired.slices, desired.endpoints)
     everything = [slice_ for key in sorted(slices) for slice_ in slices[key]]
     past = newest_record(hosts) if hosts else {}
