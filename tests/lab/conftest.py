@@ -38,7 +38,8 @@ class TestLab:
 
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
-        return os.environ | {"PATH": path, "PODLAB_LAB": self.name, "ANSIBLE_NOCOLOR": "1"}
+        plain = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}  # molecule forces colours, which win
+        return os.environ | plain | {"PATH": path, "PODLAB_LAB": self.name}
 
     def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
         """Run a playbook over this lab's inventory and manifests."""

@@ -12,7 +12,9 @@ from .bridge import Link
 from .containers import PODS as PODS
 from .containers import SERVICES as SERVICES
 from .containers import ContainerRow
+from .sandbox import SANDBOX_SYSCTLS as SANDBOX_SYSCTLS
 from .sandbox import alias as alias
+from .sandbox import is_plain as is_plain
 from .sandbox import namespace_files as namespace_files
 from .sandbox import pause_argv as pause_argv
 from .sandbox import pause_command as pause_command

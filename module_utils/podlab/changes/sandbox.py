@@ -38,6 +38,11 @@ def namespace_files(row: PodRow | None, netns: str) -> dict[str, str]:
     return files
 
 
+def is_plain(row: PodRow) -> bool:
+    """Whether a pod's namespaces are those of most pods: no settings of its own, nothing shared but the usual."""
+    return not (row.get("sysctls") or row.get("host_network") or row.get("share_processes"))
+
+
 def unshare_argv(row: PodRow) -> list[str]:
     """The command that makes a pod's namespaces and gives each a name in the file system."""
     files = namespace_files(row, row["netns"])

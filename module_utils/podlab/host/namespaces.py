@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+import operator
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-CLONE_NEWNET = 0x40000000
+CLONE = {"net": 0x40000000, "ipc": 0x08000000, "uts": 0x04000000}  # sched.h
+MS_BIND = 0x1000  # mount.h
+LIBC = ctypes.CDLL(None, use_errno=True)
 NETNS = "/run/netns"
 
 
 def socket_in(netns: str | None, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """A socket of a named network namespace, or of this one."""
-    with _inside(netns):
+    with inside(netns):
         return socket.socket(family, kind)
 
 
@@ -31,7 +35,7 @@ def others() -> list[list[str]]:
 
 
 @contextlib.contextmanager
-def _inside(netns: str | None) -> Iterator[None]:
+def inside(netns: str | None) -> Iterator[None]:
     if netns is None:
         yield
         return
@@ -46,8 +50,19 @@ def _inside(netns: str | None) -> Iterator[None]:
         os.close(home)
 
 
+def unshare(kinds: Sequence[str]) -> None:
+    """Give this thread namespaces of its own; what it starts from now on lives in them."""
+    if LIBC.unshare(functools.reduce(operator.or_, (CLONE[kind] for kind in kinds))):
+        raise OSError(ctypes.get_errno(), f"unshare: {os.strerror(ctypes.get_errno())}")
+
+
+def give_name(kind: str, path: str) -> None:
+    """Bind this thread's namespace to a file."""
+    if LIBC.mount(f"/proc/thread-self/ns/{kind}".encode(), path.encode(), None, MS_BIND, None):
+        raise OSError(ctypes.get_errno(), f"mount {path}: {os.strerror(ctypes.get_errno())}")
+
+
 def _setns(descriptor: int) -> None:
     # os.setns came with Python 3.12.
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, CLONE_NEWNET):
+    if LIBC.setns(descriptor, CLONE["net"]):
         raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")

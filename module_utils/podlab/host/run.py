@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .namespaces import inside
+
 
 class HostError(RuntimeError):
     """A command of the host failed; the text holds the command and its words."""
@@ -49,20 +51,26 @@ def _batch(program: str, lines: Sequence[str]) -> None:
             raise HostError(f"{error}\nwhile running:\n{typed}") from error
 
 
-def run_all(commands: Sequence[tuple[Sequence[str], str | None]]) -> list[tuple[int, str, str]]:
-    """Run commands side by side, a few at a time; (exit code, output, errors) in their order."""
+def run_all(
+    commands: Sequence[tuple[Sequence[str], str | None]], netns: Sequence[str] | None = None
+) -> list[tuple[int, str, str]]:
+    """Run commands side by side, a few at a time; (exit code, output, errors) in their order.
+
+    :param netns: the named network namespace that each of them is started in, instead of this one.
+    """
     results: list[tuple[int, str, str]] = []
     width = 8  # more than a small machine's cores: the commands mostly wait for the kernel
     for start in range(0, len(commands), width):
         batch = []
-        for argv, text in commands[start : start + width]:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        for number, (argv, text) in enumerate(commands[start : start + width], start):
+            with inside(netns[number] if netns else None):
+                process = subprocess.Popen(
+                    list(argv),
+                    stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
             batch.append((process, text))
         for process, text in batch:
             out, err = process.communicate(text)

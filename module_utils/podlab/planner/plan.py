@@ -220,6 +220,8 @@ def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    if seen["pods"].keys() != {pod["netns"] for pod in row["pods"]}:
+        return True  # what exactly differs is the module's question
     differing = pod_changes.changes(seen["links"], seen["pods"], row["pods"])
     return bool(differing) or any(seen["programs"].get(name) != text for name, text in row["programs"].items())
 

@@ -196,8 +196,8 @@ def _facts(pod: Pod, node: Host, address: str, uid: str) -> dict[str, str]:
         "status.podIP": address,
         "status.podIPs": address,
     }
-    for kind, values in (("labels", template.labels), ("annotations", template.annotations)):
-        facts.update({f"metadata.{kind}['{key}']": value for key, value in values.items()})
+    facts |= {f"metadata.labels['{key}']": value for key, value in template.labels.items()}
+    facts |= {f"metadata.annotations['{key}']": value for key, value in template.annotations.items()}
     return facts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import islice
 
 from ..changes.routes import RouteRow
 from ..changes.vxlan import OVERHEAD, PeerRow, VxlanRow
@@ -118,7 +119,7 @@ def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
         return [
             f'cluster.pod_routing: Invalid value: "host-gw": {other.name} ({other.address}) is not in {subnet}, '
             f"the subnet of {node.name}, and a next hop is one hop away; choose vxlan"
-            for node, subnet, other in list(strangers)[:1]
+            for node, subnet, other in islice(strangers, 1)
         ]
     return []
 
