@@ -60,7 +60,7 @@ rolling:
   type: list
   elements: str
 moving:
-  description: Whether this step of theirs does anything.
+  description: Whether this step does anything to pods, so that there is somebody to wait for.
   returned: success
   type: bool
 """

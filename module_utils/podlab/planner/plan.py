@@ -56,7 +56,8 @@ def plan(
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
-        need another step once these pods are ready, in words), ``moving`` (whether this step of theirs does anything).
+        need another step once these pods are ready, in words), ``moving`` (whether this step does anything to
+        pods, so that there is somebody to wait for).
     :raises Invalid: with every problem found.
     """
     nodes = [host for host in hosts if host.role == "node"]
@@ -138,7 +139,7 @@ def plan(
             if "services" in rows["pending"]:
                 rows["pending"].append("leaving")
     # A step that finds nothing to do is the last one, whatever still waits.
-    result["moving"] = bool(wanted.rolling) and any("pods" in rows["pending"] for rows in result["hosts"].values())
+    result["moving"] = any("pods" in rows["pending"] for rows in result["hosts"].values())
     result["verify"] = expectations.matrix(
         cluster, hosts, cidrs, [pod for pod in pods if pod.key not in on_nodes], placement.nodes, addresses
     )
