@@ -163,6 +163,15 @@ def test_a_service_without_endpoints_any_more_is_refused_before_it_is_led_nowher
     assert [table for table, _ in kube_restore.transactions(found, None)] == ["filter", "nat"]
 
 
+def test_a_service_with_a_first_endpoint_is_led_there_before_it_is_refused_no_more():
+    lonely, checked = {**WEB, "endpoints": []}, {**API, "health_check_node_port": 30099}
+    tables = synced(row(API, lonely))
+    found = kube.changes(tables, services.tables(row(checked, WEB)))
+    assert list(found) == ["nat", "filter"], "whatever else is let in"
+    mixed = kube.changes(tables, services.tables(row({**API, "endpoints": []}, WEB)))
+    assert list(mixed) == ["filter", "nat"], "somebody else loses his last one"
+
+
 PORTALS = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
 
 

@@ -87,7 +87,7 @@ class Change:
 
 
 def changes(tables: Tables, wanted: Wanted, *, spelled: Spelled | None = None, whole: bool = True) -> dict[str, Change]:
-    """Table -> what differs there; a table where nothing does is left out.
+    """Table -> what differs there, in the order in which it is to be written; a table where nothing does is left out.
 
     :param tables: what is there, from ``trace.parsed``. One that is not printed is an empty one.
     :param whole: whether a chain of whatever length may be written anew at once.
@@ -96,7 +96,20 @@ def changes(tables: Tables, wanted: Wanted, *, spelled: Spelled | None = None, w
     for table in dict.fromkeys((*wanted, *tables)):
         row = wanted.get(table, TableRow(chains={}, jumps={}))
         found[table] = _change(tables.get(table, {}), row, comparer(table, spelled or {}), whole)
-    return {table: change for table, change in found.items() if change}
+    order = sorted(found, key=lambda table: table == "filter" and _only_admits(found[table]))
+    return {table: found[table] for table in order if found[table]}
+
+
+def _only_admits(change: Change) -> bool:
+    """Whether nobody is refused in ``filter`` who was not before. Then nat comes first: a call of a Service that gets
+    its first endpoint would be routed away, when it is refused no more and led nowhere yet. (kube-proxy does so.)
+
+    Else filter comes first: who calls a Service that loses its last endpoint is to be refused as soon as nothing leads
+    him there.
+    """
+    added = [line for line in change.edits if not line.startswith("-D ")]
+    refuses = any(target(line) in ("REJECT", "DROP") for line in added)
+    return not (change.new or change.rewritten or change.jumps or refuses)
 
 
 def removal(tables: Tables) -> dict[str, Change]:
