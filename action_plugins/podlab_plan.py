@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import inputs
+from podlab.controller import inputs, parcels
 from podlab.planner.cluster import Host, taints_of
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         for note in result["notes"]:
             self._display.display(f"note: {note}")
         # No fact: Ansible copies every fact for every host and task, deeply.
-        return {"changed": False, **result}
+        return {"changed": False, **parcels.closed(result)}
 
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
@@ -59,7 +59,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
-            observation = variables.get("observe_result", {}).get("observation", others.get(name))
+            observation = parcels.opened(variables.get("observe_result", {}).get("observation", others.get(name)))
             if variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong = taints_of(variables.get("node_taints", []))

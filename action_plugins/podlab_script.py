@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import script
+from podlab.controller import parcels, script
 
 
 class ActionModule(ActionBase):
@@ -30,9 +30,9 @@ class ActionModule(ActionBase):
         for name, rows in plan["hosts"].items():
             if "node" not in rows:  # it does not answer, or is nobody that podlab changes
                 continue
-            seen = task_vars["hostvars"][name]["observe_result"]["observation"]
+            seen = parcels.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
-            host = script.Subject(name, role, rows, seen, tuple(plan["rolling"]))
+            host = script.Subject(name, role, parcels.opened_rows(rows), seen, tuple(plan["rolling"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):
                 path = Path(args["directory"], f"{name}{suffix}.sh")
                 path.touch(mode=0o600)  # before the text is in it: values of Secrets are among it

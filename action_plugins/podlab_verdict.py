@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from ansible.plugins.action import ActionBase
 
+from podlab.controller import parcels
 from podlab.planner import verdict
 
 
@@ -25,7 +26,7 @@ class ActionModule(ActionBase):
         self.validate_argument_spec(argument_spec={})
         if self._task.check_mode:
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
-        matrix = task_vars["podlab_plan"]["verify"]
+        matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
         answers: dict[str, Any] = {}
         failures = []
         for host in {end["host"] for end in matrix["ends"]}:

@@ -28,4 +28,4 @@ def run_module(argument_spec: dict[str, Any], work: Work) -> None:
     except (HostError, OSError) as error:
         module.fail_json(msg=str(error))
     diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
-    module.exit_json(changed=bool(lines), commands=list(lines), diff=diff)
+    module.exit_json(changed=bool(lines), diff=diff)
