@@ -63,11 +63,9 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
-            observation = variables.get("observe_result", {}).get("observation", others.get(name))
+            observation = parcels.opened(variables.get("observe_result", {}).get("observation", others.get(name)))
             if variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
-            if observation:
-                observation = parcels.opened(observation)
             taints, wrong = taints_of(variables.get("node_taints", []))
             hosts.append(
                 Host(

@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         for name, rows in plan["hosts"].items():
             if "node" not in rows:  # it does not answer, or is nobody that podlab changes
                 continue
-            seen = task_vars["hostvars"][name]["observe_result"]["observation"]
+            seen = parcels.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
             host = script.Subject(name, role, parcels.opened_rows(rows), seen, tuple(plan["rolling"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):

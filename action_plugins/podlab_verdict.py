@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         self.validate_argument_spec(argument_spec={})
         if self._task.check_mode:
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
-        matrix = task_vars["podlab_plan"]["verify"]
+        matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
         answers: dict[str, Any] = {}
         failures = []
         for host in {end["host"] for end in matrix["ends"]}:
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
         self._display.display("\n" + verdict.table(matrix, answers))
         if matrix["sampled"] < matrix["pods"]:
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
-        services = parcels.unpack(matrix["services"])
+        services = matrix["services"]
         if "services" in task_vars.get("ansible_skip_tags", ()):
             services = {**services, "asks": [], "unprobed": []}
         report = judged(services, matrix["ends"], task_vars)

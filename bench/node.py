@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podlab.controller import inputs
+from podlab.controller import inputs, parcels
 from podlab.planner.cluster import Host
 from podlab.planner.plan import plan
 
@@ -18,10 +18,10 @@ INSIDE = ROOT / "bench" / "inside"
 def rows(made: BenchLab, *objects: Mapping[str, Any]) -> dict[str, Any]:
     """Light the node, read it, and plan. It is alone, so there is nobody to have a route to."""
     made.light(NODE)
-    seen = made.module(NODE, "podlab_observe", {"role": "node"})["observation"]
+    seen = made.module(NODE, "podlab_observe", {"role": "node"})
     made.wants(*objects)
     wanted = inputs.read(str(ROOT), str(made.manifests), {})
-    host = Host(NODE, "node", address(NODE), observation=seen)
+    host = Host(NODE, "node", address(NODE), observation=parcels.opened(seen["observation"]))
     planned = plan(wanted.cluster, [host], wanted.desired, wanted.programs, NOW, wanted.problems)
     found: dict[str, Any] = planned["hosts"][NODE]
     return found

@@ -31,11 +31,10 @@ EXAMPLES = """
 """
 
 RETURN = """
-commands:
-  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
-  returned: always
-  type: list
-  elements: str
+diff:
+  description: C(prepared) holds the commands that a person would type for the same effect, a line each, in their order.
+  returned: when anything changes
+  type: dict
 """
 
 from typing import Any

@@ -20,8 +20,12 @@ options:
     elements: str
     default: []
   record:
-    description: What this host shall remember of the cluster; the old kernel settings are added to it.
+    description: What this host shall remember of itself; the old kernel settings are added to it.
     type: dict
+    required: true
+  cluster:
+    description: What it shall remember of the cluster.
+    type: json
     required: true
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
@@ -33,16 +37,17 @@ EXAMPLES = """
   podlab_node:
     sysctls: {net.ipv4.ip_forward: '1'}
     record: {node: node1}
+    cluster: {cidr: 10.1.0.0/16}
 """
 
 RETURN = """
-commands:
-  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
-  returned: always
-  type: list
-  elements: str
+diff:
+  description: C(prepared) holds the commands that a person would type for the same effect, a line each, in their order.
+  returned: when anything changes
+  type: dict
 """
 
+import json
 from typing import Any
 
 from ansible.module_utils.podlab.changes import sysctls
@@ -57,7 +62,8 @@ def work(rows: dict[str, Any]) -> Any:
     recorded = known.get("sysctls", {})
     observed = network.read_sysctls([*wanted, *recorded])
     values = sysctls.changes(observed, wanted, recorded)
-    remembered = {**rows["record"], "sysctls": sysctls.originals(observed, wanted, recorded)}
+    told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
+    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
     lines = [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
     if known != remembered:
@@ -83,6 +89,7 @@ if __name__ == "__main__":
             "sysctls": {"type": "dict", "required": True},
             "modules": {"type": "list", "elements": "str", "default": []},
             "record": {"type": "dict", "required": True},
+            "cluster": {"type": "json", "required": True},
         },
         work,
     )

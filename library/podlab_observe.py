@@ -28,9 +28,11 @@ EXAMPLES = """
 
 RETURN = """
 observation:
-  description: The tables; C(record) is null on a host that podlab has not marked.
+  description:
+    - The tables; C(record) is null on a host that podlab has not marked.
+    - As JSON text, since Ansible walks through every leaf of a result several times.
   returned: always
-  type: dict
+  type: str
   contains:
     record: {description: What podlab wrote down on this host., type: dict}
     links: {description: Links by name, type: dict}
@@ -40,11 +42,16 @@ observation:
     sysctls: {description: Kernel settings that matter., type: dict}
     pods: {description: Pods by the name of their network namespace., type: dict}
     programs: {description: podlab's own programs, type: dict}
-    missing: {description: Needed programs that are not on PATH -> their Debian package., type: dict}
     kernel: {description: What the kernel can do., type: dict}
     ids: {description: The user and group ids of the host's user namespace., type: dict}
     resolv_conf: {description: The host's own resolv.conf., type: str}
+missing:
+  description: Needed programs that are not on PATH -> their Debian package. They are part of the observation as well.
+  returned: always
+  type: dict
 """
+
+import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host.observe import observe
@@ -60,7 +67,7 @@ def main() -> None:
         observation = observe(module.params["role"])
     except HostError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, observation=observation)
+    module.exit_json(changed=False, missing=observation["missing"], observation=json.dumps(observation))
 
 
 if __name__ == "__main__":

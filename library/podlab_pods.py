@@ -12,8 +12,7 @@ author: podlab
 options:
   pods:
     description: The pods of this node, from the plan. A pod of podlab's that is not among them is removed.
-    type: list
-    elements: dict
+    type: json
     required: true
   programs:
     description: podlab's own programs that containers run; file name -> text.
@@ -31,13 +30,13 @@ EXAMPLES = """
 """
 
 RETURN = """
-commands:
-  description: The commands that a person would type for the same effect, in their order; empty when nothing changed.
-  returned: always
-  type: list
-  elements: str
+diff:
+  description: C(prepared) holds the commands that a person would type for the same effect, a line each, in their order.
+  returned: when anything changes
+  type: dict
 """
 
+import json
 from typing import Any
 
 from ansible.module_utils.podlab.changes import passages, pods, service_lines
@@ -47,7 +46,7 @@ from ansible.module_utils.podlab.host.chapter import run_module
 
 
 def work(rows: dict[str, Any]) -> Any:
-    steps = pods.changes(network.links(), host_pods.observe(), rows["pods"])
+    steps = pods.changes(network.links(), host_pods.observe(), json.loads(rows["pods"]))
     stale = containers.stale_programs(rows["programs"])
     # One that is about to be started or taken away needs no telling.
     restart = "kubelet" in stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
@@ -68,7 +67,7 @@ def work(rows: dict[str, Any]) -> Any:
 if __name__ == "__main__":
     run_module(
         {
-            "pods": {"type": "list", "elements": "dict", "required": True},
+            "pods": {"type": "json", "required": True},
             "programs": {"type": "dict", "default": {}},
         },
         work,

@@ -11,9 +11,9 @@ description:
 author: podlab
 options:
   port: {description: TCP port of the listeners., type: int, required: true}
-  ends: {description: Pods and hosts to speak for., type: list, elements: dict, required: true}
-  asks: {description: Source -> target -> address., type: dict, required: true}
-  callers: {description: How many calls each end waits for., type: dict, required: true}
+  ends: {description: Pods and hosts to speak for., type: json, required: true}
+  asks: {description: Source -> target -> address., type: json, required: true}
+  callers: {description: How many calls each end waits for., type: json, required: true}
   deadline: {description: Seconds after which it gives up., type: float, default: 10}
 attributes:
   check_mode: {support: full, description: It never changes anything; in check mode it asks nothing.}
@@ -35,6 +35,8 @@ answers:
   type: dict
 """
 
+import json
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host.probe import probe
 
@@ -43,17 +45,18 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "port": {"type": "int", "required": True},
-            "ends": {"type": "list", "elements": "dict", "required": True},
-            "asks": {"type": "dict", "required": True},
-            "callers": {"type": "dict", "required": True},
+            "ends": {"type": "json", "required": True},
+            "asks": {"type": "json", "required": True},
+            "callers": {"type": "json", "required": True},
             "deadline": {"type": "float", "default": 10},
         },
         supports_check_mode=True,
     )
     if module.check_mode:
         module.exit_json(changed=False, answers={})
+    long = {key: json.loads(module.params[key]) for key in ("ends", "asks", "callers")}
     try:
-        module.exit_json(changed=False, answers=probe(**module.params))
+        module.exit_json(changed=False, answers=probe(**{**module.params, **long}))
     except OSError as error:
         module.fail_json(msg=str(error))
 

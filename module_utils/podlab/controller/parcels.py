@@ -1,6 +1,7 @@
-"""What is large travels as one short word: nested, Ansible would walk through all of it, leaf by leaf, several times.
+"""What is long travels as JSON text: nested, Ansible would walk through all of it, leaf by leaf, several times.
 
-Ten thousand Services in a record take 4.4 s on their way to a host and 1.1 s as a word (docs/decisions.md).
+330 pods are 30,000 leaves, and took two of the four seconds of a run that changes nothing (docs/decisions.md). What
+grows with Services is packed besides: all hosts keep the same word, and who has read it once has read it for all.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ import base64
 import functools
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..planner import service_rows
+from ..planner.service_rows import compact
+
+Rows = Mapping[str, Any]  # chapter -> row
+
+LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched")}
+"""Chapter -> parts of its row that grow with the pods. The modules take them as text."""
 
 RECORDED = ("services", "slices", "endpoints")
 """Parts of a cluster's record that grow with its Services. Hosts keep them as the word that they are told."""
 
 
 def pack(value: object) -> str:
-    return _packed(service_rows.compact(value))
+    return _packed(compact(value))
 
 
 def _packed(text: str) -> str:
@@ -36,13 +43,34 @@ def _unpacked(word: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(word)))
 
 
-def opened(observation: Mapping[str, Any]) -> dict[str, Any]:
-    """An observation as the planner wants it, or a row with the same record."""
-    record = observation.get("record")
-    if not record or not record.get("cluster"):
-        return dict(observation)
-    cluster = {key: unpack(value) if key in RECORDED else value for key, value in record["cluster"].items()}
-    return {**observation, "record": {**record, "cluster": cluster}}
+# --- from a host ----------------------------------------------------------------------------------------
+
+
+def opened(text: Any) -> Any:
+    """An observation as the planner wants it, or what verify expects; None where there is none."""
+    found = json.loads(text) if isinstance(text, str) else text
+    if found and (found.get("record") or {}).get("cluster"):
+        found["record"]["cluster"] = _opened_cluster(found["record"]["cluster"])
+    return found
+
+
+def _opened_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: unpack(value) if key in RECORDED else value for key, value in cluster.items()}
+
+
+def opened_rows(rows: Rows) -> dict[str, Any]:
+    """The rows of a host as the planner has made them."""
+    found = _with(rows, json.loads)
+    if "services" in found:
+        found["services"] = unpack(found["services"])
+    if "node" in found:
+        node = dict(found["node"])
+        cluster = _opened_cluster(json.loads(node.pop("cluster")))
+        found["node"] = {**node, "record": {**node["record"], "cluster": cluster}}
+    return found
+
+
+# --- to a host ------------------------------------------------------------------------------------------
 
 
 def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
@@ -50,55 +78,45 @@ def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
 
     :param whole: whether somebody will ask for what the hosts have already.
     """
-    verify = {**plan["verify"], "services": pack(plan["verify"]["services"])}
-    return {**plan, "hosts": _closed_rows(plan["hosts"], whole), "verify": verify}
+    once: dict[int, str] = {}  # what all hosts are told alike is made into text once, by its id
+    hosts = {name: _closed_rows(rows, whole, once) for name, rows in plan["hosts"].items()}
+    return {**plan, "hosts": hosts, "verify": _text(plan["verify"])}
 
 
-def _closed_rows(hosts: Mapping[str, dict[str, Any]], whole: bool) -> dict[str, dict[str, Any]]:
-    """The rows of the hosts.
-
-    The row of services becomes what ``changes.kube_record.pack`` makes of it.
-    """
-    words: dict[int, str] = {}
-    ports: dict[int, str] = {}
-    found = {}
-    for name, rows in hosts.items():
-        mine = dict(rows)
-        if "node" in mine:
-            mine["node"] = _closed_node(mine["node"], words)
-        if "services" in mine:
-            row = mine.pop("services")
-            if whole or "services" in mine["pending"]:
-                if id(row["ports"]) not in ports:  # which all nodes share
-                    ports[id(row["ports"])] = service_rows.text_of_ports(row["ports"])
-                mine["services"] = _packed(service_rows.text_of(row, ports[id(row["ports"])]))
-        if "verify_services" in mine:
-            mine["verify_services"] = {key: _text(value) for key, value in mine["verify_services"].items()}
-        found[name] = mine
-    return found
-
-
-def opened_rows(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of a host as the planner has made them."""
-    found = dict(rows)
-    if "services" in found:
-        found["services"] = unpack(found["services"])
+def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any]:
+    found = _with(rows, _text)
     if "node" in found:
-        found["node"] = {**found["node"], **opened(found["node"])}
+        record = dict(found["node"]["record"])
+        cluster = record.pop("cluster")
+        found["node"] = {**found["node"], "record": record, "cluster": _once(cluster, _closed_cluster, once)}
+    if "services" in found:
+        row = found.pop("services")
+        if whole or "services" in found["pending"]:
+            ports = _once(row["ports"], service_rows.text_of_ports, once)
+            found["services"] = _packed(service_rows.text_of(row, ports))
     return found
 
 
-def _text(value: Any) -> Any:
-    """Lists as JSON, for the module to read."""
-    return service_rows.compact(value) if isinstance(value, list) else value
+def _closed_cluster(cluster: Mapping[str, Any]) -> str:
+    return _text({key: pack(value) if key in RECORDED else value for key, value in cluster.items()})
 
 
-def _closed_node(row: Mapping[str, Any], words: dict[int, str]) -> dict[str, Any]:
-    """Of what all hosts remember alike, each part is packed once: ``words`` are those by their ids."""
-    cluster = dict(row["record"]["cluster"])
-    for key in RECORDED:
-        if key in cluster:
-            if id(cluster[key]) not in words:
-                words[id(cluster[key])] = pack(cluster[key])
-            cluster[key] = words[id(cluster[key])]
-    return {**row, "record": {**row["record"], "cluster": cluster}}
+def _once(value: Any, to_text: Callable[[Any], str], once: dict[int, str]) -> str:
+    if id(value) not in once:
+        once[id(value)] = to_text(value)
+    return once[id(value)]
+
+
+def _text(value: Any) -> str:
+    """In the planner's order: containers are shown in that of their manifest."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _with(rows: Rows, change: Callable[[Any], Any]) -> dict[str, Any]:
+    """The rows with their long parts changed."""
+    found = dict(rows)
+    for chapter, keys in LONG.items():
+        if chapter in found:
+            changed = {key: change(found[chapter][key]) for key in keys if key in found[chapter]}
+            found[chapter] = {**found[chapter], **changed}
+    return found

@@ -30,4 +30,4 @@ def run_module(argument_spec: dict[str, Any], work: Work) -> None:
         module.fail_json(msg=str(error))
     diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
     told = {"warnings": warnings[0]} if warnings and warnings[0] else {}
-    module.exit_json(changed=bool(lines), commands=list(lines), diff=diff, **told)
+    module.exit_json(changed=bool(lines), diff=diff, **told)

@@ -45,6 +45,9 @@ def ansible_module(params: dict[str, Any], check_mode: bool) -> Any:
             if missing:
                 self.fail_json(f"missing required arguments: {', '.join(missing)}")
             self.params = {key: params.get(key, spec.get("default")) for key, spec in argument_spec.items()}
+            for key, spec in argument_spec.items():
+                if spec.get("type") == "json" and not isinstance(self.params[key], str):
+                    self.params[key] = json.dumps(self.params[key])
             self.check_mode = check_mode
 
         def exit_json(self, **result: Any) -> NoReturn:

@@ -60,7 +60,7 @@ def observe() -> dict[str, Pod]:
     wired = [netns for netns in names if pods[netns]["sandbox"] and "net" in namespace_files(pods[netns]["row"], netns)]
     # -d for the kind of link; one process a pod tells links, addresses and routes.
     question = "addr show\nroute show\nneigh show nud permanent\n"
-    answers = run_all([(["ip", "-n", netns, "-j", "-d", "-batch", "-"], question) for netns in wired])
+    answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in wired], wired)
     for netns, (_, out, _) in zip(wired, answers, strict=True):
         addresses, routes, neighbours = [*documents(out), [], [], []][:3]
         links = {link["ifname"]: link for link in addresses}

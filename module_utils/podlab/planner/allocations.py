@@ -73,7 +73,8 @@ def allocate_addresses(
     for key, home in placement.nodes.items():
         keys[home].append(key)
     held: dict[str, dict[str, str]] = {node.name: {} for node in nodes}
-    networks = {node.name: IPv4Network(cidrs[node.name]) for node in nodes}
+    homes = {home for home, _ in past.values()}
+    networks = {node.name: IPv4Network(cidrs[node.name]) for node in nodes if node.name in homes}
     for key, (home, address) in past.items():
         if address and home in held and IPv4Address(address) in networks[home]:
             held[home][key] = address

@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from functools import cached_property
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from .addresses import LONGEST_NODE_PREFIX, overlaps
@@ -71,6 +72,18 @@ class Host:
     def record(self) -> Mapping[str, Any]:
         """What the host was told last; empty on a host that podlab has not marked."""
         return (self.observation or {}).get("record") or {}
+
+    @cached_property
+    def addresses(self) -> list[str]:
+        """Those of all its links, with prefix length; none where nothing is known of it."""
+        links = (self.observation or {}).get("links", {}).values()
+        return [text for link in links for text in link["addresses"]]
+
+    @cached_property
+    def subnet(self) -> IPv4Network | None:
+        """The network of the link that bears the host's address, as far as it was seen."""
+        own = (text for text in self.addresses if text.partition("/")[0] == self.address)
+        return next((IPv4Interface(text).network for text in own), None)
 
     @property
     def is_managed(self) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, TypedDict
 from .addresses import gateway
 from .cluster import Cluster, Host
 from .model import Pod
-from .names import file_name
 from .routing import tunnel_end
 
 SAMPLE = 50
@@ -45,7 +44,7 @@ def matrix(
             "name": pod.key,
             "kind": "pod",
             "host": placed[pod.key],
-            "netns": file_name(pod.namespace, pod.name),
+            "netns": pod.netns,
             "address": str(addresses[pod.key]),
         }
         for pod in chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -107,8 +108,9 @@ def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str
         f"{host.name}: route {way['to']} is in the way: {NOT_OURS}"
         for host in hosts
         if host.is_managed and ways
+        for foreign in [foreign_routes(host, cluster)]
         for way in ways[host.name]
-        if way["to"] in foreign_routes(host, cluster)
+        if way["to"] in foreign
     ]
 
 
@@ -138,12 +140,17 @@ def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
     """Routes inside the cluster CIDR that were there before podlab. They are left alone for good."""
     if host.is_marked:
         return list(host.record.get("foreign", []))
-    within = IPv4Network(cluster.cidr)
     return [
         route["to"]
         for route in (host.observation or {}).get("routes", [])
-        if IPv4Network(route["to"]).subnet_of(within) and not is_own(route, host, cluster)
+        if not is_own(route, host, cluster) and _is_within(route["to"], cluster.cidr)
     ]
+
+
+@lru_cache(1024)
+def _is_within(cidr: str, whole: str) -> bool:
+    """Asked of the same few networks on every host."""
+    return IPv4Network(cidr).subnet_of(IPv4Network(whole))
 
 
 def is_own(route: Mapping[str, Any], host: Host, cluster: Cluster) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from .names import file_name
 from .service_model import Service, Slice, WrittenEndpoints
 
 
@@ -265,9 +267,14 @@ class Pod:
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
     kept: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @cached_property
+    def netns(self) -> str:
+        """The name of its network namespace, and of its files."""
+        return file_name(self.namespace, self.name)
 
 
 @dataclass(frozen=True)

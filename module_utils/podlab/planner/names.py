@@ -7,7 +7,6 @@ page that explains it.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 
@@ -72,12 +71,6 @@ def dns1123_subdomain(value: str) -> list[str]:
         "and must start and end with an alphanumeric character"
     )
     return _too_long(value, 253) + _mismatch(value, _SUBDOMAIN, message, "example.com")
-
-
-@functools.lru_cache(maxsize=1 << 18)
-def _is_subdomain(value: str) -> bool:
-    """Asked several times for each pod of a plan, and of a namespace for each pod in it."""
-    return not dns1123_subdomain(value)
 
 
 def qualified_name(value: str) -> list[str]:
@@ -204,7 +197,7 @@ def file_name(*parts: str) -> str:
     Raises ``ValueError`` for a part that is no DNS name, so that none can climb out of its directory.
     """
     for part in parts:
-        if not _is_subdomain(part):
+        if dns1123_subdomain(part):
             raise ValueError(f"{part!r} cannot be part of a file name: {dns1123_subdomain(part)[0]}")
     name = "_".join(parts)
     if len(name) <= _LONGEST_FILE:

@@ -18,18 +18,24 @@ from ..changes.pods import PodRow
 from .addresses import pod_mac
 from .cluster import Cluster, Host
 from .environment import fact, resolved
-from .model import Container, Dns, FieldRef, Handler, Pod, Probe, Security, Volume
-from .names import file_name, pod_hostname
+from .model import Container, Dns, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
+from .names import pod_hostname
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
 
 
-def pod_row(pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: str, created: str) -> PodRow:
+Alike = dict[int, dict[str, ContainerRow]]  # id of a template -> containers that are the same in all of its pods
+
+
+def pod_row(
+    pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: str, created: str, alike: Alike
+) -> PodRow:
     """What ``podlab_pods`` shall make true for one pod.
 
     :param frame: the row of the node's bridge.
     :param address: the pod's, without prefix length; a pod on the node's network has the node's.
     :param created: RFC 3339.
+    :param alike: what this plan knows already of a template's containers. Replicas share it.
     """
     if pod.kept:
         # It stays as it was made; the bridge that it hangs on may be another by now.
@@ -40,22 +46,18 @@ def pod_row(pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: s
     uid = _uid(pod, created)
     facts = _Facts(lambda: _facts(pod, node, address, uid))
     hostname, domain = _names(pod, node, cluster)
-    init, policy = template.init_containers, template.restart_policy
-    containers: dict[str, ContainerRow] = {}
-    for container in (*init, *template.containers):
-        made = _container_row(container, facts, address)
-        if container in init:
-            made["restart_policy"] = container.restart_policy or ("Never" if policy == "Never" else "OnFailure")
-        containers[container.name] = made
+    containers = alike.get(id(template)) or _container_rows(template, facts)
+    if not facts.asked:
+        alike[id(template)] = containers
     row: PodRow = {
-        "netns": file_name(pod.namespace, pod.name),
+        "netns": pod.netns,
         "address": f"{address}/{32 if template.host_network else length}",
         "gateway": way,
         "mac": pod_mac(address),
         "mtu": frame["mtu"],
         "bridge": frame["name"],
         "hostname": hostname,
-        "restart_policy": policy,
+        "restart_policy": template.restart_policy,
         "etc": {
             "hostname": f"{hostname}\n",
             "hosts": _hosts(pod, address, hostname, domain),
@@ -66,7 +68,7 @@ def pod_row(pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: s
     }
     extras: dict[str, Any] = {
         "revision": pod.revision,
-        "init": [container.name for container in init],
+        "init": [container.name for container in template.init_containers],
         "host_network": template.host_network,
         "share_processes": template.share_processes,
         "sysctls": dict(template.sysctls),
@@ -164,9 +166,11 @@ class _Facts(Mapping[str, str]):
 
     def __init__(self, find: Callable[[], dict[str, str]]) -> None:
         self._find = find
+        self.asked = False
 
     @cached_property
     def _all(self) -> dict[str, str]:
+        self.asked = True
         return self._find()
 
     def __getitem__(self, path: str) -> str:
@@ -217,7 +221,15 @@ def _uid(pod: Pod, created: str) -> str:
 # --- what runs in it ------------------------------------------------------------------------------------
 
 
-def _container_row(container: Container, facts: Mapping[str, str], address: str) -> ContainerRow:
+def _container_rows(template: PodTemplate, facts: Mapping[str, str]) -> dict[str, ContainerRow]:
+    rows = {item.name: _container_row(item, facts) for item in (*template.init_containers, *template.containers)}
+    usual = "Never" if template.restart_policy == "Never" else "OnFailure"
+    for item in template.init_containers:
+        rows[item.name]["restart_policy"] = item.restart_policy or usual
+    return rows
+
+
+def _container_row(container: Container, facts: Mapping[str, str]) -> ContainerRow:
     env, argv, sub_paths = resolved(container, facts)
     own = container.path + ":" if container.path else ""
     row: ContainerRow = {
@@ -232,11 +244,11 @@ def _container_row(container: Container, facts: Mapping[str, str], address: str)
             for mount, sub_path in zip(container.mounts, sub_paths, strict=True)
         ],
         "binds": dict(container.binds),
-        "readiness": _probe(container.readiness, address),
-        "liveness": _probe(container.liveness, address),
-        "startup": _probe(container.startup, address),
-        "post_start": _handler(container.post_start, address),
-        "pre_stop": _handler(container.pre_stop, address),
+        "readiness": _probe(container.readiness, facts),
+        "liveness": _probe(container.liveness, facts),
+        "startup": _probe(container.startup, facts),
+        "post_start": _handler(container.post_start, facts),
+        "pre_stop": _handler(container.pre_stop, facts),
         **_security(container.security),
     }
     row.update({key: value for key, value in extras.items() if value or key in ("user", "group", "capabilities")})  # type: ignore[typeddict-item]
@@ -256,11 +268,11 @@ def _security(security: Security) -> dict[str, Any]:
     }
 
 
-def _probe(probe: Probe | None, address: str) -> dict[str, Any] | None:
+def _probe(probe: Probe | None, facts: Mapping[str, str]) -> dict[str, Any] | None:
     if probe is None:
         return None
     row = {
-        **(_handler(probe.handler, address) or {}),
+        **(_handler(probe.handler, facts) or {}),
         "initial_delay": probe.initial_delay,
         "period": probe.period,
         "timeout": probe.timeout,
@@ -270,14 +282,14 @@ def _probe(probe: Probe | None, address: str) -> dict[str, Any] | None:
     return row if probe.grace is None else {**row, "grace": probe.grace}
 
 
-def _handler(handler: Handler | None, address: str) -> dict[str, Any] | None:
+def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any] | None:
     if handler is None:
         return None
-    host = handler.host or address
     if handler.kind == "exec":
         return {"exec": list(handler.command)}
     if handler.kind == "sleep":
         return {"sleep": handler.seconds}
+    host = handler.host or facts["status.podIP"]
     if handler.kind == "tcp":
         return {"tcp": {"host": host, "port": handler.port}}
     headers = [list(header) for header in handler.headers]

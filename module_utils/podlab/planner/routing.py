@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address
 from itertools import islice
 
 from ..changes.routes import RouteRow
@@ -22,10 +22,11 @@ def routes_of(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str])
     nodes = [host for host in hosts if host.role == "node"]
     ways: dict[str, list[RouteRow]] = {host.name: [] for host in hosts}
     if cluster.pod_routing == "gateway":
+        way = _gateway(hosts)
         for host in hosts:
             if host.role == "gateway":
                 ways[host.name] = [{"to": cidrs[node.name], "via": node.address} for node in nodes]
-            elif host.role == "node" and (hop := next_hop(cluster, host, hosts)):
+            elif way and host.role == "node" and (hop := next_hop(cluster, host, way)):
                 ways[host.name] = [{"to": cluster.cidr, "via": hop}]
         return ways
     hops: dict[str, RouteRow] = {node.name: {"to": cidrs[node.name], "via": node.address} for node in nodes}
@@ -76,19 +77,14 @@ def pod_mtu(cluster: Cluster, host: Host) -> int:
     return uplink_mtu(host) - (OVERHEAD if cluster.pod_routing == "vxlan" else 0)
 
 
-def next_hop(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> str | None:
-    """The gateway's address in the host's own subnet; a gateway has a leg in each."""
-    way = _gateway(hosts)
-    if way is None:
-        return None
-    subnet = _subnet(host)
-    links = (way.observation or {}).get("links", {}).values()
-    addresses = [way.address, *(str(IPv4Interface(text).ip) for link in links for text in link["addresses"])]
+def next_hop(cluster: Cluster, host: Host, way: Host) -> str | None:
+    """The address of the gateway ``way`` in the host's own subnet; a gateway has a leg in each."""
+    legs = [way.address, *(text.partition("/")[0] for text in way.addresses)]
     if way.observation is None:  # nobody knows its other legs now, but for the host that has used one of them
         routes = (host.observation or {}).get("routes", [])
-        addresses += [route["via"] for route in routes if route["to"] == cluster.cidr and route.get("via")]
+        legs += [route["via"] for route in routes if route["to"] == cluster.cidr and route.get("via")]
     # A host that was not read is taken for a neighbour.
-    return next((text for text in addresses if subnet is None or IPv4Address(text) in subnet), None)
+    return next((leg for leg in legs if host.subnet is None or IPv4Address(leg) in host.subnet), None)
 
 
 def _gateway(hosts: Sequence[Host]) -> Host | None:
@@ -102,14 +98,16 @@ def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
         return []
     if cluster.pod_routing == "gateway":
         way = _gateway(hosts)
+        if way is None or way.observation is None:
+            return []
         return [
-            f'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in {_subnet(node)}, '
+            f'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in {node.subnet}, '
             f"the subnet of {node.name}; add a leg to one, or choose vxlan"
             for node in nodes
-            if way and way.observation is not None and next_hop(cluster, node, hosts) is None
+            if next_hop(cluster, node, way) is None
         ]
     if cluster.pod_routing == "host-gw":
-        subnets = [(node, subnet) for node in nodes if (subnet := _subnet(node))]
+        subnets = [(node, subnet) for node in nodes if (subnet := node.subnet)]
         strangers = (
             (node, subnet, other)
             for node, subnet in subnets
@@ -122,10 +120,3 @@ def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
             for node, subnet, other in islice(strangers, 1)
         ]
     return []
-
-
-def _subnet(host: Host) -> IPv4Network | None:
-    """The network of the link that bears the host's address, as far as it was seen."""
-    links = (host.observation or {}).get("links", {}).values()
-    interfaces = [IPv4Interface(text) for link in links for text in link["addresses"]]
-    return next((item.network for item in interfaces if str(item.ip) == host.address), None)
