@@ -70,11 +70,15 @@ def own_chains(rules: Iterable[str], service: str) -> set[str]:
     return doors | {chain for rule in rules if rule.split()[1] in doors for chain in _CHAIN.findall(rule)}
 
 
+def typed(output: str) -> list[str]:
+    """The lines for iptables of what ``--diff`` shows, and those that say that there are more."""
+    return re.findall(r"^(?:iptables -t |# \.\.\. and ).*", output, re.MULTILINE)
+
+
 def of_others(lines: Iterable[str], own: Collection[str]) -> list[str]:
-    """Lines, as podlab shows what it types, that are not about these chains alone: rules of other chains, whole chains
-    that all services share, and what is too long to be shown."""
-    found = [line for line in lines if re.match(r"iptables |# \.\.\. and ", line)]
-    return [line for line in found if not (chains := set(_CHAIN.findall(line))) or not chains <= set(own)]
+    """Lines that are not about these chains alone: rules of other chains, whole chains that all services share, and
+    what is too long to be shown."""
+    return [line for line in lines if not (chains := set(_CHAIN.findall(line))) or not chains <= set(own)]
 
 
 def touched(before: Mapping[str, int], after: Mapping[str, int], own: Collection[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import sys
 import time
 from collections import defaultdict
@@ -168,7 +167,7 @@ def _one_changed(made: BenchLab, name: str, watch: Watch) -> float:
     with watch:
         done = made.site_with("--diff")
     after = iptables.counters(made.on(NODE, "iptables-save", "-c").out)
-    typed = re.findall(r"^(?:iptables -t |# \.\.\. and ).*", done.out, re.MULTILINE)
+    typed = iptables.typed(done.out)
     strange = [*iptables.of_others(typed, own), *iptables.touched(before, after, own)]
     if strange:
         raise Failed(f"{name} was changed, and {len(strange)} rules of others were written, such as: {strange[0]}")

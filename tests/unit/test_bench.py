@@ -306,7 +306,9 @@ def test_a_line_about_anything_but_a_services_own_chains_is_seen() -> None:
     before = services.tables(services_row(*BOTH))
     there = {table: {**content["chains"], **content["jumps"]} for table, content in before.items()}
     wanted = services.tables(services_row({**BOTH[0], "port": 81}, BOTH[1]))
-    typed = kube_restore.commands(kube.changes(there, wanted))
+    shown = kube_restore.commands(kube.changes(there, wanted))
+    typed = iptables.typed("\n".join(["TASK [Turn Services into rules]", *shown, "changed: [node1]"]))
+    assert typed == shown
     counted = iptables.counters(saved())
     assert len(typed) > 3
     assert iptables.of_others(typed, iptables.own_chains(counted, WEB)) == []
