@@ -13,9 +13,7 @@ from .labs import ROOT, lab, pod, service
 from .processes import Failed, NotHere
 from .throughput import PODS, PORT, QUESTIONS, ROUNDS, Side
 
-WHAT = (
-    "pod to service beside pod to pod; time to first byte through the first and the last of 10,000 services, and of 10"
-)
+WHAT = "pod to service beside pod to pod; first byte through the first and the last of 10,000 services, and of 10"
 
 SERVICES, FEW, TOLERANCE = 10_000, 10, 0.05
 ENDS = ("first", "last")

@@ -24,7 +24,7 @@ from .memory import Watch
 from .node import NODE
 from .processes import Failed, NotHere, run
 
-WHAT = "10,000 services with 3 endpoints on a node, with both kinds of iptables: first, unchanged, one changed; memory"
+WHAT = "10,000 services on a node, with each kind of iptables: first, unchanged, one changed; memory"
 
 SERVICES, PODS, APP = 10_000, 3, "sleeper"
 MOST = {"legacy": 5, "nft": 8}  # seconds from plan to kernel
