@@ -10,21 +10,26 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, TypeVar
+
+import yaml
 
 T = TypeVar("T")
 
 HERE = Path(__file__).resolve().parent.parent  # module_utils/podlab
+PACKAGES = Path(yaml.__file__).parent.parent  # where PyYAML is, the others are
 
 
 def cached(name: str, depends: Iterable[bytes], make: Callable[[], T]) -> T:
     """What ``make`` gives for these bytes, from the last call with the same ones if there was one.
 
-    podlab itself and Python are part of what it depends on. One value is kept for a name, in the user's cache
-    directory, which nobody else may write to: who can write a pickle can run a program.
+    podlab itself, Python and the packages beside it are part of what it depends on. One value is kept for a name, in
+    the user's cache directory, which nobody else may write to: who can write a pickle can run a program.
     """
-    digest = hashlib.sha256(sys.version.encode())
+    packages = sorted((found.name, found.version) for found in distributions(path=[str(PACKAGES)]))
+    digest = hashlib.sha256(f"{sys.version} {packages}".encode())
     for data in (*depends, *(path.read_bytes() for path in sorted(HERE.rglob("*.py")))):
         digest.update(hashlib.sha256(data).digest())
     key = digest.digest()
