@@ -85,6 +85,11 @@ print(json.dumps({"rounds": rounds, "failed": failed}))
 """
 
 
+def typed(answer: dict[str, Any]) -> list[str]:
+    """The lines that a module shows."""
+    return str(answer["diff"].get("prepared", "")).splitlines()
+
+
 @dataclass
 class Node:
     """An embedded host with two pods, another host that calls, and podlab's own way to run a module there."""
@@ -121,12 +126,13 @@ class Node:
         """Tell the node about services; the lines that it typed."""
         answer = self.module("podlab_services", {"row": row(*ports, **fields)}, check)
         assert "msg" not in answer, answer["msg"]
-        assert answer["changed"] is bool(answer["commands"])
-        return list(answer["commands"])
+        lines = typed(answer)
+        assert answer["changed"] is bool(lines)
+        return lines
 
     def observe(self) -> dict[str, Any]:
         answer = self.module("podlab_observe", {})
-        seen: dict[str, Any] = answer["observation"]["services"]
+        seen: dict[str, Any] = json.loads(answer["observation"])["services"]
         return seen
 
     def tables(self) -> dict[str, dict[str, list[str]]]:
@@ -337,16 +343,47 @@ def drop_quoted(text: str) -> str:
     return re.sub('".*?"', "", text)
 
 
-def test_rules_of_the_other_kind_are_a_warning_with_what_removes_them(synced):
-    other = "legacy" if synced.kind == "nft" else "nft"
-    if not shutil.which(f"iptables-{other}", path=ENVIRONMENT["PATH"]):
+OTHER = {"nft": "legacy", "legacy": "nft"}
+
+
+def elsewhere(node: Node) -> list[str]:
+    """What a run says of the other kind of iptables; observing says the same."""
+    found = node.module("podlab_services", {"row": row(WEB)}).get("warnings", [])
+    assert node.observe()["warnings"] == found
+    return list(found)
+
+
+@pytest.fixture
+def other(synced: Node) -> Iterator[str]:
+    """The kind that this host does not use."""
+    kind = OTHER[synced.kind]
+    if not shutil.which(f"iptables-{kind}", path=ENVIRONMENT["PATH"]):
         pytest.skip("there is one kind only")
-    synced.sh(f"iptables-{other} -t nat -N KUBE-SERVICES; iptables-{other} -t nat -A PREROUTING -j KUBE-SERVICES")
-    (warning,) = synced.module("podlab_services", {"row": row(WEB)})["warnings"]
-    assert warning.startswith(f"iptables-{other} holds 1 KUBE chains as well, though this host uses iptables v")
-    assert synced.observe()["warnings"] == [warning]
+    yield kind
+    for table in ("filter", "nat"):
+        synced.sh(f"iptables-{kind} -t {table} -F; iptables-{kind} -t {table} -X")
+    synced.sh(f"iptables-{kind} -P FORWARD ACCEPT")
+
+
+@pytest.mark.parametrize("chain", ["KUBE-SERVICES", "PODLAB-EGRESS"])
+def test_chains_of_the_other_kind_are_a_warning_with_what_removes_them(synced, other, chain):
+    synced.sh(f"iptables-{other} -t nat -N {chain}; iptables-{other} -t nat -A PREROUTING -j {chain}")
+    (warning,) = elsewhere(synced)
+    words = (
+        f"iptables-{other} holds 1 chain of kube-proxy's and podlab's names as well, though this host uses iptables v"
+    )
+    assert warning.startswith(words)
     synced.sh(warning.rpartition(": ")[2])
-    assert "warnings" not in synced.module("podlab_services", {"row": row(WEB)})
+    assert elsewhere(synced) == []
+
+
+@pytest.mark.parametrize("rule", ["-A FORWARD -d 10.1.1.2 -j DROP", "-P FORWARD DROP"])
+def test_what_others_do_by_the_other_kind_is_a_warning_too(synced, other, rule):
+    """Packets to pods end there, and iptables-save shows nothing of it."""
+    synced.sh(f"iptables-{other} {rule}")
+    (warning,) = elsewhere(synced)
+    assert warning.startswith(f"iptables-{other} holds 1 rule of others, though this host uses iptables v")
+    assert warning.endswith(f"see them with: iptables-{other}-save")
 
 
 def test_somebody_else_s_kube_proxy_is_left_alone(node):
@@ -537,11 +574,11 @@ def test_teardown_leaves_nothing(synced):
         WEB, balancer(LEFT), api(LEFT, RIGHT, affinity_seconds=60, port=81, port_name="b"), affinity_by_ipset=True
     )
     assert synced.module("podlab_teardown", {}, check=True)["changed"]
-    lines = synced.module("podlab_teardown", {})["commands"]
+    lines = typed(synced.module("podlab_teardown", {}))
     assert any(line.startswith("iptables -t nat -D PREROUTING ") for line in lines)
     assert "KUBE" not in synced.sh("iptables-save")
     assert (
         synced.sh("ipset list -n; pgrep -x kube-proxy; ls -d /run/podlab /var/lib/podlab 2>/dev/null", check=False)
         == ""
     )
-    assert synced.module("podlab_teardown", {})["commands"] == []
+    assert typed(synced.module("podlab_teardown", {})) == []
