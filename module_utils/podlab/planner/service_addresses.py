@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from . import fields
@@ -261,11 +261,21 @@ def _pool_problems(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
     ends = pool_of(cluster.load_balancer_pool)
     if ends is None:
         return []
-    inside = [host for host in hosts if _is_inside(host.address, ends)]
-    return [
-        f"{POOL} {cluster.load_balancer_pool} overlaps with the address of {host.name}, {host.address}"
-        for host in inside
-    ]
+    problems: dict[str, None] = {}
+    for host in hosts:
+        taken = {host.address: f"the address of {host.name}"}
+        for link in map(IPv4Interface, host.addresses):
+            # One that is a network of its own may be a balancer's, put there so that the node takes it for its own.
+            if link.network.prefixlen < 32:
+                taken.setdefault(str(link.ip), f"the address of {host.name}")
+            if link.network.prefixlen < 31:
+                taken.setdefault(str(link.network.broadcast_address), f"the broadcast address of {link.network}")
+        problems |= {
+            f"{POOL} {cluster.load_balancer_pool} overlaps with {what}, {ip}": None
+            for ip, what in taken.items()
+            if _is_inside(ip, ends)
+        }
+    return list(problems)
 
 
 def _is_inside(address: str, ends: tuple[int, int]) -> bool:
