@@ -252,7 +252,7 @@ def port_forward(words: list[str], command: list[str]) -> None:
         "port-forward",
         "[-n NS] POD [LOCAL:]REMOTE...",
         "Open ports of this machine's loopback, 127.0.0.1, that lead into a pod, until Ctrl-C.\n"
-        "80 is the same port on both sides, :80 any free port here.",
+        "80 is the same port on both sides, :80 any free port here. Of svc/NAME, REMOTE is a port of the Service.",
         inventory=INVENTORY,
     )
     _pod(parser)
@@ -308,7 +308,7 @@ def script_(words: list[str], command: list[str]) -> None:
 
 
 def _pod(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pod", metavar="POD", help="or deploy/NAME, sts/NAME, ...: one of its pods")
+    parser.add_argument("pod", metavar="POD", help="or deploy/NAME, svc/NAME, ...: one of its pods")
 
 
 def _container(parser: argparse.ArgumentParser) -> None:
