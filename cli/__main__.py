@@ -148,12 +148,14 @@ def _kinds() -> str:
 def describe_(words: list[str], command: list[str]) -> None:
     parser = _parser(
         "describe",
-        "pod|node|deployment [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
+        "pod|service|node|deployment [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
         "Tell of an object at length: how its containers fare, what has happened to it,\n"
         "and which kernel objects it is made of.",
         inventory=INVENTORY,
     )
-    parser.add_argument("words", metavar="KIND", nargs="+", help="pods (po), nodes (no), deployments (deploy)")
+    parser.add_argument(
+        "words", metavar="KIND", nargs="+", help="pods (po), services (svc), nodes (no), deployments (deploy)"
+    )
     _namespace(parser)
     _selector(parser)
     known = parser.parse_intermixed_args([*words, *command])
