@@ -455,6 +455,122 @@ def test_drift_is_seen_and_mended_and_named(synced, what):
     assert '"nodeEligible": true' in synced.sh("curl -s 10.100.0.2:10256/healthz", "client")
 
 
+# --- what packets meet where rules alone do not tell -----------------------------------------------------------
+
+# TCP packets as they stand on the command line, "ADDRESS FLAGS": SYN 2, SYN and ACK 18.
+SENDER = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+wire.bind(("10.1.1.2", 0))
+for word in sys.argv[1:]:
+    to, flags = word.split()
+    ends = socket.inet_aton("10.1.1.2") + socket.inet_aton(to)
+    def segment(check):
+        return struct.pack("!HHIIBBHHH", 999, 9, 1, 1, 0x50, int(flags), 1024, check, 0)
+    total = sum(struct.unpack("!16H", ends + struct.pack("!HH", 6, 20) + segment(0)))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    wire.sendto(segment(~total & 0xffff), (to, 0))
+"""
+# What comes from there, up to the first SYN.
+SNIFFER = """
+import socket
+wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+wire.settimeout(10)
+print("listening", flush=True)
+flags = 0
+while flags != 2:
+    packet = wire.recv(100)
+    if packet[12:16] == socket.inet_aton("10.1.1.2") and packet[20:22] == (999).to_bytes(2, "big"):
+        flags = packet[33]
+        print(flags, flush=True)
+"""
+
+
+def heard_by_client(node: Node) -> list[str]:
+    """Flags of what gets to the client of a SYN and ACK that answers nobody, and of a SYN behind it."""
+    command = node.argv("client", "python3", "-c", SNIFFER)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as client:
+        assert client.stdout
+        assert client.stdout.readline() == "listening\n"
+        pods = ["ip", "netns", "exec", "pods", "python3", "-c", SENDER]
+        node.run("node1", *pods, "10.100.0.1 18", "10.100.0.1 2")
+        return client.communicate(timeout=30)[0].split()
+
+
+def test_what_belongs_to_no_connection_does_not_get_past_a_node_untranslated(synced):
+    synced.sh("conntrack -F 2>&1")
+    synced.sh("iptables -D KUBE-FORWARD 1")
+    assert heard_by_client(synced) == ["18", "2"], "without the rule"
+    synced.tell(WEB)
+    synced.sh("conntrack -F 2>&1")
+    assert heard_by_client(synced) == ["2"]
+
+
+# UDP to 127.0.0.1 of the neighbour with that MAC address, and to 10.100.0.2 behind it.
+NEIGHBOUR = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+frame = bytes.fromhex(sys.argv[1].replace(":", "")) + wire.getsockname()[4] + b"\\x08\\x00"
+for to in ("127.0.0.1", "10.100.0.2"):
+    words = to.encode()
+    def header(check):
+        own, other = socket.inet_aton("10.100.0.1"), socket.inet_aton(to)
+        return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(words), 0, 0, 64, 17, check, own, other)
+    total = sum(struct.unpack("!10H", header(0)))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    wire.send(frame + header(~total & 0xffff) + struct.pack("!HHHH", 9, 9999, 8 + len(words), 0) + words)
+"""
+LISTENER = """
+import socket
+wire = socket.socket(type=socket.SOCK_DGRAM)
+wire.settimeout(10)
+wire.bind(("", 9999))
+print("listening", flush=True)
+words = b""
+while words != b"10.100.0.2":
+    words = wire.recv(100)
+    print(words.decode(), flush=True)
+"""
+
+
+def heard_from_neighbour(node: Node) -> list[str]:
+    with subprocess.Popen(
+        node.argv("node1", "python3", "-c", LISTENER), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as listener:
+        assert listener.stdout
+        assert listener.stdout.readline() == "listening\n"
+        node.run("client", "python3", "-c", NEIGHBOUR, node.sh("cat /sys/class/net/eth0/address").strip())
+        return listener.communicate(timeout=30)[0].split()
+
+
+def test_a_neighbour_does_not_get_to_localhost_though_node_ports_open_it(synced):
+    synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
+    synced.tell(WEB, localhost_node_ports=False)
+    assert heard_from_neighbour(synced) == ["127.0.0.1", "10.100.0.2"], "without the guard"
+    synced.tell(WEB)
+    assert heard_from_neighbour(synced) == ["10.100.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "answering"),
+    [
+        ({}, {"10.100.0.2", "10.1.1.1", "127.0.0.1"}),
+        ({"localhost_node_ports": False}, {"10.100.0.2", "10.1.1.1"}),
+        ({"node_port_addresses": ["10.100.0.0/16"]}, {"10.100.0.2"}),
+        ({"node_port_addresses": ["127.0.0.0/8"]}, {"127.0.0.1"}),
+    ],
+)
+def test_node_ports_answer_where_they_shall(synced, fields, answering):
+    synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
+    synced.tell(port(LEFT, RIGHT, node_port=30080), **fields)
+    found = {address for address in ("10.100.0.2", "10.1.1.1") if ask(synced, f"{address}:30080")}
+    found |= {address for address in ("127.0.0.1",) if ask(synced, f"{address}:30080", "node1")}
+    assert found == answering
+
+
 # --- what does not go ---------------------------------------------------------------------------------------
 
 
