@@ -407,6 +407,17 @@ def test_under_limit_the_others_are_seen_and_nobody_is_renumbered():
     assert pending(again) == {"node2": ["node", "services"], "gateway": ["node"]}
 
 
+def test_a_kernel_that_is_liberal_about_windows_is_told_to_drop_less():
+    lab = Lab()
+    for _ in range(2):
+        lab.run(service())
+    lab.hosts["node1"].sysctls["net.netfilter.nf_conntrack_tcp_be_liberal"] = "1"
+    result = lab.plan(service())
+    assert pending(result) == {"node1": ["services"]}
+    told = [result["hosts"][f"node{at}"]["services"] for at in (1, 2)]
+    assert [row.get("is_liberal") for row in told] == [True, None]
+
+
 def test_rules_that_somebody_touched_are_pending():
     lab = Lab()
     for _ in range(2):
