@@ -302,6 +302,15 @@ def test_node_ports_that_cannot_be():
     ]
 
 
+def test_kube_proxys_own_port_is_no_node_port():
+    """Or its health checks would end at a pod."""
+    lab = Lab(node_port_range="10256-10257")
+    assert lab.run(node_port())["default/web"].node_ports == (10257,)
+    assert Lab(node_port_range="10256-10257").problems(node_port(number=10256)) == [
+        "spec.ports[0].nodePort: Invalid value: 10256: provided port is already allocated"
+    ]
+
+
 def test_a_range_of_ports_that_is_full():
     lab = Lab(node_port_range="30000-30001")
     assert lab.problems(node_port("a"), node_port("b"), node_port("c")) == [

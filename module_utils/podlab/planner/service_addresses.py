@@ -22,6 +22,9 @@ from .service_model import HEADLESS, LOAD_BALANCER, Given, Ingress, Service
 from .service_record import node_ports_of
 from .service_settings import POOL, pool_of
 
+HEALTHZ = 10256
+"""Where every node tells that its rules are up to date (``host/healthz.py``)."""
+
 Past = Mapping[str, Mapping[str, Any]]
 """Service -> what is remembered of it."""
 
@@ -169,6 +172,7 @@ class _NodePorts:
         self.written_range = cluster.node_port_range
         self.pool = _Range(first, last, _clamped(last - first + 1, 32, 128))
         self.pool.take(cluster.verify_port, "verify")
+        self.pool.take(HEALTHZ, "kube-proxy")
         self.problems = problems
         self.numbers = {service.key: [0] * len(service.ports) for service in services}
         self.health_checks: dict[str, int] = {}
