@@ -63,9 +63,13 @@ class BenchLab:
 
     def site(self) -> tuple[float, int]:
         """Run ``site.yml`` without verify; seconds, and how many tasks have changed anything."""
-        options = ["-i", str(self.inventory), "-e", f"manifests={self.manifests}", "--skip-tags", "verify"]
-        done = run([_program("ansible-playbook"), *options, "site.yml"], None, self.environment(), ROOT)
+        done = self.site_with()
         return done.seconds, changed(done.out)
+
+    def site_with(self, *options: str) -> Done:
+        """The same with options of ansible-playbook's."""
+        options = ("-i", str(self.inventory), "-e", f"manifests={self.manifests}", "--skip-tags", "verify", *options)
+        return run([_program("ansible-playbook"), *options, "site.yml"], None, self.environment(), ROOT)
 
     def play(self, playbook: Path) -> float:
         """Run a playbook that is none of podlab's; seconds."""
@@ -161,8 +165,9 @@ NETEXEC = {"name": "netexec", "image": "registry.k8s.io/e2e-test-images/agnhost:
 
 
 def pod(name: str, container: Mapping[str, Any] = SLEEPER, **spec: Any) -> dict[str, Any]:
+    """Its label ``app`` is its name."""
     spec = {"containers": [container], **spec}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
 
 
 def deployment(name: str, replicas: int, container: Mapping[str, Any] = SLEEPER) -> dict[str, Any]:
@@ -171,3 +176,24 @@ def deployment(name: str, replicas: int, container: Mapping[str, Any] = SLEEPER)
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def service(name: str, app: str, port: int = 80) -> dict[str, Any]:
+    """Of one port, with an address that the plan gives it."""
+    spec = {"selector": {"app": app}, "ports": [{"port": port, "targetPort": 7000}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+
+
+def own_endpoints(name: str, *addresses: str) -> list[dict[str, Any]]:
+    """A Service without a selector, and the EndpointSlice that says what is behind it."""
+    plain = service(name, "")
+    del plain["spec"]["selector"]
+    slice_ = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]} for address in addresses],
+        "ports": [{"port": 7000}],
+    }
+    return [plain, slice_]

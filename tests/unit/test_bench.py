@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench import by_hand, figures, labs, memory, packages, peers, planning, report
+from bench import (
+    by_hand,
+    figures,
+    iptables,
+    labs,
+    memory,
+    packages,
+    peers,
+    planning,
+    report,
+    service_planning,
+    service_traffic,
+)
 from bench.catalogue import ALL
 from bench.course import Course
 from bench.figures import Limit, Row, as_much_as_peer, at_most, times_faster, times_peer
 from bench.processes import Failed, NotHere, run
 from cli import bench as verb
 from cli.failure import Failure
+from podlab.changes import kube, kube_restore, services, trace
+from podlab.controller import parcels
+from tests.unit.test_service_rules import endpoint, port
+from tests.unit.test_service_rules import row as services_row
 
 MACHINE = {"words": "2 cores, Linux 6.18, 24 GiB, as root"}
 
@@ -205,6 +223,23 @@ def test_all_that_has_come_from_a_process_is_below_it() -> None:
     assert len(found) == len(set(found))
 
 
+def test_a_watch_sees_what_is_started_meanwhile_and_nothing_that_was_there() -> None:
+    program = "block = bytearray(64 << 20); print(flush=True); input()"
+    argv = [sys.executable, "-c", program]
+    watch = memory.Watch()
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with watch:
+            watch.look()
+        assert watch.here == 0
+        watch._before.clear()
+        watch.look()
+        process.communicate("\n")
+    assert watch.here > 64
+    assert watch.there == 0
+
+
 def test_by_hand_every_way_gives_each_pod_an_address_of_its_node() -> None:
     pods = {"a": "node1", "b": "node1", "c": "node2"}
     assert by_hand.addresses(pods) == {"a": "10.1.1.2", "b": "10.1.1.3", "c": "10.1.2.4"}
@@ -234,3 +269,109 @@ def test_a_package_that_cannot_be_had_is_said(tmp_path: Path, monkeypatch: pytes
 def test_a_cluster_that_stands_has_nothing_to_do() -> None:
     """The made-up hosts are what the plan takes for its own work; ``measure`` ends the process if they are not."""
     assert planning.measure(5, again=True)["pods"] == planning.DEPLOYMENTS * (5 * planning.PODS // planning.DEPLOYMENTS)
+
+
+# --- services -----------------------------------------------------------------------------------------
+
+WEB, API = "default/web", "default/api"
+BOTH = [
+    port(endpoint("10.1.1.2"), endpoint("10.1.1.3"), service=name, port_name="", cluster_ip=ip)
+    for name, ip in ((WEB, "10.96.0.10"), (API, "10.96.0.11"))
+]
+
+
+def saved() -> str:
+    """As ``iptables-save -c`` prints it. What is counted is each rule's number."""
+    row = services_row(*sorted(BOTH, key=lambda each: each["service"]))
+    lines = []
+    for table, content in services.tables(row).items():
+        rules = [f"{chain} {rule}" for chain, rules in content["chains"].items() for rule in rules]
+        lines += [f"*{table}", *(f"[{number}:60] -A {rule}" for number, rule in enumerate(rules)), "COMMIT"]
+    return "\n".join(lines)
+
+
+def test_the_way_to_each_service_in_the_order_of_the_rules() -> None:
+    plain = saved().replace("] -A", "]\n-A")
+    assert list(iptables.portals(plain).items()) == [(API, "10.96.0.11"), (WEB, "10.96.0.10")]
+
+
+def test_the_chains_of_a_service_are_its_own_and_nobody_elses() -> None:
+    counted = iptables.counters(saved())
+    web, api = (iptables.own_chains(counted, name) for name in (WEB, API))
+    assert sorted(chain[:8] for chain in web) == ["KUBE-SEP", "KUBE-SEP", "KUBE-SVC"]
+    assert not web & api
+
+
+def test_a_line_about_anything_but_a_services_own_chains_is_seen() -> None:
+    before = services.tables(services_row(*BOTH))
+    there = {table: {**content["chains"], **content["jumps"]} for table, content in before.items()}
+    wanted = services.tables(services_row({**BOTH[0], "port": 81}, BOTH[1]))
+    shown = kube_restore.commands(kube.changes(there, wanted))
+    typed = iptables.typed("\n".join(["TASK [Turn Services into rules]", *shown, "changed: [node1]"]))
+    assert typed == shown
+    counted = iptables.counters(saved())
+    assert len(typed) > 3
+    assert iptables.of_others(typed, iptables.own_chains(counted, WEB)) == []
+    assert iptables.of_others(typed, iptables.own_chains(counted, API)) == typed
+    for line in ("iptables -t nat -F KUBE-SERVICES", "# ... and 7 more lines for iptables-restore, table nat"):
+        assert iptables.of_others([*typed, line], iptables.own_chains(counted, WEB)) == [line]
+
+
+def test_a_rule_that_has_gone_or_counts_anew_is_seen() -> None:
+    before = iptables.counters(saved())
+    own = iptables.own_chains(before, WEB)
+    assert iptables.touched(before, before, own) == []
+    for rule in before:
+        is_own = WEB in rule or bool(set(own) & set(rule.split()))
+        without = {other: count for other, count in before.items() if other != rule}
+        assert iptables.touched(before, without, own) == ([] if is_own else [rule])
+        anew = {**before, rule: 0}
+        assert iptables.touched(before, anew, own) == ([] if is_own or not before[rule] else [rule])
+
+
+def test_a_kind_of_iptables_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.iptables.ENVIRONMENT", {"PATH": str(tmp_path)})
+    with pytest.raises(NotHere, match="iptables-legacy cannot be chosen here"):
+        iptables.use(labs.BenchLab("bench-x", tmp_path), "node1", "legacy")
+
+
+def test_an_ordinary_user_has_no_room_for_all_of_it_in_one_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    with pytest.raises(NotHere, match="takes root"):
+        iptables.restore(labs.BenchLab("bench-x", tmp_path), "node1", "nft", "")
+
+
+def planned_services(tmp_path: Path, *objects: object) -> dict[str, object]:
+    """Of a bare node."""
+    made = labs.BenchLab("bench-x", tmp_path)
+    made.wants(*objects)  # type: ignore[arg-type]
+    bare = planning.bare("node1", "node", labs.address("node1"))
+    answers = {"node1": {"role": "node", "address": bare.address, "observation": json.dumps(bare.observation)}}
+    return service_planning.measure(str(made.manifests), "node1", answers)
+
+
+def test_services_with_endpoints_of_their_own_become_rules(tmp_path: Path) -> None:
+    found = planned_services(
+        tmp_path, *labs.own_endpoints("web", "198.18.0.1", "198.18.0.2"), *labs.own_endpoints("api", "198.18.0.3")
+    )
+    assert list(found["phases"]) == ["read", "plan", "pack"]  # type: ignore[call-overload]
+    ports = parcels.unpack(found["row"])["ports"]
+    assert [(each["service"], len(each["endpoints"])) for each in ports] == [("default/api", 1), ("default/web", 2)]
+    tables = trace.parsed(str(found["text"]))
+    assert len([chain for chain in tables["nat"] if chain.startswith("KUBE-SEP-")]) == 3
+    assert "*filter" in str(found["text"]), "jumps are in it"
+
+
+def test_which_services_traffic_goes_through() -> None:
+    portals = {"default/a": "10.96.0.1", "default/b": "10.96.0.2", "default/c": "10.96.0.3"}
+    behind = {"a": "b", "b": "c", "c": "b"}
+    assert service_traffic.places(portals, behind) == {
+        "first": "10.96.0.1",
+        "near": "10.96.0.3",
+        "last": "10.96.0.3",
+        "far": "10.96.0.2",
+    }
+    with pytest.raises(Failed, match="2 services in the rules, and not 3"):
+        service_traffic.places({name: ip for name, ip in portals.items() if name != "default/b"}, behind)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.controller import manifests
+from podlab.controller import manifests, schema
 from podlab.planner import fields, images, names, objects
 from podlab.planner.model import (
     Container,
@@ -512,8 +512,8 @@ def test_values_of_the_wrong_type_are_reported_by_both_checks_in_the_same_words(
 
 def schema_at(kind: str, version: str, path: str) -> dict | None:
     """The schema of a field, or None where the API has none."""
-    definitions = manifests._schema("_definitions")["$defs"]
-    node = manifests._schema(f"{kind.lower()}-{version}")
+    definitions = schema._schema("_definitions")["$defs"]
+    node = schema._schema(f"{kind.lower()}-{version}")
     for part in path.replace("[*]", ".[*]").split("."):
         node = node["items"] if part == "[*]" else node.get("properties", {}).get(part)
         if node is None:

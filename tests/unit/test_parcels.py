@@ -41,7 +41,7 @@ def test_rows_come_back_as_the_planner_has_made_them():
 
 
 def test_what_grows_with_pods_and_services_is_text():
-    closed = parcels.closed(planned())
+    closed = parcels.closed(planned("node", "pods"))
     row = closed["hosts"]["a"]
     assert row["node"]["record"] == {"node": "a"}
     assert json.loads(row["node"]["cluster"])["pods"] == CLUSTER["pods"]
@@ -57,14 +57,14 @@ def test_what_grows_with_pods_and_services_is_text():
 
 
 def test_all_hosts_get_one_and_the_same_text_and_the_planners_rows_stay_as_they_are():
-    plan = planned("services")
+    plan = planned("node")
     hosts = parcels.closed(plan)["hosts"]
     assert hosts["a"]["node"]["cluster"] is hosts["b"]["node"]["cluster"]
-    assert plan == planned("services")
+    assert plan == planned("node")
 
 
 def test_a_record_comes_back_as_it_went():
-    told = json.loads(parcels.closed(planned())["hosts"]["a"]["node"]["cluster"])
+    told = json.loads(parcels.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])
     assert isinstance(told["services"], str)
     observation = json.dumps({"record": {"node": "a", "cluster": told}, "links": {}})
     assert parcels.opened(observation) == {"record": {"node": "a", "cluster": CLUSTER}, "links": {}}
@@ -85,8 +85,11 @@ def test_a_row_is_what_the_module_unpacks():
     assert digest == kube_record.unpack(kube_record.pack(row))[1]
 
 
-def test_a_row_that_nobody_asks_for_stays_behind():
-    assert "services" not in parcels.closed(planned("node"))["hosts"]["a"]
+def test_the_row_of_a_chapter_without_work_stays_behind():
+    rows = parcels.closed(planned("pods"))["hosts"]["a"]
+    assert (rows["node"], rows["services"]) == ({}, {})
+    assert rows["pods"]["pods"] == '[{"netns":"default_web"}]'
+    assert rows["verify"]["ends"] == '[{"name":"a"}]', "which is no chapter"
 
 
 def test_containers_keep_their_order():

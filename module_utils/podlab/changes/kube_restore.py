@@ -32,7 +32,7 @@ class Room(NamedTuple):
     """What one transaction of iptables-nft may hold. ``size`` is in bytes; None: whatever is needed."""
 
     size: int | None = None
-    lines: int = 2500
+    lines: int = 1800
     """It compares every name of a chain with those of all the others."""
 
 

@@ -12,8 +12,10 @@ import yaml
 
 from ..planner.cluster import Cluster, cluster_of, image_of
 from ..planner.model import Desired, Invalid
-from .manifests import survey
+from . import manifests
+from .cache import cached
 
+LARGE = 2**18  # bytes; less takes less than half a second to read
 CATALOGUE = "catalogue.yml"
 SAMPLE = "manifests"
 # It runs on a node by itself, and is a module here so that it can be tested like every other.
@@ -33,11 +35,11 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def read(root: str, manifests: str, settings: Mapping[str, Any]) -> Inputs:
+def read(root: str, directory: str, settings: Mapping[str, Any]) -> Inputs:
     """Read settings and manifests.
 
     :param root: directory of the clone.
-    :param manifests: a directory, from where the user stands; the sample is found from everywhere.
+    :param directory: of the manifests, from where the user stands; the sample is found from everywhere.
     """
     problems: list[str] = []
     cluster = Cluster()
@@ -48,14 +50,27 @@ def read(root: str, manifests: str, settings: Mapping[str, Any]) -> Inputs:
     catalogue = yaml.safe_load(Path(root, "images", CATALOGUE).read_text("utf-8"))
     images = {name: image_of(entry) for key, entry in catalogue.items() for name in (key, *entry.get("aliases", ()))}
     cluster = replace(cluster, images={**images, **cluster.images})
-    if manifests == SAMPLE and not os.path.isdir(manifests):
-        manifests = os.path.join(root, SAMPLE)
+    if directory == SAMPLE and not os.path.isdir(directory):
+        directory = os.path.join(root, SAMPLE)
     desired, wrong = Desired(), list[str]()
     try:
-        desired, wrong = survey(manifests, cluster.images, cluster.allow_host_path)
+        desired, wrong = _surveyed(directory, cluster)
     except Invalid as error:
         wrong = error.problems
     return Inputs(cluster, desired, _programs(root), (*problems, *wrong))
+
+
+def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
+    """Ten thousand Services take two seconds to read, and a run looks at them twice."""
+
+    def survey() -> tuple[Desired, list[str]]:
+        return manifests.survey(directory, cluster.images, cluster.allow_host_path)
+
+    found = {path: Path(path).read_bytes() for path in manifests.files(directory) if os.access(path, os.R_OK)}
+    if sum(map(len, found.values())) < LARGE:
+        return survey()
+    settings = repr((cluster.images, cluster.allow_host_path, list(found)))
+    return cached("manifests", [settings.encode(), *found.values()], survey)
 
 
 def _programs(root: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ not what they mean to PyYAML: a date and ``12:30`` are strings, ``1e3`` is a num
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -17,9 +16,9 @@ import yaml
 
 from ..planner import fields, objects, references
 from ..planner.model import Desired, Document, Image, Invalid
+from .schema import schema_problems as schema_problems
 
 _EXTENSIONS = (".json", ".yaml", ".yml")
-_OLDEST_SCHEMA = (1, 30)
 
 # An alias is written once and built every time: this many values for one character are an attack
 # ("billion laughs") or a slip, and no manifest.
@@ -62,21 +61,6 @@ def load(directory: str) -> list[Document]:
     return documents
 
 
-def schema_problems(documents: Sequence[Document]) -> list[str]:
-    """Where ``documents`` depart from the OpenAPI schema of Kubernetes 1.30 (strict: no unknown field).
-
-    One line for each departure. Kinds that podlab does not take are passed over; ``objects`` has a line
-    for them.
-    """
-    problems: list[str] = []
-    for document in documents:
-        kind, version = document.body.get("kind"), document.body.get("apiVersion")
-        if isinstance(kind, str) and isinstance(version, str) and (version, kind) in objects.KINDS:
-            for error in _validator(kind, version).iter_errors(document.body):
-                problems += _in_words(error, document)
-    return list(dict.fromkeys(problems))
-
-
 def _in_order(problems: Sequence[str], documents: Sequence[Document]) -> list[str]:
     """``problems`` by document; those of no document, which are of a broken file, first."""
     places = {document.where: number for number, document in enumerate(documents)}
@@ -94,12 +78,12 @@ def _in_order(problems: Sequence[str], documents: Sequence[Document]) -> list[st
 def _read(directory: str) -> tuple[list[Document], list[str]]:
     documents: list[Document] = []
     problems: list[str] = []
-    for file in _files(directory):
+    for file in files(directory):
         _File(file, documents, problems).read()
     return documents, problems
 
 
-def _files(directory: str) -> list[str]:
+def files(directory: str) -> list[str]:
     if os.path.isfile(directory):
         return [directory]
     try:
@@ -337,73 +321,3 @@ def _json_as_yaml(text: str) -> str:
     except json.JSONDecodeError as error:
         raise _BrokenError(error.lineno, f"json: {error.msg} (column {error.colno})") from None
     return _SURROGATES.sub(lambda pair: json.loads(f'"{pair[0]}"'), "".join(parts))
-
-
-# --- the schema -----------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _schemas() -> str:
-    """The directory of the library with the strict schemas of the oldest release not below 1.30."""
-    # Imported late: 0.2 s that a run without manifests need not spend.
-    from kubernetes_validate import utils
-
-    for version in utils.all_versions():
-        if tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_SCHEMA:
-            return f"kubernetes-json-schema/v{version}-local-strict"
-    raise RuntimeError("kubernetes-validate has no schema of Kubernetes 1.30 or later; install a newer one")
-
-
-@functools.cache
-def _schema(name: str) -> Any:
-    from kubernetes_validate import utils
-
-    return utils.schema_contents(f"{_schemas()}/{name}.json", "1.30")
-
-
-@functools.cache
-def _validator(kind: str, api_version: str) -> Any:
-    """A validator for a kind. The library's ``validate`` reads its files anew and stops at one error."""
-    import jsonschema
-    import referencing
-
-    group, _, version = api_version.rpartition("/")
-    name = "-".join(filter(None, (kind.lower(), group.partition(".")[0], version)))
-    schema = referencing.Resource.from_contents(_schema(name))
-    registry = referencing.Resource.from_contents(_schema("_definitions")) @ (schema @ referencing.Registry())
-    return jsonschema.Draft202012Validator(_schema(name), registry=registry)
-
-
-def _in_words(error: Any, document: Document) -> Iterator[str]:
-    """A ``jsonschema.ValidationError`` as the API server would have it."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)[1:]
-    subject = fields.subject(document)
-    value, wanted = error.instance, error.validator_value
-    if error.validator == "additionalProperties":
-        kind = document.body["kind"]
-        version = document.body["apiVersion"].rpartition("/")[2]
-        for name in value:
-            if name not in error.schema.get("properties", {}):
-                field = f"{path}.{name}" if path else name
-                yield (
-                    f'{document.where}: {kind} in version "{version}" cannot be handled as a {kind}: '
-                    f'strict decoding error: unknown field "{field}"'
-                )
-    elif error.validator == "required":
-        for name in wanted:
-            if name not in value:
-                yield subject + fields.required(f"{path}.{name}" if path else name)
-    elif error.validator == "type":
-        yield subject + fields.wrong_type(path, value, *_types(wanted))
-    elif error.validator == "oneOf":  # a quantity, or a number or name of a port
-        if value is not None:  # which both branches take, so that not exactly one does
-            types = [name for branch in wanted for name in _types(branch.get("type", ()))]
-            yield subject + fields.wrong_type(path, value, *types)
-    elif error.validator == "enum":
-        yield subject + fields.unsupported(path, value, wanted)
-    else:
-        yield subject + fields.invalid(path, value, error.message)
-
-
-def _types(wanted: str | Sequence[str]) -> list[str]:
-    return [name for name in ([wanted] if isinstance(wanted, str) else wanted) if name != "null"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..planner import service_rows
+from ..planner.plan import CHAPTERS
 from ..planner.service_rows import compact
 
 Rows = Mapping[str, Any]  # chapter -> row
@@ -74,9 +75,9 @@ def opened_rows(rows: Rows) -> dict[str, Any]:
 
 
 def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
-    """A plan as Ansible carries it about. What nobody will ask for stays behind.
+    """A plan as Ansible carries it about. The row of a chapter that has nothing to do on a host stays behind.
 
-    :param whole: whether somebody will ask for what the hosts have already.
+    :param whole: whether somebody will ask for it all the same.
     """
     once: dict[int, str] = {}  # what all hosts are told alike is made into text once, by its id
     hosts = {name: _closed_rows(rows, whole, once) for name, rows in plan["hosts"].items()}
@@ -84,17 +85,17 @@ def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
 
 
 def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any]:
-    found = _with(rows, _text)
+    idle = () if whole else [name for name in CHAPTERS if name in rows and name not in rows["pending"]]
+    found = _with({name: row for name, row in rows.items() if name not in idle}, _text)
     if "node" in found:
         record = dict(found["node"]["record"])
         cluster = record.pop("cluster")
         found["node"] = {**found["node"], "record": record, "cluster": _once(cluster, _closed_cluster, once)}
     if "services" in found:
-        row = found.pop("services")
-        if whole or "services" in found["pending"]:
-            ports = _once(row["ports"], service_rows.text_of_ports, once)
-            found["services"] = _packed(service_rows.text_of(row, ports))
-    return found
+        row = found["services"]
+        ports = _once(row["ports"], service_rows.text_of_ports, once)
+        found["services"] = _packed(service_rows.text_of(row, ports))
+    return found | {name: {} for name in idle}
 
 
 def _closed_cluster(cluster: Mapping[str, Any]) -> str:
