@@ -148,12 +148,14 @@ def _kinds() -> str:
 def describe_(words: list[str], command: list[str]) -> None:
     parser = _parser(
         "describe",
-        "pod|node|deployment [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
+        "pod|service|node|deployment [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
         "Tell of an object at length: how its containers fare, what has happened to it,\n"
         "and which kernel objects it is made of.",
         inventory=INVENTORY,
     )
-    parser.add_argument("words", metavar="KIND", nargs="+", help="pods (po), nodes (no), deployments (deploy)")
+    parser.add_argument(
+        "words", metavar="KIND", nargs="+", help="pods (po), services (svc), nodes (no), deployments (deploy)"
+    )
     _namespace(parser)
     _selector(parser)
     known = parser.parse_intermixed_args([*words, *command])
@@ -252,7 +254,7 @@ def port_forward(words: list[str], command: list[str]) -> None:
         "port-forward",
         "[-n NS] POD [LOCAL:]REMOTE...",
         "Open ports of this machine's loopback, 127.0.0.1, that lead into a pod, until Ctrl-C.\n"
-        "80 is the same port on both sides, :80 any free port here.",
+        "80 is the same port on both sides, :80 any free port here. Of svc/NAME, REMOTE is a port of the Service.",
         inventory=INVENTORY,
     )
     _pod(parser)
@@ -308,7 +310,7 @@ def script_(words: list[str], command: list[str]) -> None:
 
 
 def _pod(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pod", metavar="POD", help="or deploy/NAME, sts/NAME, ...: one of its pods")
+    parser.add_argument("pod", metavar="POD", help="or deploy/NAME, svc/NAME, ...: one of its pods")
 
 
 def _container(parser: argparse.ArgumentParser) -> None:

@@ -230,7 +230,7 @@ def _external_ip(item: Object) -> str:
 MOST_SHOWN = 3
 
 
-def _some(words: Sequence[str], empty: str) -> str:
+def some(words: Sequence[str], empty: str) -> str:
     """The first three, and how many more there are."""
     more = len(words) - MOST_SHOWN
     return (",".join(words[:MOST_SHOWN]) or empty) + (f" + {more} more..." if more > 0 else "")
@@ -240,9 +240,9 @@ def _endpoints(item: Object, now: datetime.datetime) -> list[str]:
     """kubectl shows those that are ready, and of the others nothing; here ``-o wide`` does."""
     return [
         item["metadata"]["name"],
-        _some(_addresses(item, "addresses"), NONE),
+        some(_addresses(item, "addresses"), NONE),
         age(item, now),
-        _some(_addresses(item, "notReadyAddresses"), NONE),
+        some(_addresses(item, "notReadyAddresses"), NONE),
     ]
 
 
@@ -261,8 +261,8 @@ def _endpointslice(item: Object, now: datetime.datetime) -> list[str]:
     return [
         item["metadata"]["name"],
         item["addressType"],
-        _some(ports, "<unset>"),
-        _some(addresses, "<unset>"),
+        some(ports, "<unset>"),
+        some(addresses, "<unset>"),
         age(item, now),
     ]
 

@@ -19,8 +19,8 @@ from typing import Any
 from podlab.changes.pods import pause_command, veth_name
 from podlab.phases import timestamp
 
-from . import inventory, objects, workloads
-from .columns import KINDS, node_roles, selector_text
+from . import inventory, objects, services, workloads
+from .columns import KINDS, node_roles, selector_text, some
 from .failure import Failure
 from .get import LISTS, must_be_on, not_found, parse, parse_selector, selected
 from .hosts import STATUS, Host, Silent, ask
@@ -28,6 +28,7 @@ from .table import NONE, age, aligned, moment, since
 
 Object = objects.Object
 Event = Mapping[str, Any]
+KNOWN = ("pods", "services", "nodes", "deployments")
 Lines = list[str]
 """Text whose columns are still to be lined up: tabs stand between them."""
 
@@ -38,8 +39,10 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
     :raises Failure: in kubectl's words.
     """
     wanted = parse(words)
-    if unknown := [plural for plural in wanted if plural not in ("pods", "nodes", "deployments")]:
-        raise Failure(f"error: describe knows pods, nodes and deployments; try ./lab get {unknown[0]} -o yaml")
+    if unknown := [plural for plural in wanted if plural not in KNOWN]:
+        raise Failure(
+            f"error: describe knows pods, services, nodes and deployments; try ./lab get {unknown[0]} -o yaml"
+        )
     requirements = parse_selector(selector)
     hosts = inventory.read(sources)
     must_be_on(hosts)
@@ -77,6 +80,8 @@ def text(state: objects.State, item: Object, now: datetime.datetime, events: Seq
         lines = _pod(item, row, now) + (_podlab(item, row, pause) if row else []) + _events(events, now)
     elif item["kind"] == "Node":
         lines = _node(state, item, now)
+    elif item["kind"] == "Service":
+        lines = _service(state, item)
     else:
         lines = _deployment(state, item)
     return aligned("\n".join(lines))
@@ -452,6 +457,71 @@ def _podlab(pod: Object, row: Mapping[str, Any], pause: str) -> Lines:
         f"    {at} bridge link show dev {veth}",
         f"    {at} ip netns exec {shlex.quote(netns)} ss -ltnp",
         *([f"    {at} lsns -p {pause}"] if pause else []),
+    ]
+
+
+# --- services -------------------------------------------------------------------------------------
+
+
+def _service(state: objects.State, item: Object) -> Lines:
+    metadata, spec = item["metadata"], item["spec"]
+    own = [
+        found
+        for found in services.endpointslices(state)
+        if found["metadata"]["namespace"] == metadata["namespace"]
+        and found["metadata"].get("labels", {}).get("kubernetes.io/service-name") == metadata["name"]
+    ]
+    ingress = [
+        f"{at.get('ip') or at.get('hostname', '')}{' (' + at['ipMode'] + ')' if at.get('ipMode') else ''}"
+        for at in item["status"]["loadBalancer"].get("ingress", [])
+    ]
+    told = {
+        "External IPs": ",".join(spec.get("externalIPs") or []),
+        "Desired LoadBalancer IP": spec.get("loadBalancerIP"),
+        "External Name": spec.get("externalName"),
+        "LoadBalancer Ingress": ", ".join(ingress),
+    }
+    more = {
+        "External Traffic Policy": spec.get("externalTrafficPolicy"),
+        "Internal Traffic Policy": spec.get("internalTrafficPolicy"),
+        "Traffic Distribution": spec.get("trafficDistribution"),
+        "HealthCheck NodePort": spec.get("healthCheckNodePort"),
+        "LoadBalancer Source Ranges": ",".join(spec.get("loadBalancerSourceRanges") or []),
+    }
+    return [
+        f"Name:\t{metadata['name']}",
+        f"Namespace:\t{metadata['namespace']}",
+        *_labels("Labels", metadata.get("labels")),
+        *_annotations(metadata.get("annotations")),
+        f"Selector:\t{selector_text({'matchLabels': spec.get('selector') or {}})}",
+        f"Type:\t{spec['type']}",
+        *([f"IP Family Policy:\t{spec['ipFamilyPolicy']}"] if spec.get("ipFamilyPolicy") else []),
+        f"IP Families:\t{','.join(spec.get('ipFamilies') or []) or NONE}",
+        f"IP:\t{spec.get('clusterIP', '')}",
+        f"IPs:\t{','.join(spec.get('clusterIPs') or []) or NONE}",
+        *(f"{head}:\t{value}" for head, value in told.items() if value),
+        *(line for port in spec.get("ports") or [] for line in _service_port(port, own)),
+        f"Session Affinity:\t{spec['sessionAffinity']}",
+        *(f"{head}:\t{value}" for head, value in more.items() if value),
+        f"Events:\t{NONE}",
+    ]
+
+
+def _service_port(port: Object, slices: Sequence[Object]) -> Lines:
+    name, protocol = port.get("name") or "<unset>", port["protocol"]
+    ready = [
+        f"{endpoint['addresses'][0]}:{found['port']}"
+        for part in slices
+        for found in part.get("ports") or []
+        if found.get("name", "") == port.get("name", "") and found.get("port")
+        for endpoint in part.get("endpoints") or []
+        if (endpoint.get("conditions") or {}).get("ready") is not False
+    ]
+    return [
+        f"Port:\t{name}\t{port['port']}/{protocol}",
+        f"TargetPort:\t{port['targetPort']}/{protocol}",
+        *([f"NodePort:\t{name}\t{port['nodePort']}/{protocol}"] if port.get("nodePort") else []),
+        f"Endpoints:\t{some(ready, '')}",
     ]
 
 

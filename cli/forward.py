@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
+from podlab.planner.service_model import HEADLESS
+
 from . import objects
 from .failure import Failure
 from .hosts import Silent
@@ -42,28 +44,48 @@ class Mapping:
 def port_forward(word: str, ports: Sequence[str], *, namespace: str, sources: Sequence[str]) -> NoReturn:
     """Carry connections until Ctrl-C.
 
-    :param ports: ``8080:80``, ``80``, ``:80``; the pod's port may be a name.
+    :param ports: ``8080:80``, ``80``, ``:80``; the port of the pod, or of the Service, may be a name.
     :raises Failure: in kubectl's words.
     """
     target = find(word, namespace, sources)
-    mappings = [parse(port, target.pod) for port in ports]
+    mappings = [parse(port, target.pod, target.service) for port in ports]
     if (phase := target.pod["status"]["phase"]) != "Running":
         raise Failure(f"error: unable to forward port because pod is not running. Current status={phase}")
     Forwarder(target.name, target.row["netns"], _relay(target)).serve(mappings)
 
 
-def parse(word: str, pod: objects.Object) -> Mapping:
-    """One mapping of ports.
+def parse(word: str, pod: objects.Object, service: objects.Object | None = None) -> Mapping:
+    """One mapping of ports. Where a Service was asked for, the far port is the Service's, and leads to the pod's.
 
-    :raises Failure: no such thing, in the words of client-go's portforward.
+    :raises Failure: no such thing, in the words of client-go's portforward and of kubectl.
     """
     local, sign, remote = word.rpartition(":")
     if ":" in local or not remote:
         raise Failure(f"error: invalid port format '{word}'")
-    far = _number(remote, "remote") if remote.isdigit() else _named(remote, pod)
+    if service:
+        near, far = _behind(remote, service, pod)
+    else:
+        near = far = _number(remote, "remote") if remote.isdigit() else _named(remote, pod)
     if not far:
         raise Failure("error: remote port must be > 0")
-    return Mapping(_number(local or "0", "local") if sign else far, far)
+    return Mapping(_number(local or "0", "local") if sign else near, far)
+
+
+def _behind(remote: str, service: objects.Object, pod: objects.Object) -> tuple[int, int]:
+    """The number of a Service's port, and that of the pod's port behind it."""
+    name, ports = service["metadata"]["name"], service["spec"].get("ports", [])
+    found = [port for port in ports if remote in (str(port["port"]), port.get("name"))]
+    if not found and not remote.isdigit():
+        raise Failure(f"error: Service '{name}' does not have a named port '{remote}'")
+    if not found:
+        raise Failure(f"error: Service {name} does not have a service port {remote}")
+    port = next((port for port in found if port["protocol"] == "TCP"), found[0])
+    if port["protocol"] == "UDP":
+        raise Failure(f"error: UDP protocol is not supported for {remote}")
+    number, target = int(port["port"]), port["targetPort"]
+    if service["spec"].get("clusterIP") == HEADLESS:  # who calls a pod by its name gets no other port
+        return number, number
+    return number, _named(target, pod) if isinstance(target, str) else int(target)
 
 
 def _number(word: str, side: str) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 
 from podlab import phases
 
-from . import columns, inventory, objects, workloads
+from . import columns, inventory, objects, services, workloads
 from .failure import Failure
 from .get import LISTS, must_be_on, not_found
 from .hosts import Host, ask
 
 SERVICES = "/run/podlab/services"
 DEFAULT = "kubectl.kubernetes.io/default-container"
+SERVICES_KIND = "services"
 WORKLOADS = {
     "deployments": "Deployment",
     "replicasets": "ReplicaSet",
@@ -27,11 +28,13 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Target:
-    """A pod that is there: its host, what that host tells of it, and the object made of this."""
+    """A pod that is there: its host, what that host tells of it, and the object made of this; and the Service by which
+    it was asked for, if any."""
 
     host: Host
     live: Mapping[str, Any]
     pod: objects.Object
+    service: objects.Object | None = None
 
     @property
     def row(self) -> Mapping[str, Any]:
@@ -82,7 +85,7 @@ class Target:
 
 
 def find(word: str, namespace: str, sources: Sequence[str]) -> Target:
-    """The pod of ``POD``, ``pod/POD`` or ``deploy/NAME``: of a workload a pod that is ready, if there is one.
+    """The pod of ``POD``, ``pod/POD``, ``deploy/NAME`` or ``svc/NAME``: of several one that is ready, if there is one.
 
     :raises Failure: there is no such thing, or it runs nowhere; in kubectl's words.
     """
@@ -98,7 +101,7 @@ def find(word: str, namespace: str, sources: Sequence[str]) -> Target:
     where = pod["spec"].get("nodeName")
     for live in (answers.get(where) or {}).get("pods", []):
         if live["row"]["object"]["metadata"] == pod["metadata"]:
-            return Target(nodes[where], live, pod)
+            return Target(nodes[where], live, pod, service_of(state, word, namespace))
     if where is None:
         raise Failure(f"error: pod {name} does not have a host assigned")
     raise Failure(f"error: pod {name} is not running on {where}")
@@ -110,23 +113,43 @@ def pod_name(state: objects.State, word: str, namespace: str) -> str:
     :raises Failure: what the word names is not there, or has no pods.
     """
     resource, sign, name = word.rpartition("/")
-    if sign and resource in ("svc", "service", "services"):
-        # podlab has no Services yet, so there is none of any name.
-        raise Failure(not_found("services", name))
     plural = columns.ALIASES.get(resource.lower()) if sign else "pods"
     if plural == "pods":
         return name
     if plural is None:
         raise Failure(f'error: the server doesn\'t have a resource type "{resource}"')
-    if plural not in WORKLOADS:
+    if plural != SERVICES_KIND and plural not in WORKLOADS:
         raise Failure(f"error: cannot attach to {word}: it is neither a pod nor does it make any")
     if not any(_named(item) == (namespace, name) for item in LISTS[plural](state)):
         raise Failure(not_found(columns.KINDS[plural].plural, name))
-    pods = workloads.pods_of(state, WORKLOADS[plural], namespace, name)
+    service = service_of(state, word, namespace)
+    pods = _selected(state, service) if service else workloads.pods_of(state, WORKLOADS[plural], namespace, name)
     if not pods:
         raise Failure(f"error: there is no pod of {word} yet")
-    chosen = min(pods, key=lambda pod: not objects.is_ready(pod))
+    chosen = min(pods, key=lambda pod: (not objects.is_ready(pod), pod["status"]["phase"] != "Running"))
     return str(chosen["metadata"]["name"])
+
+
+def service_of(state: objects.State, word: str, namespace: str) -> objects.Object | None:
+    """The Service that a word names, if it does."""
+    resource, _, name = word.rpartition("/")
+    if columns.ALIASES.get(resource.lower()) != SERVICES_KIND:
+        return None
+    return next((item for item in services.services(state) if _named(item) == (namespace, name)), None)
+
+
+def _selected(state: objects.State, service: objects.Object) -> list[objects.Object]:
+    """The pods with a Service's labels, whether it sends them anything or not: as kubectl has it."""
+    wanted, (namespace, name) = service["spec"].get("selector"), _named(service)
+    if not wanted:
+        raise Failure(
+            f"error: cannot attach to *v1.Service: invalid service '{name}': Service is defined without a selector"
+        )
+    return [
+        pod
+        for pod in state.pods
+        if pod["metadata"]["namespace"] == namespace and wanted.items() <= pod["metadata"].get("labels", {}).items()
+    ]
 
 
 def _named(item: objects.Object) -> tuple[str, str]:

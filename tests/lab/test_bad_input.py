@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from .conftest import pod
 
 BARE = "ip -o link; ip route; iptables-save | grep -v '^#'; sysctl net.ipv4.ip_forward; ls /var/lib/podlab /run/podlab 2>&1; true"
@@ -36,6 +38,50 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(lab):
         assert words in said, words
     assert lab.sh("node1", BARE) == before
     lab.sh("node2", "ip link del cbr0")
+
+
+def service(name, **spec):
+    ports = [{"port": 80}]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports, **spec}}
+
+
+def test_no_rule_is_written_of_a_service_as_long_as_another_one_is_bad(lab):
+    """What Kubernetes refuses, and what it lets pass though one of two would never answer."""
+    assert lab.play(playbook="playbooks/power_on.yml").returncode == 0
+    lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    before = lab.sh("node1", BARE)
+    good = {"good": service("good"), "outer": service("outer", externalIPs=["203.0.113.5"])}
+    lab.write(
+        **good,
+        port=service("port", type="NodePort", ports=[{"port": 80, "nodePort": 80}]),
+        affinity=service("affinity", sessionAffinity="client", ports=[{"port": 0, "protocol": "tcp"}]),
+        far=service("far", clusterIP="10.97.0.1"),
+        second=service("second", externalIPs=["203.0.113.5"]),
+        balanced=service("balanced", type="LoadBalancer"),
+        crowded=service("crowded", type="NodePort"),
+    )
+    settings = {
+        "load_balancer_pool": "10.100.0.2-10.100.0.2",
+        "node_port_range": "30000-30000",
+        "service_cidr": "10.96.0.0/30",
+    }
+    said = message(lab.play("-e", json.dumps({"cluster": settings})))
+    for words in (
+        'port.yml:1: The Service "port" is invalid: spec.ports[0].nodePort: Invalid value: 80: provided port is not in',
+        "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+        'spec.ports[0].protocol: Unsupported value: "tcp": supported values: "SCTP", "TCP", "UDP"',
+        'spec.sessionAffinity: Unsupported value: "client": supported values: "ClientIP", "None"',
+        "provided IP 10.97.0.1 is not in the valid range",
+        'spec.externalIPs[0]: Invalid value: "203.0.113.5": port 80/TCP of this address leads to Service default/outer already',
+        "cluster.load_balancer_pool 10.100.0.2-10.100.0.2 overlaps with the address of node1, 10.100.0.2",
+        "failed to allocate a nodePort: range is full",
+        "failed to allocate a serviceIP: range is full",
+    ):
+        assert words in said, words
+    assert lab.sh("node1", BARE) == before
+    lab.write(**good)
+    lab.converge("--skip-tags", "verify")
+    assert '"default/good has no endpoints"' in lab.sh("node1", "iptables-save")
 
 
 def test_broken_yaml_is_named_by_file_and_line(lab):

@@ -67,6 +67,12 @@ def lit(lab: TestLab, run: Run) -> subprocess.CompletedProcess[str]:
             ],
             volumes=[{"name": "data", "emptyDir": {}}],
         ),
+        door={
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "door"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 8000, "targetPort": "http"}]},
+        },
         key={"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"p": "hunter2"}},
         agent={
             "apiVersion": "apps/v1",
@@ -286,6 +292,9 @@ def test_port_forward_leads_a_browser_into_the_sealed_lab(
     run: Run, forward: Callable[..., tuple[subprocess.Popen[str], list[int]]]
 ) -> None:
     process, (port, nobody) = forward("deploy/web", ":80", ":9")
+    _, (by_service,) = forward("svc/door", ":8000")
+    with urllib.request.urlopen(f"http://127.0.0.1:{by_service}/hostname", timeout=30) as page:
+        assert page.read().decode().startswith("web-")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/hostname", timeout=30) as page:
         assert page.read().decode().startswith("web-")
     with socket.create_connection(("127.0.0.1", nobody), timeout=30) as refused:
@@ -294,7 +303,7 @@ def test_port_forward_leads_a_browser_into_the_sealed_lab(
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGINT
     assert "error forwarding port 9 to pod web-" in err and "connection refused" in err
-    assert run("port-forward", "svc/web", "80").stderr == 'Error from server (NotFound): services "web" not found\n'
+    assert run("port-forward", "svc/none", "80").stderr == 'Error from server (NotFound): services "none" not found\n'
     assert run("port-forward", "once", "80").stderr == (
         "error: unable to forward port because pod is not running. Current status=Succeeded\n"
     )

@@ -85,6 +85,11 @@ print(json.dumps({"rounds": rounds, "failed": failed}))
 """
 
 
+def typed(answer: dict[str, Any]) -> list[str]:
+    """The lines that a module shows."""
+    return str(answer["diff"].get("prepared", "")).splitlines()
+
+
 @dataclass
 class Node:
     """An embedded host with two pods, another host that calls, and podlab's own way to run a module there."""
@@ -121,12 +126,13 @@ class Node:
         """Tell the node about services; the lines that it typed."""
         answer = self.module("podlab_services", {"row": row(*ports, **fields)}, check)
         assert "msg" not in answer, answer["msg"]
-        assert answer["changed"] is bool(answer["commands"])
-        return list(answer["commands"])
+        lines = typed(answer)
+        assert answer["changed"] is bool(lines)
+        return lines
 
     def observe(self) -> dict[str, Any]:
         answer = self.module("podlab_observe", {})
-        seen: dict[str, Any] = answer["observation"]["services"]
+        seen: dict[str, Any] = json.loads(answer["observation"])["services"]
         return seen
 
     def tables(self) -> dict[str, dict[str, list[str]]]:
@@ -337,16 +343,47 @@ def drop_quoted(text: str) -> str:
     return re.sub('".*?"', "", text)
 
 
-def test_rules_of_the_other_kind_are_a_warning_with_what_removes_them(synced):
-    other = "legacy" if synced.kind == "nft" else "nft"
-    if not shutil.which(f"iptables-{other}", path=ENVIRONMENT["PATH"]):
+OTHER = {"nft": "legacy", "legacy": "nft"}
+
+
+def elsewhere(node: Node) -> list[str]:
+    """What a run says of the other kind of iptables; observing says the same."""
+    found = node.module("podlab_services", {"row": row(WEB)}).get("warnings", [])
+    assert node.observe()["warnings"] == found
+    return list(found)
+
+
+@pytest.fixture
+def other(synced: Node) -> Iterator[str]:
+    """The kind that this host does not use."""
+    kind = OTHER[synced.kind]
+    if not shutil.which(f"iptables-{kind}", path=ENVIRONMENT["PATH"]):
         pytest.skip("there is one kind only")
-    synced.sh(f"iptables-{other} -t nat -N KUBE-SERVICES; iptables-{other} -t nat -A PREROUTING -j KUBE-SERVICES")
-    (warning,) = synced.module("podlab_services", {"row": row(WEB)})["warnings"]
-    assert warning.startswith(f"iptables-{other} holds 1 KUBE chains as well, though this host uses iptables v")
-    assert synced.observe()["warnings"] == [warning]
+    yield kind
+    for table in ("filter", "nat"):
+        synced.sh(f"iptables-{kind} -t {table} -F; iptables-{kind} -t {table} -X")
+    synced.sh(f"iptables-{kind} -P FORWARD ACCEPT")
+
+
+@pytest.mark.parametrize("chain", ["KUBE-SERVICES", "PODLAB-EGRESS"])
+def test_chains_of_the_other_kind_are_a_warning_with_what_removes_them(synced, other, chain):
+    synced.sh(f"iptables-{other} -t nat -N {chain}; iptables-{other} -t nat -A PREROUTING -j {chain}")
+    (warning,) = elsewhere(synced)
+    words = (
+        f"iptables-{other} holds 1 chain of kube-proxy's and podlab's names as well, though this host uses iptables v"
+    )
+    assert warning.startswith(words)
     synced.sh(warning.rpartition(": ")[2])
-    assert "warnings" not in synced.module("podlab_services", {"row": row(WEB)})
+    assert elsewhere(synced) == []
+
+
+@pytest.mark.parametrize("rule", ["-A FORWARD -d 10.1.1.2 -j DROP", "-P FORWARD DROP"])
+def test_what_others_do_by_the_other_kind_is_a_warning_too(synced, other, rule):
+    """Packets to pods end there, and iptables-save shows nothing of it."""
+    synced.sh(f"iptables-{other} {rule}")
+    (warning,) = elsewhere(synced)
+    assert warning.startswith(f"iptables-{other} holds 1 rule of others, though this host uses iptables v")
+    assert warning.endswith(f"see them with: iptables-{other}-save")
 
 
 def test_somebody_else_s_kube_proxy_is_left_alone(node):
@@ -416,6 +453,122 @@ def test_drift_is_seen_and_mended_and_named(synced, what):
     assert synced.tell(WEB) == []
     assert ask(synced, "10.96.0.10:80")
     assert '"nodeEligible": true' in synced.sh("curl -s 10.100.0.2:10256/healthz", "client")
+
+
+# --- what packets meet where rules alone do not tell -----------------------------------------------------------
+
+# TCP packets as they stand on the command line, "ADDRESS FLAGS": SYN 2, SYN and ACK 18.
+SENDER = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+wire.bind(("10.1.1.2", 0))
+for word in sys.argv[1:]:
+    to, flags = word.split()
+    ends = socket.inet_aton("10.1.1.2") + socket.inet_aton(to)
+    def segment(check):
+        return struct.pack("!HHIIBBHHH", 999, 9, 1, 1, 0x50, int(flags), 1024, check, 0)
+    total = sum(struct.unpack("!16H", ends + struct.pack("!HH", 6, 20) + segment(0)))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    wire.sendto(segment(~total & 0xffff), (to, 0))
+"""
+# What comes from there, up to the first SYN.
+SNIFFER = """
+import socket
+wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+wire.settimeout(10)
+print("listening", flush=True)
+flags = 0
+while flags != 2:
+    packet = wire.recv(100)
+    if packet[12:16] == socket.inet_aton("10.1.1.2") and packet[20:22] == (999).to_bytes(2, "big"):
+        flags = packet[33]
+        print(flags, flush=True)
+"""
+
+
+def heard_by_client(node: Node) -> list[str]:
+    """Flags of what gets to the client of a SYN and ACK that answers nobody, and of a SYN behind it."""
+    command = node.argv("client", "python3", "-c", SNIFFER)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as client:
+        assert client.stdout
+        assert client.stdout.readline() == "listening\n"
+        pods = ["ip", "netns", "exec", "pods", "python3", "-c", SENDER]
+        node.run("node1", *pods, "10.100.0.1 18", "10.100.0.1 2")
+        return client.communicate(timeout=30)[0].split()
+
+
+def test_what_belongs_to_no_connection_does_not_get_past_a_node_untranslated(synced):
+    synced.sh("conntrack -F 2>&1")
+    synced.sh("iptables -D KUBE-FORWARD 1")
+    assert heard_by_client(synced) == ["18", "2"], "without the rule"
+    synced.tell(WEB)
+    synced.sh("conntrack -F 2>&1")
+    assert heard_by_client(synced) == ["2"]
+
+
+# UDP to 127.0.0.1 of the neighbour with that MAC address, and to 10.100.0.2 behind it.
+NEIGHBOUR = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+frame = bytes.fromhex(sys.argv[1].replace(":", "")) + wire.getsockname()[4] + b"\\x08\\x00"
+for to in ("127.0.0.1", "10.100.0.2"):
+    words = to.encode()
+    def header(check):
+        own, other = socket.inet_aton("10.100.0.1"), socket.inet_aton(to)
+        return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(words), 0, 0, 64, 17, check, own, other)
+    total = sum(struct.unpack("!10H", header(0)))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    wire.send(frame + header(~total & 0xffff) + struct.pack("!HHHH", 9, 9999, 8 + len(words), 0) + words)
+"""
+LISTENER = """
+import socket
+wire = socket.socket(type=socket.SOCK_DGRAM)
+wire.settimeout(10)
+wire.bind(("", 9999))
+print("listening", flush=True)
+words = b""
+while words != b"10.100.0.2":
+    words = wire.recv(100)
+    print(words.decode(), flush=True)
+"""
+
+
+def heard_from_neighbour(node: Node) -> list[str]:
+    with subprocess.Popen(
+        node.argv("node1", "python3", "-c", LISTENER), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as listener:
+        assert listener.stdout
+        assert listener.stdout.readline() == "listening\n"
+        node.run("client", "python3", "-c", NEIGHBOUR, node.sh("cat /sys/class/net/eth0/address").strip())
+        return listener.communicate(timeout=30)[0].split()
+
+
+def test_a_neighbour_does_not_get_to_localhost_though_node_ports_open_it(synced):
+    synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
+    synced.tell(WEB, localhost_node_ports=False)
+    assert heard_from_neighbour(synced) == ["127.0.0.1", "10.100.0.2"], "without the guard"
+    synced.tell(WEB)
+    assert heard_from_neighbour(synced) == ["10.100.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "answering"),
+    [
+        ({}, {"10.100.0.2", "10.1.1.1", "127.0.0.1"}),
+        ({"localhost_node_ports": False}, {"10.100.0.2", "10.1.1.1"}),
+        ({"node_port_addresses": ["10.100.0.0/16"]}, {"10.100.0.2"}),
+        ({"node_port_addresses": ["127.0.0.0/8"]}, {"127.0.0.1"}),
+    ],
+)
+def test_node_ports_answer_where_they_shall(synced, fields, answering):
+    synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
+    synced.tell(port(LEFT, RIGHT, node_port=30080), **fields)
+    found = {address for address in ("10.100.0.2", "10.1.1.1") if ask(synced, f"{address}:30080")}
+    found |= {address for address in ("127.0.0.1",) if ask(synced, f"{address}:30080", "node1")}
+    assert found == answering
 
 
 # --- what does not go ---------------------------------------------------------------------------------------
@@ -537,11 +690,11 @@ def test_teardown_leaves_nothing(synced):
         WEB, balancer(LEFT), api(LEFT, RIGHT, affinity_seconds=60, port=81, port_name="b"), affinity_by_ipset=True
     )
     assert synced.module("podlab_teardown", {}, check=True)["changed"]
-    lines = synced.module("podlab_teardown", {})["commands"]
+    lines = typed(synced.module("podlab_teardown", {}))
     assert any(line.startswith("iptables -t nat -D PREROUTING ") for line in lines)
     assert "KUBE" not in synced.sh("iptables-save")
     assert (
         synced.sh("ipset list -n; pgrep -x kube-proxy; ls -d /run/podlab /var/lib/podlab 2>/dev/null", check=False)
         == ""
     )
-    assert synced.module("podlab_teardown", {})["commands"] == []
+    assert typed(synced.module("podlab_teardown", {})) == []

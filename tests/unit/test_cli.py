@@ -113,6 +113,43 @@ def test_a_workload_means_one_of_its_pods_that_is_ready() -> None:
         target.pod_name(found, "deploy/web", "other")
 
 
+def test_a_service_means_one_of_its_pods_that_is_ready() -> None:
+    """Ready by now, whatever the last run has seen; a Service of another namespace has other pods."""
+    lives = [
+        live("a", labels={"app": "web"}, c={**ENDED, "last": last(1)}),
+        live("b", labels={"app": "web", "more": "x"}, c=RUNS),
+        live("c", labels={"app": "web"}, namespace="other", c=RUNS),
+        live("d", labels={"app": "late"}, c={**ENDED, "last": last(1)}),
+    ]
+    selectors = {"web": {"app": "web"}, "late": {"app": "late"}, "none": {"app": "x"}, "mine": None}
+    written = {
+        f"default/{name}": {
+            "created": "2026-01-02T11:50:00Z",
+            "clusterIP": "10.96.0.10",
+            "body": {"spec": {"selector": selector, "ports": [{"port": 80}]}},
+        }
+        for name, selector in selectors.items()
+    }
+    found = state(*lives, services=written)
+    for word, name in (("svc/web", "b"), ("service/web", "b"), ("services/late", "d")):
+        assert target.pod_name(found, word, "default") == name
+        service = target.service_of(found, word, "default")
+        assert service and service["metadata"]["name"] == word.partition("/")[2]
+    assert target.service_of(found, "deploy/web", "default") is None
+    for word, why in (
+        ("svc/none", "error: there is no pod of svc/none yet"),
+        (
+            "svc/mine",
+            "error: cannot attach to *v1.Service: invalid service 'mine': Service is defined without a selector",
+        ),
+    ):
+        with pytest.raises(Failure) as caught:
+            target.pod_name(found, word, "default")
+        assert str(caught.value) == why
+    with pytest.raises(Failure, match="not found"):
+        target.pod_name(found, "svc/web", "other")
+
+
 def test_the_container_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
     pod = one_target(init={"i": "OnFailure"}, i=RUNS, a=RUNS, b=RUNS)
     assert pod.container("") == "a"

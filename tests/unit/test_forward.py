@@ -316,3 +316,56 @@ def test_ports(word: str, pair: tuple[int, int]) -> None:
 def test_ports_that_are_none(word: str, why: str) -> None:
     with pytest.raises(Failure, match=f"^error: {why}"):
         forward.parse(word, POD)
+
+
+SERVICE: dict[str, Any] = {
+    "metadata": {"name": "web"},
+    "spec": {
+        "clusterIP": "10.96.0.10",
+        "ports": [
+            {"name": "page", "port": 8000, "protocol": "TCP", "targetPort": "http"},
+            {"name": "plain", "port": 81, "protocol": "TCP", "targetPort": 9090},
+            {"name": "ask", "port": 53, "protocol": "UDP", "targetPort": 53},
+            {"name": "both", "port": 54, "protocol": "UDP", "targetPort": 1},
+            {"name": "both-tcp", "port": 54, "protocol": "TCP", "targetPort": 2},
+            {"name": "lost", "port": 82, "protocol": "TCP", "targetPort": "nowhere"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("word", "pair"),
+    [
+        ("1:8000", (1, 80)),
+        ("8000", (8000, 80)),
+        (":8000", (0, 80)),
+        ("page", (8000, 80)),
+        ("1:page", (1, 80)),
+        ("81", (81, 9090)),
+        ("54", (54, 2)),
+    ],
+)
+def test_ports_of_a_service_lead_to_those_of_the_pod(word: str, pair: tuple[int, int]) -> None:
+    assert forward.parse(word, POD, SERVICE) == forward.Mapping(*pair)
+
+
+def test_ports_of_a_headless_service_are_those_of_the_pod() -> None:
+    headless = {**SERVICE, "spec": {**SERVICE["spec"], "clusterIP": "None"}}
+    assert forward.parse("8000", POD, headless) == forward.Mapping(8000, 8000)
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("80", "Service web does not have a service port 80"),
+        ("1:none", "Service 'web' does not have a named port 'none'"),
+        ("82", "Pod 'web' does not have a named port 'nowhere'"),
+        ("53", "UDP protocol is not supported for 53"),
+        ("ask", "UDP protocol is not supported for ask"),
+    ],
+)
+def test_ports_that_a_service_has_not(word: str, why: str) -> None:
+    with pytest.raises(Failure) as caught:
+        forward.parse(word, POD, SERVICE)
+    assert str(caught.value) == f"error: {why}"

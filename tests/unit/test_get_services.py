@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli import columns, get, objects, table
+from cli import columns, describe, get, objects, table
 from podlab.controller import parcels
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.endpoints import Backend, slices_in_force, slices_of_pods
@@ -198,3 +198,44 @@ def test_what_is_written_is_shown_as_it_is_written():
 @pytest.mark.parametrize("plural", ["services", "endpoints", "endpointslices"])
 def test_a_cluster_of_an_older_podlab_has_none(plural):
     assert get.LISTS[plural](objects.state_of({"node1": answer()}, ["node1"])) == []
+
+
+# --- describe -------------------------------------------------------------------------------------------
+
+
+def told(found: objects.State, name: str) -> str:
+    (item,) = [item for item in get.LISTS["services"](found) if item["metadata"]["name"] == name]
+    return describe.text(found, item, NOW, [], "")
+
+
+def test_a_service_at_length(golden):
+    """Line for line as kubectl 1.32 has it; endpoints are those that are ready."""
+    found = state(
+        service(
+            "web",
+            metadata={"labels": {"team": "x", "a": "b"}, "annotations": {"why": "not"}},
+            type="LoadBalancer",
+            clusterIP="10.96.0.10",
+            ports=[{**HTTP, "nodePort": 30080}, {"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053}],
+            externalIPs=["203.0.113.5", "203.0.113.6"],
+            externalTrafficPolicy="Local",
+            healthCheckNodePort=30500,
+            loadBalancerSourceRanges=["10.0.0.0/8"],
+            sessionAffinity="ClientIP",
+            trafficDistribution="PreferClose",
+            status=[{"ip": "192.0.2.2"}, {"hostname": "lb"}],
+        ),
+        pods=(*map(backend, range(2, 7)), backend(9, is_ready=False)),
+    )
+    golden("describe-service.txt", told(found, "web"))
+
+
+def test_services_of_other_types_at_length(golden):
+    found = state(
+        service("alias", type="ExternalName", externalName="example.com", ports=None, selector=None),
+        service("headless", clusterIP="None", ports=None),
+        service("sliced", selector=None, clusterIP="10.96.0.11"),
+        endpoint_slice("sliced-1", "sliced", endpoints=[{"addresses": ["192.0.2.1"]}], ports=[{"port": 8080}]),
+    )
+    pages = [told(found, name) for name in ("alias", "headless", "sliced")]
+    golden("describe-services.txt", "\n\n".join(pages))

@@ -130,6 +130,32 @@ def test_a_pool_holds_no_address_of_a_host():
     ]
 
 
+def of_links(pool: str) -> dict[str, Given]:
+    """A gateway with two legs, and a node that bears an address of a load balancer's, to take it for its own."""
+    legs = {"gw": ["10.100.0.1/24", "198.51.100.1/24"], "node1": ["10.100.0.2/24", "203.0.113.7/32"]}
+    hosts = [
+        Host(name, "node", own[0].partition("/")[0], observation={"links": {"eth0": {"addresses": own}}})
+        for name, own in legs.items()
+    ]
+    return allocate(Cluster(load_balancer_pool=pool), hosts, [])
+
+
+@pytest.mark.parametrize(
+    ("pool", "what"),
+    [
+        ("198.51.100.0/24", "the address of gw, 198.51.100.1"),
+        ("10.100.0.200-10.100.1.10", "the broadcast address of 10.100.0.0/24, 10.100.0.255"),
+    ],
+)
+def test_a_pool_holds_nothing_that_the_links_of_hosts_have(pool, what):
+    assert problems_of(of_links, pool) == [f"cluster.load_balancer_pool {pool} overlaps with {what}"]
+
+
+@pytest.mark.parametrize("pool", ["10.100.0.200-10.100.0.250", "203.0.113.0/24"])
+def test_a_pool_may_lie_beside_hosts_and_a_node_may_bear_an_address_of_it(pool):
+    assert of_links(pool) == {}
+
+
 # --- cluster IPs ----------------------------------------------------------------------------------------
 
 
@@ -273,6 +299,15 @@ def test_node_ports_that_cannot_be():
         "spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated",
         "spec.ports[1].nodePort: Invalid value: 30001: provided port is already allocated",
         "spec.ports[0].nodePort: Invalid value: 30500: provided port is already allocated",
+    ]
+
+
+def test_kube_proxys_own_port_is_no_node_port():
+    """Or its health checks would end at a pod."""
+    lab = Lab(node_port_range="10256-10257")
+    assert lab.run(node_port())["default/web"].node_ports == (10257,)
+    assert Lab(node_port_range="10256-10257").problems(node_port(number=10256)) == [
+        "spec.ports[0].nodePort: Invalid value: 10256: provided port is already allocated"
     ]
 
 

@@ -407,6 +407,17 @@ def test_under_limit_the_others_are_seen_and_nobody_is_renumbered():
     assert pending(again) == {"node2": ["node", "services"], "gateway": ["node"]}
 
 
+def test_a_kernel_that_is_liberal_about_windows_is_told_to_drop_less():
+    lab = Lab()
+    for _ in range(2):
+        lab.run(service())
+    lab.hosts["node1"].sysctls["net.netfilter.nf_conntrack_tcp_be_liberal"] = "1"
+    result = lab.plan(service())
+    assert pending(result) == {"node1": ["services"]}
+    told = [result["hosts"][f"node{at}"]["services"] for at in (1, 2)]
+    assert [row.get("is_liberal") for row in told] == [True, None]
+
+
 def test_rules_that_somebody_touched_are_pending():
     lab = Lab()
     for _ in range(2):
@@ -522,6 +533,87 @@ def test_the_whole_way_of_a_service(golden):
         ]
         lines += [f"*{table}", *(f"-A {name} {rule}" for name in own for rule in parts["chains"][name])]
     golden("services.rules", "".join(f"{line}\n" for line in lines))
+
+
+def written(*documents: Document, pods: tuple[Backend, ...] = ()) -> str:
+    """All rules of node1, from manifests on."""
+    row_ = Rows(Cluster(), ports(*documents, pods=pods)).row(NODE, "10.1.1.0/24")
+    return "".join(
+        f"-A {chain} {rule}\n"
+        for parts in rules.tables(row_).values()
+        for chain, found in parts["chains"].items()
+        for rule in found
+    )
+
+
+BALANCED = {"type": "LoadBalancer", "status": [{"ip": "192.0.2.1"}]}
+WEB = (backend(1, ports={("http", "TCP"): 8080}), backend(2, ports={("http", "TCP"): 9090}, node="node2"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "there", "missing"),
+    [
+        pytest.param(BALANCED, ["-A KUBE-NODEPORTS -p tcp", "-d 192.0.2.1/32"], [], id="load balancer"),
+        pytest.param(
+            {**BALANCED, "allocateLoadBalancerNodePorts": False},
+            ["-d 192.0.2.1/32"],
+            ["-A KUBE-NODEPORTS -p tcp"],
+            id="allocateLoadBalancerNodePorts",
+        ),
+        pytest.param(
+            {**BALANCED, "status": [{"ip": "192.0.2.1", "ipMode": "Proxy"}]},
+            ["-A KUBE-NODEPORTS -p tcp"],
+            ["192.0.2.1"],
+            id="ipMode Proxy",
+        ),
+        pytest.param(
+            {**BALANCED, "loadBalancerSourceRanges": [" 10.0.0.7/8 ", "2001:db8::/32"]},
+            ["-s 10.0.0.0/8 -m comment", "-A KUBE-PROXY-FIREWALL -d 192.0.2.1/32"],
+            ["2001:"],
+            id="source ranges",
+        ),
+        pytest.param({}, ["cluster IP", "--to-destination 10.1.1.1:8080", "--to-destination 10.1.1.2:9090"], [], id="named port"),
+        pytest.param(
+            {"metadata": {"labels": {"service.kubernetes.io/headless": ""}}}, [], ["default/web"], id="label headless"
+        ),
+        pytest.param(
+            {"metadata": {"labels": {"service.kubernetes.io/service-proxy-name": ""}}}, [], ["default/web"], id="label proxy"
+        ),
+        pytest.param({"clusterIP": "None"}, [], ["default/web"], id="headless"),
+        pytest.param({"externalIPs": ["172.30.0.041"]}, ["-d 172.30.0.41/32"], ["041"], id="leading zeros"),
+        pytest.param(
+            {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 86400}}},
+            ["-m recent --rcheck --seconds 86400 --reap", "-m recent --set --name"],
+            [],
+            id="affinity",
+        ),
+        pytest.param(
+            {"ports": [{"port": 9, "targetPort": 5000, "protocol": "SCTP"}]},
+            ["-p sctp -m comment", "-m sctp --dport 9", "-m sctp -j DNAT --to-destination 10.1.1.1:5000"],
+            ["-p tcp"],
+            id="SCTP",
+        ),
+        pytest.param(
+            {**BALANCED, "externalTrafficPolicy": "Local", "healthCheckNodePort": 30500},
+            ["--dport 30500 -j ACCEPT", "-A KUBE-SVL-"],
+            [],
+            id="health check",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_written_in_a_manifest_becomes_rules(spec, there, missing):
+    """Row by row of what kube-proxy can do; tests/unit/test_service_rules.py tells what the rules do."""
+    found = written(service(**{"ports": [HTTP], **spec}), pods=WEB)
+    assert [words for words in there if words not in found] == []
+    assert [words for words in missing if words in found] == []
+
+
+def test_who_is_not_ready_is_served_where_the_manifest_says_so():
+    pods = (backend(1, is_ready=False),)
+    for publishes in (False, True):
+        found = written(service(ports=[HTTP], publishNotReadyAddresses=publishes), pods=pods)
+        assert ("--to-destination 10.1.1.1:8080" in found) is publishes
+        assert ("has no endpoints" in found) is not publishes
 
 
 # --- ten thousand ---------------------------------------------------------------------------------------

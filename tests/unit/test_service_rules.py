@@ -573,6 +573,13 @@ def test_neighbours_are_kept_from_localhost_where_it_is_open(fields, guarded):
     assert outcomes(tables, Packet("127.0.0.1", "127.0.0.1", 10249, own=(NODE,))) == {"here"}
 
 
+@pytest.mark.parametrize("liberal", [True, False])
+def test_what_belongs_to_no_connection_is_dropped_unless_the_kernel_is_liberal(liberal):
+    found = chains("filter", is_liberal=liberal)["KUBE-FORWARD"]
+    assert ("-m conntrack --ctstate INVALID -j DROP" in found) is not liberal
+    assert len(found) == 3 - liberal
+
+
 def test_the_way_to_node_ports_stands_behind_every_service():
     for fields in ({}, {"node_port_addresses": ["10.0.0.0/8"]}):
         found = chains("nat", *many(3, 1, **EVERY_WAY_IN), **fields)["KUBE-SERVICES"]

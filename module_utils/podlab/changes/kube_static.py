@@ -36,7 +36,7 @@ JUMPS: dict[str, dict[str, list[str]]] = {
 """Table -> built-in chain -> rules in their order. kube-proxy puts each before all others, the first one last."""
 
 
-def chains(localhost: bool) -> dict[str, dict[str, list[str]]]:
+def chains(localhost: bool, drops_invalid: bool = True) -> dict[str, dict[str, list[str]]]:
     """Table -> chain -> rules of a node without services.
 
     :param localhost: whether node ports answer at 127.0.0.1. It takes ``route_localnet``, which lets neighbours send
@@ -55,7 +55,7 @@ def chains(localhost: bool) -> dict[str, dict[str, list[str]]]:
             "KUBE-FIREWALL": [guard] if localhost else [],
             "KUBE-FORWARD": [
                 # Out of the window: passed on untranslated, it would make the client reset its connection.
-                "-m conntrack --ctstate INVALID -j DROP",
+                *(["-m conntrack --ctstate INVALID -j DROP"] if drops_invalid else []),
                 f'-m comment --comment "kubernetes forwarding rules" -m mark --mark {MARK} -j ACCEPT',
                 '-m comment --comment "kubernetes forwarding conntrack rule" '
                 "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",

@@ -15,7 +15,10 @@ from .kube_endpoints import EndpointRow, by_address, cluster_wide, on_node
 from .kube_names import affinity_set, endpoint_chain, probability, service_chains, service_port_name
 from .rules import TableRow
 
-__all__ = ["UNDEFINED_PORTS", "EndpointRow", "ServicePortRow", "ServicesRow", "sets", "tables"]
+__all__ = ["LIBERAL", "UNDEFINED_PORTS", "EndpointRow", "ServicePortRow", "ServicesRow", "sets", "tables"]
+
+LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
+"""Where this is not 0, packets out of the window are no INVALID ones, and kube-proxy drops none of these."""
 
 UNDEFINED_PORTS = f"{CHAIN_PREFIX}UNDEFINED-PORTS"
 """Not kube-proxy's but ours, and there only where ``reject_undefined_ports`` is on."""
@@ -51,7 +54,12 @@ class ServicePortRow(TypedDict):
     endpoints: list[EndpointRow]
 
 
-class ServicesRow(TypedDict):
+class _Liberal(TypedDict, total=False):
+    is_liberal: bool
+    """There, and true, where the node's kernel is so (LIBERAL)."""
+
+
+class ServicesRow(_Liberal):
     """What a node is told about services. It writes the rules itself: they are several times as long."""
 
     node: str
@@ -124,7 +132,7 @@ class _Port(NamedTuple):
 def tables(row: ServicesRow) -> dict[str, TableRow]:
     """Table -> ``chains`` (every one of ours, as ``iptables-save`` prints them) and ``jumps`` (built-in chain -> the
     rules that stand before everything else in it)."""
-    whole = kube_static.chains(_answers_at_localhost(row))
+    whole = kube_static.chains(_answers_at_localhost(row), not row.get("is_liberal", False))
     jumps = {table: {chain: list(rules) for chain, rules in into.items()} for table, into in kube_static.JUMPS.items()}
     ports = list(_ports(row))
     comments = sum(port.known for port in ports) <= LARGE

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..changes import MARK
 from ..changes.containers import IMAGES
+from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
 from . import kernel, network, pods, record, services
 
@@ -16,6 +17,7 @@ SYSCTLS = (
     "net.ipv4.conf.all.rp_filter",
     "net.ipv4.conf.all.send_redirects",
     "net.ipv4.conf.all.route_localnet",
+    LIBERAL,
 )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..changes import kube, kube_flows, kube_record, kube_restore, services
+from ..changes import CHAIN_PREFIX, kube, kube_flows, kube_record, kube_restore, services
 from ..changes.kube import Change
 from ..changes.services import ServicesRow
 from ..changes.trace import Tables, parsed
@@ -252,15 +252,29 @@ def _rules_elsewhere(version: str) -> list[str]:
         return []
     if other == "legacy" and not text_of("/proc/net/ip_tables_names"):
         return []  # or it would make the tables that it looks for
-    tables = parsed(run([f"iptables-{other}-save"]))
-    count = sum(kube.is_ours(name) for chains in tables.values() for name in chains)
-    if not count:
-        return []
-    mend = f"iptables-{other}-save -c | grep -v KUBE- | iptables-{other}-restore -c"
-    return [
-        f"iptables-{other} holds {count} KUBE chains as well, though this host uses {version}. Packets pass them too; "
-        f"remove them with: {mend}"
-    ]
+    told = run([f"iptables-{other}-save"])
+    chains = [(name, rules) for found in parsed(told).values() for name, rules in found.items()]
+    ours = [name for name, _ in chains if _is_known(name)]
+    others = sum(not _is_known(kube.target(rule)) for name, rules in chains if not _is_known(name) for rule in rules)
+    others += len(re.findall(r"^:\S+ DROP ", told, re.MULTILINE))  # policies
+    words = f"though this host uses {version}. Packets pass them too"
+    mend = f"iptables-{other}-save -c | grep -vE 'KUBE-|{CHAIN_PREFIX}' | iptables-{other}-restore -c"
+    warnings = []
+    if ours:
+        counted = f"{len(ours)} {'chain' if len(ours) == 1 else 'chains'}"
+        warnings.append(
+            f"iptables-{other} holds {counted} of kube-proxy's and podlab's names as well, {words}; "
+            f"remove them with: {mend}"
+        )
+    if others:
+        counted = f"{others} {'rule' if others == 1 else 'rules'}"
+        warnings.append(f"iptables-{other} holds {counted} of others, {words}; see them with: iptables-{other}-save")
+    return warnings
+
+
+def _is_known(chain: str) -> bool:
+    """By its name kube-proxy's or podlab's."""
+    return kube.is_ours(chain) or chain.startswith(CHAIN_PREFIX)
 
 
 # --- ipsets -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from . import fields
@@ -21,6 +21,9 @@ from .model import Invalid
 from .service_model import HEADLESS, LOAD_BALANCER, Given, Ingress, Service
 from .service_record import node_ports_of
 from .service_settings import POOL, pool_of
+
+HEALTHZ = 10256
+"""Where every node tells that its rules are up to date (``host/healthz.py``)."""
 
 Past = Mapping[str, Mapping[str, Any]]
 """Service -> what is remembered of it."""
@@ -169,6 +172,7 @@ class _NodePorts:
         self.written_range = cluster.node_port_range
         self.pool = _Range(first, last, _clamped(last - first + 1, 32, 128))
         self.pool.take(cluster.verify_port, "verify")
+        self.pool.take(HEALTHZ, "kube-proxy")
         self.problems = problems
         self.numbers = {service.key: [0] * len(service.ports) for service in services}
         self.health_checks: dict[str, int] = {}
@@ -261,11 +265,21 @@ def _pool_problems(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
     ends = pool_of(cluster.load_balancer_pool)
     if ends is None:
         return []
-    inside = [host for host in hosts if _is_inside(host.address, ends)]
-    return [
-        f"{POOL} {cluster.load_balancer_pool} overlaps with the address of {host.name}, {host.address}"
-        for host in inside
-    ]
+    problems: dict[str, None] = {}
+    for host in hosts:
+        taken = {host.address: f"the address of {host.name}"}
+        for link in map(IPv4Interface, host.addresses):
+            # One that is a network of its own may be a balancer's, put there so that the node takes it for its own.
+            if link.network.prefixlen < 32:
+                taken.setdefault(str(link.ip), f"the address of {host.name}")
+            if link.network.prefixlen < 31:
+                taken.setdefault(str(link.network.broadcast_address), f"the broadcast address of {link.network}")
+        problems |= {
+            f"{POOL} {cluster.load_balancer_pool} overlaps with {what}, {ip}": None
+            for ip, what in taken.items()
+            if _is_inside(ip, ends)
+        }
+    return list(problems)
 
 
 def _is_inside(address: str, ends: tuple[int, int]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..changes.kube_endpoints import EndpointRow
-from ..changes.services import ServicePortRow, ServicesRow
+from ..changes.services import LIBERAL, ServicePortRow, ServicesRow
 from .addresses import gateway
 from .cluster import Cluster, Host
 from .endpoints import ZONE
@@ -29,7 +29,7 @@ class Rows:
     def row(self, node: Host, cidr: str) -> ServicesRow:
         """:param cidr: the node's pod CIDR."""
         cluster = self._cluster
-        return {
+        row: ServicesRow = {
             "node": node.name,
             "zone": node.all_labels().get(ZONE, ""),
             "addresses": [node.address, gateway(cidr)],
@@ -42,10 +42,18 @@ class Rows:
             "reject_undefined_ports": cluster.reject_undefined_ports,
             "ports": self.ports,
         }
+        if _is_liberal(node):
+            row["is_liberal"] = True
+        return row
 
     def digest(self, row: ServicesRow) -> str:
         """As ``digest_of``, without writing down once more what all rows share."""
         return _sha256(text_of(row, self._text))
+
+
+def _is_liberal(node: Host) -> bool:
+    settings: Mapping[str, str] = (node.observation or {}).get("sysctls", {})
+    return settings.get(LIBERAL, "0") != "0"
 
 
 def digest_of(row: Mapping[str, Any]) -> str:

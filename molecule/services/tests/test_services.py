@@ -35,6 +35,7 @@ TABLE = [
     Row(NODES, "allocated:81", MORE, NODE),
     # A port that it has not is not refused: the packet goes wherever its address leads.
     Row("client1 node2", "opted-out:80", UNREACHABLE),
+    Row("client1 node2", "labelled-headless:80", UNREACHABLE),
     Row("client1", "allocated:82", UNREACHABLE),
     # Endpoints on a node's own network
     Row(PODS, "on-node:80", "node1:10080", ITSELF),
@@ -68,6 +69,7 @@ TABLE = [
     Row("client1 outside", "balanced.lb:80/udp", HTTP, NODE),
     Row(EVERYBODY, "pooled.lb:80", HTTP, NODE),
     Row("outside", "node2:pooled", HTTP, NODE),
+    Row("client1 node2 outside", "no-node-port.lb:80", HTTP, NODE),
     # Source ranges are silent to others, and are for the load balancer's address only.
     Row("client2 outside", "guarded.lb:80", HTTP, NODE),
     Row("client1 node1 node2 host", "guarded.lb:80", TIMEOUT),
@@ -158,11 +160,18 @@ def rules(node: Node) -> str:
     return str(node("node1").check_output("iptables-save"))
 
 
-@pytest.mark.parametrize("service", ["headless", "alias", "opted-out"])
+@pytest.mark.parametrize("service", ["headless", "alias", "opted-out", "labelled-headless"])
 def test_no_rule_knows_a_service_that_is_not_proxied(service: str, rules: str, world: World) -> None:
     assert service in world.services
     assert f'"default/{service}' not in rules
     assert '"default/given:http cluster IP"' in rules
+
+
+def test_a_load_balancer_without_node_ports_has_no_rule_for_one(rules: str, world: World) -> None:
+    ports = world.services["no-node-port"]["spec"]["ports"]
+    assert [port.get("nodePort") for port in ports] == [None]
+    assert not re.search(r'^-A KUBE-NODEPORTS .*"default/no-node-port', rules, re.MULTILINE)
+    assert re.search(r'^-A KUBE-NODEPORTS .*"default/pooled', rules, re.MULTILINE)
 
 
 def test_sctp_has_rules_like_everybody(rules: str) -> None:
