@@ -85,6 +85,11 @@ print(json.dumps({"rounds": rounds, "failed": failed}))
 """
 
 
+def typed(answer: dict[str, Any]) -> list[str]:
+    """The lines that a module shows as typed."""
+    return str(answer["diff"].get("prepared", "")).splitlines()
+
+
 @dataclass
 class Node:
     """An embedded host with two pods, another host that calls, and podlab's own way to run a module there."""
@@ -121,12 +126,12 @@ class Node:
         """Tell the node about services; the lines that it typed."""
         answer = self.module("podlab_services", {"row": row(*ports, **fields)}, check)
         assert "msg" not in answer, answer["msg"]
-        assert answer["changed"] is bool(answer["commands"])
-        return list(answer["commands"])
+        assert answer["changed"] is bool(typed(answer))
+        return typed(answer)
 
     def observe(self) -> dict[str, Any]:
         answer = self.module("podlab_observe", {})
-        seen: dict[str, Any] = answer["observation"]["services"]
+        seen: dict[str, Any] = json.loads(answer["observation"])["services"]
         return seen
 
     def tables(self) -> dict[str, dict[str, list[str]]]:
@@ -537,11 +542,11 @@ def test_teardown_leaves_nothing(synced):
         WEB, balancer(LEFT), api(LEFT, RIGHT, affinity_seconds=60, port=81, port_name="b"), affinity_by_ipset=True
     )
     assert synced.module("podlab_teardown", {}, check=True)["changed"]
-    lines = synced.module("podlab_teardown", {})["commands"]
+    lines = typed(synced.module("podlab_teardown", {}))
     assert any(line.startswith("iptables -t nat -D PREROUTING ") for line in lines)
     assert "KUBE" not in synced.sh("iptables-save")
     assert (
         synced.sh("ipset list -n; pgrep -x kube-proxy; ls -d /run/podlab /var/lib/podlab 2>/dev/null", check=False)
         == ""
     )
-    assert synced.module("podlab_teardown", {})["commands"] == []
+    assert typed(synced.module("podlab_teardown", {})) == []
