@@ -151,17 +151,26 @@ def one(target: dict[str, Any], go_on: Callable[[], bool]) -> list[Note]:
 
 
 def same_port(target: dict[str, Any], go_on: Callable[[], bool]) -> list[Note]:
-    """Datagrams from one port, so that the kernel takes them all for one connection."""
+    """Datagrams from one port, so that the kernel takes them all for one connection. ``lost``: one had no answer, and
+    the next one had one at once, or was refused."""
     notes = []
-    with udp(target["address"], target["port"], target["patience"], target["own_port"]) as talk:
-        while go_on():
-            began = time.time()
-            try:
-                notes.append((began, talk.ask("hostname")))
-            except OSError as error:
-                notes.append((began, word_of(error)))
-            time.sleep(LEISURE)
+    while go_on():
+        began = time.time()
+        word = from_port(target)
+        if word == "timeout" and from_port(target) != "timeout":
+            word = "lost"
+        notes.append((began, word))
+        time.sleep(LEISURE)
     return notes
+
+
+def from_port(target: dict[str, Any]) -> str:
+    """With a socket of its own: what was meant for the one before comes too late."""
+    try:
+        with udp(target["address"], target["port"], target["patience"], target["own_port"]) as talk:
+            return talk.ask("hostname")
+    except OSError as error:
+        return word_of(error)
 
 
 def watch(targets: list[dict[str, Any]]) -> list[list[Note]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ Site = Callable[..., str]
 """Runs site.yml once more; its output."""
 Notes = list[tuple[float, str]]
 """When a client has called, and who has answered, or a word for what happened instead."""
+Forgotten = list[tuple[float, str]]
+"""When a node has forgotten a connection, and how conntrack prints that."""
 
 
 def prepare(node: Node, *networks: str) -> None:
@@ -39,6 +42,10 @@ def prepare(node: Node, *networks: str) -> None:
         node("gateway").check_output(f"ip route replace {network} via 10.100.0.2")
     for name in ("gateway", "node1", "node2"):
         node(name).check_output("sysctl -qw net.ipv4.icmp_ratelimit=0")
+
+
+# Ends with its input: a signal to what enters the namespaces would not get to it.
+FORGETTING = "conntrack -E -e DESTROY -p udp -o timestamp & cat; kill $!"
 
 
 class Clients:
@@ -100,6 +107,20 @@ class Clients:
         names = {cell.client for cell in questions}
         with ThreadPoolExecutor(len(names)) as pool:
             return {cell: answer for met in pool.map(run, names) for cell, answer in met.items()}
+
+    @contextmanager
+    def forgetting(self, node: str) -> Iterator[Forgotten]:
+        """After the block the list holds what the node has forgotten of UDP connections while it lasted."""
+        argv = [*enter(self._pids[node]), "sh", "-c", FORGETTING]
+        found: Forgotten = []
+        with subprocess.Popen(
+            argv, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as watcher:
+            try:
+                yield found
+            finally:
+                said, _ = watcher.communicate(timeout=60)
+        found += [(float(at), line) for at, line in re.findall(r"^\[([\d.]+)\]\s*(.*)$", said, re.MULTILINE)]
 
     @contextmanager
     def watching(self, client: str, targets: Sequence[dict[str, Any]]) -> Iterator[list[Notes]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from services_lab import Clients, Node, Pods, Site, prepare
+from services_lab import Clients, Forgotten, Node, Pods, Site, prepare
 from services_matrix import ITSELF, NODE, REFUSED, UNREACHABLE, Answers, Cell, Row, World, cells, told
 
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -152,6 +152,10 @@ WATCHED = {
 SCALED = [name for name in WATCHED if name.startswith("scaled")]
 STEADY = [name for name in WATCHED if name not in SCALED]
 OWN_PORT = 5353
+ENTRY = "node2"
+"""Where all who send datagrams come in, and so the only one that knows their connections."""
+PATIENCE = 2.0
+"""With datagrams."""
 
 
 # --- the story --------------------------------------------------------------------------------------------
@@ -179,9 +183,28 @@ class Run:
 class Story:
     runs: list[Run] = field(default_factory=list)
     notes: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    forgotten: Forgotten = field(default_factory=list)
 
     def between(self, name: str, first: float, last: float) -> list[str]:
-        return [word for at, word in self.notes[name] if first <= at <= last]
+        """What was noted meanwhile.
+
+        Without datagrams whose connection was ended before their answer was back: nobody knows then whose it is. So it
+        is with kube-proxy, and who sends datagrams has to send again.
+        """
+        ends = [at for at, _ in self.ended(name)] if WATCHED[name][2] == "same port" else []
+        return [
+            word
+            for at, word in self.notes[name]
+            if first <= at <= last and not (word == "lost" and any(at <= end <= at + PATIENCE for end in ends))
+        ]
+
+    def ended(self, name: str) -> list[tuple[float, str]]:
+        """When a client's connection was forgotten, and who answered in it."""
+        return [
+            (at, re.findall(r"src=(\S+)", line)[1])
+            for at, line in self.forgotten
+            if f" sport={own_port(name)} " in line
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -198,6 +221,7 @@ def story(node: Node, clients: Clients, site: Site, world: World, tmp_path_facto
     manifests, bodies = tmp_path_factory.mktemp("change"), objects()
     whole, told_by = Story(), []
     with ExitStack() as watching:
+        whole.forgotten = watching.enter_context(clients.forgetting(ENTRY))
         for client in dict.fromkeys(client for client, _, _ in WATCHED.values()):
             mine = {name: target(world, name) for name in WATCHED if WATCHED[name][0] == client}
             notes = watching.enter_context(clients.watching(client, list(mine.values())))
@@ -246,7 +270,12 @@ def patched(value: Any, patch: Any) -> Any:
 def target(world: World, name: str) -> dict[str, Any]:
     client, place, way = WATCHED[name]
     question = world.question(Cell(client, place, ""))
-    return {**question, "way": way, "own_port": OWN_PORT + list(WATCHED).index(name)}
+    more = {"patience": PATIENCE, "own_port": own_port(name)} if way == "same port" else {}
+    return {**question, "way": way, **more}
+
+
+def own_port(name: str) -> int:
+    return OWN_PORT + list(WATCHED).index(name)
 
 
 def look(began: float, output: str, step: Step, node: Node, clients: Clients, world: World) -> Run:
@@ -379,8 +408,17 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
 # --- what became of datagrams -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", [name for name in WATCHED if "datagrams" in name])
+def test_only_connections_to_pods_that_go_are_ended(name: str, story: Story) -> None:
+    ended = story.ended(name)
+    assert bool(ended) == (name in SCALED)
+    for at, server in ended:
+        run = max((run for run in story.runs if run.began <= at), key=lambda run: run.began)
+        assert server not in run.replicas.values()
+
+
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=[step.name for step in STEPS])
-@pytest.mark.parametrize(("name", "called"), [("node2", "dst=10.96.100.1 "), ("node2", "dport=30080 ")])
+@pytest.mark.parametrize(("name", "called"), [(ENTRY, "dst=10.96.100.1 "), (ENTRY, "dport=30080 ")])
 def test_no_datagram_is_sent_on_to_a_pod_that_has_gone(name: str, called: str, number: int, story: Story) -> None:
     run = story.runs[number]
     flows = [flow for flow in run.flows[name].splitlines() if called in flow]
