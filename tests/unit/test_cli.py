@@ -241,7 +241,7 @@ def service(
     selector: dict[str, str] | None = None,
     namespace: str = "default",
     labels: dict[str, str] | None = None,
-    clusterIP: str = "10.96.0.9",  # noqa: N803 - the field's own name
+    clusterIP: str = "10.96.0.9",
     **port: Any,
 ) -> dict[str, Any]:
     ports = [{"port": 80, "protocol": "TCP", "targetPort": "http", **port}]
