@@ -307,6 +307,7 @@ class SimulatedHost:
             "net.bridge.bridge-nf-call-iptables": "1",
             "net.ipv4.conf.all.rp_filter": "0",
             "net.ipv4.conf.all.send_redirects": "1",
+            "net.ipv4.conf.all.route_localnet": "0",
         }
         self.record: dict[str, Any] | None = None
         self.programs: dict[str, str] = {}

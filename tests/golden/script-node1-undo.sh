@@ -56,6 +56,10 @@ iptables-restore --wait 5 --noflush <<'END'
 :KUBE-PROXY-CANARY - [0:0]
 :KUBE-POSTROUTING - [0:0]
 :KUBE-NODEPORTS - [0:0]
+:KUBE-EXT-CDGGSHYLG3RE2FKL - [0:0]
+:KUBE-SVC-CDGGSHYLG3RE2FKL - [0:0]
+:KUBE-SEP-WWTEUTNEJI6BLN3E - [0:0]
+:KUBE-SEP-CI6R6YSV47TRKBQ6 - [0:0]
 :KUBE-MARK-MASQ - [0:0]
 -D PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
 -D OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
@@ -64,6 +68,10 @@ iptables-restore --wait 5 --noflush <<'END'
 -X KUBE-PROXY-CANARY
 -X KUBE-POSTROUTING
 -X KUBE-NODEPORTS
+-X KUBE-EXT-CDGGSHYLG3RE2FKL
+-X KUBE-SVC-CDGGSHYLG3RE2FKL
+-X KUBE-SEP-WWTEUTNEJI6BLN3E
+-X KUBE-SEP-CI6R6YSV47TRKBQ6
 -X KUBE-MARK-MASQ
 COMMIT
 END
@@ -130,6 +138,7 @@ ip link del cbr0
 
 # Settings as they were.
 sysctl -w net.ipv4.ip_forward=0
+sysctl -w net.ipv4.conf.all.route_localnet=0
 
 
 # --- Forget it ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ sysctl -w net.ipv4.ip_forward=1
 # What stays on the bridge passes iptables as well: answers of services have to.
 sysctl -w net.bridge.bridge-nf-call-iptables=1
 
+# A port of the host at 127.0.0.1 may lead to a pod (hostPort, nodePort).
+sysctl -w net.ipv4.conf.all.route_localnet=1
+
 
 # --- Give the pods of a node a bridge to meet on --------------------------------------------------------------------
 
@@ -363,14 +366,29 @@ END
 iptables-restore --wait 5 --noflush <<'END'
 *nat
 :KUBE-MARK-MASQ - [0:0]
+:KUBE-SEP-CI6R6YSV47TRKBQ6 - [0:0]
+:KUBE-SEP-WWTEUTNEJI6BLN3E - [0:0]
+:KUBE-SVC-CDGGSHYLG3RE2FKL - [0:0]
+:KUBE-EXT-CDGGSHYLG3RE2FKL - [0:0]
 :KUBE-NODEPORTS - [0:0]
 :KUBE-POSTROUTING - [0:0]
 :KUBE-PROXY-CANARY - [0:0]
 :KUBE-SERVICES - [0:0]
 -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-SEP-CI6R6YSV47TRKBQ6 -s 10.1.1.3/32 -m comment --comment "default/web:http" -j KUBE-MARK-MASQ
+-A KUBE-SEP-CI6R6YSV47TRKBQ6 -p tcp -m comment --comment "default/web:http" -m tcp -j DNAT --to-destination 10.1.1.3:80
+-A KUBE-SEP-WWTEUTNEJI6BLN3E -s 10.1.2.3/32 -m comment --comment "default/web:http" -j KUBE-MARK-MASQ
+-A KUBE-SEP-WWTEUTNEJI6BLN3E -p tcp -m comment --comment "default/web:http" -m tcp -j DNAT --to-destination 10.1.2.3:80
+-A KUBE-SVC-CDGGSHYLG3RE2FKL ! -s 10.1.0.0/16 -d 10.96.54.115/32 -p tcp -m comment --comment "default/web:http cluster IP" -m tcp --dport 80 -j KUBE-MARK-MASQ
+-A KUBE-SVC-CDGGSHYLG3RE2FKL -m comment --comment "default/web:http -> 10.1.1.3:80" -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-CI6R6YSV47TRKBQ6
+-A KUBE-SVC-CDGGSHYLG3RE2FKL -m comment --comment "default/web:http -> 10.1.2.3:80" -j KUBE-SEP-WWTEUTNEJI6BLN3E
+-A KUBE-EXT-CDGGSHYLG3RE2FKL -m comment --comment "masquerade traffic for default/web:http external destinations" -j KUBE-MARK-MASQ
+-A KUBE-EXT-CDGGSHYLG3RE2FKL -j KUBE-SVC-CDGGSHYLG3RE2FKL
+-A KUBE-NODEPORTS -p tcp -m comment --comment "default/web:http" -m tcp --dport 30080 -j KUBE-EXT-CDGGSHYLG3RE2FKL
 -A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
 -A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
 -A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+-A KUBE-SERVICES -d 10.96.54.115/32 -p tcp -m comment --comment "default/web:http cluster IP" -m tcp --dport 80 -j KUBE-SVC-CDGGSHYLG3RE2FKL
 -A KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS
 -I PREROUTING 1 -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
 -I OUTPUT 1 -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
@@ -400,7 +418,7 @@ until s6-svok /run/podlab/services/kube-proxy; do sleep 0.1; done
 # What the rules were made of, so that a run need not ask.
 mkdir -p /var/lib/podlab
 cat >/var/lib/podlab/services.json <<'END'
-{"form": 1, "health": "4a8dfe18e87b3b91", "iptables": "", "kernel": "3f257ae1f29ce8b528f6924cf584c8c0aca58d7f602c10ed1650556813a68593", "packed": {"addresses": ["10.100.0.2", "10.1.1.1"], "affinity_by_ipset": false, "cluster_cidr": "10.1.0.0/16", "localhost_node_ports": true, "masquerade_all": false, "node": "node1", "node_port_addresses": [], "ports": [], "reject_undefined_ports": false, "service_cidr": "10.96.0.0/16", "zone": ""}, "row": "433c2a4545ffcd7985d051bb6eddc1c78ae9209a0660da7699ac1831a0ff68b2", "spelled": {}, "udp": false}
+{"form": 1, "health": "4a8dfe18e87b3b91", "iptables": "", "kernel": "a7a2dccaeed57d0597eb8463320ebbfdb7ec6381e3b4c29fe904f5c76f199ec2", "packed": {"addresses": ["10.100.0.2", "10.1.1.1"], "affinity_by_ipset": false, "cluster_cidr": "10.1.0.0/16", "localhost_node_ports": true, "masquerade_all": false, "node": "node1", "node_port_addresses": [], "ports": [{"affinity_seconds": 0, "cluster_ip": "10.96.54.115", "endpoints": [{"address": "10.1.1.3", "node": "node1", "port": 80, "ready": true, "serving": true, "terminating": false, "zones": []}, {"address": "10.1.2.3", "node": "node2", "port": 80, "ready": true, "serving": true, "terminating": false, "zones": []}], "external_ips": [], "external_local": false, "health_check_node_port": 0, "internal_local": false, "load_balancer_ips": [], "node_port": 30080, "port": 80, "port_name": "http", "protocol": "tcp", "service": "default/web", "source_ranges": []}], "reject_undefined_ports": false, "service_cidr": "10.96.0.0/16", "zone": ""}, "row": "b2cb657c201d3880798a85d2f3d45469715d0e95ec7f6a9a322c70961ed1417e", "spelled": {}, "udp": false}
 END
 
 
@@ -409,5 +427,5 @@ END
 # podlab's own memory: what the settings were, and where everything in the cluster is.
 mkdir -p /var/lib/podlab
 cat >/var/lib/podlab/record.json <<'END'
-{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {}, "slices": {}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.ip_forward": "0"}}
+{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {"default/web": {"body": {"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"app": "web"}, "name": "web"}, "spec": {"ports": [{"name": "http", "nodePort": 30080, "port": 80, "targetPort": "http"}], "selector": {"app": "web"}, "type": "NodePort"}}, "clusterIP": "10.96.54.115", "created": "2030-01-01T00:00:00Z", "nodePorts": [30080]}}, "slices": {"default/web-rh9hr": {"created": "2030-01-01T00:00:00Z", "endpoints": [{"address": "10.1.1.3", "node": "node1", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-67xfb"}, {"address": "10.1.2.3", "node": "node2", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-2zn8l"}], "manager": "endpointslice-controller.k8s.io", "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "service": "web"}}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.conf.all.route_localnet": "0", "net.ipv4.ip_forward": "0"}}
 END

@@ -95,7 +95,7 @@ SERVICE = {
         "type": "NodePort",
         "clusterIP": "10.96.0.80",
         "selector": {"app": "pair"},
-        "ports": [{"port": 80, "targetPort": "http", "nodePort": 30080}],
+        "ports": [{"port": 80, "targetPort": "http", "nodePort": 30090}],
     },
 }
 CASES = [("gateway", "root"), ("vxlan", "root"), ("host-gw", "an ordinary user")]
@@ -160,7 +160,7 @@ def test_hosts_made_by_hand_are_podlabs_and_go_by_hand(user: User) -> None:
     ask = [*LAB, "exec", "toolbox", "--", "curl", "-sm", "5", "--retry", "9", "--retry-connrefused"]
     for url in (f"http://{address}/", "http://10.100.0.2:8080/"):
         assert "nginx" in user.run(*ask, url)
-    for url in ("http://10.96.0.80/", "http://10.100.0.3:30080/"):
+    for url in ("http://10.96.0.80/", "http://10.100.0.3:30090/"):
         assert user.run(*ask, url).strip() == "pair"
     assert wait(lambda: "CrashLoopBackOff" in user.run(*LAB, "get", "pod", "crash"))
 

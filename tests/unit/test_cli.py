@@ -238,15 +238,52 @@ def test_suggestions_work_with_what_stands() -> None:
     toolbox["metadata"] = {"name": "toolbox", "namespace": "tools"}
     toolbox["spec"] = {"nodeName": "node2", "containers": [{"name": "n", "image": "nicolaka/netshoot"}]}
     web["metadata"] = {"name": "web-1", "namespace": "default", "ownerReferences": [{}]}
-    agnhost = {"name": "a", "image": "agnhost:2", "args": ["netexec"], "ports": [{"containerPort": 8080}]}
+    web["metadata"]["labels"] = {"app": "web", "pod-template-hash": "x"}
+    http = {"name": "http", "containerPort": 8080}
+    agnhost = {"name": "a", "image": "agnhost:2", "args": ["netexec"], "ports": [http]}
     web["spec"] = {"nodeName": "node1", "containers": [agnhost]}
-    assert power.suggestions([plain, toolbox, web], ["node1"]) == [
+    assert power.suggestions([plain, toolbox, web], [], ["node1"]) == [
         "exec -n tools toolbox -- curl -s http://10.1.1.2:8080/clientip",
         "node node2 -- ip route get 10.1.1.2",
         "logs -f web-1",
     ]
-    assert power.suggestions([plain], ["node1"])[0] == "exec p -- ping -c 3 10.1.1.2"
-    assert len(power.suggestions([], ["node1"])) == 3
+    assert power.suggestions([plain], [], ["node1"])[0] == "exec p -- ping -c 3 10.1.1.2"
+    assert len(power.suggestions([], [], ["node1"])) == 3
+
+    def call(*services: dict[str, Any]) -> str:
+        return power.suggestions([plain, toolbox, web], services, ["node1"])[0].partition(" -- ")[2]
+
+    assert power.suggestions([plain, toolbox, web], [service()], ["node1"]) == [
+        "exec -n tools toolbox -- curl -s http://10.96.0.9/clientip",
+        "rules node2 web",
+        "node node2 -- ip route get 10.1.1.2",
+    ]
+    assert call(service(targetPort=8080, port=81)) == "curl -s http://10.96.0.9:81/clientip"
+    # Where none leads to the pod, the pod itself is called.
+    for other in (
+        service(targetPort="https"),
+        service(protocol="UDP"),
+        service(selector={"app": "other"}),
+        service(selector={}),
+        service(namespace="tools"),
+        service(clusterIP="None"),
+        service(labels={"service.kubernetes.io/service-proxy-name": "x"}),
+    ):
+        assert call(other) == "curl -s http://10.1.1.2:8080/clientip"
+        assert call(other, service()) == "curl -s http://10.96.0.9/clientip"
+
+
+def service(
+    *,
+    selector: dict[str, str] | None = None,
+    namespace: str = "default",
+    labels: dict[str, str] | None = None,
+    clusterIP: str = "10.96.0.9",
+    **port: Any,
+) -> dict[str, Any]:
+    ports = [{"port": 80, "protocol": "TCP", "targetPort": "http", **port}]
+    spec = {"clusterIP": clusterIP, "selector": {"app": "web"} if selector is None else selector, "ports": ports}
+    return {"metadata": {"name": "web", "namespace": namespace, "labels": labels or {}}, "spec": spec}
 
 
 @pytest.mark.parametrize(

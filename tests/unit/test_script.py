@@ -61,7 +61,7 @@ def subjects(
 
 @pytest.fixture(scope="module")
 def node1() -> script.Subject:
-    return subjects()["node1"]
+    return subjects(settled=True)["node1"]
 
 
 @pytest.fixture(scope="module")

@@ -95,20 +95,25 @@ def met(one: Any, row: ServicePortRow, cluster: Cluster) -> dict[str, str] | str
         if found in ({"reject"}, {"drop"}):
             return {"reject": "refused", "drop": "silence"}[found.pop()]
         if found != {"routed"}:
-            return dict(_seen(result, source, node) for result in found)
+            return dict(_seen(result, source, node, cluster) for result in found)
         if client["kind"] == "pod" and not cluster.non_masquerade_cidrs:
             source = host.address  # podlab's own rule, not kube-proxy's
     return "routed"
 
 
-def _seen(result: str, source: str, node: str) -> tuple[str, str]:
+def _seen(result: str, source: str, node: str, cluster: Cluster) -> tuple[str, str]:
     to, _, masquerade = result.partition(" ")
     if not masquerade:
         return to, source
-    return to, BRIDGES[node] if to.startswith(CIDRS[node].removesuffix("0/24")) else NODES[node]
+    if to.startswith(CIDRS[node].removesuffix("0/24")):
+        return to, BRIDGES[node]
+    # What leaves by the overlay has the address of its device.
+    return to, CIDRS[node].removesuffix("/24") if cluster.pod_routing == "vxlan" else NODES[node]
 
 
-@pytest.mark.parametrize("settings", [{}, {"masquerade_all": True}, {"non_masquerade_cidrs": ()}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"masquerade_all": True}, {"non_masquerade_cidrs": ()}, {"pod_routing": "vxlan"}], ids=str
+)
 @pytest.mark.parametrize(
     "fields",
     [

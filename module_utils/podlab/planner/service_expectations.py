@@ -21,6 +21,7 @@ from .addresses import gateway
 from .cluster import Cluster, Host
 from .endpoints import ZONE
 from .expectations import End
+from .routing import tunnel_end
 
 MOST = 2000
 """Questions beyond this number are sampled, by the ports of Services that they are about."""
@@ -234,6 +235,9 @@ class _Yard:
             for host in hosts
             if host.role == "node" and any(IPv4Address(host.address) in cidr for cidr in untouched)
         }
+        self.tunnel_ends = (
+            {name: tunnel_end(cidrs[name]) for name in self.places} if cluster.pod_routing == "vxlan" else {}
+        )
         self.inside = [end for end in ends if end["kind"] in ("pod", "node") and end["host"] in self.places]
         self.outside = [end for end in ends if end["kind"] == "outside"]
 
@@ -334,7 +338,10 @@ class _Yard:
         if str(backend) == place.address:
             return ""  # a pod on this node's own network: what is not sent on is not masqueraded like the rest
         if masquerade or str(backend) == call.source:
-            return place.bridge if backend in place.cidr else place.address
+            # The address of the link that it leaves by.
+            if backend in place.cidr:
+                return place.bridge
+            return self.tunnel_ends.get(place.name, place.address) if backend in self.within else place.address
         if backend not in self.within and home not in self.kept and self._whence(call) == "pod":
             return place.address  # a pod on another node's network
         return call.source

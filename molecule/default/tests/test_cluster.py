@@ -57,6 +57,24 @@ def test_udp_reaches_the_other_node(in_pod, pods, web):
     assert in_pod("toolbox", ask).stdout.strip() == web[0]
 
 
+def twenty(url):
+    """Twenty calls, an answer a line."""
+    return f"sh -c 'for i in $(seq 20); do curl -sm 5 -w \"\\n\" {url}; done'"
+
+
+def test_service_leads_to_both_replicas_and_leaves_a_pods_address(in_pod, pods, web):
+    assert set(in_pod("toolbox", twenty("http://10.96.54.115/hostname")).stdout.split()) == set(web)
+    seen = in_pod("toolbox", twenty("http://10.96.54.115/clientip")).stdout.split()
+    assert {answer.split(":")[0] for answer in seen} == {pods["toolbox"]["ip"]}
+
+
+@pytest.mark.parametrize(("name", "address"), [("node1", "10.100.0.2"), ("node2", "10.100.0.3")])
+def test_who_calls_a_node_port_is_seen_as_the_node(node, name, address):
+    seen = node("outside").check_output(twenty(f"http://{address}:30080/clientip")).split()
+    # The bridge's address in the node's own pod, that of its wire in the other one.
+    assert {answer.split(":")[0] for answer in seen} == {f"{NODES[name]}.1", address}
+
+
 def test_only_the_gateway_knows_which_node_holds_which_pod_cidr(node):
     routes = node("gateway").check_output("ip route show proto 117").split("\n")
     assert [route.strip() for route in routes] == [
