@@ -252,7 +252,7 @@ def patched(value: Any, patch: Any) -> Any:
 def target(world: World, name: str) -> dict[str, Any]:
     client, place, way = WATCHED[name]
     question = world.question(Cell(client, place, ""))
-    if name in SCALED:
+    if name in SCALED and way == "same port":
         question["patience"] = 2.5  # one call that nobody answers is not to be all that is heard of a step
     return {**question, "way": way, "own_port": OWN_PORT + list(WATCHED).index(name)}
 
