@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from podlab.controller import inputs, parcels
 from podlab.planner.cluster import Host, taints_of
 from podlab.planner.model import Invalid
-from podlab.planner.plan import plan
+from podlab.planner.plan import chapters_of, plan
 
 ROLES = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
 
@@ -45,7 +45,10 @@ class ActionModule(ActionBase):
         wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
         try:
             found = (wanted.desired, wanted.programs, now, wanted.problems)
-            result = plan(wanted.cluster, hosts, *found, settled=args["whole"])
+            chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
+            # Nothing is made in check mode, so nobody can look again at what has become of it.
+            settled = args["whole"] or self._task.check_mode
+            result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters)
         except Invalid as error:
             return {"failed": True, "msg": str(error)}
         for note in result["notes"]:

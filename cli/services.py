@@ -118,7 +118,8 @@ def _endpoints(entry: Entry, namespace: str, name: str, slices: Iterable[Entry])
     for part in slices:
         key = tuple(tuple(sorted(port.items())) for port in part["ports"])
         ports[key] = list(part["ports"])
-        groups.setdefault(key, []).extend(part["endpoints"])
+        stay = (item for item in part["endpoints"] if item.get("ready") or not item.get("terminating"))
+        groups.setdefault(key, []).extend(stay)
     subsets = [_subset(some, ports[key]) for key, some in sorted(groups.items()) if some]
     metadata: Object = {"name": name, "namespace": namespace, "creationTimestamp": entry["created"]}
     if labels := _labels(entry):

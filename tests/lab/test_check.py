@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import yaml
 
 from .conftest import TestLab
 
+REMEMBERED = "# /var/lib/podlab/"
 WAYS = ("vxlan", "host-gw", "gateway")
 
 
@@ -21,14 +25,55 @@ def typed(output: str) -> dict[str, list[str]]:
             lines = []
         else:
             lines.append(line)
-    return {host: [line for line in lines if not line.startswith("power on")] for host, lines in found.items()}
+    return {host: _once([line for line in lines if not line.startswith("power on")]) for host, lines in found.items()}
+
+
+def _once(lines: list[str]) -> list[str]:
+    """What is remembered is written again when pods are ready, and said again in the same words."""
+    again = {at for at, line in enumerate(lines) if line.startswith(REMEMBERED) and line in lines[:at]}
+    return [line for at, line in enumerate(lines) if at not in again]
+
+
+SERVICE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80, "nodePort": 30080}]},
+}
+NO_VERIFY = ("--skip-tags", "verify")
+
+
+def scale(lab: TestLab, replicas: int) -> None:
+    file = lab.manifests / "web.yml"
+    file.write_text(re.sub("replicas: .*", f"replicas: {replicas}", file.read_text()))
+
+
+def in_any_order(lines: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Nodes hear of pods that go before these do, where others serve on: check mode has all of it in one place."""
+    return {host: sorted(some) for host, some in lines.items()}
 
 
 def test_check_shows_the_lines_of_the_run_for_every_way(lab: TestLab) -> None:
+    (lab.manifests / "service.yml").write_text(yaml.safe_dump(SERVICE))
     for way in WAYS:
         options = ("-e", f'{{"cluster": {{"pod_routing": "{way}"}}}}', "--skip-tags", "verify")
         said = typed(lab.converge("--check", *options))
         assert said.keys() == ({"gateway", "node1", "node2"} if way != "host-gw" else {"node1", "node2"})
         assert any(line.startswith("ip route replace 10.1.") for line in said["node1"])
+        if way == WAYS[0]:  # Services as they are once pods are ready
+            rules = [line for line in said["node1"] if "default/web" in line]
+            assert sum("-j DNAT" in line for line in rules) == 2
+            assert not any("REJECT" in line for line in rules)
         assert said == typed(lab.converge(*options))
         assert typed(lab.converge("--check", *options)) == {}
+
+
+def test_check_shows_what_becomes_of_services_when_pods_come_and_go(lab: TestLab) -> None:
+    (lab.manifests / "service.yml").write_text(yaml.safe_dump(SERVICE))
+    lab.converge(*NO_VERIFY)
+    for replicas, refused in ((3, False), (1, False), (0, True), (2, False)):
+        scale(lab, replicas)
+        said = in_any_order(typed(lab.converge("--check", *NO_VERIFY)))
+        added = [line for line in said["node1"] if "-A " in line and "REJECT" in line]
+        assert bool(added) == refused, said["node1"]
+        assert said == in_any_order(typed(lab.converge(*NO_VERIFY)))

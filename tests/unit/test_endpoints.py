@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from podlab.planner import names
 from podlab.planner.cluster import Host
-from podlab.planner.endpoints import Backend, backends, slices_in_force, slices_of_pods
+from podlab.planner.endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
 from podlab.planner.model import Container, Document, Pod, PodTemplate, Port, Present
 from podlab.planner.service_model import Endpoint, Slice, SlicePort
 from tests.unit.bodies import desired, endpoint_slice, endpoints, problems_of, service, wrong
@@ -172,8 +173,10 @@ def test_bad_endpoints():
 # --- pods as backends -----------------------------------------------------------------------------------
 
 HOSTS = {
-    "node1": Host("node1", "node", "10.100.0.2", {"topology.kubernetes.io/zone": "a"}),
-    "node2": Host("node2", "node", "10.100.0.3"),
+    "node1": Host("node1", "node", "10.100.0.2", {"topology.kubernetes.io/zone": "a"}, observation={}),
+    "node2": Host("node2", "node", "10.100.0.3", observation={}),
+    "limited": Host("limited", "node", "10.100.0.4", observation={}, in_run=False),
+    "away": Host("away", "node", "10.100.0.5"),
 }
 HTTP = Container("main", "nginx", ("nginx",), ports=(Port(80, name="http"), Port(80, "UDP", "http"), Port(81)))
 
@@ -183,14 +186,21 @@ def pod(name: str = "web-0", **template: Any) -> Pod:
 
 
 def present(name: str = "web-0", node: str = "node1", **facts: Any) -> Present:
-    row = {"address": f"{facts.pop('address', '10.1.1.2')}/24"}
+    body = {
+        "metadata": {"labels": {"app": "old"}},
+        "spec": {"containers": [{"ports": [{"containerPort": 8080, "name": "http"}]}]},
+    }
+    row = {"address": f"{facts.pop('address', '10.1.1.2')}/24", "object": body}
     if "revision" in facts:
         row["revision"] = facts.pop("revision")
     return Present(**{"key": f"default/{name}", "node": node, "row": row, "ready": True, "phase": "Running", **facts})
 
 
-def backend_of(one: Pod, *there: Present, node: str = "node1", address: str | None = "10.1.1.2") -> Backend | None:
-    found = backends([one], {one.key: node}, {one.key: address}, {item.key: item for item in there}, HOSTS)
+def backend_of(
+    one: Pod, *there: Present, node: str = "node1", address: str | None = "10.1.1.2", **how: Any
+) -> Backend | None:
+    found = backends([one], {one.key: node}, {one.key: address}, {item.key: item for item in there}, HOSTS, **how)
+    assert len(found) <= 1, "of one name there is one pod"
     return found[0] if found else None
 
 
@@ -208,23 +218,82 @@ def test_a_pod_as_a_service_sees_it():
     )
 
 
-@pytest.mark.parametrize(
-    ("there", "is_ready"),
-    [
-        pytest.param(present(), True, id="ready"),
-        pytest.param(present(ready=False), False, id="not ready"),
-        pytest.param(present(node="node2"), False, id="moved, and not yet there"),
-        pytest.param(present(address="10.1.1.9"), False, id="under another address"),
-        pytest.param(present(ready=False, row=None, phase="Unknown"), False, id="on a node that is not seen"),
-        pytest.param(present(node="node2", phase="Succeeded"), False, id="ended elsewhere"),
-        pytest.param(present("other"), False, id="yet to be made"),
-        pytest.param(present(revision="old"), False, id="about to be replaced under its name and address"),
-    ],
-)
-def test_who_is_ready(there, is_ready):
+NOBODY_YET = [
+    pytest.param([present(ready=False, row=None, phase="Unknown")], id="on a node that is not seen"),
+    pytest.param([present(node="node2", phase="Succeeded")], id="ended elsewhere"),
+    pytest.param([present(revision="old", phase="Failed")], id="ended, and about to be replaced"),
+    pytest.param([], id="yet to be made"),
+]
+ANOTHER = [
+    pytest.param(present(node="node2"), id="moved, and not yet there"),
+    pytest.param(present(address="10.1.1.9"), id="under another address"),
+    pytest.param(present(revision="old"), id="about to be replaced under its name and address"),
+]
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_who_stays_is_as_ready_as_it_was_found(is_ready, stage):
+    found = backend_of(pod(), present(ready=is_ready), stage=stage)
+    assert found
+    assert (found.is_ready, found.is_leaving) == (is_ready, False)
+
+
+@pytest.mark.parametrize(("stage", "is_ready"), [(Stage.NOW, False), (Stage.NEXT, False), (Stage.SETTLED, True)])
+@pytest.mark.parametrize("there", NOBODY_YET)
+def test_who_is_yet_to_be_made_is_ready_when_all_is_settled(there, stage, is_ready):
+    found = backend_of(pod(), *there, stage=stage)
+    assert found
+    assert (found.address, found.is_ready, found.is_leaving) == ("10.1.1.2", is_ready, False)
+
+
+@pytest.mark.parametrize("how", [{"node": "away"}, {"node": "limited"}, {"touches_pods": False}], ids=str)
+def test_who_is_not_made_by_this_run_does_not_get_ready_by_it(how):
+    found = backend_of(pod(), stage=Stage.SETTLED, **how)
+    assert found
+    assert not found.is_ready
+
+
+@pytest.mark.parametrize("there", ANOTHER)
+def test_another_pod_of_its_name_serves_until_it_goes(there):
     found = backend_of(pod(), there)
     assert found
-    assert found.is_ready is is_ready
+    assert (found.address, found.node) == (there.row["address"].removesuffix("/24"), there.node)
+    assert (found.is_ready, found.is_leaving) == (True, True)
+    assert (found.labels, found.ports) == ({"app": "old"}, {("http", "TCP"): 8080})
+    for stage, is_ready in ((Stage.NEXT, False), (Stage.SETTLED, True)):
+        after = backend_of(pod(), there, stage=stage)
+        assert after
+        assert (after.address, after.is_ready, after.is_leaving) == ("10.1.1.2", is_ready, False)
+
+
+def gone(there: Present, **how: Any) -> list[tuple[str, bool, bool]]:
+    """Nothing is planned any more."""
+    found = backends([], {}, {}, {there.key: there}, HOSTS, **how)
+    return [(one.address, one.is_ready, one.is_leaving) for one in found]
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_a_pod_that_is_planned_no_more_serves_until_it_goes(is_ready):
+    there = present(ready=is_ready)
+    assert gone(there) == [("10.1.1.2", is_ready, True)]
+    assert gone(there, stage=Stage.NEXT) == gone(there, stage=Stage.SETTLED) == []
+    assert gone(present(ready=False, phase="Succeeded")) == []
+    assert gone(present(ready=False, row=None, phase="Unknown")) == []
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("there", [present(), present(revision="old"), present(address="10.1.1.9")])
+@pytest.mark.parametrize("how", [{"node": "limited"}, {"touches_pods": False}], ids=str)
+def test_a_pod_that_this_run_does_not_touch_is_as_it_was(how, there, stage):
+    node = how.get("node", "node1")
+    one = replace(there, node=node)
+    found = backend_of(pod(), one, stage=stage, **{"node": "node1", **how})
+    assert found
+    address = one.row["address"].removesuffix("/24")
+    assert (found.address, found.is_ready, found.is_leaving) == (address, True, False)
+    how = {key: value for key, value in how.items() if key != "node"}
+    assert gone(one, stage=stage, **how) == [(address, True, False)]
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
@@ -233,7 +302,7 @@ def test_a_pod_that_has_ended_is_no_backend(phase):
 
 
 def test_a_pod_without_address_or_node_is_no_backend():
-    assert backend_of(pod(), present(), address=None) is None
+    assert backend_of(pod(), address=None) is None
     assert backends([pod()], {}, {}, {}, HOSTS) == []
 
 
@@ -343,6 +412,24 @@ def test_a_pod_without_one_of_the_ports_has_the_others():
 def test_who_is_not_ready_is_published_where_the_service_says_so(publishes, ready):
     (found,) = made(some(1, is_ready=False), publishNotReadyAddresses=publishes)
     assert (found.endpoints[0].ready, found.endpoints[0].serving) == (ready, False)
+
+
+@pytest.mark.parametrize(
+    ("is_ready", "publishes", "conditions"),
+    [
+        (True, False, (False, True, True)),
+        (False, False, (False, False, True)),
+        (True, True, (True, True, True)),
+        (False, True, (True, False, True)),
+    ],
+)
+def test_the_conditions_of_who_is_leaving(is_ready, publishes, conditions):
+    """As the endpointslice controller has them: ``ready`` is never true of one that ends, unless all are published."""
+    pods = some(1, zone="a", is_ready=is_ready, is_leaving=True)
+    (found,) = made(pods, publishNotReadyAddresses=publishes, trafficDistribution="PreferClose")
+    (one,) = found.endpoints
+    assert (one.ready, one.serving, one.terminating) == conditions
+    assert one.zones == (("a",) if publishes else ())
 
 
 def test_a_slice_has_a_hundred_endpoints():

@@ -188,6 +188,17 @@ def test_endpoints_as_an_object():
     ]
 
 
+@pytest.mark.parametrize("publishes", [False, True])
+def test_who_is_about_to_go_is_in_the_slice_and_in_endpoints_only_where_all_are_published(publishes):
+    """The endpoints controller passes over pods that end, unless the Service tolerates those that are not ready."""
+    found = state(service(publishNotReadyAddresses=publishes), pods=(backend(1, is_leaving=True),))
+    (part,) = items("endpointslices", found)
+    conditions = {"ready": publishes, "serving": True, "terminating": True}
+    assert [one["conditions"] for one in part["endpoints"]] == [conditions]
+    (whole,) = items("endpoints", found)
+    assert [one["ip"] for some in whole.get("subsets", ()) for one in some["addresses"]] == ["10.1.1.1"] * publishes
+
+
 def test_what_is_written_is_shown_as_it_is_written():
     (found,) = items(
         "endpoints", state(service(selector=None), endpoints("web", {"addresses": [{"ip": "192.0.2.01"}]}))

@@ -86,7 +86,7 @@ def ask(found: dict[str, Any], source: str, address: str) -> Any:
 def met(one: Any, row: ServicePortRow, cluster: Cluster) -> dict[str, str] | str:
     """What the rules of the nodes make of an ask: endpoints with the source that they see, or what else happens."""
     client = BY_NAME[one["source"]]
-    source = "127.0.0.1" if one["address"] == "127.0.0.1" else client["address"]
+    source = one["caller"]
     for node in one["path"]:
         host = next(host for host in HOSTS if host.name == node)
         tables = rules.tables(Rows(cluster, [row]).row(host, CIDRS[node]))
@@ -161,6 +161,7 @@ def test_source_addresses_of_a_cluster_ip():
     found = matrix(port(*BOTH))
     assert ask(found, "client", "10.96.0.10") == {
         "source": "client",
+        "caller": "10.1.1.9",
         "service": "default/web:http",
         "address": "10.96.0.10",
         "port": 80,
@@ -311,6 +312,7 @@ def test_every_host_calls_for_its_own_ends():
 def test_a_node_tells_of_what_it_turns():
     rows = probes(matrix(port(*BOTH, node_port=30080))["asks"], ENDS, [host.name for host in HOSTS])
     assert sorted(rows["node1"]["watched"]) == [
+        ["10.1.1.1", 30080],
         ["10.100.0.2", 30080],
         ["10.100.0.3", 30080],
         ["10.96.0.10", 80],
@@ -319,12 +321,27 @@ def test_a_node_tells_of_what_it_turns():
     assert rows["node1"]["deadline"] >= 22
 
 
+def test_node_ports_are_called_at_every_address_of_the_node_by_who_is_on_it():
+    seen = {"links": {"docker0": {"addresses": ["172.17.0.1/16"]}, "lo": {"addresses": ["127.0.0.1/8"]}}}
+    hosts = [Host("node1", "node", "10.100.0.2", observation=seen), *HOSTS[1:]]
+    row = port(*BOTH, node_port=30080, external_local=True)
+    found = matrix(row, hosts=hosts, pod_routing="vxlan", node_port_addresses=("172.16.0.0/12",))
+    asks = [one for one in found["asks"] if one["address"] == "172.17.0.1"]
+    assert [one["source"] for one in asks] == ["here", "client", "node1"]
+    assert {one["outcome"] for one in asks} == {"answer"}
+    assert asks[1]["backends"] == {HERE: "10.1.1.9", THERE: "10.1.1.9"}
+    assert [one["caller"] for one in asks] == ["10.1.1.2", "10.1.1.9", "172.17.0.1"]
+    assert asks[2]["backends"] == {HERE: "10.1.1.1", THERE: "10.100.0.2"}
+    assert ask(found, "client", "10.1.1.1")["outcome"] == "refused"
+    assert "10.1.1.0" not in {one["address"] for one in found["asks"]}, "some take it for a broadcast address"
+
+
 # --- verdicts -------------------------------------------------------------------------------------------
 
 
 def flow(one: Any, at: int, to: str, seen: str, *, source: str = "", source_port: int = 0) -> Flow:
     address, _, number = to.partition(":")
-    came = source or ("127.0.0.1" if one["address"] == "127.0.0.1" else BY_NAME[one["source"]]["address"])
+    came = source or one["caller"]
     return Flow(one["protocol"], came, source_port or at, one["address"], one["port"], seen, at, address, int(number))
 
 

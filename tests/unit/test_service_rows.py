@@ -11,7 +11,7 @@ from podlab.changes import services as rules
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.endpoints import Backend, slices_in_force, slices_of_pods
 from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port
-from podlab.planner.plan import plan
+from podlab.planner.plan import CHAPTERS, chapters_of, plan
 from podlab.planner.service_addresses import allocate
 from podlab.planner.service_chapter import services_chapter
 from podlab.planner.service_model import Given, Ingress, Service, ServicePort
@@ -183,6 +183,33 @@ def test_the_row_of_a_node():
     }
 
 
+def links(**addresses: str) -> dict[str, Any]:
+    return {name: {"addresses": [text], "alias": ""} for name, text in addresses.items()}
+
+
+def test_a_nodes_addresses_are_those_of_all_its_links():
+    """As kube-proxy has it; 127.0.0.1 is asked for by itself."""
+    seen = links(
+        lo="127.0.0.1/8", eth0="10.100.0.2/24", eth1="192.0.2.10/24", docker0="172.17.0.1/16", dummy="192.0.2.9/32"
+    )
+    node = Host("node1", "node", "10.100.0.2", observation={"links": seen})
+    own = ["10.100.0.2", "10.1.1.1"]
+    more = ["172.17.0.1", "192.0.2.9", "192.0.2.10"]
+    assert Rows(Cluster(), []).row(node, "10.1.1.0/24")["addresses"] == [*own, *more]
+    overlay = Rows(Cluster(pod_routing="vxlan"), []).row(node, "10.1.1.0/24")
+    assert overlay["addresses"] == [*own, "10.1.1.0", *more]
+
+
+@pytest.mark.parametrize("way", ["gateway", "host-gw", "vxlan"])
+def test_links_that_a_run_makes_do_not_make_the_next_one_tell_anything_else(way):
+    lab = Lab()
+    lab.cluster = Cluster(pod_routing=way, node_port_addresses=("10.0.0.0/8",))
+    lab.hosts["node1"].link("docker0", "172.17.0.1/16")
+    first = lab.run(service(type="NodePort"))
+    assert "172.17.0.1" in first["hosts"]["node1"]["services"]["addresses"]
+    assert "services" not in pending(lab.plan(service(type="NodePort"), now=LATER)).get("node1", [])
+
+
 def test_all_nodes_share_one_list_of_ports():
     rows = Rows(Cluster(), ports(service()))
     assert rows.row(NODE, "10.1.1.0/24")["ports"] is rows.row(OTHER, "10.1.2.0/24")["ports"]
@@ -326,7 +353,12 @@ class Lab:
         self.cluster = Cluster()
 
     def plan(
-        self, *documents: Document, pods: tuple[Pod, ...] = (), limit: tuple[str, ...] = (), now: str = NOW
+        self,
+        *documents: Document,
+        pods: tuple[Pod, ...] = (),
+        limit: tuple[str, ...] = (),
+        now: str = NOW,
+        **how: Any,
     ) -> Any:
         wanted = desired(*documents)
         wanted = type(wanted)(**{**vars(wanted), "pods": pods})
@@ -340,7 +372,7 @@ class Lab:
             )
             for name, host in self.hosts.items()
         ]
-        return json.loads(json.dumps(plan(self.cluster, hosts, wanted, {}, now)))
+        return json.loads(json.dumps(plan(self.cluster, hosts, wanted, {}, now, **how)))
 
     def run(self, *documents: Document, **how: Any) -> Any:
         result = self.plan(*documents, **how)
@@ -466,8 +498,127 @@ def test_nodes_leave_a_pod_alone_before_it_goes():
     assert ready(fewer) == {"10.1.1.2": True}
     more = lab.plan(service(), pods=(*everybody, pod("c")))
     assert "leaving" not in {word for rows in more["hosts"].values() for word in rows["pending"]}
-    lab.run(service(), pods=everybody[:1])
+    assert [ends(fewer, name) for name in ("parting", "services")] == [{"10.1.1.2": "ready"}] * 2
+    assert slices(fewer) == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
+    for _ in range(2):
+        lab.run(service(), pods=everybody[:1])
     assert pending(lab.plan(service(), pods=everybody[:1], now=LATER)) == {}
+
+
+def ends(result: Any, row: str, node: str = "node1") -> dict[str, str]:
+    """What a node is told of endpoints: before pods go (``parting``), or for good (``services``)."""
+    ports = result["hosts"][node][row]["ports"]
+    return {one["address"]: condition_of(one) for port in ports for one in port["endpoints"]}
+
+
+def slices(result: Any) -> dict[str, str]:
+    """What ``get endpointslices`` shows."""
+    record = result["hosts"]["node1"]["node"]["record"]["cluster"]["slices"]
+    return {one["address"]: condition_of(one) for item in record.values() for one in item["endpoints"]}
+
+
+def condition_of(one: Any) -> str:
+    words = [word for word in ("ready", "terminating") if one.get(word)]
+    return " ".join(words) if one.get("serving") else "unready"
+
+
+def test_the_last_one_is_led_to_until_it_goes_and_no_longer():
+    lab = Lab()
+    for _ in range(2):
+        lab.run(service(), pods=(pod("a", "node2"),))
+    none = lab.plan(service(), pods=())
+    assert pending(none) == {
+        "node1": ["node", "services", "leaving", "gone"],
+        "node2": ["node", "pods", "services", "leaving", "gone"],
+        "gateway": ["node"],
+    }
+    assert ends(none, "parting") == slices(none) == {"10.1.2.2": "terminating"}
+    assert ends(none, "services") == {}
+    lab.run(service(), pods=())
+    after = lab.run(service(), pods=())
+    assert "leaving" not in pending(after)["node1"]
+    assert ends(after, "services") == slices(after) == {}
+
+
+def test_a_node_that_asks_for_its_own_keeps_its_last_one_until_it_goes():
+    lab = Lab()
+    everybody = (pod("a"), pod("b", "node2"))
+    local = service(internalTrafficPolicy="Local")
+    for _ in range(2):
+        lab.run(local, pods=everybody)
+    fewer = lab.plan(local, pods=everybody[:1])
+    assert pending(fewer)["node1"] == ["node", "services", "leaving", "gone"]
+    assert ends(fewer, "parting") == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
+
+
+def test_who_is_published_whatever_becomes_of_him_is_led_to_until_he_goes():
+    lab = Lab()
+    everybody = (pod("a"), pod("b", "node2"))
+    published = service(publishNotReadyAddresses=True)
+    for _ in range(2):
+        lab.run(published, pods=everybody)
+    fewer = lab.plan(published, pods=everybody[:1])
+    assert pending(fewer)["node1"] == ["node", "services", "leaving", "gone"]
+    assert ends(fewer, "parting") == {"10.1.1.2": "ready", "10.1.2.2": "ready terminating"}
+
+
+def test_a_run_that_was_cut_off_before_pods_went_lets_them_go_as_well():
+    lab = Lab()
+    for _ in range(2):
+        lab.run(service(), pods=(pod("a"),))
+    cut_off = lab.plan(service(), pods=())
+    for name, rows in cut_off["hosts"].items():
+        lab.hosts[name].apply(rows, ["node"])
+    assert pending(lab.plan(service(), pods=()))["node1"] == ["pods", "services", "leaving", "gone"]
+
+
+def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
+    lab = Lab()
+    everybody = (pod("a"), pod("b", "node2"))
+    for _ in range(2):
+        lab.run(service(), pods=everybody)
+    moved = (pod("a", "node2"),)
+    found = lab.plan(service(), pods=moved, chapters=("services",))
+    assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
+    assert "leaving" not in pending(found).get("node1", [])
+    found = lab.plan(service(), pods=everybody[:1], limit=("node1",))
+    assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
+    found = lab.plan(service(), pods=everybody[1:], limit=("node1",))
+    assert ends(found, "services") == {"10.1.2.2": "ready"}
+    assert slices(found) == {"10.1.1.2": "terminating", "10.1.2.2": "ready"}
+
+
+def test_a_plan_that_looks_ahead_leads_to_all_that_will_be_there_and_makes_no_haste():
+    lab = Lab()
+    first = lab.plan(service(), pods=(pod("a"),), settled=True)
+    assert ends(first, "services") == {"10.1.1.2": "ready"}
+    for _ in range(2):
+        lab.run(service(), pods=(pod("a"),))
+    fewer = lab.plan(service(), pods=(), settled=True)
+    assert pending(fewer)["node1"] == ["node", "pods", "services"]
+    assert ends(fewer, "services") == {}
+
+
+def test_where_only_services_are_asked_for_the_record_is_written_with_them():
+    lab = Lab()
+    assert "record" in pending(lab.plan(service(), chapters=("services",)))["node1"]
+    assert pending(lab.plan(service(), chapters=("services",)))["gateway"] == ["node", "routes"]
+    assert "record" not in pending(lab.plan(service()))["node1"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "skipped", "expected"),
+    [
+        (["all"], [], CHAPTERS),
+        (["services"], [], ("services",)),
+        (["verify"], [], ()),
+        (["tagged"], ["pods", "verify"], ("node", "bridge", "routes", "egress", "services")),
+        (["all"], ["all"], ()),
+        (["node", "pods"], ["node"], ("pods",)),
+    ],
+)
+def test_the_chapters_that_tags_ask_for(tags, skipped, expected):
+    assert chapters_of(tags, skipped) == list(expected)
 
 
 def test_a_pod_that_is_not_ready_any_more_is_no_reason_for_haste():

@@ -62,8 +62,9 @@ def _opened_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
 def opened_rows(rows: Rows) -> dict[str, Any]:
     """The rows of a host as the planner has made them."""
     found = _with(rows, json.loads)
-    if "services" in found:
-        found["services"] = unpack(found["services"])
+    for name in ("services", "parting"):
+        if name in found:
+            found[name] = unpack(found[name])
     if "node" in found:
         node = dict(found["node"])
         cluster = _opened_cluster(json.loads(node.pop("cluster")))
@@ -91,10 +92,11 @@ def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any
         record = dict(found["node"]["record"])
         cluster = record.pop("cluster")
         found["node"] = {**found["node"], "record": record, "cluster": _once(cluster, _closed_cluster, once)}
-    if "services" in found:
-        row = found["services"]
-        ports = _once(row["ports"], service_rows.text_of_ports, once)
-        found["services"] = _packed(service_rows.text_of(row, ports))
+    for name in ("services", "parting"):
+        if name in found:
+            row = found[name]
+            ports = _once(row["ports"], service_rows.text_of_ports, once)
+            found[name] = _packed(service_rows.text_of(row, ports))
     return found | {name: {} for name in idle}
 
 

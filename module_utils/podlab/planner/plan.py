@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -60,6 +60,7 @@ def plan(
     problems: Sequence[str] = (),
     *,
     settled: bool = False,
+    chapters: Collection[str] = CHAPTERS,
 ) -> dict[str, Any]:
     """Work out every address, route and rule.
 
@@ -67,6 +68,7 @@ def plan(
     :param now: time of the run, RFC 3339; it becomes the creation time of what is new.
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
+    :param chapters: those that this run was asked for.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
         need another step once these pods are ready, in words), ``moving`` (whether this step does anything to
@@ -101,8 +103,20 @@ def plan(
     by_name = {node.name: node for node in nodes}
     addresses |= {key: by_name[placement.nodes[key]].address for key in on_nodes if key in placement.nodes}
 
+    placed = placement.nodes
+    touches_pods = "pods" in chapters
     services = services_chapter(
-        cluster, hosts, desired, given, pods, placement.nodes, addresses, present, now, settled=settled
+        cluster,
+        hosts,
+        desired,
+        given,
+        pods,
+        placed,
+        addresses,
+        present,
+        now,
+        settled=settled,
+        touches_pods=touches_pods,
     )
     shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now, services.record)
     ways = routes_of(cluster, hosts, cidrs)
@@ -149,10 +163,18 @@ def plan(
         # All hosts of the run take part: where pods have moved is news for each of them.
         for rows in result["hosts"].values():
             rows["pending"].append("rollout")
-    if services.leaves_pods and any("pods" in rows["pending"] for rows in result["hosts"].values()):
+    if "node" not in chapters:
+        # The record says which address is whose, and nobody else writes it then.
         for rows in result["hosts"].values():
+            rows["pending"] += ["record"] if {"node", "services"} <= {*rows["pending"]} else []
+    # What is yet to come is shown at once: nobody is led anywhere in between.
+    if not settled and services.leaves_pods and any("pods" in rows["pending"] for rows in result["hosts"].values()):
+        for host in hosts:
+            rows = result["hosts"].get(host.name, {"pending": ()})
             if "services" in rows["pending"]:
                 rows["pending"].append("leaving")
+                rows["parting"] = services.parting.row(host, cidrs[host.name])
+                rows["pending"] += ["gone"] if services.parting is not services.rows else []
     # A step that finds nothing to do is the last one, whatever still waits.
     result["moving"] = any("pods" in rows["pending"] for rows in result["hosts"].values())
     result["verify"] = expectations.matrix(
@@ -166,6 +188,12 @@ def plan(
     for name, row in service_expectations.probes(matrix["asks"], ends, result["hosts"]).items():
         result["hosts"][name]["verify_services"] = row
     return result
+
+
+def chapters_of(tags: Collection[str], skipped: Collection[str]) -> list[str]:
+    """The chapters that a run was asked for by ``--tags`` and ``--skip-tags``."""
+    every = {"all", "tagged"}
+    return [name for name in CHAPTERS if {name, *every} & {*tags} and not {name, *every} & {*skipped}]
 
 
 def is_on_node(pod: Pod) -> bool:

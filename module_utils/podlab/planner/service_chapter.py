@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..changes.services import ServicesRow
+from ..changes.services import ServicePortRow, ServicesRow
 from .allocations import newest_record
 from .cluster import Cluster, Host
-from .endpoints import backends, slices_in_force, slices_of_pods
+from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
 from .model import Desired, Pod, Present
 from .service_addresses import waiting
 from .service_model import Given, Slice
@@ -21,16 +21,18 @@ LOCALNET = "net.ipv4.conf.all.route_localnet"
 
 @dataclass(frozen=True)
 class Chapter:
-    """``record`` is what every host shall remember of services; ``slices`` are those of each of them.
+    """``record`` is what every host shall remember of services.
 
     ``leaves_pods``: whether nodes lead packets to a pod that this run may be about to take away. Then they have to know
-    before that happens; everything else may wait until the new pods are ready.
+    before that happens; everything else may wait until the new pods are ready. ``parting`` is what they are told then,
+    and ``rows`` what holds once those pods have gone. It is another thing only where a pod that is about to go serves
+    until it does, because there is nobody else.
     """
 
     rows: Rows
+    parting: Rows
     record: Mapping[str, Any]
     notes: tuple[str, ...]
-    slices: Mapping[str, Sequence[Slice]]
     sysctls: Mapping[str, str]
     leaves_pods: bool
 
@@ -55,30 +57,60 @@ def services_chapter(
     now: str,
     *,
     settled: bool = False,
+    touches_pods: bool = True,
 ) -> Chapter:
     """:param given: Service -> its addresses and ports. :param pods: those of this run, with node and address.
-    :param settled: as ``endpoints.backends`` has it."""
+    :param settled: whether to look ahead, to when pods that are yet to be made are ready.
+    :param touches_pods: as ``endpoints.backends`` has it."""
     nodes = {host.name: host for host in hosts if host.role == "node"}
-    made = slices_of_pods(desired.services, backends(pods, placed, addresses, present, nodes, settled=settled))
-    slices, notes = slices_in_force(desired.services, made, desired.slices, desired.endpoints)
+
+    def at(stage: Stage) -> list[Backend]:
+        return backends(pods, placed, addresses, present, nodes, stage, touches_pods=touches_pods)
+
+    def behind(found: Sequence[Backend]) -> tuple[dict[str, list[Slice]], list[str]]:
+        made = slices_of_pods(desired.services, found)
+        return slices_in_force(desired.services, made, desired.slices, desired.endpoints)
+
+    everybody = at(Stage.SETTLED if settled else Stage.NOW)
+    slices, notes = behind(everybody)
+    next_slices = behind(at(Stage.NEXT))[0] if any(one.is_leaving for one in everybody) else slices
     everything = [slice_ for key in sorted(slices) for slice_ in slices[key]]
     past = newest_record(hosts) if hosts else {}
     record = remembered(desired.services, given, everything, desired.endpoints, past, now)
+    parting = rows = Rows(cluster, port_rows(desired.services, given, next_slices))
+    if next_slices is not slices:
+        ports = port_rows(desired.services, given, slices)
+        parting = Rows(cluster, ports) if any(map(_needs_who_leaves, ports)) else rows
     return Chapter(
-        rows=Rows(cluster, port_rows(desired.services, given, slices)),
+        rows=rows,
+        parting=parting,
         record=record,
         notes=(*notes, *waiting(desired.services, given), *_warnings(hosts)),
-        slices=slices,
         sysctls=_sysctls(cluster, given),
-        leaves_pods=_leaves_pods(past.get("slices", {}), record["slices"]),
+        leaves_pods=_leaves_pods(
+            past.get("slices", {}), record["slices"] if next_slices is slices else {}, next_slices
+        ),
     )
 
 
-def _leaves_pods(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return before is not now and not _ready(before) <= _ready(now)
+def _needs_who_leaves(port: ServicePortRow) -> bool:
+    """Whether a node may lead to an endpoint on its way out: there is no other one, or none on a node that asks for its
+    own."""
+    by_node = port["internal_local"] or port["external_local"]
+    endpoints = [(end["node"] if by_node else "", end) for end in port["endpoints"]]
+    held = {place for place, end in endpoints if end["ready"] and not end["terminating"]}
+    return any(
+        end["terminating"] and (end["ready"] or (end["serving"] and place not in held)) for place, end in endpoints
+    )
 
 
-def _ready(slices: Mapping[str, Any]) -> set[str]:
+def _leaves_pods(before: Mapping[str, Any], now: Mapping[str, Any], slices: Mapping[str, Sequence[Slice]]) -> bool:
+    """:param before: what was remembered. :param now: the same of ``slices``, where that is known.
+    :param slices: those of pods that stay, or come."""
+    return before is not now and not _led_to(before) <= _ready_addresses(slices)
+
+
+def _led_to(slices: Mapping[str, Any]) -> set[str]:
     """Addresses of pods that packets may be led to, by what is remembered."""
     found: set[str] = set()
     seen: set[int] = set()
@@ -86,8 +118,13 @@ def _ready(slices: Mapping[str, Any]) -> set[str]:
         endpoints = entry.get("endpoints", ())
         if id(endpoints) not in seen:  # thousands of slices may share them
             seen.add(id(endpoints))
-            found.update(one["address"] for one in endpoints if one.get("ready"))
+            found.update(one["address"] for one in endpoints if one.get("ready") or one.get("terminating"))
     return found
+
+
+def _ready_addresses(slices: Mapping[str, Sequence[Slice]]) -> set[str]:
+    tuples = {id(slice_.endpoints): slice_.endpoints for some in slices.values() for slice_ in some}
+    return {one.address for endpoints in tuples.values() for one in endpoints if one.ready}
 
 
 def strangers(hosts: Sequence[Host]) -> list[str]:

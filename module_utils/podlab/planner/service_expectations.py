@@ -22,6 +22,7 @@ from .cluster import Cluster, Host
 from .endpoints import ZONE
 from .expectations import End
 from .routing import tunnel_end
+from .service_rows import addresses_of
 
 MOST = 2000
 """Questions beyond this number are sampled, by the ports of Services that they are about."""
@@ -42,6 +43,8 @@ class Ask(TypedDict):
 
     source: str
     """Name of an end."""
+    caller: str
+    """The address that it calls from: its own, and of several the one that it calls."""
     service: str
     """``default/web:http``."""
     address: str
@@ -69,6 +72,8 @@ class _Place:
     bridge: str
     cidr: IPv4Network
     zone: str
+    others: tuple[str, ...]
+    """Further addresses of its own, for who is on it."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +230,7 @@ class _Yard:
                 gateway(cidrs[host.name]),
                 IPv4Network(cidrs[host.name]),
                 host.all_labels().get(ZONE, ""),
+                _others(cluster, host, cidrs[host.name]),
             )
             for host in hosts
             if host.role == "node" and host.is_managed
@@ -240,12 +246,13 @@ class _Yard:
         )
         self.inside = [end for end in ends if end["kind"] in ("pod", "node") and end["host"] in self.places]
         self.outside = [end for end in ends if end["kind"] == "outside"]
+        self.at_others = sum(len(self.places[end["host"]].others) for end in self.inside)
 
     def count(self, port: ServicePortRow) -> int:
         """How many asks there are about a port."""
         addresses = 1 + len(port["external_ips"]) + len(port["load_balancer_ips"])
-        at_nodes = len(self.places) * (len(self.inside) + len(self.outside) + 1) if port["node_port"] else 0
-        return addresses * len(self.inside) + at_nodes
+        at_nodes = len(self.places) * (len(self.inside) + len(self.outside) + 1) + self.at_others
+        return addresses * len(self.inside) + (at_nodes if port["node_port"] else 0)
 
     def asks(self, port: ServicePortRow) -> Iterator[Ask]:
         """From outside only node ports are asked for: the way to all other addresses is not podlab's."""
@@ -268,6 +275,10 @@ class _Yard:
         for end in (*self.inside, *self.outside):
             call = self._call(end, place)
             yield self._ask(port, call, place.address, number, self._to_node_port(port, call, place.address))
+            # The way to its other addresses is podlab's for who is on it.
+            for address in place.others if call.at == place.name else ():
+                own = _Call(end, address, place.name, place) if end["name"] == place.name else call
+                yield self._ask(port, own, address, number, self._to_node_port(port, own, address))
             if end["name"] == place.name:
                 call = _Call(end, "127.0.0.1", place.name, place)
                 yield self._ask(port, call, "127.0.0.1", number, self._to_node_port(port, call, "127.0.0.1"))
@@ -284,7 +295,7 @@ class _Yard:
     def _whence(self, call: _Call) -> str:
         if IPv4Address(call.source) in self.within:
             return "pod"
-        return "node" if call.source in (call.place.address, "127.0.0.1") else "outside"
+        return "node" if call.source in (call.place.address, "127.0.0.1", *call.place.others) else "outside"
 
     def _to_cluster_ip(self, port: ServicePortRow, call: _Call) -> _Way:
         everywhere, here = _endpoints(port, call.place)
@@ -320,6 +331,7 @@ class _Yard:
         seen = {to: self._seen(call, to, homes[to], way.masquerade) for to in way.backends}
         return {
             "source": call.end["name"],
+            "caller": address if call.source == address else call.end["address"],
             "service": service_port(port),
             "address": address,
             "port": number,
@@ -345,6 +357,11 @@ class _Yard:
         if backend not in self.within and home not in self.kept and self._whence(call) == "pod":
             return place.address  # a pod on another node's network
         return call.source
+
+
+def _others(cluster: Cluster, host: Host, cidr: str) -> tuple[str, ...]:
+    """Without the end of its tunnel, which pods of this node may take for the broadcast address of their subnet."""
+    return tuple(one for one in addresses_of(cluster, host, cidr)[1:] if one != tunnel_end(cidr))
 
 
 def _endpoints(port: ServicePortRow, place: _Place) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ..changes.kube_endpoints import EndpointRow
@@ -15,6 +16,7 @@ from ..changes.services import LIBERAL, ServicePortRow, ServicesRow
 from .addresses import gateway
 from .cluster import Cluster, Host
 from .endpoints import ZONE
+from .routing import tunnel_end
 from .service_model import Endpoint, Given, Service, ServicePort, Slice
 
 
@@ -32,7 +34,7 @@ class Rows:
         row: ServicesRow = {
             "node": node.name,
             "zone": node.all_labels().get(ZONE, ""),
-            "addresses": [node.address, gateway(cidr)],
+            "addresses": addresses_of(cluster, node, cidr),
             "cluster_cidr": cluster.cidr,
             "service_cidr": cluster.service_cidr,
             "masquerade_all": cluster.masquerade_all,
@@ -54,6 +56,19 @@ class Rows:
 def _is_liberal(node: Host) -> bool:
     settings: Mapping[str, str] = (node.observation or {}).get("sysctls", {})
     return settings.get(LIBERAL, "0") != "0"
+
+
+def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
+    """Where a node's ports may answer: at every address of every link, as kube-proxy has it; 127.0.0.1 goes by itself.
+
+    Those of podlab's own links are the plan's to say: at first contact they are not there yet, and a second run would
+    find others than the first.
+    """
+    own = [node.address, gateway(cidr), *([tunnel_end(cidr)] if cluster.pod_routing == "vxlan" else [])]
+    within = IPv4Network(cluster.cidr)
+    found = [IPv4Address(text.partition("/")[0]) for text in node.addresses]
+    strangers = sorted(address for address in found if address not in within and not address.is_loopback)
+    return list(dict.fromkeys([*own, *map(str, strangers)]))
 
 
 def digest_of(row: Mapping[str, Any]) -> str:

@@ -58,10 +58,8 @@ def judge(asks: Sequence[Ask], ends: Iterable[End], tries: Tries, flows: Mapping
         reached = []
         problems: dict[str, None] = {}
         for outcome, port in heard:
-            source = "127.0.0.1" if ask["address"] == "127.0.0.1" else end["address"]
-            flow = _followed(
-                Flow(ask["protocol"], source, port, ask["address"], ask["port"], "", 0, "", 0), ask, tracked
-            )
+            called = Flow(ask["protocol"], ask["caller"], port, ask["address"], ask["port"], "", 0, "", 0)
+            flow = _followed(called, ask, tracked)
             if flow:
                 reached.append(f"{flow.to}:{flow.to_port}")
             problems |= dict.fromkeys(_problems(ask, outcome, flow))

@@ -88,6 +88,7 @@ STEPS = [
         "no replica, a Service less, and one that is but a name",
         {
             "Deployment/scaled": {"replicas": 0},
+            "Deployment/last": {"replicas": 0},
             "Service/doomed": None,
             "Service/fickle": {"type": "ExternalName", "externalName": "www.example.org", "clusterIP": None},
         },
@@ -98,6 +99,7 @@ STEPS = [
             Row("client1 node2", "scaled:80", REFUSED),
             Row("client1 outside", "node2:30080", REFUSED),
             Row("client2 node1", "scaled:80/udp", REFUSED),
+            Row("client2 node1", "last:80", REFUSED),
         ],
         replicas=0,
     ),
@@ -142,6 +144,8 @@ WATCHED = {
     "shape": ("client2", "shape:80", "each"),
     # Pods that are replaced one by one, by others with the same addresses
     "line": ("client1", "line:80", "each"),
+    # The only one, which takes its time to go
+    "last": ("client2", "last:80", "each"),
     # What comes and goes, in every way that leads there
     "scaled": ("client1", "scaled:80", "each"),
     "scaled, from a node": ("node2", "scaled:80", "each"),
@@ -150,12 +154,14 @@ WATCHED = {
     "scaled, in datagrams from outside": ("outside", "node2:30080/udp", "same port"),
 }
 SCALED = [name for name in WATCHED if name.startswith("scaled")]
-STEADY = [name for name in WATCHED if name not in SCALED]
+STEADY = [name for name in WATCHED if name not in ("last", *SCALED)]
 OWN_PORT = 5353
 ENTRY = "node2"
 """Where all who send datagrams come in, and so the only one that knows their connections."""
 PATIENCE = 2.0
 """With datagrams."""
+LAST_WORDS = 8.0
+"""Seconds that ``last`` serves on after it was told to go: its preStop hook's."""
 
 
 # --- the story --------------------------------------------------------------------------------------------
@@ -354,10 +360,20 @@ def test_no_call_fails_while_there_are_replicas(name: str, story: Story) -> None
 
 @pytest.mark.parametrize("name", SCALED)
 def test_without_replicas_calls_are_refused_and_nothing_worse(name: str, story: Story) -> None:
+    """But for those who call just when the last one goes, and is still the only one to lead to."""
     runs = story.runs
-    words = story.between(name, runs[DOWN].began, runs[BACK].ended)
-    assert {word for word in words if not word.startswith("scaled-")} == {REFUSED}
+    going = story.between(name, runs[DOWN].began, runs[DOWN].ended)
+    assert {word for word in going if not word.startswith("scaled-")} <= {REFUSED, UNREACHABLE, "reset", "timeout"}
+    coming = story.between(name, runs[BACK].began, runs[BACK].ended)
+    assert {word for word in coming if not word.startswith("scaled-")} == {REFUSED}
     assert set(story.between(name, runs[DOWN].ended, runs[BACK].began)) == {REFUSED}
+
+
+def test_the_only_one_answers_until_it_has_gone(story: Story) -> None:
+    """It is ready no more, but serves, and there is nobody else to lead to."""
+    down = story.runs[DOWN]
+    assert {word.partition("-")[0] for word in story.between("last", 0.0, down.began + LAST_WORDS)} == {"last"}
+    assert set(story.between("last", down.ended, float("inf"))) == {REFUSED}
 
 
 def test_affinity_begins_with_the_run_that_sets_it(story: Story) -> None:
