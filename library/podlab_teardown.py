@@ -8,7 +8,7 @@ short_description: Take away what podlab made on a host, and nothing else
 description:
   - Removes pods, bridge, routes, iptables chains and files that carry podlab's mark, and gives kernel settings their
     old values back. It needs no manifests and no plan; a second run finds nothing to do.
-  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where its record is.
+  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where C(services.json) is.
 author: podlab
 options:
   bridge:

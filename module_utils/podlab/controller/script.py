@@ -21,7 +21,6 @@ from ..changes import (
     ROUTE_PROTOCOL,
     bridge,
     kube,
-    kube_flows,
     kube_record,
     kube_restore,
     passages,
@@ -316,11 +315,8 @@ def _services(host: Subject) -> Iterator[Part]:
     files = health_checks.files(health, "/usr/bin/python3")
     why = "What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here."
     yield Part(why, [service_lines.health_checks(files)])
-    told = {
-        **{"form": kube_record.FORM, "row": kube_record.unpack(row)[1], "packed": row, "udp": kube_flows.has_udp(row)},
-        **{"kernel": kube_record.fingerprint(kube_record.after({}, wanted, {})), "iptables": "", "spelled": {}},
-        "health": health_checks.digest(health),
-    }
+    kernel = kube_record.fingerprint(kube_record.after({}, wanted, {}))
+    told = kube_record.state(row, *kube_record.unpack(row), kernel=kernel, health=health_checks.digest(health))
     home, name = STATE.rsplit("/", 1)
     written = passages.files(home, {name: json.dumps(told, sort_keys=True) + "\n"})
     yield Part("What the rules were made of, so that a run need not ask.", [f"mkdir -p {home}", written])
