@@ -11,7 +11,7 @@ import shlex
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
+from podlab.changes import bridge, pods, routes, rules, services, sysctls, vxlan
 from podlab.planner.service_rows import digest_of
 
 BUILT_IN = {
@@ -307,6 +307,7 @@ class SimulatedHost:
             "net.bridge.bridge-nf-call-iptables": "1",
             "net.ipv4.conf.all.rp_filter": "0",
             "net.ipv4.conf.all.send_redirects": "1",
+            "net.ipv4.conf.all.route_localnet": "0",
         }
         self.record: dict[str, Any] | None = None
         self.programs: dict[str, str] = {}
@@ -407,10 +408,12 @@ class SimulatedHost:
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():
             restore(self.rules[table], rules.changes(self.rules[table], wanted))
+        self.sysctls |= sysctls.opening(self.sysctls, rules.sysctls(row))
 
     def _apply_services(self, row: dict[str, Any]) -> None:
         """The chains are not written here: the rules have a simulation of their own."""
         self.services = {"row": digest_of(row), "sound": True}
+        self.sysctls |= sysctls.opening(self.sysctls, services.sysctls_of(row))  # type: ignore[arg-type]
 
     def _apply_pods(self, row: dict[str, Any]) -> None:
         seen = self.observe()

@@ -687,6 +687,36 @@ def test_sets_of_sticky_clients_come_before_the_rules_and_go_after_them(synced):
     assert synced.sh("ipset list -n") == ""
 
 
+def test_127_0_0_1_is_open_as_long_as_it_is_guarded(synced):
+    """However the other chapters go, or do not."""
+    key = "net.ipv4.conf.all.route_localnet"
+    guard, opened = "iptables -t filter -A KUBE-FIREWALL ! -s 127.0.0.0/8", f"sysctl -w {key}=1"
+    web = port(LEFT, node_port=30090)
+    synced.module("podlab_teardown", {})
+    assert synced.sh(f"sysctl -n {key}").strip() == "0"
+    lines = synced.tell(web)
+    assert any(line.startswith(guard) for line in lines[: lines.index(opened)])
+    assert (synced.sh(f"sysctl -n {key}").strip(), ask(synced, "127.0.0.1:30090", "node1")) == ("1", "10.1.1.2")
+    assert synced.tell(web) == []
+    assert synced.tell(web, localhost_node_ports=False)[0] == f"sysctl -w {key}=0"
+    assert synced.sh(f"sysctl -n {key}").strip() == "0"
+    assert opened in synced.tell(web)
+    host_ports = {
+        "chains": {"PODLAB-LOCALHOST": ["! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"]},
+        "jumps": {"INPUT": ["-j PODLAB-LOCALHOST"]},
+    }  # fmt: skip
+    synced.module("podlab_iptables", {"tables": {"filter": host_ports}})
+    assert not any("sysctl" in line for line in synced.tell(web, localhost_node_ports=False))
+    nothing = {"tables": {"filter": {"chains": {}, "jumps": {}}}}
+    lines = typed(synced.module("podlab_iptables", nothing))
+    assert (lines[0], lines[-1]) == (f"sysctl -w {key}=0", "iptables -t filter -X PODLAB-LOCALHOST")
+    assert typed(synced.module("podlab_iptables", {"tables": {"filter": host_ports}}))[-1] == opened
+    lines = typed(synced.module("podlab_teardown", {}))
+    closed = lines.index(f"sysctl -w {key}=0")
+    assert not any(line.startswith("iptables") for line in lines[:closed])
+    assert synced.sh(f"sysctl -n {key}").strip() == "0"
+
+
 def test_teardown_leaves_nothing(synced):
     synced.tell(
         WEB, balancer(LEFT), api(LEFT, RIGHT, affinity_seconds=60, port=81, port_name="b"), affinity_by_ipset=True

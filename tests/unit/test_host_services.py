@@ -10,12 +10,15 @@ import pytest
 
 from podlab.changes import kube_record
 from podlab.changes import services as rules
-from podlab.host import generation, network, record, services
+from podlab.changes.sysctls import LOCALNET
+from podlab.host import generation, health_checks, network, record, services
 from podlab.host.run import HostError
 from tests.unit.test_service_rules import endpoint, port, row
 
 TOLD = row(port(endpoint("10.1.1.2"), node_port=30080))
 TABLES = {table: part["chains"] for table, part in rules.tables(TOLD).items()}
+
+OPEN = f"sysctl -w {LOCALNET}=1"
 
 
 class Host:
@@ -26,6 +29,7 @@ class Host:
         self.tables: Any = {}
         self.ran: list[str] = []
         self.refuses = ""
+        self.sysctls = {LOCALNET: "0"}
         patch.setattr(record, "HOME", str(home))
         patch.setattr(record, "PATH", f"{home}/record.json")
         patch.setattr(services, "STATE", f"{home}/services.json")
@@ -34,6 +38,9 @@ class Host:
         patch.setattr(services, "_sets", set)
         patch.setattr(network, "saved", lambda: self.tables)
         patch.setattr(network, "missing_programs", lambda names: [])
+        patch.setattr(network, "read_sysctls", lambda keys: {key: self.sysctls[key] for key in keys})
+        patch.setattr(network, "write_sysctl", lambda key, value: self.sysctls.update({key: value}))
+        patch.setattr(health_checks, "serve", lambda state: [])
 
     def run(self, argv: list[str], text: str | None = None) -> str:
         words = " ".join(argv)
@@ -101,3 +108,38 @@ def test_a_rehearsal_on_a_bare_host_needs_no_program(host: Host, monkeypatch: py
     steps = services.changes(row(udp, port(endpoint("10.1.1.2"))))
     assert any("-A KUBE-SERVICES" in line for line in steps.lines)
     assert (host.ran, steps.warnings) == ([], [])
+
+
+# --- what a rule has to guard -------------------------------------------------------------------------------
+
+
+def test_node_ports_at_localhost_are_opened_when_their_guard_stands(host: Host) -> None:
+    steps = services.changes(TOLD)
+    assert "iptables -t filter -I INPUT 1 -j KUBE-FIREWALL" in steps.lines[: steps.lines.index(OPEN)]
+    host.refuses = "iptables-restore --wait"
+    with pytest.raises(HostError):
+        services.apply(steps)
+    assert host.sysctls == {LOCALNET: "0"}, "no guard, no door"
+    host.refuses = ""
+    services.apply(steps)
+    assert host.sysctls == {LOCALNET: "1"}
+    assert record.read() == {"sysctls": {LOCALNET: "0"}}, "teardown has to know, even where nobody else has told it"
+
+
+def test_and_closed_before_it_goes(host: Host) -> None:
+    record.write({"sysctls": {LOCALNET: "0"}})
+    (host.home / "services.json").write_text(json.dumps(kube_record.state(TOLD, *kube_record.unpack(TOLD))))
+    host.sysctls, host.tables = {LOCALNET: "1"}, TABLES
+    closed: Any = {**TOLD, "localhost_node_ports": False}
+    assert services.changes(closed).lines[0] == f"sysctl -w {LOCALNET}=0"
+    guarded = {**TABLES, "filter": {**TABLES["filter"], "PODLAB-LOCALHOST": []}}
+    host.tables = guarded
+    assert not any("sysctl" in line for line in services.changes(closed).lines), "host ports need it, and guard it"
+
+
+@pytest.mark.parametrize("addresses", [[], ["127.0.0.1/32"], ["0.0.0.0/0"], ["10.100.0.0/24"]])
+@pytest.mark.parametrize("localhost", [True, False])
+def test_what_is_opened_is_guarded(addresses: list[str], localhost: bool) -> None:
+    told = row(port(node_port=30080), localhost_node_ports=localhost, node_port_addresses=addresses)
+    guard = rules.tables(told)["filter"]["chains"]["KUBE-FIREWALL"]
+    assert bool(rules.sysctls_of(told)) is bool(guard) is (localhost and addresses != ["10.100.0.0/24"])

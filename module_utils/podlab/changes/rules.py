@@ -8,9 +8,14 @@ from itertools import pairwise
 from typing import TypedDict
 
 from . import CHAIN_PREFIX
+from .sysctls import LOCALNET
 
 Chains = Mapping[str, Sequence[str]]
 """Chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
+
+
+GUARD = f"{CHAIN_PREFIX}LOCALHOST"
+"""Of ``filter``: keeps neighbours out of 127.0.0.0/8, where a host port is open at 127.0.0.1."""
 
 
 class TableRow(TypedDict):
@@ -42,6 +47,11 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     for builtin, rules in row["jumps"].items():
         lines += [f"-A {builtin} {rule}" for rule in rules if rule not in observed.get(builtin, [])]
     return lines + [f"-X {name}" for name in stale]
+
+
+def sysctls(tables: Mapping[str, TableRow]) -> dict[str, str]:
+    """Settings that these rules guard, and that may be made when they stand."""
+    return {LOCALNET: "1"} if "filter" in tables and GUARD in tables["filter"]["chains"] else {}
 
 
 def removal(observed: Chains) -> list[str]:

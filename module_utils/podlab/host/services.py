@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..changes import CHAIN_PREFIX, kube, kube_flows, kube_record, kube_restore, services
+from ..changes import CHAIN_PREFIX, kube, kube_flows, kube_record, kube_restore, rules, services
 from ..changes.kube import Change
 from ..changes.kube_record import State
 from ..changes.services import ServicesRow
 from ..changes.trace import Tables, parsed
-from . import generation, health_checks, network, record
+from . import doors, generation, health_checks, network, record
 from .record import text_of, write_file
 from .run import HostError, run, run_all
 
@@ -88,6 +88,7 @@ class Steps:
     iptables: str
     rules: dict[str, Change]
     new_sets: list[str]
+    doors: doors.Doors
     health: str
     generation: tuple[str, int] | None
     """Of the kernel's tables when they were read; None where it is not known for sure."""
@@ -123,6 +124,7 @@ def changes(told: ServicesRow | str) -> Steps:
         iptables,
         kube.changes(tables, wanted, spelled=spelled, whole=not (room and room.size)),
         _missing_sets(row),
+        doors.doors(services.sysctls_of(row), guarded_by_others=rules.GUARD in tables.get("filter", {})),
         health_checks.state_of(row),
         at,
         kernel=kube_record.fingerprint(kube_record.after(tables, wanted, spelled)),
@@ -134,8 +136,8 @@ def changes(told: ServicesRow | str) -> Steps:
 
 def _lines(steps: Steps) -> list[str]:
     """What a person would type."""
-    lines = [f"ipset {line}" for line in steps.new_sets]
-    lines += kube_restore.commands(steps.rules)
+    lines = [*steps.doors.lines_before(), *(f"ipset {line}" for line in steps.new_sets)]
+    lines += [*kube_restore.commands(steps.rules), *steps.doors.lines_after()]
     lines += [f"ipset destroy {name}" for name in _stale_sets(steps.row)]
     lines += [" ".join(kube_flows.deletion(flow)) for flow in _stale_flows(steps)]
     known = steps.known
@@ -159,7 +161,9 @@ def apply(steps: Steps) -> None:
         _mark(steps)
     if steps.new_sets:
         run(["ipset", "-exist", "restore"], "".join(f"{line}\n" for line in steps.new_sets))
+    steps.doors.close()
     written, commits = _restore(steps.rules, _room(steps.iptables), steps.row)
+    steps.doors.open()
     for name in _stale_sets(steps.row):
         run(["ipset", "destroy", name])
     # Only now: the kernel would make new entries by the old rules.
