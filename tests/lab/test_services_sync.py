@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import kube, trace
+from podlab.changes import iptables_save, kube
 from podlab.controller import luggage
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from podlab.planner.service_rows import digest_of
@@ -136,12 +136,12 @@ class Node:
         return seen
 
     def tables(self) -> dict[str, dict[str, list[str]]]:
-        return trace.parsed(self.sh("iptables-save"))
+        return iptables_save.parsed(self.sh("iptables-save"))
 
     def others(self) -> dict[tuple[str, str], list[str]]:
         """Everything that is not ours, in its order."""
         found = {
-            (table, name): [rule for rule in rules if not kube.is_ours(kube.target(rule))]
+            (table, name): [rule for rule in rules if not kube.is_way_in(rule)]
             for table, chains in self.tables().items()
             for name, rules in chains.items()
             if not kube.is_ours(name)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from . import kube_flows
-from .kube import BUILT_IN, Spelled, Wanted, comparer, is_ours, joined, jumps_on_top, short, target
+from .iptables_save import Tables
+from .kube import BUILT_IN, Spelled, Wanted, comparer, is_ours, is_way_in, joined, jumps_on_top, short
 from .services import ServicesRow
-from .trace import Tables
 
 FORM = 1
 """Goes up when ``tables`` says something else for one and the same row, so that every host is looked at again."""
@@ -85,7 +85,7 @@ def fingerprint(tables: Tables) -> str:
             if is_ours(name):
                 whole.update(f"{table} {name}\n{joined(chains[name])}".encode())
             elif name in BUILT_IN:
-                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_ours(target(rule))]
+                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_way_in(rule)]
                 if jumps:
                     whole.update(f"{table} {name}\n{joined(jumps)}".encode())
     return whole.hexdigest()
@@ -95,7 +95,7 @@ def others(tables: Tables) -> dict[str, dict[str, list[str]]]:
     """All that is not ours."""
     return {
         table: {
-            name: [rule for rule in rules if not is_ours(target(rule))]
+            name: [rule for rule in rules if name not in BUILT_IN or not is_way_in(rule)]
             for name, rules in chains.items()
             if not is_ours(name)
         }

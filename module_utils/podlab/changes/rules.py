@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TypedDict
 
 from . import CHAIN_PREFIX
+from .iptables_save import target
 from .sysctls import LOCALNET
 
 Chains = Mapping[str, Sequence[str]]
@@ -39,7 +38,7 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     for builtin, rules in observed.items():
         if builtin.startswith(CHAIN_PREFIX):
             continue
-        surplus = [rule for rule in rules if _target(rule).startswith(CHAIN_PREFIX)]
+        surplus = [rule for rule in rules if target(rule).startswith(CHAIN_PREFIX)]
         for rule in row["jumps"].get(builtin, []):
             if rule in surplus:
                 surplus.remove(rule)
@@ -87,9 +86,3 @@ def commands(table: str, lines: Sequence[str]) -> list[str]:
 def restore_text(tables: Mapping[str, Sequence[str]]) -> str:
     """Input of one ``iptables-restore --noflush`` for all tables that change."""
     return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in tables.items() if lines)
-
-
-def _target(rule: str) -> str:
-    """The chain that a rule leads into. A comment is one word in quotes, whatever it says."""
-    words = shlex.split(rule)
-    return next((target for word, target in pairwise(words) if word in ("-j", "-g")), "")

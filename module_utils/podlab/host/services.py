@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..changes import CHAIN_PREFIX, kube, kube_flows, kube_record, kube_restore, rules, services
+from ..changes.iptables_save import Tables, parsed, target
 from ..changes.kube import Change
 from ..changes.kube_record import State
 from ..changes.services import ServicesRow
-from ..changes.trace import Tables, parsed
 from . import doors, generation, health_checks, network, record
 from .record import text_of, write_file
 from .run import HostError, run, run_all
@@ -294,7 +294,7 @@ def _rules_elsewhere(version: str) -> list[str]:
     told = run([f"iptables-{other}-save"])
     chains = [(name, rules) for found in parsed(told).values() for name, rules in found.items()]
     ours = [name for name, _ in chains if _is_known(name)]
-    others = sum(not _is_known(kube.target(rule)) for name, rules in chains if not _is_known(name) for rule in rules)
+    others = sum(not _is_known(target(rule)) for name, rules in chains if not _is_known(name) for rule in rules)
     others += len(re.findall(r"^:\S+ DROP ", told, re.MULTILINE))  # policies
     words = f"though this host uses {version}. Packets pass them too"
     mend = f"iptables-{other}-save -c | grep -vE 'KUBE-|{CHAIN_PREFIX}' | iptables-{other}-restore -c"
