@@ -84,7 +84,7 @@ def work(params: dict[str, Any]) -> Any:
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)
 
-    return typed, apply
+    return typed, apply, list(kube.warnings)
 
 
 if __name__ == "__main__":

@@ -687,6 +687,26 @@ def test_sets_of_sticky_clients_come_before_the_rules_and_go_after_them(synced):
     assert synced.sh("ipset list -n") == ""
 
 
+def test_a_set_that_a_chain_names_which_stays_is_left_and_told(synced):
+    sticky = api(LEFT, affinity_seconds=60)
+    synced.tell(WEB, sticky, affinity_by_ipset=True)
+    (name,) = synced.sh("ipset list -n").split()
+    (chain,) = [chain for chain, rules in synced.tables()["nat"].items() if name in str(rules) and "-SEP-" in chain]
+    synced.sh(f"iptables -t nat -N MINE; iptables -t nat -A MINE -j {chain}")
+    words = f"ipset {name} stays: chain {chain} of table nat names it, and a rule that is not podlab's leads there"
+    answer = synced.module("podlab_services", {"row": row(WEB)})
+    assert (answer.get("msg"), answer["warnings"]) == (None, [words])
+    assert not any(line.startswith("ipset") for line in typed(answer))
+    answer = synced.module("podlab_teardown", {})
+    assert (answer.get("msg"), answer["warnings"]) == (None, [words])
+    assert [found for found in synced.tables()["nat"] if found.startswith("KUBE-SEP")] == [chain]
+    assert synced.sh("ls -d /var/lib/podlab /run/podlab 2>/dev/null", check=False) == ""
+    synced.sh(
+        f"iptables -t nat -F MINE; iptables -t nat -X MINE; iptables -t nat -F {chain}; iptables -t nat -X {chain}"
+    )
+    synced.sh(f"iptables -t nat -F KUBE-MARK-MASQ; iptables -t nat -X KUBE-MARK-MASQ; ipset destroy {name}")
+
+
 def test_127_0_0_1_is_open_as_long_as_it_is_guarded(synced):
     """However the other chapters go, or do not."""
     key = "net.ipv4.conf.all.route_localnet"

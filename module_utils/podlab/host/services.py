@@ -88,6 +88,7 @@ class Steps:
     iptables: str
     rules: dict[str, Change]
     new_sets: list[str]
+    stale_sets: list[str]
     doors: doors.Doors
     health: str
     generation: tuple[str, int] | None
@@ -114,6 +115,8 @@ def changes(told: ServicesRow | str) -> Steps:
         )
     wanted, room = services.tables(row), _room(iptables)
     spelled = known["spelled"] if known else {}
+    found = kube.changes(tables, wanted, spelled=spelled, whole=not (room and room.size))
+    stale, held = _stale_sets(row, tables, found)
     steps = Steps(
         row,
         digest,
@@ -122,13 +125,14 @@ def changes(told: ServicesRow | str) -> Steps:
         wanted,
         known,
         iptables,
-        kube.changes(tables, wanted, spelled=spelled, whole=not (room and room.size)),
+        found,
         _missing_sets(row),
+        stale,
         doors.doors(services.sysctls_of(row), guarded_by_others=rules.GUARD in tables.get("filter", {})),
         health_checks.state_of(row),
         at,
         kernel=kube_record.fingerprint(kube_record.after(tables, wanted, spelled)),
-        warnings=_rules_elsewhere(iptables),
+        warnings=[*_rules_elsewhere(iptables), *held],
     )
     steps.lines = _lines(steps)
     return steps
@@ -138,7 +142,7 @@ def _lines(steps: Steps) -> list[str]:
     """What a person would type."""
     lines = [*steps.doors.lines_before(), *(f"ipset {line}" for line in steps.new_sets)]
     lines += [*kube_restore.commands(steps.rules), *steps.doors.lines_after()]
-    lines += [f"ipset destroy {name}" for name in _stale_sets(steps.row)]
+    lines += [f"ipset destroy {name}" for name in steps.stale_sets]
     lines += [" ".join(kube_flows.deletion(flow)) for flow in _stale_flows(steps)]
     known = steps.known
     lines += health_checks.commands(steps.health)
@@ -164,7 +168,7 @@ def apply(steps: Steps) -> None:
     steps.doors.close()
     written, commits = _restore(steps.rules, _room(steps.iptables), steps.row)
     steps.doors.open()
-    for name in _stale_sets(steps.row):
+    for name in steps.stale_sets:
         run(["ipset", "destroy", name])
     # Only now: the kernel would make new entries by the old rules.
     _end_flows(steps)
@@ -332,8 +336,27 @@ def _missing_sets(row: ServicesRow) -> list[str]:
     return [f"create {name} {kube_restore.set_words(seconds)}" for name, seconds in wanted.items() if name not in there]
 
 
-def _stale_sets(row: ServicesRow | None) -> list[str]:
-    return sorted(_sets() - set(services.sets(row) if row else ()))
+def _stale_sets(row: ServicesRow | None, tables: Tables, found: Mapping[str, Change]) -> tuple[list[str], list[str]]:
+    """Sets that go, and sentences about those that cannot: a chain that stays for somebody else names them."""
+    stale = _sets() - set(services.sets(row) if row else ())
+    named = _named_by_what_stays(tables, found) if stale else {}
+    held = [
+        f"ipset {name} stays: chain {chain} of table {table} names it, and a rule that is not podlab's leads there"
+        for name, (table, chain) in sorted(named.items())
+        if name in stale
+    ]
+    return sorted(stale - named.keys()), held
+
+
+def _named_by_what_stays(tables: Tables, found: Mapping[str, Change]) -> dict[str, tuple[str, str]]:
+    """Set -> table and chain, of all chains that are neither removed nor written anew."""
+    named: dict[str, tuple[str, str]] = {}
+    for table, chains in tables.items():
+        change = found.get(table, Change())
+        for chain in chains.keys() - {*change.stale, *change.new, *change.rewritten}:
+            for name in re.findall(rf"{SETS}\w+", " ".join(chains[chain])):
+                named[name] = min(named.get(name, (table, chain)), (table, chain))
+    return named
 
 
 # --- UDP connections ----------------------------------------------------------------------------------------
@@ -368,6 +391,7 @@ class Removal:
     rules: dict[str, Change]
     sets: Sequence[str]
     iptables: str = ""
+    warnings: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         return [*kube_restore.commands(self.rules), *(f"ipset destroy {name}" for name in self.sets)]
@@ -377,7 +401,8 @@ def removal(tables: Tables) -> Removal:
     if not _is_marked():
         return Removal({}, [])
     rules = kube.removal(tables)
-    return Removal(rules, _stale_sets(None), _version() if rules else "")
+    sets, held = _stale_sets(None, tables, rules)
+    return Removal(rules, sets, _version() if rules else "", held)
 
 
 def remove(found: Removal) -> None:
