@@ -549,10 +549,12 @@ def heard_from_neighbour(node: Node) -> list[str]:
 
 
 def test_a_neighbour_does_not_get_to_localhost_though_node_ports_open_it(synced):
+    web = port(LEFT, RIGHT, node_port=30080)
+    synced.tell(web, localhost_node_ports=False)
     synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
-    synced.tell(WEB, localhost_node_ports=False)
     assert heard_from_neighbour(synced) == ["127.0.0.1", "10.100.0.2"], "without the guard"
-    synced.tell(WEB)
+    synced.tell(web)
+    assert synced.sh("sysctl -n net.ipv4.conf.all.route_localnet").strip() == "1"
     assert heard_from_neighbour(synced) == ["10.100.0.2"]
 
 
@@ -566,7 +568,6 @@ def test_a_neighbour_does_not_get_to_localhost_though_node_ports_open_it(synced)
     ],
 )
 def test_node_ports_answer_where_they_shall(synced, fields, answering):
-    synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
     synced.tell(port(LEFT, RIGHT, node_port=30080), **fields)
     found = {address for address in ("10.100.0.2", "10.1.1.1") if ask(synced, f"{address}:30080")}
     found |= {address for address in ("127.0.0.1",) if ask(synced, f"{address}:30080", "node1")}
@@ -713,7 +714,7 @@ def test_127_0_0_1_is_open_as_long_as_it_is_guarded(synced):
     guard, opened = "iptables -t filter -A KUBE-FIREWALL ! -s 127.0.0.0/8", f"sysctl -w {key}=1"
     web = port(LEFT, node_port=30090)
     synced.module("podlab_teardown", {})
-    assert synced.sh(f"sysctl -n {key}").strip() == "0"
+    synced.sh(f"sysctl -qw {key}=0")
     lines = synced.tell(web)
     assert any(line.startswith(guard) for line in lines[: lines.index(opened)])
     assert (synced.sh(f"sysctl -n {key}").strip(), ask(synced, "127.0.0.1:30090", "node1")) == ("1", "10.1.1.2")
