@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from podlab.changes import kube_record, trace
+from podlab.changes import iptables_save, kube_record, trace
 
 from . import inventory
 from .failure import Failure
@@ -40,7 +40,7 @@ def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) ->
             f'error: {name} has no rules of service "{wanted}"; '
             "one that is headless, or of type ExternalName, has none anywhere"
         )
-    print("\n".join(trace.path(trace.parsed(saved), row, wanted)))
+    print("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
 
 
 def full_name(word: str, namespace: str) -> str:

@@ -40,16 +40,26 @@ diff:
 from typing import Any
 
 from ansible.module_utils.podlab.changes import rules
-from ansible.module_utils.podlab.host import network
+from ansible.module_utils.podlab.host import doors, network
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import run
 
 
 def work(params: dict[str, Any]) -> Any:
-    observed = network.rules()
+    tables = network.saved()
+    observed = network.rules(tables)
     lines = {table: rules.changes(observed[table], row) for table, row in params["tables"].items()}
+    of_services = bool(tables.get("filter", {}).get("KUBE-FIREWALL"))
+    found = doors.doors(rules.sysctls(params["tables"]), guarded_by_others=of_services)
     typed = [line for table, changed in lines.items() for line in rules.commands(table, changed)]
-    return typed, lambda: run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
+
+    def apply() -> None:
+        found.close()
+        if typed:
+            run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
+        found.open()
+
+    return [*found.lines_before(), *typed, *found.lines_after()], apply
 
 
 if __name__ == "__main__":

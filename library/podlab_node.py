@@ -8,6 +8,7 @@ short_description: Let a host carry packets that are not its own
 description:
   - Writes kernel settings and loads the kernel modules that they need, and remembers the old values in podlab's record.
   - A setting that is wanted no more gets its old value back.
+  - One that a rule of iptables has to guard is only remembered; the chapter that writes the rule makes it afterwards.
 author: podlab
 options:
   sysctls:

@@ -8,7 +8,7 @@ short_description: Take away what podlab made on a host, and nothing else
 description:
   - Removes pods, bridge, routes, iptables chains and files that carry podlab's mark, and gives kernel settings their
     old values back. It needs no manifests and no plan; a second run finds nothing to do.
-  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where its record is.
+  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where C(services.json) is.
 author: podlab
 options:
   bridge:
@@ -58,9 +58,10 @@ def work(params: dict[str, Any]) -> Any:
         *steps.lines(),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
+        # Some of them are guarded by the rules.
+        *(sysctls.line(key, value) for key, value in settings.items()),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *kube.lines(),
-        *(sysctls.line(key, value) for key, value in settings.items()),
         *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted() else []),
         *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
@@ -71,11 +72,11 @@ def work(params: dict[str, Any]) -> Any:
         health_checks.stop()
         containers.stop_supervisor()
         ip_batch(ip_lines)
+        for key, value in settings.items():
+            network.write_sysctl(key, value)
         if any(chains.values()):
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))
         services.remove(kube)
-        for key, value in settings.items():
-            network.write_sysctl(key, value)
         # The record goes last: who is killed before this line still knows what the host was.
         volumes.unmount_beneath(folders)
         for folder in filter(os.path.isdir, folders):  # to look for what may be left behind makes one, too
@@ -83,7 +84,7 @@ def work(params: dict[str, Any]) -> Any:
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)
 
-    return typed, apply
+    return typed, apply, list(kube.warnings)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import shlex
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
+from podlab.changes import bridge, iptables_save, pods, routes, rules, services, sysctls, vxlan
 from podlab.planner.service_rows import digest_of
 
 BUILT_IN = {
@@ -408,10 +408,12 @@ class SimulatedHost:
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():
             restore(self.rules[table], rules.changes(self.rules[table], wanted))
+        self.sysctls |= sysctls.opening(self.sysctls, rules.sysctls(row))
 
     def _apply_services(self, row: dict[str, Any]) -> None:
         """The chains are not written here: the rules have a simulation of their own."""
         self.services = {"row": digest_of(row), "sound": True}
+        self.sysctls |= sysctls.opening(self.sysctls, services.sysctls_of(row))  # type: ignore[arg-type]
 
     def _apply_pods(self, row: dict[str, Any]) -> None:
         seen = self.observe()
@@ -470,7 +472,7 @@ def restore(table: dict[str, list[str]], lines: list[str]) -> None:
         if verb.startswith(":"):
             new[verb[1:]] = []
         elif verb == "-A":
-            target = rules._target(rule)
+            target = iptables_save.target(rule)
             if target.startswith("PODLAB-") and target not in new:
                 raise Refused(f"chain {target} does not exist")
             new[name].append(rule)
@@ -479,7 +481,7 @@ def restore(table: dict[str, list[str]], lines: list[str]) -> None:
                 raise Refused("does a matching rule exist in that chain?")
             new[name].remove(rule)
         elif verb == "-X":
-            used = any(rules._target(rule) == name for chain in new.values() for rule in chain)
+            used = any(iptables_save.target(rule) == name for chain in new.values() for rule in chain)
             if used or new[name]:
                 raise Refused("Directory not empty")
             del new[name]

@@ -1,6 +1,5 @@
 # node1
 sysctl -w net.ipv4.ip_forward=1
-sysctl -w net.ipv4.conf.all.route_localnet=1
 ip link add cbr0 address 0a:58:0a:01:01:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.1.1/24 brd + dev cbr0
@@ -54,7 +53,6 @@ iptables -t filter -A FORWARD -j PODLAB-FORWARD
 
 # node2
 sysctl -w net.ipv4.ip_forward=1
-sysctl -w net.ipv4.conf.all.route_localnet=1
 ip link add cbr0 address 0a:58:0a:01:02:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.2.1/24 brd + dev cbr0

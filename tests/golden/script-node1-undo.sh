@@ -10,6 +10,9 @@ export PATH=$PATH:/usr/sbin:/sbin
 
 # --- Taken back: Turn Services into rules on every node -------------------------------------------------------------
 
+# What a chain guards, here or in a chapter below, is as it was before the chain goes.
+sysctl -w net.ipv4.conf.all.route_localnet=0
+
 # The health checks.
 s6-svc -wd -d /run/podlab/services/kube-proxy && rm -r /run/podlab/services/kube-proxy && s6-svscanctl -an /run/podlab/services
 
@@ -138,7 +141,6 @@ ip link del cbr0
 
 # Settings as they were.
 sysctl -w net.ipv4.ip_forward=0
-sysctl -w net.ipv4.conf.all.route_localnet=0
 
 
 # --- Forget it ------------------------------------------------------------------------------------------------------

@@ -25,9 +25,6 @@ sysctl -w net.ipv4.ip_forward=1
 # What stays on the bridge passes iptables as well: answers of services have to.
 sysctl -w net.bridge.bridge-nf-call-iptables=1
 
-# A port of the host at 127.0.0.1 may lead to a pod (hostPort, nodePort).
-sysctl -w net.ipv4.conf.all.route_localnet=1
-
 
 # --- Give the pods of a node a bridge to meet on --------------------------------------------------------------------
 
@@ -395,6 +392,9 @@ iptables-restore --wait 5 --noflush <<'END'
 -I POSTROUTING 1 -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
 COMMIT
 END
+
+# A port of the host at 127.0.0.1 may lead to a pod (hostPort, nodePort).
+sysctl -w net.ipv4.conf.all.route_localnet=1
 
 # What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here.
 mkdir -p /run/podlab/services/.new/kube-proxy/logs

@@ -4,7 +4,6 @@
 
 # node3
 sysctl -w net.ipv4.ip_forward=1
-sysctl -w net.ipv4.conf.all.route_localnet=1
 ip link add cbr0 address 0a:58:0a:01:03:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.3.1/24 brd + dev cbr0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import services, trace
+from podlab.changes import iptables_save, services
 from podlab.changes.kube_names import probability
 from tests.unit.test_service_rules import GOLDEN, LOAD_BALANCER, RECORDED, UNREADY, endpoint, port, recorded_row, row
 
@@ -76,7 +76,7 @@ def test_the_kernel_gives_back_the_very_rules(name, kind, tmp_path):
     create = "".join(f"ipset create {name} hash:ip timeout {seconds} maxelem 65536\n" for name, seconds in sets.items())
     # Table by table: who is root in this namespace alone may not read the list of them.
     save = "".join(f"iptables-{kind}-save -t {table}\n" for table in tables)
-    saved = trace.parsed(apart(tmp_path, f"{create}iptables-{kind}-restore\n{save}", restore_text(tables)))
+    saved = iptables_save.parsed(apart(tmp_path, f"{create}iptables-{kind}-restore\n{save}", restore_text(tables)))
     for table, parts in tables.items():
         wanted = {chain: list(rules) for chain, rules in {**parts["jumps"], **parts["chains"]}.items()}
         found = {chain: rules for chain, rules in saved[table].items() if rules or chain in parts["chains"]}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import kube, trace
+from podlab.changes import iptables_save, kube
 from podlab.controller import luggage
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from podlab.planner.service_rows import digest_of
@@ -136,12 +136,12 @@ class Node:
         return seen
 
     def tables(self) -> dict[str, dict[str, list[str]]]:
-        return trace.parsed(self.sh("iptables-save"))
+        return iptables_save.parsed(self.sh("iptables-save"))
 
     def others(self) -> dict[tuple[str, str], list[str]]:
         """Everything that is not ours, in its order."""
         found = {
-            (table, name): [rule for rule in rules if not kube.is_ours(kube.target(rule))]
+            (table, name): [rule for rule in rules if not kube.is_way_in(rule)]
             for table, chains in self.tables().items()
             for name, rules in chains.items()
             if not kube.is_ours(name)
@@ -386,8 +386,11 @@ def test_what_others_do_by_the_other_kind_is_a_warning_too(synced, other, rule):
     assert warning.endswith(f"see them with: iptables-{other}-save")
 
 
-def test_somebody_else_s_kube_proxy_is_left_alone(node):
+@pytest.mark.parametrize("record", ["", "mkdir -p /var/lib/podlab; echo '{}' >/var/lib/podlab/record.json"])
+def test_somebody_else_s_kube_proxy_is_left_alone(node, record):
+    """On a host that podlab has made pods on, too, if nobody has told it of services."""
     node.module("podlab_teardown", {})
+    node.sh(record)
     node.sh("iptables -t nat -N KUBE-SERVICES; iptables -t nat -A KUBE-SERVICES -j RETURN")
     before = node.tables()
     assert node.observe()["others"] == ["nat KUBE-SERVICES"]
@@ -395,7 +398,7 @@ def test_somebody_else_s_kube_proxy_is_left_alone(node):
     assert answer["failed"] and answer["msg"].startswith(
         "chain KUBE-SERVICES of table nat is there, and podlab has not"
     )
-    assert not node.module("podlab_teardown", {})["changed"]
+    assert node.module("podlab_teardown", {})["changed"] is bool(record)
     assert node.tables() == before
     node.sh("iptables -t nat -F KUBE-SERVICES; iptables -t nat -X KUBE-SERVICES")
 
@@ -428,7 +431,6 @@ DRIFT = {
     "iptables -t nat -F and -X": ("iptables -t nat -F; iptables -t nat -X", "iptables -t nat -N KUBE-SERVICES"),
     "a chain of a service that was": ("iptables -t nat -N KUBE-SVC-AAAAAAAAAAAAAAAA", "-X KUBE-SVC-AAAAAAAAAAAAAAAA"),
     "the canary is dead": ("iptables -t mangle -X KUBE-PROXY-CANARY", "iptables -t mangle -N KUBE-PROXY-CANARY"),
-    "services.json is gone": ("rm /var/lib/podlab/services.json", "# /var/lib/podlab/services.json"),
     "services.json is torn": ("echo '{' >/var/lib/podlab/services.json", "# /var/lib/podlab/services.json"),
     "nobody serves health checks": ("s6-svc -d /run/podlab/services/kube-proxy", "s6-svscanctl -a"),
     "s6 is killed": ("pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
@@ -547,10 +549,12 @@ def heard_from_neighbour(node: Node) -> list[str]:
 
 
 def test_a_neighbour_does_not_get_to_localhost_though_node_ports_open_it(synced):
+    web = port(LEFT, RIGHT, node_port=30080)
+    synced.tell(web, localhost_node_ports=False)
     synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
-    synced.tell(WEB, localhost_node_ports=False)
     assert heard_from_neighbour(synced) == ["127.0.0.1", "10.100.0.2"], "without the guard"
-    synced.tell(WEB)
+    synced.tell(web)
+    assert synced.sh("sysctl -n net.ipv4.conf.all.route_localnet").strip() == "1"
     assert heard_from_neighbour(synced) == ["10.100.0.2"]
 
 
@@ -564,7 +568,6 @@ def test_a_neighbour_does_not_get_to_localhost_though_node_ports_open_it(synced)
     ],
 )
 def test_node_ports_answer_where_they_shall(synced, fields, answering):
-    synced.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1")
     synced.tell(port(LEFT, RIGHT, node_port=30080), **fields)
     found = {address for address in ("10.100.0.2", "10.1.1.1") if ask(synced, f"{address}:30080")}
     found |= {address for address in ("127.0.0.1",) if ask(synced, f"{address}:30080", "node1")}
@@ -683,6 +686,56 @@ def test_sets_of_sticky_clients_come_before_the_rules_and_go_after_them(synced):
         f"ipset destroy {name}" for name in sorted(names)
     ]
     assert synced.sh("ipset list -n") == ""
+
+
+def test_a_set_that_a_chain_names_which_stays_is_left_and_told(synced):
+    sticky = api(LEFT, affinity_seconds=60)
+    synced.tell(WEB, sticky, affinity_by_ipset=True)
+    (name,) = synced.sh("ipset list -n").split()
+    (chain,) = [chain for chain, rules in synced.tables()["nat"].items() if name in str(rules) and "-SEP-" in chain]
+    synced.sh(f"iptables -t nat -N MINE; iptables -t nat -A MINE -j {chain}")
+    words = f"ipset {name} stays: chain {chain} of table nat names it, and a rule that is not podlab's leads there"
+    answer = synced.module("podlab_services", {"row": row(WEB)})
+    assert (answer.get("msg"), answer["warnings"]) == (None, [words])
+    assert not any(line.startswith("ipset") for line in typed(answer))
+    answer = synced.module("podlab_teardown", {})
+    assert (answer.get("msg"), answer["warnings"]) == (None, [words])
+    assert [found for found in synced.tables()["nat"] if found.startswith("KUBE-SEP")] == [chain]
+    assert synced.sh("ls -d /var/lib/podlab /run/podlab 2>/dev/null", check=False) == ""
+    synced.sh(
+        f"iptables -t nat -F MINE; iptables -t nat -X MINE; iptables -t nat -F {chain}; iptables -t nat -X {chain}"
+    )
+    synced.sh(f"iptables -t nat -F KUBE-MARK-MASQ; iptables -t nat -X KUBE-MARK-MASQ; ipset destroy {name}")
+
+
+def test_127_0_0_1_is_open_as_long_as_it_is_guarded(synced):
+    """However the other chapters go, or do not."""
+    key = "net.ipv4.conf.all.route_localnet"
+    guard, opened = "iptables -t filter -A KUBE-FIREWALL ! -s 127.0.0.0/8", f"sysctl -w {key}=1"
+    web = port(LEFT, node_port=30090)
+    synced.module("podlab_teardown", {})
+    synced.sh(f"sysctl -qw {key}=0")
+    lines = synced.tell(web)
+    assert any(line.startswith(guard) for line in lines[: lines.index(opened)])
+    assert (synced.sh(f"sysctl -n {key}").strip(), ask(synced, "127.0.0.1:30090", "node1")) == ("1", "10.1.1.2")
+    assert synced.tell(web) == []
+    assert synced.tell(web, localhost_node_ports=False)[0] == f"sysctl -w {key}=0"
+    assert synced.sh(f"sysctl -n {key}").strip() == "0"
+    assert opened in synced.tell(web)
+    host_ports = {
+        "chains": {"PODLAB-LOCALHOST": ["! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"]},
+        "jumps": {"INPUT": ["-j PODLAB-LOCALHOST"]},
+    }  # fmt: skip
+    synced.module("podlab_iptables", {"tables": {"filter": host_ports}})
+    assert not any("sysctl" in line for line in synced.tell(web, localhost_node_ports=False))
+    nothing = {"tables": {"filter": {"chains": {}, "jumps": {}}}}
+    lines = typed(synced.module("podlab_iptables", nothing))
+    assert (lines[0], lines[-1]) == (f"sysctl -w {key}=0", "iptables -t filter -X PODLAB-LOCALHOST")
+    assert typed(synced.module("podlab_iptables", {"tables": {"filter": host_ports}}))[-1] == opened
+    lines = typed(synced.module("podlab_teardown", {}))
+    closed = lines.index(f"sysctl -w {key}=0")
+    assert not any(line.startswith("iptables") for line in lines[:closed])
+    assert synced.sh(f"sysctl -n {key}").strip() == "0"
 
 
 def test_teardown_leaves_nothing(synced):

@@ -28,7 +28,7 @@ from bench.figures import Limit, Row, as_much_as_peer, at_most, times_faster, ti
 from bench.processes import Failed, NotHere, run
 from cli import bench as verb
 from cli.failure import Failure
-from podlab.changes import kube, kube_restore, services, trace
+from podlab.changes import iptables_save, kube, kube_restore, services
 from podlab.controller import parcels
 from tests.unit.test_service_rules import endpoint, port
 from tests.unit.test_service_rules import row as services_row
@@ -359,7 +359,7 @@ def test_services_with_endpoints_of_their_own_become_rules(tmp_path: Path) -> No
     assert list(found["phases"]) == ["read", "plan", "pack"]  # type: ignore[call-overload]
     ports = parcels.unpack(found["row"])["ports"]
     assert [(each["service"], len(each["endpoints"])) for each in ports] == [("default/api", 1), ("default/web", 2)]
-    tables = trace.parsed(str(found["text"]))
+    tables = iptables_save.parsed(str(found["text"]))
     assert len([chain for chain in tables["nat"] if chain.startswith("KUBE-SEP-")]) == 3
     assert "*filter" in str(found["text"]), "jumps are in it"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import kube, kube_flows, kube_record, kube_restore, services, trace
+from podlab.changes import iptables_save, kube, kube_flows, kube_record, kube_restore, services
 from podlab.changes.kube_flows import Flow
 from podlab.planner.service_rows import digest_of
 from tests.simulated_host import Refused
@@ -46,7 +46,9 @@ def restore(tables, steps):
                 chains[verb[1:]] = []
                 continue
             if verb == "-X":
-                if chains[name] or any(kube.target(rule) == name for rules in chains.values() for rule in rules):
+                if chains[name] or any(
+                    iptables_save.target(rule) == name for rules in chains.values() for rule in rules
+                ):
                     raise Refused(f"{name} is in use, or not empty")
                 del chains[name]
                 continue
@@ -59,7 +61,7 @@ def restore(tables, steps):
                 number, _, rule = rule.partition(" ")
                 place = int(number) - 1
                 assert place <= len(rules)
-            into = kube.target(rule)
+            into = iptables_save.target(rule)
             if into.startswith(("KUBE-", "PODLAB-", "DOCKER-")) and into not in chains:
                 raise Refused(f"{into} is not there")
             rules.insert(place, rule)
@@ -87,7 +89,7 @@ def lines_of(tables, wanted, **options):
 def of_others(tables):
     """Everything that is not ours, in its order."""
     found = {
-        (table, name): [rule for rule in rules if not kube.is_ours(kube.target(rule))]
+        (table, name): [rule for rule in rules if not kube.is_way_in(rule)]
         for table, chains in tables.items()
         for name, rules in chains.items()
         if not kube.is_ours(name)
@@ -102,7 +104,7 @@ def assert_in_place(tables, wanted):
         for builtin in kube.BUILT_IN:
             rules, jumps = tables[table].get(builtin, []), part["jumps"].get(builtin, [])
             assert rules[: len(jumps)] == jumps
-            assert not any(kube.is_ours(kube.target(rule)) for rule in rules[len(jumps) :])
+            assert not any(map(kube.is_way_in, rules[len(jumps) :]))
 
 
 # --- what there is, what there shall be --------------------------------------------------------------------
@@ -362,20 +364,30 @@ orders = st.permutations(list(range(8))).flatmap(lambda some: st.lists(st.sample
 
 @settings(deadline=None, max_examples=300)
 @given(orders, st.permutations(list(range(10))), st.integers(0, 10))
-def test_a_chain_of_all_becomes_any_other_one_line_by_line(rules, wanted, length):
+def test_a_chain_of_all_becomes_any_other_one_piece_by_piece(rules, wanted, length):
     there = [f"-p tcp -j R{number}" for number in rules]
     shall = [f"-p tcp -j R{number}" for number in wanted[:length]]
-    lines = kube._edits("KUBE-SERVICES", there, shall)
+    pieces = kube._edits("KUBE-SERVICES", there, shall)
     tables = {"nat": {"KUBE-SERVICES": list(there)}}
-    for state in restore(tables, [("nat", [line]) for line in lines]):
-        present = state["nat"]["KUBE-SERVICES"]
-        moved = [rule for rule in shall if rule in there and rule not in present]
-        assert sum(line.startswith("-D") and line.endswith(tuple(moved)) for line in lines) >= len(moved)
+    for state in restore(tables, [("nat", piece) for piece in pieces]):
+        assert set(shall) & set(there) <= set(state["nat"]["KUBE-SERVICES"]), "after each piece everybody is served"
     assert tables["nat"]["KUBE-SERVICES"] == shall
 
 
 def test_what_comes_in_somebody_s_place_is_there_before_that_one_goes():
-    assert kube._edits("X", ["-j A", "-j B", "-j C"], ["-j A", "-j D", "-j C"]) == ["-I X 2 -j D", "-D X -j B"]
+    assert kube._edits("X", ["-j A", "-j B", "-j C"], ["-j A", "-j D", "-j C"]) == [["-I X 2 -j D"], ["-D X -j B"]]
+
+
+def test_who_moves_is_not_gone_in_between():
+    assert kube._edits("X", ["-j B", "-j A", "-j C"], ["-j A", "-j B", "-j C"]) in (
+        [["-D X -j B", "-I X 2 -j B"]],
+        [["-D X -j A", "-I X 1 -j A"]],
+    )
+    tables = synced()
+    tables["nat"]["KUBE-SERVICES"][:2] = tables["nat"]["KUBE-SERVICES"][1::-1]
+    found = kube.changes(tables, services.tables(PLAIN), whole=False)
+    for _, lines in kube_restore.transactions(found, kube_restore.Room(lines=1)):
+        assert [line.split()[0] for line in lines] == ["-D", "-I"]
 
 
 def test_a_large_change_is_cut_and_packets_are_led_there_in_the_last_part_of_it():
@@ -423,6 +435,38 @@ def test_removal_leaves_the_chain_that_a_kubelet_has_as_well():
     list(restore(tables, kube_restore.transactions(kube.removal(tables), None)))
     assert "KUBE-FIREWALL" in tables["filter"]
     assert tables["filter"]["INPUT"] == ["-j KUBE-FIREWALL", "-s 192.0.2.1/32 -j DROP"]
+
+
+OF_USER = "-s 192.0.2.7/32 -j KUBE-MARK-MASQ"
+
+
+def test_a_rule_of_somebody_else_that_uses_a_chain_of_ours_is_left_alone():
+    tables, wanted = synced(), services.tables(PLAIN)
+    sound = kube_record.fingerprint(tables)
+    tables["nat"]["PREROUTING"].append(OF_USER)
+    assert kube.changes(tables, wanted) == {}
+    assert kube_record.fingerprint(tables) == sound
+    assert OF_USER in kube_record.others(tables)["nat"]["PREROUTING"]
+    tables["nat"]["PREROUTING"].insert(0, tables["nat"]["PREROUTING"].pop())
+    apply(tables, wanted)
+    assert_in_place(tables, wanted)
+    assert tables["nat"]["PREROUTING"][1:] == [OF_USER]
+
+
+def test_what_is_known_of_others_is_enough_to_leave_them_alone():
+    """Where nothing has changed since, nobody asks iptables-save again."""
+    tables, wanted = synced(), services.tables(PLAIN)
+    tables["nat"]["PREROUTING"].append(OF_USER)
+    tables["nat"]["MINE"] = ["-j KUBE-SERVICES"]
+    assert kube_record.whole(kube_record.others(tables), wanted) == tables
+
+
+def test_and_at_the_end_the_chain_stays_for_it():
+    tables = synced()
+    tables["nat"]["PREROUTING"].append(OF_USER)
+    list(restore(tables, kube_restore.transactions(kube.removal(tables), None)))
+    assert tables["nat"]["PREROUTING"] == [OF_USER]
+    assert [name for name in tables["nat"] if kube.is_ours(name)] == ["KUBE-MARK-MASQ"]
 
 
 def test_chains_of_kubelets_and_network_plugins_are_not_ours():
@@ -511,7 +555,7 @@ def test_the_fingerprint_of_what_iptables_prints():
         lines += [f"*{table}", *(f":{name} - [0:0]" for name in chains)]
         lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
         lines.append("COMMIT")
-    parsed = trace.parsed("# Generated by hand\n" + "\n".join(lines))
+    parsed = iptables_save.parsed("# Generated by hand\n" + "\n".join(lines))
     assert kube_record.fingerprint(parsed) == kube_record.fingerprint(tables)
 
 

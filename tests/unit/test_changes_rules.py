@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import rules
+from podlab.changes import iptables_save, rules
 from tests.simulated_host import restore
 
 EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]
@@ -123,7 +123,7 @@ def rows(draw):
 
 def of_others(table):
     return {
-        name: [rule for rule in rules_ if not rules._target(rule).startswith("PODLAB-")]
+        name: [rule for rule in rules_ if not iptables_save.target(rule).startswith("PODLAB-")]
         for name, rules_ in table.items()
         if not name.startswith("PODLAB-")
     }

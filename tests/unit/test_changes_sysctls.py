@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.changes import sysctls
+from podlab.changes.sysctls import LOCALNET
 
 FORWARD, FILTER = "net.ipv4.ip_forward", "net.ipv4.conf.eth0.rp_filter"
 
@@ -21,6 +22,8 @@ FORWARD, FILTER = "net.ipv4.ip_forward", "net.ipv4.conf.eth0.rp_filter"
         pytest.param({FILTER: "2"}, {}, {FILTER: "1"}, {FILTER: "1"}, id="wanted no more"),
         pytest.param({FILTER: "1"}, {}, {FILTER: "1"}, {}, id="given back already"),
         pytest.param({FILTER: "0"}, {FORWARD: "1"}, {}, {FORWARD: "1"}, id="a key of nobody's"),
+        pytest.param({LOCALNET: "0"}, {LOCALNET: "1"}, {}, {}, id="somebody has to guard it first"),
+        pytest.param({LOCALNET: "1"}, {}, {LOCALNET: "0"}, {LOCALNET: "0"}, id="guarded no more"),
     ],
 )
 def test_changes(observed, wanted, recorded, written):

@@ -177,7 +177,7 @@ def test_the_text_of_the_program_comes_along_in_whatever_way_modules_travel():
 def test_what_is_not_whole_is_nothing(tmp_path, monkeypatch, text):
     monkeypatch.setattr(services, "STATE", str(tmp_path / "services.json"))
     (tmp_path / "services.json").write_text(text)
-    assert services.remembered() == {}
+    assert services.remembered() is None
 
 
 def test_rules_of_an_older_podlab_are_looked_at_again(tmp_path, monkeypatch):

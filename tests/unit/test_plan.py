@@ -594,6 +594,21 @@ def test_a_pod_on_its_nodes_network_has_the_nodes_address_and_takes_none_of_the_
     assert [end["name"] for end in result["verify"]["ends"]] == ["default/b", "node1", "outside"]
 
 
+def test_a_host_port_at_localhost_is_opened_by_who_guards_it():
+    spec = {"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}
+    lab, wish = Lab(1), wanting(pod("a", spec=spec))
+    node1, localnet = lab.hosts["node1"], "net.ipv4.conf.all.route_localnet"
+    node1.apply(lab.plan(wish)["hosts"]["node1"], ["node", "bridge", "pods", "routes"])
+    assert node1.sysctls.get(localnet) != "1"
+    pending = lab.plan(wish)["hosts"]["node1"]["pending"]
+    assert "egress" in pending
+    node1.apply(lab.plan(wish)["hosts"]["node1"], pending)
+    assert node1.sysctls[localnet] == "1"
+    assert lab.plan(wish)["hosts"]["node1"]["pending"] == []
+    node1.sysctls[localnet] = "0"
+    assert lab.plan(wish)["hosts"]["node1"]["pending"] == ["egress"]
+
+
 def test_a_host_port_is_a_rule_and_a_setting_of_its_node_alone():
     spec = {"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}
     rows = Lab().plan(wanting(pod("a", node_name="node1", spec=spec)))["hosts"]

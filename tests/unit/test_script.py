@@ -140,6 +140,27 @@ def test_services_lead_to_pods_that_the_script_makes(tmp_path: Path) -> None:
     assert "-A KUBE-SEP-" not in script.script(subjects(tmp_path)["node1"], HEADINGS), "nobody is ready before that"
 
 
+@pytest.mark.parametrize("ports", [["service"], ["host"], ["service", "host"]], ids=" and ".join)
+def test_127_0_0_1_is_open_as_long_as_it_is_guarded(tmp_path: Path, ports: list[str]) -> None:
+    key = "net.ipv4.conf.all.route_localnet"
+    container = {"name": "main", "image": "nginx", "ports": [{"containerPort": 80, "hostPort": 8080}]}
+    spec = {"nodeName": "node1", "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec}
+    by_node_port = {**SERVICE, "spec": {**SERVICE["spec"], "type": "NodePort"}}
+    for name, document in (("service", by_node_port), ("host", pod)):
+        if name in ports:
+            (tmp_path / f"{name}.yml").write_text(json.dumps(document), "utf-8")
+    host = subjects(tmp_path, settled=True)["node1"]
+    lines = script.script(host, HEADINGS).splitlines()
+    guard = "-A PODLAB-LOCALHOST ! -s 127" if "host" in ports else "-A KUBE-FIREWALL ! -s 127"
+    (guarded,) = [number for number, line in enumerate(lines) if guard in line]
+    assert [line for line in lines[:guarded] if key in line] == []
+    assert lines.count(f"sysctl -w {key}=1") == 1
+    undone = [line for line in script.undo(host, HEADINGS).splitlines() if line.startswith(("sysctl", "iptables"))]
+    assert undone[0] == f"sysctl -w {key}=0"
+    assert sum(key in line for line in undone) == 1
+
+
 def test_sticky_clients_are_remembered_where_the_rules_look_for_them(tmp_path: Path) -> None:
     sticky = {**SERVICE, "spec": {**SERVICE["spec"], "sessionAffinity": "ClientIP"}}
     for file in (ROOT / "manifests").glob("*.yml"):

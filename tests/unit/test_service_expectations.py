@@ -331,7 +331,7 @@ def test_node_ports_are_called_at_every_address_of_the_node_by_who_is_on_it():
     assert {one["outcome"] for one in asks} == {"answer"}
     assert asks[1]["backends"] == {HERE: "10.1.1.9", THERE: "10.1.1.9"}
     assert [one["caller"] for one in asks] == ["10.1.1.2", "10.1.1.9", "172.17.0.1"]
-    assert asks[2]["backends"] == {HERE: "10.1.1.1", THERE: "10.100.0.2"}
+    assert asks[2]["backends"] == {HERE: "10.1.1.1", THERE: "10.1.1.0"}, "the end of the tunnel, which it leaves by"
     assert ask(found, "client", "10.1.1.1")["outcome"] == "refused"
     assert "10.1.1.0" not in {one["address"] for one in found["asks"]}, "some take it for a broadcast address"
 

@@ -473,6 +473,8 @@ def test_a_host_whose_module_is_older_is_told():
         (service(type="NodePort"), {}, "1"),
         (service(), {}, None),
         (service(type="NodePort"), {"localhost_node_ports": False}, None),
+        (service(type="NodePort"), {"node_port_addresses": ("10.100.0.0/24",)}, None),
+        (service(type="NodePort"), {"node_port_addresses": ("10.100.0.0/24", "127.0.0.0/8")}, "1"),
     ],
 )
 def test_localhost_reaches_node_ports_by_a_setting_of_the_kernel(document, settings, wanted):
@@ -482,6 +484,24 @@ def test_localhost_reaches_node_ports_by_a_setting_of_the_kernel(document, setti
     assert result["hosts"]["node1"]["node"]["sysctls"].get("net.ipv4.conf.all.route_localnet") == wanted
     assert "services" not in result["hosts"]["gateway"]
     assert "net.ipv4.conf.all.route_localnet" not in result["hosts"]["gateway"]["node"]["sysctls"]
+
+
+def test_node_ports_at_localhost_are_opened_by_who_guards_them_and_nobody_else():
+    lab = Lab()
+    everybody = service(type="NodePort")
+    node1, localnet = lab.hosts["node1"], "net.ipv4.conf.all.route_localnet"
+    rows = lab.plan(everybody)["hosts"]["node1"]
+    node1.apply(rows, ["node", "bridge", "pods", "routes", "egress"])
+    assert node1.sysctls.get(localnet) != "1"
+    assert node1.record and node1.record["sysctls"][localnet] == "0"
+    lab.run(everybody)
+    assert node1.sysctls[localnet] == "1"
+    assert pending(lab.plan(everybody)) == {}
+    node1.sysctls[localnet] = "0"
+    assert pending(lab.run(everybody)) == {"node1": ["services"]}
+    assert node1.sysctls[localnet] == "1"
+    lab.run(service())
+    assert (node1.sysctls[localnet], node1.record["sysctls"].get(localnet)) == ("0", None)
 
 
 def test_nodes_leave_a_pod_alone_before_it_goes():

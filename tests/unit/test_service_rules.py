@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import kube_names, services, trace
+from podlab.changes import iptables_save, kube_names, services
 from podlab.changes.services import EndpointRow, ServicePortRow, ServicesRow
 from tests.simulated_packet import Packet, outcomes
 
@@ -128,7 +128,7 @@ def in_any_order(tables: dict[str, dict[str, list[str]]]) -> dict[str, dict[str,
 
 @pytest.mark.parametrize("case", RECORDED, ids=lambda path: path.stem)
 def test_chains_and_jumps_are_those_of_a_real_kube_proxy(case):
-    written = trace.parsed(case.with_suffix(".save").read_text())
+    written = iptables_save.parsed(case.with_suffix(".save").read_text())
     mine = services.tables(recorded_row(json.loads(case.read_text())))
     whole = {
         table: {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab.changes import iptables_save
 from podlab.changes import services as rules
-from podlab.changes import trace
 from podlab.planner import names, objects, sloppy
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.model import Document
@@ -360,7 +360,7 @@ def test_manifests_become_what_a_real_kube_proxy_wrote(path):
     cluster = Cluster()
     given_ = allocate(cluster, [NODE], wanted.services)
     chapter = services_chapter(cluster, [NODE], wanted, given_, [], {}, {}, {}, "2030-01-01T00:00:00Z")
-    written = trace.parsed(path.with_suffix(".save").read_text())
+    written = iptables_save.parsed(path.with_suffix(".save").read_text())
     tables = rules.tables(chapter.row(NODE, "10.1.1.0/24"))
     for table, parts in tables.items():
         own = {chain: sorted(found) for chain, found in written[table].items() if chain.startswith("KUBE-")}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import kube_names, services, trace
+from podlab.changes import iptables_save, kube_names, services, trace
 from tests.unit.test_service_rules import BOTH, EVERY_WAY_IN, NODE_PORT, UNREADY, endpoint, port, row
 
 SAVED = Path(__file__).parents[1] / "kube-proxy" / "nodeport-local.save"
@@ -38,7 +38,7 @@ def bare(lines: list[str]) -> list[str]:
 
 
 def test_the_text_of_iptables_save_is_read_table_by_table():
-    saved = trace.parsed(SAVED.read_text())
+    saved = iptables_save.parsed(SAVED.read_text())
     assert list(saved) == ["mangle", "filter", "nat"]
     assert saved["nat"]["KUBE-MARK-MASQ"] == ["-j MARK --set-xmark 0x4000/0x4000"]
     assert saved["nat"]["INPUT"] == []
@@ -47,7 +47,9 @@ def test_the_text_of_iptables_save_is_read_table_by_table():
 
 def test_the_way_of_a_packet_hook_by_hook(golden):
     """On a node of somebody else's: of what the node was told nothing is known."""
-    golden("kube-path.rules", "\n".join(trace.path(trace.parsed(SAVED.read_text()), None, "default/web")) + "\n")
+    golden(
+        "kube-path.rules", "\n".join(trace.path(iptables_save.parsed(SAVED.read_text()), None, "default/web")) + "\n"
+    )
 
 
 def test_rules_of_other_services_are_left_out_and_shared_ones_are_not():

@@ -11,11 +11,13 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain, takewhile
 
+from . import kube_static
+from .iptables_save import Tables, target
 from .rules import TableRow
 from .services import UNDEFINED_PORTS
-from .trace import SHARED, Tables
+from .trace import SHARED
 
 Wanted = Mapping[str, TableRow]
 Spelled = Mapping[str, Sequence[str]]
@@ -32,8 +34,12 @@ _KUBE_PROXY = re.compile(
 )
 _WITH_KUBELET = "KUBE-FIREWALL"
 _OF_KUBELET = "KUBE-KUBELET-CANARY"
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
+_WAYS_IN = frozenset(
+    {
+        *(target(rule) for into in kube_static.JUMPS.values() for rules in into.values() for rule in rules),
+        UNDEFINED_PORTS,
+    }
+)
 
 
 def is_ours(chain: str) -> bool:
@@ -41,18 +47,24 @@ def is_ours(chain: str) -> bool:
     return bool(_KUBE_PROXY.fullmatch(chain)) or chain == UNDEFINED_PORTS
 
 
+def is_way_in(rule: str) -> bool:
+    """Whether a rule of a built-in chain is ours: it leads where only ours lead. Others may use a chain of ours there,
+    as ``-s 192.0.2.1 -j KUBE-MARK-MASQ``; then the rule is theirs."""
+    return target(rule) in _WAYS_IN
+
+
 @dataclass
 class Change:
     """What is to be done in one table.
 
     ``new``: chains that no packet can get to, each after those that it leads to. ``edits``: lines for single rules of
-    chains that all services share; after each of them no service is without its rule. ``stale``: chains that go, each
-    before those that it leads to.
+    chains that all services share, in pieces that belong together; after each of them no service is without its rule.
+    ``stale``: chains that go, each before those that it leads to.
     """
 
     new: dict[str, Sequence[str]] = field(default_factory=dict)
     rewritten: dict[str, Sequence[str]] = field(default_factory=dict)
-    edits: list[str] = field(default_factory=list)
+    edits: list[list[str]] = field(default_factory=list)
     jumps: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
 
@@ -65,7 +77,7 @@ class Change:
         return [
             *(f":{name} - [0:0]" for name in (*written, *self.stale)),
             *(f"-A {name} {rule}" for name, rules in written.items() for rule in rules),
-            *self.edits,
+            *chain.from_iterable(self.edits),
             *self.jumps,
             *(f"-X {name}" for name in self.stale),
         ]
@@ -80,7 +92,7 @@ class Change:
         """What is seen, in pieces that must not be cut."""
         for name, rules in self.rewritten.items():
             yield [f":{name} - [0:0]", *(f"-A {name} {rule}" for rule in rules)]
-        yield from ([edit] for edit in self.edits)
+        yield from self.edits
         if self.jumps:
             yield self.jumps
         yield from ([f":{name} - [0:0]", f"-X {name}"] for name in self.stale)
@@ -89,7 +101,7 @@ class Change:
 def changes(tables: Tables, wanted: Wanted, *, spelled: Spelled | None = None, whole: bool = True) -> dict[str, Change]:
     """Table -> what differs there, in the order in which it is to be written; a table where nothing does is left out.
 
-    :param tables: what is there, from ``trace.parsed``. One that is not printed is an empty one.
+    :param tables: what is there, from ``iptables_save.parsed``. One that is not printed is an empty one.
     :param whole: whether a chain of whatever length may be written anew at once.
     """
     found = {}
@@ -107,13 +119,13 @@ def _only_admits(change: Change) -> bool:
     Else filter comes first: who calls a Service that loses its last endpoint is to be refused as soon as nothing leads
     him there.
     """
-    added = [line for line in change.edits if not line.startswith("-D ")]
+    added = [line for piece in change.edits for line in piece if not line.startswith("-D ")]
     refuses = any(target(line) in ("REJECT", "DROP") for line in added)
     return not (change.new or change.rewritten or change.jumps or refuses)
 
 
 def removal(tables: Tables) -> dict[str, Change]:
-    """What takes all of it away. Chains that somebody else's chain leads to stay, or that one would not work."""
+    """What takes all of it away. Chains that somebody else's rule leads to stay, or that one would not work."""
     return changes(tables, {})
 
 
@@ -143,11 +155,13 @@ def _change(
         if name not in seen_by_packets:
             continue
         edits = _edits(name, chains[name], wanted[name]) if name in SHARED else None
-        if edits is None or (whole and sum(line.startswith("-D") for line in edits) > MOST_DELETIONS):
+        if edits is None or (whole and sum(piece[0].startswith("-D") for piece in edits) > MOST_DELETIONS):
             change.rewritten[name] = wanted[name]
         else:
             change.edits += edits
-    needed = _reachable(chains, [name for name in others if name not in BUILT_IN])
+    used = [target(rule) for name in others if name in BUILT_IN for rule in chains[name] if not is_way_in(rule)]
+    beyond = [name for name in others if name not in BUILT_IN]
+    needed = _reachable(chains, [*beyond, *(name for name in used if name in chains)])
     change.stale = list(reversed(_led_to_first(sorted(gone - needed), chains)))
     return change
 
@@ -160,7 +174,7 @@ def _jump_lines(
     same: Callable[[str, Sequence[str], Sequence[str]], bool],
 ) -> list[str]:
     """Our jumps stand before everything else. Rules go by their words: numbers might be somebody else's by then."""
-    ours = [rule for rule in rules if target(rule) in own]
+    ours = [rule for rule in rules if is_way_in(rule) and target(rule) in own]
     if same(builtin, rules[: len(ours)], wanted) and len(ours) == len(wanted):
         return []
     top, copies, kept = list(takewhile(ours.__contains__, rules)), Counter(ours), list[str]()
@@ -171,37 +185,49 @@ def _jump_lines(
     return lines + [f"-I {builtin} {place} {rule}" for place, rule in enumerate(wanted, 1) if rule not in kept]
 
 
-def _edits(chain: str, rules: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
-    """Lines that make one list of the other, and leave alone as many rules as can be. None: they would not be sure.
+def _edits(chain: str, rules: Sequence[str], wanted: Sequence[str]) -> list[list[str]] | None:
+    """Pieces that make one list of the other, and leave alone as many rules as can be. None: they would not be sure.
 
-    What comes in somebody's place stands there before that one goes: after each line everybody is served.
+    What comes in somebody's place stands there before that one goes, and who moves goes and comes in one piece: after
+    each piece everybody is served.
     """
     places = {rule: place for place, rule in enumerate(wanted)}
     if len(places) < len(wanted):
         return None
-    lines, copies, there = [], Counter(rules), list[str]()
+    pieces, copies, there = list[list[str]](), Counter(rules), list[str]()
     for rule in rules:
         if copies[rule] > 1:
             copies[rule] -= 1
-            lines.append(f"-D {chain} {rule}")  # which takes the first one that reads so
+            pieces.append([f"-D {chain} {rule}"])  # which takes the first one that reads so
         else:
             there.append(rule)
     kept = set(_longest_rising([places[rule] for rule in there if rule in places]))
-    moved = dict.fromkeys(rule for rule in there if rule in places and places[rule] not in kept)
-    lines += [f"-D {chain} {rule}" for rule in moved]
+    moving = {rule for rule in there if rule in places and places[rule] not in kept}
     number = 1  # of the rule at which we stand, as iptables counts
     done = 0  # rules of ``wanted`` that stand before it
-    leaving: list[str] = []
+    passed: set[str] = set()  # of those that move: who still stands before it
+    waiting: dict[str, None] = {}  # and who stands between the last one that is kept and the next one
+    leaving: list[str] = []  # as those who go
     for rule in there:
         if rule not in places:
             leaving.append(rule)
-        elif rule not in moved:
-            lines += [f"-I {chain} {at} {new}" for at, new in enumerate(wanted[done : places[rule]], number)]
-            lines += [f"-D {chain} {old}" for old in leaving]
-            number += places[rule] - done + 1
+        elif rule in moving:
+            waiting[rule] = None
+        elif places[rule] in kept:
+            for new in wanted[done : places[rule]]:
+                number -= new in passed
+                pieces.append([*([f"-D {chain} {new}"] if new in moving else []), f"-I {chain} {number} {new}"])
+                number += 1
+                moving.discard(new)
+                passed.discard(new)
+                waiting.pop(new, None)
+            pieces += ([f"-D {chain} {old}"] for old in leaving)
+            number += len(waiting) + 1
             done, leaving = places[rule] + 1, []
-    lines += [f"-A {chain} {new}" for new in wanted[done:]]
-    return lines + [f"-D {chain} {old}" for old in leaving]
+            passed |= waiting.keys()
+            waiting = {}
+    pieces += ([*([f"-D {chain} {new}"] if new in moving else []), f"-A {chain} {new}"] for new in wanted[done:])
+    return pieces + [[f"-D {chain} {old}"] for old in leaving]
 
 
 def _longest_rising(numbers: Sequence[int]) -> list[int]:
@@ -260,18 +286,7 @@ def _led_to_first(names: Sequence[str], chains: Mapping[str, Sequence[str]]) -> 
 
 
 def jumps_on_top(rules: Sequence[str]) -> list[str]:
-    return list(takewhile(lambda rule: is_ours(target(rule)), rules))
-
-
-def target(rule: str) -> str:
-    """The chain that a rule leads into. What a comment says of jumps does not count."""
-    if '"' in rule:
-        rule = _QUOTED.sub('""', rule)
-    at = rule.rfind("-j ")
-    if (at > 0 and rule[at - 1] == " ") or at == 0:  # nearly always, and a third of the regular expression's time
-        return rule[at + 3 :].partition(" ")[0]
-    found = _TARGET.search(rule)
-    return found[1] if found else ""
+    return list(takewhile(is_way_in, rules))
 
 
 def joined(lines: Sequence[str]) -> str:

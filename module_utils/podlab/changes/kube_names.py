@@ -5,6 +5,10 @@ from __future__ import annotations
 import functools
 from base64 import b32encode
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .services import ServicePortRow
 
 
 def service_port_name(service: str, port: str) -> str:
@@ -29,6 +33,13 @@ def service_chains(name: str, protocol: str) -> dict[str, str]:
 def endpoint_chain(name: str, protocol: str, to: str) -> str:
     """The chain that ends at one endpoint, ``to`` being its ``address:port``."""
     return f"KUBE-SEP-{chain_hash(name + protocol + to)}"
+
+
+def port_chains(port: ServicePortRow) -> set[str]:
+    """Every chain that a service's port may have, with those of its endpoints."""
+    name, protocol = service_port_name(port["service"], port["port_name"]), port["protocol"]
+    ends = (f"{end['address']}:{end['port']}" for end in port["endpoints"])
+    return {*service_chains(name, protocol).values(), *(endpoint_chain(name, protocol, end) for end in ends)}
 
 
 def affinity_set(chain: str) -> str:

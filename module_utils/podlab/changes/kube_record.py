@@ -6,14 +6,57 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
-from .kube import BUILT_IN, Spelled, Wanted, comparer, is_ours, joined, jumps_on_top, short, target
+from . import kube_flows
+from .iptables_save import Tables
+from .kube import BUILT_IN, Spelled, Wanted, comparer, is_ours, is_way_in, joined, jumps_on_top, short
 from .services import ServicesRow
-from .trace import Tables
 
 FORM = 1
 """Goes up when ``tables`` says something else for one and the same row, so that every host is looked at again."""
+
+
+class State(TypedDict):
+    """What a host remembers, ``services.json``."""
+
+    form: int
+    row: str
+    """The digest of what was applied last."""
+    packed: str | ServicesRow
+    udp: bool
+    """Whether it has UDP services, whose connections may have to be ended."""
+    kernel: str
+    """The fingerprint of what iptables-save told right after; empty where that is not known, or a run is at work."""
+    iptables: str
+    """Which one has printed the rules of the last run."""
+    spelled: Mapping[str, Sequence[str]]
+    health: str
+    """The digest of what the health checks were told."""
+
+
+def state(
+    told: ServicesRow | str,
+    row: ServicesRow,
+    digest: str,
+    *,
+    kernel: str = "",
+    iptables: str = "",
+    spelled: Spelled | None = None,
+    health: str = "",
+) -> State:
+    """:param row: what is told, unpacked, with its ``digest``."""
+    return {
+        "form": FORM,
+        "row": digest,
+        "packed": told,
+        "udp": kube_flows.has_udp(row),
+        "kernel": kernel,
+        "iptables": iptables,
+        "spelled": spelled or {},
+        "health": health,
+    }
 
 
 def pack(row: ServicesRow) -> str:
@@ -42,7 +85,7 @@ def fingerprint(tables: Tables) -> str:
             if is_ours(name):
                 whole.update(f"{table} {name}\n{joined(chains[name])}".encode())
             elif name in BUILT_IN:
-                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_ours(target(rule))]
+                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_way_in(rule)]
                 if jumps:
                     whole.update(f"{table} {name}\n{joined(jumps)}".encode())
     return whole.hexdigest()
@@ -52,7 +95,7 @@ def others(tables: Tables) -> dict[str, dict[str, list[str]]]:
     """All that is not ours."""
     return {
         table: {
-            name: [rule for rule in rules if not is_ours(target(rule))]
+            name: [rule for rule in rules if name not in BUILT_IN or not is_way_in(rule)]
             for name, rules in chains.items()
             if not is_ours(name)
         }

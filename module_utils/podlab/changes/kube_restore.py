@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from .kube import Change, joined
-from .kube_names import endpoint_chain, service_chains, service_port_name
+from .kube_names import port_chains
 from .rules import commands as as_typed
 from .services import ServicesRow
 
@@ -112,9 +112,6 @@ def service_of(line: str, row: ServicesRow) -> str:
         return said[1]
     names = set(re.findall("KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}", line))
     for port in row["ports"] if names else ():
-        name, protocol = service_port_name(port["service"], port["port_name"]), port["protocol"]
-        own = {*service_chains(name, protocol).values()}
-        own |= {endpoint_chain(name, protocol, f"{end['address']}:{end['port']}") for end in port["endpoints"]}
-        if names & own:
+        if names & port_chains(port):
             return port["service"]
     return ""

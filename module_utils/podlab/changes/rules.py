@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TypedDict
 
 from . import CHAIN_PREFIX
+from .iptables_save import target
+from .sysctls import LOCALNET
 
 Chains = Mapping[str, Sequence[str]]
 """Chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
+
+
+GUARD = f"{CHAIN_PREFIX}LOCALHOST"
+"""Of ``filter``: keeps neighbours out of 127.0.0.0/8, where a host port is open at 127.0.0.1."""
 
 
 class TableRow(TypedDict):
@@ -34,7 +38,7 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     for builtin, rules in observed.items():
         if builtin.startswith(CHAIN_PREFIX):
             continue
-        surplus = [rule for rule in rules if _target(rule).startswith(CHAIN_PREFIX)]
+        surplus = [rule for rule in rules if target(rule).startswith(CHAIN_PREFIX)]
         for rule in row["jumps"].get(builtin, []):
             if rule in surplus:
                 surplus.remove(rule)
@@ -42,6 +46,11 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     for builtin, rules in row["jumps"].items():
         lines += [f"-A {builtin} {rule}" for rule in rules if rule not in observed.get(builtin, [])]
     return lines + [f"-X {name}" for name in stale]
+
+
+def sysctls(tables: Mapping[str, TableRow]) -> dict[str, str]:
+    """Settings that these rules guard, and that may be made when they stand."""
+    return {LOCALNET: "1"} if "filter" in tables and GUARD in tables["filter"]["chains"] else {}
 
 
 def removal(observed: Chains) -> list[str]:
@@ -77,9 +86,3 @@ def commands(table: str, lines: Sequence[str]) -> list[str]:
 def restore_text(tables: Mapping[str, Sequence[str]]) -> str:
     """Input of one ``iptables-restore --noflush`` for all tables that change."""
     return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in tables.items() if lines)
-
-
-def _target(rule: str) -> str:
-    """The chain that a rule leads into. A comment is one word in quotes, whatever it says."""
-    words = shlex.split(rule)
-    return next((target for word, target in pairwise(words) if word in ("-j", "-g")), "")

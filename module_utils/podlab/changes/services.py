@@ -14,8 +14,9 @@ from . import CHAIN_PREFIX, kube_static
 from .kube_endpoints import EndpointRow, by_address, cluster_wide, on_node
 from .kube_names import affinity_set, endpoint_chain, probability, service_chains, service_port_name
 from .rules import TableRow
+from .sysctls import LOCALNET
 
-__all__ = ["LIBERAL", "UNDEFINED_PORTS", "EndpointRow", "ServicePortRow", "ServicesRow", "sets", "tables"]
+__all__ = ["LIBERAL", "UNDEFINED_PORTS", "EndpointRow", "ServicePortRow", "ServicesRow", "sets", "sysctls", "tables"]
 
 LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 """Where this is not 0, packets out of the window are no INVALID ones, and kube-proxy drops none of these."""
@@ -132,7 +133,8 @@ class _Port(NamedTuple):
 def tables(row: ServicesRow) -> dict[str, TableRow]:
     """Table -> ``chains`` (every one of ours, as ``iptables-save`` prints them) and ``jumps`` (built-in chain -> the
     rules that stand before everything else in it)."""
-    whole = kube_static.chains(_answers_at_localhost(row), not row.get("is_liberal", False))
+    localhost = _answers_at_localhost(row["localhost_node_ports"], row["node_port_addresses"])
+    whole = kube_static.chains(localhost, not row.get("is_liberal", False))
     jumps = {table: {chain: list(rules) for chain, rules in into.items()} for table, into in kube_static.JUMPS.items()}
     ports = list(_ports(row))
     comments = sum(port.known for port in ports) <= LARGE
@@ -163,6 +165,21 @@ def sets(row: ServicesRow) -> dict[str, int]:
         if port.row["affinity_seconds"]
         for endpoint in port.used
     }
+
+
+def sysctls(
+    localhost_node_ports: bool, node_port_addresses: Sequence[str], ports: Sequence[ServicePortRow]
+) -> dict[str, str]:
+    """Settings that the rules guard (KUBE-FIREWALL), and that may be made when they stand. kube-proxy makes the same.
+
+    The arguments are those of a row, which differ from node to node in other things only.
+    """
+    answers = _answers_at_localhost(localhost_node_ports, node_port_addresses)
+    return {LOCALNET: "1"} if answers and any(port["node_port"] for port in ports) else {}
+
+
+def sysctls_of(row: ServicesRow) -> dict[str, str]:
+    return sysctls(row["localhost_node_ports"], row["node_port_addresses"], row["ports"])
 
 
 def _ports(row: ServicesRow) -> Iterator[_Port]:
@@ -318,8 +335,8 @@ def _comment(text: str) -> str:
 def _ways_to_node_ports(row: ServicesRow) -> list[str]:
     """The last rules of nat KUBE-SERVICES: behind every service, or a node port would hide an address of theirs."""
     comment = _comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
-    networks = _node_port_networks(row)
-    localhost = _answers_at_localhost(row)
+    networks = _node_port_networks(row["node_port_addresses"])
+    localhost = _answers_at_localhost(row["localhost_node_ports"], row["node_port_addresses"])
     if any(network.prefixlen == 0 for network in networks):
         but = "" if localhost else "! -d 127.0.0.0/8 "
         return [f"{but}{comment}-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"]
@@ -328,16 +345,16 @@ def _ways_to_node_ports(row: ServicesRow) -> list[str]:
     return [f"-d {ip}/32 {comment}-j KUBE-NODEPORTS" for ip in answering]
 
 
-def _node_port_networks(row: ServicesRow) -> list[IPv4Network]:
-    networks = [ip_network(cidr, strict=False) for cidr in row["node_port_addresses"]]
+def _node_port_networks(cidrs: Sequence[str]) -> list[IPv4Network]:
+    networks = [ip_network(cidr, strict=False) for cidr in cidrs]
     ours = [network for network in networks if isinstance(network, IPv4Network)]
     return ours or [IPv4Network("0.0.0.0/0")]
 
 
-def _answers_at_localhost(row: ServicesRow) -> bool:
+def _answers_at_localhost(wanted: bool, cidrs: Sequence[str]) -> bool:
     """Whether node ports do; where their addresses leave 127.0.0.0/8 out, kube-proxy does not open it either."""
     loopback = IPv4Network("127.0.0.0/8")
-    return row["localhost_node_ports"] and any(network.overlaps(loopback) for network in _node_port_networks(row))
+    return wanted and any(network.overlaps(loopback) for network in _node_port_networks(cidrs))
 
 
 def _undefined_ports(row: ServicesRow) -> list[str]:

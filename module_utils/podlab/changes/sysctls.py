@@ -5,13 +5,36 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+LOCALNET = "net.ipv4.conf.all.route_localnet"
+"""With it a packet from 127.0.0.1 may leave for a pod, and neighbours may send to this host's 127.0.0.0/8."""
+
+GUARDED = (LOCALNET,)
+"""Settings that open what a rule of iptables has to guard. The chapter of that rule makes them, right after it: the
+rule comes late in a run, or never where a chapter is left out. The chapter *node* remembers what was before, and gives
+it back before the rule goes."""
+
 
 def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
-    """Key -> value to write: what is wanted and not so, and old values of what is wanted no more.
+    """Key -> value to write: what is wanted and not so, but for ``GUARDED``, and old values of what is wanted no more.
 
     ``recorded`` holds what the host had before podlab came, for every key that podlab ever changed.
     """
-    return {key: value for key, value in {**recorded, **wanted}.items() if observed.get(key) != value}
+    return {
+        key: value
+        for key, value in {**recorded, **wanted}.items()
+        if observed.get(key) != value and not (key in GUARDED and key in wanted)
+    }
+
+
+def opening(observed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """What the chapter that guards them has to make of these settings, once its rules stand."""
+    return {key: value for key, value in wanted.items() if key in GUARDED and observed.get(key) != value}
+
+
+def closing(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
+    """And before, where it will not guard them any more."""
+    old = {key: value for key, value in recorded.items() if key in GUARDED and key not in wanted}
+    return {key: value for key, value in old.items() if observed.get(key) != value}
 
 
 def originals(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from .kube_names import endpoint_chain, service_chains, service_port_name
+from .iptables_save import Tables, target
+from .kube_names import port_chains
 from .services import UNDEFINED_PORTS, ServicesRow
-
-Tables = Mapping[str, Mapping[str, Sequence[str]]]
-"""Table -> chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
 
 HOOKS = (
     ("nat", "PREROUTING", "packets of pods and from outside, before they are routed"),
@@ -23,26 +21,9 @@ HOOKS = (
 SHARED = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL", UNDEFINED_PORTS)
 """Chains where rules of all services stand side by side."""
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
 _SERVICE = re.compile(r'--comment "([^\s/"]+/[^\s:"]+)')
 """The first word of a service's comment, without its port: ``default/web:http cluster IP``."""
 _OF_ONE_SERVICE = re.compile("KUBE-(SVC|SVL|EXT|FW|SEP)-")
-
-
-def parsed(text: str) -> dict[str, dict[str, list[str]]]:
-    """The text of ``iptables-save`` as tables."""
-    tables: dict[str, dict[str, list[str]]] = {}
-    chains: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        if line.startswith("*"):
-            chains = tables.setdefault(line[1:], {})
-        elif line.startswith(":"):
-            chains[line[1:].split(" ", 1)[0]] = []
-        elif line.startswith("-A "):
-            _, chain, rule = line.split(" ", 2)
-            chains[chain].append(rule)
-    return tables
 
 
 def path(tables: Tables, row: ServicesRow | None, service: str | None = None) -> list[str]:
@@ -51,7 +32,7 @@ def path(tables: Tables, row: ServicesRow | None, service: str | None = None) ->
     A chain stands, a step further in, right behind the first rule that leads there, and nowhere again. Rules of
     built-in chains are all told, because every packet passes them; where those of others lead is not followed.
 
-    :param tables: what the node has, from :func:`parsed`.
+    :param tables: what the node has, from ``iptables_save.parsed``.
     :param row: what it was told, where that is known: it finds chains of the service that nothing leads to any more.
     :param service: ``default/web``; rules of other services are left out. Without it all are told.
     """
@@ -62,7 +43,7 @@ def path(tables: Tables, row: ServicesRow | None, service: str | None = None) ->
         lines.append(f"# {table} {hook}: {packets}")
         lines += _walk(tables, table, hook, seen, service, own)
     for table, chains in tables.items():
-        led_to = {_target(rule) for rules in chains.values() for rule in rules}
+        led_to = {target(rule) for rules in chains.values() for rule in rules}
         asked = [name for name in chains if (_is_known(name) if own is None else name in own)]
         lost = [name for name in asked if (table, name) not in seen and name not in led_to]
         lines += [f"# {table}: no rule leads here"] if lost else []
@@ -84,36 +65,25 @@ def _walk(
     chains = tables.get(table, {})
     seen.add((table, chain))
     for rule in chains.get(chain, []):
-        target = _target(rule)
-        if own is not None and chain in SHARED and not _concerns(rule, target, service, own):
+        into = target(rule)
+        if own is not None and chain in SHARED and not _concerns(rule, into, service, own):
             continue
         yield f"{'  ' * depth}-A {chain} {rule}"
-        if target in chains and _is_known(target) and (table, target) not in seen:
-            yield from _walk(tables, table, target, seen, service, own, depth + 1)
+        if into in chains and _is_known(into) and (table, into) not in seen:
+            yield from _walk(tables, table, into, seen, service, own, depth + 1)
 
 
-def _concerns(rule: str, target: str, service: str | None, own: frozenset[str]) -> bool:
+def _concerns(rule: str, into: str, service: str | None, own: frozenset[str]) -> bool:
     """Whether a rule of a shared chain is this service's, or nobody's: that one stands in every packet's way."""
     if said := _SERVICE.search(rule):
         return said[1] == service
-    return target in own or not _OF_ONE_SERVICE.match(target)
+    return into in own or not _OF_ONE_SERVICE.match(into)
 
 
 def _chains_of(row: ServicesRow | None, service: str) -> frozenset[str]:
-    chains: set[str] = set()
-    for port in row["ports"] if row else ():
-        if port["service"] == service:
-            name, protocol = service_port_name(service, port["port_name"]), port["protocol"]
-            chains |= set(service_chains(name, protocol).values())
-            chains |= {endpoint_chain(name, protocol, f"{end['address']}:{end['port']}") for end in port["endpoints"]}
-    return frozenset(chains)
+    ports = row["ports"] if row else []
+    return frozenset(chain for port in ports if port["service"] == service for chain in port_chains(port))
 
 
 def _is_known(chain: str) -> bool:
     return chain.startswith("KUBE-") or chain == UNDEFINED_PORTS
-
-
-def _target(rule: str) -> str:
-    """The chain that a rule leads into. What a comment says of jumps does not count."""
-    found = _TARGET.search(_QUOTED.sub('""', rule))
-    return found[1] if found else ""

@@ -21,7 +21,6 @@ from ..changes import (
     ROUTE_PROTOCOL,
     bridge,
     kube,
-    kube_flows,
     kube_record,
     kube_restore,
     passages,
@@ -194,14 +193,18 @@ def _node(host: Subject) -> Iterator[Part]:
         test = "[ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]"
         load = f"{test} || modprobe -a {' '.join(kernel.MODULES)}"
         yield Part("The kernel loads the other modules by itself when they are used.", [load])
-    wanted: Mapping[str, str] = host.rows["node"]["sysctls"]
+    yield from _settings({key: it for key, it in host.rows["node"]["sysctls"].items() if key not in sysctls.GUARDED})
+
+
+def _settings(wanted: Mapping[str, str]) -> Iterator[Part]:
     for why, keys in itertools.groupby(wanted, lambda key: _SETTINGS.get(key.rpartition(".")[2], "")):
         yield Part(why, [sysctls.line(key, wanted[key]) for key in keys])
 
 
 def _node_undone(host: Subject) -> Iterator[Part]:
     values = sysctls.changes(host.rows["node"]["sysctls"], {}, host.originals)
-    yield Part("Settings as they were.", [sysctls.line(key, value) for key, value in values.items()])
+    own = {key: value for key, value in values.items() if key not in sysctls.GUARDED}
+    yield Part("Settings as they were.", [sysctls.line(key, value) for key, value in own.items()])
 
 
 def _bridge(host: Subject) -> Iterator[Part]:
@@ -283,6 +286,7 @@ def _egress(host: Subject) -> Iterator[Part]:
     for table, row in tables.items():
         known = [f"{name}: {_CHAINS[name]}." for name in row["chains"] if name in _CHAINS]
         yield Part("\n".join(known), [*rules.commands(table, rules.changes({}, row))])
+    yield from _settings(rules.sysctls(tables))
 
 
 def _egress_undone(host: Subject) -> Iterator[Part]:
@@ -311,16 +315,15 @@ def _services(host: Subject) -> Iterator[Part]:
     sets = [f"ipset create {name} {kube_restore.set_words(seconds)}" for name, seconds in services.sets(row).items()]
     yield Part("Clients of each endpoint that want to meet the same one again (sessionAffinity).", [*sets])
     yield from _restored(kube.changes({}, wanted), _KUBE)
+    open_already = rules.sysctls(host.rows["egress"])
+    yield from _settings({key: it for key, it in services.sysctls_of(row).items() if key not in open_already})
     if not pods.changes({}, {}, host.pods).start:
         yield Part("The supervisor, here of one service alone.", [service_lines.supervisor()])
     files = health_checks.files(health, "/usr/bin/python3")
     why = "What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here."
     yield Part(why, [service_lines.health_checks(files)])
-    told = {
-        **{"form": kube_record.FORM, "row": kube_record.unpack(row)[1], "packed": row, "udp": kube_flows.has_udp(row)},
-        **{"kernel": kube_record.fingerprint(kube_record.after({}, wanted, {})), "iptables": "", "spelled": {}},
-        "health": health_checks.digest(health),
-    }
+    kernel = kube_record.fingerprint(kube_record.after({}, wanted, {}))
+    told = kube_record.state(row, *kube_record.unpack(row), kernel=kernel, health=health_checks.digest(health))
     home, name = STATE.rsplit("/", 1)
     written = passages.files(home, {name: json.dumps(told, sort_keys=True) + "\n"})
     yield Part("What the rules were made of, so that a run need not ask.", [f"mkdir -p {home}", written])
@@ -328,11 +331,14 @@ def _services(host: Subject) -> Iterator[Part]:
 
 def _services_undone(host: Subject) -> Iterator[Part]:
     row: services.ServicesRow = host.rows["services"]
+    there: Mapping[str, str] = host.rows["node"]["sysctls"]
+    values = sysctls.closing(there, {}, host.originals)
+    why = "What a chain guards, here or in a chapter below, is as it was before the chain goes."
+    yield Part(why, [sysctls.line(key, value) for key, value in values.items()])
     yield Part("The health checks.", [service_lines.end(service_lines.KUBE_PROXY).brief])
     if not host.pods:
         yield Part("The supervisor has nobody left to watch over.", [service_lines.SUPERVISOR_END])
-    there = kube_record.after({}, services.tables(row), {})
-    yield from _restored(kube.removal(there), {})
+    yield from _restored(kube.removal(kube_record.after({}, services.tables(row), {})), {})
     yield Part("", [f"ipset destroy {name}" for name in services.sets(row)])
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..changes import CHAIN_PREFIX, MAC_PREFIX, MARK, vxlan
 from ..changes.bridge import Link
-from ..changes.kube import BUILT_IN, target
+from ..changes.iptables_save import Tables, parsed, target
+from ..changes.kube import BUILT_IN
 from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
-from ..changes.trace import Tables, parsed
 from ..changes.vxlan import Tunnel, VxlanRow
 from . import namespaces
 from .run import run, run_all

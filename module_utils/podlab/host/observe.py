@@ -25,7 +25,7 @@ def observe(role: str) -> dict[str, Any]:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
     known = record.read()
     links = network.links()
-    rules, seen_services = services.observe()
+    rules, seen_services = services.observe(role)
     own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
     keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
     return {

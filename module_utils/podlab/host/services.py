@@ -1,7 +1,8 @@
 """Service rules of this host, and what goes with them: ipsets, UDP connections, health checks.
 
 Rules are the kernel's. ``services.json`` remembers which row was applied last, and what iptables-save told right after:
-where both are as they were, nothing has to be worked out.
+where both are as they were, nothing has to be worked out. It is podlab's mark as well: KUBE chains of a host without
+that file are somebody else's.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..changes import CHAIN_PREFIX, kube, kube_flows, kube_record, kube_restore, services
+from ..changes import CHAIN_PREFIX, kube, kube_flows, kube_record, kube_restore, rules, services
+from ..changes.iptables_save import Tables, parsed, target
 from ..changes.kube import Change
+from ..changes.kube_record import State
 from ..changes.services import ServicesRow
-from ..changes.trace import Tables, parsed
-from . import generation, health_checks, network, record
+from . import doors, generation, health_checks, network, record
 from .record import text_of, write_file
 from .run import HostError, run, run_all
 
@@ -29,35 +31,41 @@ MOST_TRUSTED = 1000  # lines
 NETLINK_NETFILTER, SO_SNDBUFFORCE = 12, 32  # linux/netlink.h, asm-generic/socket.h
 
 
-def observe() -> tuple[dict[str, dict[str, list[str]]], dict[str, Any]]:
+def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[str, Any]]:
     """What ``network.rules`` tells, and of services: ``row``, the digest of what was applied last; ``sound``, whether
-    all of that is still there; ``others``, chains that bear kube-proxy's names on a host that podlab has never been to;
-    ``warnings``, sentences."""
-    known, version = remembered(), "" if network.missing_programs(["iptables-restore"]) else _version()
+    all of that is still there; ``others``, chains that bear kube-proxy's names on a node that podlab has told of no
+    services (on a gateway they are in nobody's way); ``warnings``, sentences."""
+    known, version = remembered(), _version()
     told = generation.known() if known and _is_nft(version) else None
     tables: Tables = told["others"] if told else network.saved()
     kernel = told["kernel"] if told else kube_record.fingerprint(tables)
     seen = {
         "row": known["row"] if known and known["form"] == kube_record.FORM else "",
-        "sound": bool(known) and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
-        "others": _others(tables),
-        "warnings": _rules_elsewhere(version) if version else [],
+        "sound": known is not None and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
+        "others": _others(tables) if role == "node" else [],
+        "warnings": _rules_elsewhere(version),
     }
     return network.rules(tables), seen
 
 
-def remembered() -> dict[str, Any]:
-    """What is known of the last run; nothing, if that is not whole."""
+def remembered() -> State | None:
+    """What is known of the last run; None, if that is not whole."""
     try:
-        known = json.loads(text_of(STATE) or "{}")
+        known: Any = json.loads(text_of(STATE) or "{}")
     except ValueError:
-        return {}
-    keys = ("form", "row", "packed", "udp", "kernel", "iptables", "spelled", "health")
-    return known if isinstance(known, dict) and all(key in known for key in keys) else {}
+        return None
+    is_whole = isinstance(known, dict) and known.keys() >= State.__required_keys__
+    return State(**known) if is_whole else None  # type: ignore[typeddict-item]
+
+
+def _is_marked() -> bool:
+    """Whether podlab has written rules of services here. The other record is no sign of that: gateways have it, and
+    nodes that nobody has told of services yet."""
+    return os.path.exists(STATE)
 
 
 def _others(tables: Tables) -> list[str]:
-    if record.read() or os.path.exists(STATE):
+    if _is_marked():
         return []
     # A kubelet has KUBE-FIREWALL as well, and is in nobody's way.
     names = [(table, name) for table, chains in tables.items() for name in chains if kube.is_ours(name)]
@@ -76,10 +84,12 @@ class Steps:
     packed: str
     tables: Tables
     wanted: kube.Wanted
-    known: dict[str, Any]
+    known: State | None
     iptables: str
     rules: dict[str, Change]
     new_sets: list[str]
+    stale_sets: list[str]
+    doors: doors.Doors
     health: str
     generation: tuple[str, int] | None
     """Of the kernel's tables when they were read; None where it is not known for sure."""
@@ -104,7 +114,9 @@ def changes(told: ServicesRow | str) -> Steps:
             "cluster? (If that has gone, kube-proxy --cleanup removes what it left behind.)"
         )
     wanted, room = services.tables(row), _room(iptables)
-    spelled = known.get("spelled", {})
+    spelled = known["spelled"] if known else {}
+    found = kube.changes(tables, wanted, spelled=spelled, whole=not (room and room.size))
+    stale, held = _stale_sets(row, tables, found)
     steps = Steps(
         row,
         digest,
@@ -113,12 +125,14 @@ def changes(told: ServicesRow | str) -> Steps:
         wanted,
         known,
         iptables,
-        kube.changes(tables, wanted, spelled=spelled, whole=not (room and room.size)),
+        found,
         _missing_sets(row),
+        stale,
+        doors.doors(services.sysctls_of(row), guarded_by_others=rules.GUARD in tables.get("filter", {})),
         health_checks.state_of(row),
         at,
         kernel=kube_record.fingerprint(kube_record.after(tables, wanted, spelled)),
-        warnings=_rules_elsewhere(iptables),
+        warnings=[*_rules_elsewhere(iptables), *held],
     )
     steps.lines = _lines(steps)
     return steps
@@ -126,34 +140,43 @@ def changes(told: ServicesRow | str) -> Steps:
 
 def _lines(steps: Steps) -> list[str]:
     """What a person would type."""
-    lines = [f"ipset {line}" for line in steps.new_sets]
-    lines += kube_restore.commands(steps.rules)
-    lines += [f"ipset destroy {name}" for name in _stale_sets(steps.row)]
+    lines = [*steps.doors.lines_before(), *(f"ipset {line}" for line in steps.new_sets)]
+    lines += [*kube_restore.commands(steps.rules), *steps.doors.lines_after()]
+    lines += [f"ipset destroy {name}" for name in steps.stale_sets]
     lines += [" ".join(kube_flows.deletion(flow)) for flow in _stale_flows(steps)]
     known = steps.known
     lines += health_checks.commands(steps.health)
-    differs = not known or (known["form"], known["row"]) != (kube_record.FORM, steps.digest)
-    differs = differs or known["kernel"] != steps.kernel
+    differs = not known or (known["form"], known["row"], known["kernel"]) != (
+        kube_record.FORM,
+        steps.digest,
+        steps.kernel,
+    )
     return [*lines, f"# {STATE}: what this node was told about services"] if lines or differs else []
 
 
 def apply(steps: Steps) -> None:
     """Do it, in an order in which nothing is missed that was there before.
 
-    :raises HostError: with the line that iptables does not take, and whose it is. No packet notices anything then.
+    :raises HostError: with the line that iptables does not take, and whose it is. What stands in the same transaction
+        is not written then, nor what comes after it; what came before stays. So one table may be as it shall be and
+        the other one as it was, until a run gets to the end.
     """
+    if steps.new_sets or steps.rules:
+        _mark(steps)
     if steps.new_sets:
         run(["ipset", "-exist", "restore"], "".join(f"{line}\n" for line in steps.new_sets))
+    steps.doors.close()
     written, commits = _restore(steps.rules, _room(steps.iptables), steps.row)
-    for name in _stale_sets(steps.row):
+    steps.doors.open()
+    for name in steps.stale_sets:
         run(["ipset", "destroy", name])
     # Only now: the kernel would make new entries by the old rules.
     _end_flows(steps)
     steps.warnings += health_checks.serve(steps.health)
-    spelled, kernel = steps.known.get("spelled", {}), steps.kernel
+    spelled, kernel = steps.known["spelled"] if steps.known else {}, steps.kernel
     at = steps.generation and (steps.generation[0], steps.generation[1] + commits)
     tables = steps.tables
-    if steps.known.get("iptables") != steps.iptables or spelled or written > MOST_TRUSTED:
+    if not steps.known or steps.known["iptables"] != steps.iptables or spelled or written > MOST_TRUSTED:
         # What this iptables has once printed as it was written, it will print so again.
         at = generation.now() if _is_nft(steps.iptables) else None
         tables = network.saved()
@@ -161,16 +184,16 @@ def apply(steps: Steps) -> None:
             spelled = kube_record.spellings(tables, steps.wanted)
             # Where it is not as it was written all the same, the next run shall see that.
             kernel = "" if kube.changes(tables, steps.wanted, spelled=spelled) else kube_record.fingerprint(tables)
-    state = {
-        "form": kube_record.FORM,
-        "row": steps.digest,
-        "packed": steps.packed,
-        "udp": kube_flows.has_udp(steps.row),
-        "kernel": kernel,
-    }
-    more = {"iptables": steps.iptables, "spelled": spelled, "health": health_checks.digest(steps.health)}
-    os.makedirs(record.HOME, mode=0o755, exist_ok=True)
-    write_file(STATE, json.dumps({**state, **more}) + "\n")
+    state = kube_record.state(
+        steps.packed,
+        steps.row,
+        steps.digest,
+        kernel=kernel,
+        iptables=steps.iptables,
+        spelled=spelled,
+        health=health_checks.digest(steps.health),
+    )
+    _remember(state)
     # Every COMMIT counts one; if there is another one, it was somebody else's, and may have been about anything.
     if kernel and at and at == generation.now():
         generation.remember({"at": at, "kernel": kernel, "others": kube_record.others(tables)})
@@ -178,15 +201,33 @@ def apply(steps: Steps) -> None:
         generation.forget()
 
 
+def _mark(steps: Steps) -> None:
+    """Before the first rule: who is killed in between has to be known for the owner of what is there."""
+    if steps.known:
+        _remember({**steps.known, "kernel": ""})
+        return
+    nothing: ServicesRow = {**steps.row, "ports": []}  # which is what was there before
+    packed = kube_record.pack(nothing)
+    _remember(kube_record.state(packed, *kube_record.unpack(packed)))
+
+
+def _remember(state: State) -> None:
+    os.makedirs(record.HOME, mode=0o755, exist_ok=True)
+    write_file(STATE, json.dumps(state) + "\n")
+
+
 # --- iptables ---------------------------------------------------------------------------------------------
 
 
 def _version() -> str:
-    """Of the iptables in use here, with its kind: ``iptables v1.8.9 (nf_tables)``."""
+    """Of the iptables in use here, with its kind: ``iptables v1.8.9 (nf_tables)``; nothing where there is none, as on a
+    bare host that is only looked at: check mode installs nothing."""
+    if network.missing_programs(["iptables-restore"]):
+        return ""
     return run(["iptables-restore", "--version"]).strip().replace("iptables-restore", "iptables")
 
 
-def _read(known: Mapping[str, Any], version: str) -> tuple[Tables, tuple[str, int] | None]:
+def _read(known: State | None, version: str) -> tuple[Tables, tuple[str, int] | None]:
     """All of iptables, and the number of changes that there were by then, where that is known for sure.
 
     Where nothing has changed, to write down again what was written last takes half the time of iptables-save.
@@ -194,7 +235,7 @@ def _read(known: Mapping[str, Any], version: str) -> tuple[Tables, tuple[str, in
     if not _is_nft(version):
         return network.saved(), None
     told = generation.known() if known and not known["spelled"] else None
-    if told and told["kernel"] == known["kernel"]:
+    if known and told and told["kernel"] == known["kernel"]:
         tables = kube_record.whole(told["others"], services.tables(kube_record.unpack(known["packed"])[0]))
         if kube_record.fingerprint(tables) == known["kernel"]:  # or another podlab has written it
             return tables, told["at"]
@@ -247,6 +288,8 @@ def _whose(words: str, text: str, row: ServicesRow | None) -> str:
 
 def _rules_elsewhere(version: str) -> list[str]:
     """The kernel runs through the rules of both kinds of iptables; each shows its own."""
+    if not version:
+        return []
     other = "legacy" if _is_nft(version) else "nft"
     if network.missing_programs([f"iptables-{other}-save"]):
         return []
@@ -255,7 +298,7 @@ def _rules_elsewhere(version: str) -> list[str]:
     told = run([f"iptables-{other}-save"])
     chains = [(name, rules) for found in parsed(told).values() for name, rules in found.items()]
     ours = [name for name, _ in chains if _is_known(name)]
-    others = sum(not _is_known(kube.target(rule)) for name, rules in chains if not _is_known(name) for rule in rules)
+    others = sum(not _is_known(target(rule)) for name, rules in chains if not _is_known(name) for rule in rules)
     others += len(re.findall(r"^:\S+ DROP ", told, re.MULTILINE))  # policies
     words = f"though this host uses {version}. Packets pass them too"
     mend = f"iptables-{other}-save -c | grep -vE 'KUBE-|{CHAIN_PREFIX}' | iptables-{other}-restore -c"
@@ -293,16 +336,37 @@ def _missing_sets(row: ServicesRow) -> list[str]:
     return [f"create {name} {kube_restore.set_words(seconds)}" for name, seconds in wanted.items() if name not in there]
 
 
-def _stale_sets(row: ServicesRow | None) -> list[str]:
-    return sorted(_sets() - set(services.sets(row) if row else ()))
+def _stale_sets(row: ServicesRow | None, tables: Tables, found: Mapping[str, Change]) -> tuple[list[str], list[str]]:
+    """Sets that go, and sentences about those that cannot: a chain that stays for somebody else names them."""
+    stale = _sets() - set(services.sets(row) if row else ())
+    named = _named_by_what_stays(tables, found) if stale else {}
+    held = [
+        f"ipset {name} stays: chain {chain} of table {table} names it, and a rule that is not podlab's leads there"
+        for name, (table, chain) in sorted(named.items())
+        if name in stale
+    ]
+    return sorted(stale - named.keys()), held
+
+
+def _named_by_what_stays(tables: Tables, found: Mapping[str, Change]) -> dict[str, tuple[str, str]]:
+    """Set -> table and chain, of all chains that are neither removed nor written anew."""
+    named: dict[str, tuple[str, str]] = {}
+    for table, chains in tables.items():
+        change = found.get(table, Change())
+        for chain in chains.keys() - {*change.stale, *change.new, *change.rewritten}:
+            for name in re.findall(rf"{SETS}\w+", " ".join(chains[chain])):
+                named[name] = min(named.get(name, (table, chain)), (table, chain))
+    return named
 
 
 # --- UDP connections ----------------------------------------------------------------------------------------
 
 
 def _stale_flows(steps: Steps) -> list[kube_flows.Flow]:
-    if not (kube_flows.has_udp(steps.row) or steps.known.get("udp")):
+    if not (kube_flows.has_udp(steps.row) or (steps.known and steps.known["udp"])):
         return []
+    if network.missing_programs(["conntrack"]):
+        return []  # on a bare host that is only looked at
     old = kube_record.unpack(steps.known["packed"])[0] if steps.known else None
     found = kube_flows.flows(run(["conntrack", "-L", "-p", "udp"]))
     own = {address.split("/")[0] for link in network.links().values() for address in link["addresses"]}
@@ -322,21 +386,23 @@ def _end_flows(steps: Steps) -> None:
 
 @dataclass
 class Removal:
-    """All of podlab's that is here; empty on a host that podlab has never been to, whoever's chains there are."""
+    """All of podlab's that is here; empty on a host that podlab has told of no services, whoever's chains there are."""
 
     rules: dict[str, Change]
     sets: Sequence[str]
     iptables: str = ""
+    warnings: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         return [*kube_restore.commands(self.rules), *(f"ipset destroy {name}" for name in self.sets)]
 
 
 def removal(tables: Tables) -> Removal:
-    if _others(tables) or not tables:
+    if not _is_marked():
         return Removal({}, [])
     rules = kube.removal(tables)
-    return Removal(rules, _stale_sets(None), _version() if rules else "")
+    sets, held = _stale_sets(None, tables, rules)
+    return Removal(rules, sets, _version() if rules else "", held)
 
 
 def remove(found: Removal) -> None:

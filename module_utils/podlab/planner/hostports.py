@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..changes.pods import PodRow
-from ..changes.rules import TableRow
+from ..changes.rules import GUARD, TableRow
+from ..changes.sysctls import LOCALNET
 
 MARK = "0x2000/0x2000"  # portmap's; kube-proxy's is 0x4000
 
@@ -66,18 +67,16 @@ def rows(ports: Sequence[HostPort]) -> Mapping[str, TableRow]:
         "filter": {
             # route_localnet opens 127.0.0.0/8 to the pods; only what came by a host port may pass.
             "chains": {
-                "PODLAB-LOCALHOST": [
-                    "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
-                ]
+                GUARD: ["! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"]
             },
-            "jumps": {"INPUT": ["-j PODLAB-LOCALHOST"]},
+            "jumps": {"INPUT": [f"-j {GUARD}"]},
         },
     }
 
 
 def sysctls(ports: Sequence[HostPort]) -> dict[str, str]:
     """With it a packet from 127.0.0.1 may leave for a pod. kube-proxy sets the same, for node ports."""
-    return {"net.ipv4.conf.all.route_localnet": "1"} if ports else {}
+    return {LOCALNET: "1"} if ports else {}
 
 
 def _rules(port: HostPort) -> list[str]:

@@ -277,7 +277,10 @@ _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     ),
     "pods": _pods_pending,
     "routes": lambda seen, row: bool(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).lines()),
-    "egress": lambda seen, row: any(rules.changes(seen["rules"][table], row[table]) for table in row),
+    "egress": lambda seen, row: (
+        any(rules.changes(seen["rules"][table], row[table]) for table in row)
+        or bool(sysctls.opening(seen["sysctls"], rules.sysctls(row)))
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..changes import services, sysctls
 from ..changes.services import ServicePortRow, ServicesRow
 from .allocations import newest_record
 from .cluster import Cluster, Host
@@ -15,8 +16,6 @@ from .service_addresses import waiting
 from .service_model import Given, Slice
 from .service_record import remembered
 from .service_rows import Rows, port_rows
-
-LOCALNET = "net.ipv4.conf.all.route_localnet"
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,11 @@ class Chapter:
         return self.rows.row(node, cidr)
 
     def is_pending(self, seen: Mapping[str, Any], row: ServicesRow) -> bool:
-        """Whether a node was told something else last, or its rules are not what was made of it."""
+        """Whether a node was told something else last, or its rules are not what was made of it, or what they guard is
+        not open yet."""
         known = seen.get("services") or {"row": "", "sound": False}
-        return not known["sound"] or known["row"] != self.rows.digest(row)
+        is_told = known["sound"] and known["row"] == self.rows.digest(row)
+        return not is_told or bool(sysctls.opening(seen["sysctls"], self.sysctls))
 
 
 def services_chapter(
@@ -86,7 +87,7 @@ def services_chapter(
         parting=parting,
         record=record,
         notes=(*notes, *waiting(desired.services, given), *_warnings(hosts)),
-        sysctls=_sysctls(cluster, given),
+        sysctls=services.sysctls(cluster.localhost_node_ports, cluster.node_port_addresses, rows.ports),
         leaves_pods=_leaves_pods(
             past.get("slices", {}), record["slices"] if next_slices is slices else {}, next_slices
         ),
@@ -149,9 +150,3 @@ def _warnings(hosts: Sequence[Host]) -> list[str]:
         if host.is_managed
         for words in (host.observation or {}).get("services", {}).get("warnings", ())
     ]
-
-
-def _sysctls(cluster: Cluster, given: Mapping[str, Given]) -> dict[str, str]:
-    """What a node needs besides, to answer at 127.0.0.1 at a node port. kube-proxy sets the same."""
-    wanted = cluster.localhost_node_ports and any(any(one.node_ports) for one in given.values())
-    return {LOCALNET: "1"} if wanted else {}
