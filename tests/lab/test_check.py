@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import yaml
 
 from .conftest import TestLab
 
@@ -34,12 +31,6 @@ def _once(lines: list[str]) -> list[str]:
     return [line for at, line in enumerate(lines) if at not in again]
 
 
-SERVICE: dict[str, Any] = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "web"},
-    "spec": {"type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80, "nodePort": 30080}]},
-}
 NO_VERIFY = ("--skip-tags", "verify")
 
 
@@ -54,7 +45,6 @@ def in_any_order(lines: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def test_check_shows_the_lines_of_the_run_for_every_way(lab: TestLab) -> None:
-    (lab.manifests / "service.yml").write_text(yaml.safe_dump(SERVICE))
     for way in WAYS:
         options = ("-e", f'{{"cluster": {{"pod_routing": "{way}"}}}}', "--skip-tags", "verify")
         said = typed(lab.converge("--check", *options))
@@ -69,7 +59,6 @@ def test_check_shows_the_lines_of_the_run_for_every_way(lab: TestLab) -> None:
 
 
 def test_check_shows_what_becomes_of_services_when_pods_come_and_go(lab: TestLab) -> None:
-    (lab.manifests / "service.yml").write_text(yaml.safe_dump(SERVICE))
     lab.converge(*NO_VERIFY)
     for replicas, refused in ((3, False), (1, False), (0, True), (2, False)):
         scale(lab, replicas)

@@ -139,14 +139,18 @@ def test_what_is_no_longer_in_the_directory_goes_away_without_a_trace(pods):
     pods.write(empty={"apiVersion": "v1", "kind": "List", "items": []})
     pods.converge("--skip-tags", "verify")
     assert pods.sh("node1", "ls -A /run/netns /run/podlab/pods /var/log/pods | grep default_", check=False) == ""
-    assert pods.sh("node1", "ls -A /run/podlab/services | grep -v '^[.]'", check=False) == ""
+    # What stays is the node's: kube-proxy's health checks.
+    assert pods.sh("node1", "ls -A /run/podlab/services | grep -v '^[.]'", check=False) == "kube-proxy"
     assert pods.sh("node1", "ip -o link show type veth | grep -c podlab", check=False) == "0"
     assert (
         pods.sh(
-            "node1", "pgrep -ax 's6-supervise|bwrap|s6-log|sleep'; pgrep -axf 'catatonit -P podlab-pod .*'", check=False
+            "node1",
+            "pgrep -ax 's6-supervise|bwrap|sleep' | grep -v kube-proxy; pgrep -axf 'catatonit -P podlab-pod .*'",
+            check=False,
         )
         == ""
     )
+    assert pods.sh("node1", "pgrep -cx s6-log") == "1"
 
 
 def test_neither_a_container_nor_a_host_can_change_what_is_the_machines(lab):
