@@ -200,6 +200,16 @@ def test_a_nodes_addresses_are_those_of_all_its_links():
     assert overlay["addresses"] == [*own, "10.1.1.0", *more]
 
 
+def test_what_somebody_has_added_to_podlabs_own_links_does_not_count():
+    """It goes in the same run, and the next one would find another row."""
+    seen = links(eth0="10.100.0.2/24", cbr0="10.7.0.1/24") | {
+        "vxlan.1": {"addresses": ["10.8.0.1/24"], "alias": "podlab"},
+        "vetha": {"addresses": ["10.9.0.1/24"], "alias": "podlab default/web"},
+    }
+    node = Host("node1", "node", "10.100.0.2", observation={"links": seen})
+    assert Rows(Cluster(), []).row(node, "10.1.1.0/24")["addresses"] == ["10.100.0.2", "10.1.1.1"]
+
+
 @pytest.mark.parametrize("way", ["gateway", "host-gw", "vxlan"])
 def test_links_that_a_run_makes_do_not_make_the_next_one_tell_anything_else(way):
     lab = Lab()

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from ..changes import MARK
 from ..changes.kube_endpoints import EndpointRow
 from ..changes.services import LIBERAL, ServicePortRow, ServicesRow
 from .addresses import gateway
 from .cluster import Cluster, Host
 from .endpoints import ZONE
-from .routing import tunnel_end
+from .routing import device_name, tunnel_end
 from .service_model import Endpoint, Given, Service, ServicePort, Slice
 
 
@@ -61,12 +62,17 @@ def _is_liberal(node: Host) -> bool:
 def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
     """Where a node's ports may answer: at every address of every link, as kube-proxy has it; 127.0.0.1 goes by itself.
 
-    Those of podlab's own links are the plan's to say: at first contact they are not there yet, and a second run would
-    find others than the first.
+    Those of podlab's own links are the plan's to say: at first contact they are not there yet, a second run would find
+    others than the first, and what somebody has added there goes in this very run.
     """
     own = [node.address, gateway(cidr), *([tunnel_end(cidr)] if cluster.pod_routing == "vxlan" else [])]
-    within = IPv4Network(cluster.cidr)
-    found = [IPv4Address(text.partition("/")[0]) for text in node.addresses]
+    within, links = IPv4Network(cluster.cidr), (node.observation or {}).get("links", {})
+    found = [
+        IPv4Address(text.partition("/")[0])
+        for name, link in links.items()
+        if name not in (cluster.bridge, device_name(cluster)) and not (link.get("alias") or "").startswith(MARK)
+        for text in link["addresses"]
+    ]
     strangers = sorted(address for address in found if address not in within and not address.is_loopback)
     return list(dict.fromkeys([*own, *map(str, strangers)]))
 
