@@ -59,6 +59,10 @@ rolling:
   returned: success
   type: list
   elements: str
+leading:
+  description: Whether there are Services, which lead to pods that are ready.
+  returned: always
+  type: bool
 moving:
   description: Whether this step does anything to pods, so that there is somebody to wait for.
   returned: success

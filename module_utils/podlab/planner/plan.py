@@ -72,7 +72,8 @@ def plan(
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
         need another step once these pods are ready, in words), ``moving`` (whether this step does anything to
-        pods, so that there is somebody to wait for).
+        pods, so that there is somebody to wait for), ``leading`` (whether there are Services, which lead to pods that
+        are ready).
     :raises Invalid: with every problem found.
     """
     nodes = [host for host in hosts if host.role == "node"]
@@ -124,6 +125,7 @@ def plan(
         "hosts": {},
         "notes": [*_notes(desired, placement), *wanted.notes, *services.notes],
         "rolling": wanted.rolling,
+        "leading": bool(desired.services),
     }
     pods_by_node: dict[str, list[Pod]] = {node.name: [] for node in nodes}
     for pod in pods:

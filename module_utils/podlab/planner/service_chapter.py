@@ -66,6 +66,8 @@ def services_chapter(
     nodes = {host.name: host for host in hosts if host.role == "node"}
 
     def at(stage: Stage) -> list[Backend]:
+        if not desired.services:
+            return []  # nobody leads to any of them
         return backends(pods, placed, addresses, present, nodes, stage, touches_pods=touches_pods)
 
     def behind(found: Sequence[Backend]) -> tuple[dict[str, list[Slice]], list[str]]:

@@ -67,13 +67,14 @@ def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
     """
     own = [node.address, gateway(cidr), *([tunnel_end(cidr)] if cluster.pod_routing == "vxlan" else [])]
     within, links = IPv4Network(cluster.cidr), (node.observation or {}).get("links", {})
-    found = [
-        IPv4Address(text.partition("/")[0])
+    found = {
+        text.partition("/")[0]
         for name, link in links.items()
         if name not in (cluster.bridge, device_name(cluster)) and not (link.get("alias") or "").startswith(MARK)
         for text in link["addresses"]
-    ]
-    strangers = sorted(address for address in found if address not in within and not address.is_loopback)
+    }
+    others = (IPv4Address(text) for text in found if text != node.address and not text.startswith("127."))
+    strangers = sorted(address for address in others if address not in within)
     return list(dict.fromkeys([*own, *map(str, strangers)]))
 
 
