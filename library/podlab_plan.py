@@ -61,7 +61,7 @@ rolling:
   elements: str
 leading:
   description: Whether there are Services, which lead to pods that are ready.
-  returned: always
+  returned: success
   type: bool
 moving:
   description: Whether this step does anything to pods, so that there is somebody to wait for.
