@@ -14,6 +14,8 @@ from .labs import BenchLab
 from .processes import NotHere
 
 KINDS = ("legacy", "nft")
+LONGEST = 60
+"""Seconds that a restore may take: with many chains iptables-nft takes the square of their number."""
 _CHAIN = re.compile("KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}")
 _COUNTED = re.compile(r"^\[(\d+):\d+\] (-A \S+.*)$", re.MULTILINE)
 _PORTAL = re.compile(r'^-A KUBE-SERVICES -d ([0-9.]+)/32 .*--comment "(\S+) cluster IP"', re.MULTILINE)
@@ -36,16 +38,21 @@ def restore(made: BenchLab, host: str, kind: str, text: str, *options: str) -> f
     iptables-nft wants all of a table in one transaction, for which a user namespace has no room: so it runs beside the
     labs, as root alone can do.
 
-    :raises NotHere: this user cannot.
+    :raises NotHere: this user cannot, or it takes too long.
     """
     outside = kind == "nft"
     if outside and os.getuid():
         raise NotHere("iptables-nft-restore of so much at once takes root")
     file = made.directory / "rules" if outside else "/tmp/rules"  # on a host /tmp is its own
-    program = f"unshare --net iptables-{kind}-restore {' '.join(options)}"
+    program = f"unshare --net timeout {LONGEST} iptables-{kind}-restore {' '.join(options)}"
     script = f"cat >{file}; date +%s%N; {program} <{file}; date +%s%N"
     argv = ["sh", "-euc", script]
-    done = processes.run(argv, text, ENVIRONMENT) if outside else made.on(host, *argv, text=text)
+    try:
+        done = processes.run(argv, text, ENVIRONMENT) if outside else made.on(host, *argv, text=text)
+    except processes.Failed as error:
+        if "exit code 124" in str(error):  # timeout's
+            raise NotHere(f"not within {LONGEST} s") from error
+        raise
     before, after = map(int, done.out.split())
     return (after - before) / 1e9
 
