@@ -476,6 +476,9 @@ def restore(table: dict[str, list[str]], lines: list[str]) -> None:
             if target.startswith("PODLAB-") and target not in new:
                 raise Refused(f"chain {target} does not exist")
             new[name].append(rule)
+        elif verb == "-I":
+            number, _, rule = rule.partition(" ")
+            new[name].insert(int(number) - 1, rule)
         elif verb == "-D":
             if rule not in new[name]:
                 raise Refused("does a matching rule exist in that chain?")

@@ -308,10 +308,15 @@ iptables -t nat -A PODLAB-EGRESS -d 224.0.0.0/4 -j RETURN
 iptables -t nat -A PODLAB-EGRESS -j MASQUERADE --random-fully
 iptables -t nat -A POSTROUTING -s 10.1.0.0/16 -j PODLAB-EGRESS
 
-# PODLAB-FORWARD: pods' packets pass, also where Docker has made dropping the rule.
+# PODLAB-FORWARD: pods' packets pass, also where Docker has made dropping the rule, or a firewall ends with it.
+# PODLAB-INPUT: and the node hears answers to its calls, verify, and the overlay, where its firewall hears nobody.
 iptables -t filter -N PODLAB-FORWARD || iptables -t filter -F PODLAB-FORWARD
+iptables -t filter -N PODLAB-INPUT || iptables -t filter -F PODLAB-INPUT
 iptables -t filter -A PODLAB-FORWARD -s 10.1.0.0/16 -j ACCEPT
 iptables -t filter -A PODLAB-FORWARD -d 10.1.0.0/16 -j ACCEPT
+iptables -t filter -A PODLAB-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+iptables -t filter -A PODLAB-INPUT -p tcp -m tcp --dport 20256 -j ACCEPT
+iptables -t filter -A INPUT -j PODLAB-INPUT
 iptables -t filter -A FORWARD -j PODLAB-FORWARD
 
 

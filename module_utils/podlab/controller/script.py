@@ -180,7 +180,8 @@ _SETTINGS = {
 }
 _CHAINS = {
     "PODLAB-EGRESS": "who leaves with the host's address, because nobody out there knows the way to a pod",
-    "PODLAB-FORWARD": "pods' packets pass, also where Docker has made dropping the rule",
+    "PODLAB-FORWARD": "pods' packets pass, also where Docker has made dropping the rule, or a firewall ends with it",
+    "PODLAB-INPUT": "and the node hears answers to its calls, verify, and the overlay, where its firewall hears nobody",
     "PODLAB-HOSTPORTS": "ports of the host that lead to a pod",
     "PODLAB-MARK-MASQ": "who has to come back by the host, is marked",
     "PODLAB-MASQ": "and leaves with its address",

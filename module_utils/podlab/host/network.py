@@ -9,8 +9,8 @@ from typing import Any
 
 from ..changes import CHAIN_PREFIX, MAC_PREFIX, MARK, vxlan
 from ..changes.bridge import Link
-from ..changes.iptables_save import Tables, parsed, target
-from ..changes.kube import BUILT_IN
+from ..changes.iptables_save import BUILT_IN, Tables, parsed, target
+from ..changes.kube import is_ours
 from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
 from ..changes.vxlan import Tunnel, VxlanRow
@@ -140,17 +140,24 @@ def saved() -> dict[str, dict[str, list[str]]]:
 
 
 def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
-    """Table -> chain -> rules, for podlab's chains and the built-in ones. The others are not these chapters' to read.
+    """Table -> chain -> rules: podlab's chains, the built-in ones, and those of ``filter`` where a host's own firewall
+    may have its end. The others are not these chapters' to read.
 
     :param tables: what ``saved`` has told; it is asked if this is left out.
     """
     tables = saved() if tables is None else tables
-    return {table: _own(tables.get(table, {})) for table in TABLES}
+    return {table: _own(tables.get(table, {}), table == "filter") for table in TABLES}
 
 
-def _own(chains: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def _own(chains: Mapping[str, Sequence[str]], with_others: bool) -> dict[str, list[str]]:
     """Without the one of podlab's chains that stands among kube-proxy's, and is written with them."""
-    names = [name for name in chains if name in BUILT_IN or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)]
+    names = [
+        name
+        for name in chains
+        if name in BUILT_IN
+        or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)
+        or (with_others and not name.startswith(CHAIN_PREFIX) and not is_ours(name))
+    ]
     return {name: [rule for rule in chains[name] if target(rule) != UNDEFINED_PORTS] for name in names}
 
 

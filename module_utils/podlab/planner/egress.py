@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..changes.rules import TableRow
 from .cluster import Cluster
 
 SERVICE_MARK = "0x4000/0x4000"  # kube-proxy's masquerade mark: its packets are not ours to translate
 
 
-def rows(cluster: Cluster) -> dict[str, TableRow]:
+def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> dict[str, TableRow]:
     """Table -> chains of a node, as ``iptables-save`` prints them.
+
+    :param links: by which pods' packets come and go.
+    :param nodes: addresses of the nodes that send their pods' packets in an overlay, if there is one.
 
     The rules are ip-masq-agent's, in a chain that only sees the cluster's pods: everything to
     ``non_masquerade_cidrs`` keeps the pod's address, so those networks need a way back to it
     (https://kubernetes.io/docs/tasks/administer-cluster/ip-masq-agent/). FORWARD accepts what pods send and
-    get, because Docker sets that chain's policy to DROP.
+    get, because Docker sets that chain's policy to DROP. INPUT accepts what is for podlab itself: answers to the node
+    (probes of its kubelet, calls of its node ports), verify's calls, the overlay of other nodes. What else listens on a
+    node, the node's own firewall decides about.
     """
     untouched = [cluster.cidr, *(cidr for cidr in cluster.non_masquerade_cidrs if cidr != cluster.cidr)]
     return {
@@ -31,7 +38,15 @@ def rows(cluster: Cluster) -> dict[str, TableRow]:
             "jumps": {"POSTROUTING": [f"-s {cluster.cidr} -j PODLAB-EGRESS"]},
         },
         "filter": {
-            "chains": {"PODLAB-FORWARD": [f"-s {cluster.cidr} -j ACCEPT", f"-d {cluster.cidr} -j ACCEPT"]},
-            "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]},
+            "chains": {
+                "PODLAB-FORWARD": [f"-s {cluster.cidr} -j ACCEPT", f"-d {cluster.cidr} -j ACCEPT"],
+                "PODLAB-INPUT": [
+                    "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+                    f"-p tcp -m tcp --dport {cluster.verify_port} -j ACCEPT",
+                    *(f"-s {node}/32 -p udp -m udp --dport {cluster.vxlan_port} -j ACCEPT" for node in nodes),
+                ],
+            },
+            "jumps": {"FORWARD": ["-j PODLAB-FORWARD"], "INPUT": ["-j PODLAB-INPUT"]},
+            "links": list(links),
         },
     }

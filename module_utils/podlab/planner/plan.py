@@ -26,7 +26,7 @@ from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
-from .routing import impossible_ways, routes_of, vxlan_row
+from .routing import carriers, impossible_ways, routes_of, vxlan_row
 from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 from .service_addresses import allocate
@@ -147,6 +147,8 @@ def plan(
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
+                ports = hostports.rows(hostports.of_rows(pod_rows))
+                rows["egress"] = rules.merged(egress.rows(cluster, *carriers(cluster, host, nodes)), ports)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
             rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows))
             rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
@@ -210,7 +212,6 @@ def _node_rows(
     return {
         "bridge": frame,
         "pods": {"programs": dict(programs), "pods": list(pod_rows)},
-        "egress": rules.merged(egress.rows(cluster), hostports.rows(hostports.of_rows(pod_rows))),
     }
 
 
