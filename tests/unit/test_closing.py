@@ -97,14 +97,19 @@ def test_the_jump_stands_before_the_end(observed, lines):
 
 
 def test_two_jumps_keep_their_order_before_the_end():
-    row: rules.TableRow = {"chains": {"PODLAB-A": [], "PODLAB-B": []}, "jumps": {"INPUT": ["-j PODLAB-A", "-j PODLAB-B"]}}
+    row: rules.TableRow = {
+        "chains": {"PODLAB-A": [], "PODLAB-B": []},
+        "jumps": {"INPUT": ["-j PODLAB-A", "-j PODLAB-B"]},
+    }
     table = {"INPUT": ["-i lo -j ACCEPT", "-j DROP"]}
     restore(table, rules.changes(table, row))
     assert table["INPUT"] == ["-i lo -j ACCEPT", "-j PODLAB-A", "-j PODLAB-B", "-j DROP"]
 
 
 some = st.lists(
-    st.sampled_from(["-j DROP", "-j REJECT", "-j LOG", "-p udp -j ACCEPT", "-s 10.1.0.9/32 -j DROP", JUMP, "-j PODLAB-X"]),
+    st.sampled_from(
+        ["-j DROP", "-j REJECT", "-j LOG", "-p udp -j ACCEPT", "-s 10.1.0.9/32 -j DROP", JUMP, "-j PODLAB-X"]
+    ),
     max_size=7,
 )
 
@@ -115,7 +120,9 @@ def test_one_run_puts_it_there_and_moves_nothing_else(before):
     table = {**forward(*before), "PODLAB-X": []}
     restore(table, rules.changes(table, ROW))
     assert rules.changes(table, ROW) == []
-    assert [rule for rule in table["FORWARD"] if "PODLAB" not in rule] == [rule for rule in before if "PODLAB" not in rule]
+    assert [rule for rule in table["FORWARD"] if "PODLAB" not in rule] == [
+        rule for rule in before if "PODLAB" not in rule
+    ]
     end = end_of(table["FORWARD"], {}, LINKS)
     assert table["FORWARD"].count(JUMP) == 1
     assert end is None or table["FORWARD"].index(JUMP) < end

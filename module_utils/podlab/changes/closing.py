@@ -35,9 +35,7 @@ def end_of(rules: Sequence[str], chains: Mapping[str, Sequence[str]], links: Col
     return None
 
 
-def _refuses(
-    rule: str, chains: Mapping[str, Sequence[str]], links: Collection[str], above: tuple[str, ...]
-) -> bool:
+def _refuses(rule: str, chains: Mapping[str, Sequence[str]], links: Collection[str], above: tuple[str, ...]) -> bool:
     into = target(rule)
     if not _means_all(rule, links):
         return False

@@ -18,6 +18,10 @@ GUARD = f"{CHAIN_PREFIX}LOCALHOST"
 """Of ``filter``: keeps neighbours out of 127.0.0.0/8, where a host port is open at 127.0.0.1."""
 
 
+HOST_PORTS = f"{CHAIN_PREFIX}HOSTPORTS"
+"""Of ``nat``: leads from ports of the node to pods."""
+
+
 class _Links(TypedDict, total=False):
     links: list[str]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from ..changes import MARK
 from ..changes.containers import IMAGES
+from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import kernel, network, pods, record, services
+from . import flows, kernel, network, pods, record, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -35,6 +36,7 @@ def observe(role: str) -> dict[str, Any]:
         "tunnels": network.tunnels(links),
         "rules": rules,
         "services": seen_services,
+        "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
         "namespaces": pods.namespaces_of_others(),

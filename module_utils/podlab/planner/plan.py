@@ -283,6 +283,7 @@ _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "egress": lambda seen, row: (
         any(rules.changes(seen["rules"][table], row[table]) for table in row)
         or bool(sysctls.opening(seen["sysctls"], rules.sysctls(row)))
+        or bool(seen.get("flows"))
     ),
 }
 
