@@ -403,7 +403,7 @@ class SimulatedHost:
         self.root.ip(steps.device)
         self.sysctls |= steps.settings
         self.root.bridge(steps.entries)
-        self.root.ip(steps.routes)
+        self.root.ip([*steps.relayed, *steps.routes, *steps.unused])
 
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():

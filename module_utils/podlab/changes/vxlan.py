@@ -55,8 +55,7 @@ def changes(
     name = row["name"]
     link = links.get(name) if is_there(links, row) else None
     tunnel = tunnels.get(name, EMPTY) if link else EMPTY
-    # Of two devices with one VNI and port the kernel refuses the second.
-    lines = removal(links, row)
+    lines = [f"link del {other}" for other in clashing(links, row)]
     if link is None:
         lines += [
             *([f"link del {name}"] if name in links else []),
@@ -140,6 +139,14 @@ def surplus(links: Mapping[str, Link], row: VxlanRow | None) -> list[str]:
     return [name for name in ours(links) if row is None or name != row["name"]]
 
 
+def clashing(links: Mapping[str, Link], row: VxlanRow) -> list[str]:
+    """Those of them that stand in the way of the row's: of two devices with one VNI and port the kernel refuses the
+    second. The others carry what is sent by them until nobody does."""
+    asked = {"id": row["id"], "port": row["port"]}
+    return [name for name in surplus(links, row) if asked.items() <= links[name].get("vxlan", {}).items()]
+
+
 def removal(links: Mapping[str, Link], row: VxlanRow | None = None) -> list[str]:
-    """Lines that take them away; addresses, entries and routes go with them."""
-    return [f"link del {name}" for name in surplus(links, row)]
+    """Lines that take the others away; addresses, entries and routes go with them."""
+    going = surplus(links, row)
+    return [f"link del {name}" for name in going if row is None or name not in clashing(links, row)]

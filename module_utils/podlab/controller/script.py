@@ -269,7 +269,9 @@ def _routes(host: Subject) -> Iterator[Part]:
         "and each MAC address is at a node, where the packets are sent to (fdb).",
         [f"bridge {line}" for line in steps.entries],
     )
-    yield Part(f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in steps.routes])
+    yield Part(
+        f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in (*steps.relayed, *steps.routes)]
+    )
 
 
 def _routes_undone(host: Subject) -> Iterator[Part]:

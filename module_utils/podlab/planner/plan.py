@@ -158,6 +158,7 @@ def plan(
             seen: Mapping[str, Any] = host.observation or {}
             is_pending = {**_PENDING, "services": services.is_pending}
             pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
+            rows["routes_parts"] = _routes_parts(seen, rows["routes"])
             if host.role == "node":
                 awaited = {pod.netns: pod.until for pod in mine if not pod.kept}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
@@ -231,7 +232,7 @@ def _common_rows(
             "sysctls": sysctls_of(host, cluster, ports, nodes),
             "record": {"node": host.name, "foreign": foreign, **told},
         },
-        "routes": {"within": cluster.cidr, "foreign": foreign},
+        "routes": {"within": cluster.cidr, "foreign": foreign, "relay": host.role == "gateway"},
     }
 
 
@@ -279,13 +280,17 @@ _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
         bridge.changes(seen["links"], row, seen["routes"]) or bridge.forwarding(seen["links"], row)
     ),
     "pods": _pods_pending,
-    "routes": lambda seen, row: bool(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).lines()),
+    "routes": lambda seen, row: bool(_routes_parts(seen, row)),
     "egress": lambda seen, row: (
         any(rules.changes(seen["rules"][table], row[table]) for table in row)
         or bool(sysctls.opening(seen["sysctls"], rules.sysctls(row)))
         or bool(seen.get("flows"))
     ),
 }
+
+
+def _routes_parts(seen: Mapping[str, Any], row: Any) -> list[str]:
+    return routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).parts()
 
 
 def _notes(desired: Desired, placement: Placement) -> list[str]:
