@@ -39,8 +39,8 @@ options:
         default: false
   part:
     description:
-      - C(make) is what packets will need on their way, C(switch) are the routes of those who send them, C(break) is what
-        nobody sends by any more. All of it in this order if left out.
+      - C(make) is what packets will need on their way, C(switch) are the routes of those who send them, C(break) is
+        what nobody sends by any more. All of it in this order if left out.
     type: str
     choices: [make, switch, break]
 attributes:

@@ -75,11 +75,11 @@ def told(callers):
     return {" ".join(where): json.loads(process.stdout.readline()) for where, process in callers.items()}
 
 
-def test_no_request_is_lost_from_any_way_to_any_other(sample, rows, callers):
+def test_no_request_is_lost_from_one_way_to_another(sample, rows, callers):
     ends = [(where[0], rows[where]) for where in (PODS[2], PODS[0])]
     conversation = Conversation(sample.name, *ends)
     try:
-        for way in ("vxlan", "host-gw", "gateway", "host-gw", "vxlan", "gateway"):
+        for way in ("vxlan", "gateway", "host-gw", "vxlan"):
             setting = json.dumps({"cluster": {"pod_routing": way}})
             sample.converge("-e", setting, "--tags", "node,bridge,pods,routes,egress")
             assert conversation.goes_on(), f"a connection that was there before the way by {way}"
