@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from podlab.changes import bridge, iptables_save, pods, routes, rules, services, sysctls, vxlan
+from podlab.changes.link_state import knob
 from podlab.planner.service_rows import digest_of
 
 BUILT_IN = {
@@ -304,6 +305,7 @@ class SimulatedHost:
         }
         self.sysctls = {
             "net.ipv4.ip_forward": "0",
+            "net.ipv4.conf.default.forwarding": "0",
             "net.bridge.bridge-nf-call-iptables": "1",
             "net.ipv4.conf.all.rp_filter": "0",
             "net.ipv4.conf.all.send_redirects": "1",
@@ -324,7 +326,7 @@ class SimulatedHost:
         """Something of the host's own, such as docker0."""
         self.root.add(name, **{"kind": "veth", "up": True, **facts})
         self.root.add_address(address, name)
-        self.sysctls |= {f"net.ipv4.conf.{name}.rp_filter": "0", f"net.ipv4.conf.{name}.send_redirects": "1"}
+        self.sysctls |= {knob(name, "rp_filter"): "0", knob(name, "send_redirects"): "1", knob(name, "forwarding"): "0"}
 
     def observe(self) -> dict[str, Any]:
         """What ``podlab.host.observe`` would tell. Later changes of the host do not reach into it."""
@@ -340,7 +342,10 @@ class SimulatedHost:
                 "tunnels": {
                     name: {
                         **self.root.tunnels.get(name, vxlan.EMPTY),
-                        "rp_filter": self.sysctls.get(vxlan.rp_filter(name), "0"),
+                        "settings": {
+                            key: self.sysctls.get(knob(name, key), first)
+                            for key, first in {"rp_filter": "0", "forwarding": "1"}.items()
+                        },
                     }
                     for name in vxlan.may_be_ours(self.root.facts())
                 },
@@ -391,8 +396,15 @@ class SimulatedHost:
     def _apply_node(self, row: dict[str, Any]) -> None:
         recorded = (self.record or {}).get("sysctls", {})
         originals = sysctls.originals(self.sysctls, row["sysctls"], recorded)
-        self.sysctls |= sysctls.changes(self.sysctls, row["sysctls"], recorded)
+        for key, value in sysctls.changes(self.sysctls, row["sysctls"], recorded).items():
+            self.write(key, value)
         self.record = {**row["record"], "sysctls": originals}
+
+    def write(self, key: str, value: str) -> None:
+        """One setting. That of ``ip_forward`` is given to every link."""
+        self.sysctls[key] = value
+        if key == "net.ipv4.ip_forward":
+            self.sysctls |= {other: value for other in self.sysctls if sysctls.is_forwarding(other)}
 
     def _apply_bridge(self, row: bridge.BridgeRow) -> None:
         self.root.ip(bridge.changes(self.root.facts(), row, self.root.routes))
@@ -460,7 +472,8 @@ class SimulatedHost:
         self.root.routes += default
         self.rules = {table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()}
         self.services["sound"] = False
-        self.sysctls |= {key: value for key, value in (self.record or {}).get("sysctls", {}).items()}
+        for key, value in (self.record or {}).get("sysctls", {}).items():
+            self.write(key, value)
 
 
 def restore(table: dict[str, list[str]], lines: list[str]) -> None:

@@ -102,6 +102,20 @@ def test_what_is_sound_or_not_podlabs_is_not_named(beside):
             ["route del 10.1.7.0/24 proto boot"],
             id="a blackhole",
         ),
+        pytest.param([route("10.1.0.0/16", "10.100.0.1", more="mtu 500")], [REPLACE], id="with an MTU"),
+        pytest.param(
+            [route("10.1.0.0/16", dev=None, protocol="boot", more="type 6")], [REPLACE], id="a blackhole of all"
+        ),
+        pytest.param(
+            [OURS, route("10.1.2.2/32", dev=None, protocol="boot", table="255", more="type 6")],
+            ["route del 10.1.2.2/32 table 255 proto boot"],
+            id="in the local table",
+        ),
+        pytest.param(
+            [OURS, route("10.1.7.0/24", dev=None, protocol="kernel", more="type 6")],
+            ["route del 10.1.7.0/24 proto kernel"],
+            id="said to be the kernel's",
+        ),
         pytest.param(
             [OURS, route("10.55.0.0/16", "10.100.0.9")],
             ["route del 10.55.0.0/16 via 10.100.0.9 dev eth0 proto 117"],

@@ -36,7 +36,7 @@ LINK = {
 }
 TUNNEL = {
     **{"neighbours": {"10.1.2.0": "0a:58:0a:01:02:00"}, "forwarding": [("0a:58:0a:01:02:00", "10.100.0.3", True)]},
-    "rp_filter": "2",
+    "settings": {"rp_filter": "2", "forwarding": "1"},
 }
 ADD = "link add vxlan.1 address 0a:58:0a:01:01:00 mtu 1450 type vxlan id 1 dstport 8472 local 10.100.0.2 dev eth0 nolearning"
 ARP = "neigh replace 10.1.2.0 lladdr 0a:58:0a:01:02:00 dev vxlan.1 nud permanent"
@@ -170,7 +170,7 @@ def test_a_device_in_another_namespace_goes_first():
 
 @pytest.mark.parametrize(("seen", "lines"), [("2", []), ("1", [LOOSE]), ("0", [LOOSE]), ("", [LOOSE])])
 def test_its_rp_filter_is_loose(seen, lines):
-    tunnels = {"vxlan.1": {**TUNNEL, "rp_filter": seen}}
+    tunnels = {"vxlan.1": {**TUNNEL, "settings": {"rp_filter": seen, "forwarding": "1"}}}
     assert routes.steps({"vxlan.1": LINK}, tunnels, [SOUND], NODE).lines() == lines
 
 

@@ -453,10 +453,15 @@ def test_what_a_node_and_a_gateway_need_of_the_kernel():
     rows = Lab().plan(wanting())["hosts"]
     assert rows["node1"]["node"]["sysctls"] == {
         "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.default.forwarding": "1",
+        "net.ipv4.conf.eth0.forwarding": "1",
         "net.bridge.bridge-nf-call-iptables": "1",
     }
     assert rows["gateway"]["node"]["sysctls"] == {
         "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.default.forwarding": "1",
+        "net.ipv4.conf.eth0.forwarding": "1",
+        "net.ipv4.conf.eth1.forwarding": "1",
         "net.ipv4.conf.all.send_redirects": "0",
         "net.ipv4.conf.eth0.send_redirects": "0",
     }
@@ -478,10 +483,28 @@ def test_a_setting_that_was_given_back_is_forgotten():
     """Else the value that somebody chooses later would be podlab's to change."""
     lab = Lab()
     lab.run(wanting())
-    lab.hosts["node1"].record["sysctls"]["net.ipv4.conf.eth0.forwarding"] = "0"
-    lab.hosts["node1"].sysctls["net.ipv4.conf.eth0.forwarding"] = "0"
+    lab.hosts["node1"].record["sysctls"]["net.ipv4.conf.eth0.send_redirects"] = "0"
+    lab.hosts["node1"].sysctls["net.ipv4.conf.eth0.send_redirects"] = "0"
     assert pending(lab.run(wanting())) == {"node1": ["node"]}
-    assert "net.ipv4.conf.eth0.forwarding" not in lab.hosts["node1"].record["sysctls"]
+    assert "net.ipv4.conf.eth0.send_redirects" not in lab.hosts["node1"].record["sysctls"]
+
+
+def test_forwarding_of_every_link_on_the_way_is_looked_after():
+    lab = Lab()
+    lab.run(wanting())
+    before = {name: host.record["sysctls"] for name, host in lab.hosts.items() if host.record}
+    for name, leg in (("node1", "eth0"), ("gateway", "eth0"), ("gateway", "eth1"), ("node2", "default")):
+        lab.hosts[name].sysctls[f"net.ipv4.conf.{leg}.forwarding"] = "0"
+        assert pending(lab.run(wanting())) == {name: ["node"]}
+        assert lab.hosts[name].sysctls[f"net.ipv4.conf.{leg}.forwarding"] == "1"
+    assert {name: host.record["sysctls"] for name, host in lab.hosts.items() if host.record} == before
+
+
+def test_a_link_to_others_that_is_down_is_named():
+    lab = Lab()
+    lab.hosts["node1"].root.links["eth0"]["up"] = False
+    with pytest.raises(Invalid, match="node1: link eth0 is down: sudo ip link set eth0 up"):
+        lab.plan(wanting())
 
 
 def test_modules_that_may_be_loaded_are_loaded():

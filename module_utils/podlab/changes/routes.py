@@ -14,13 +14,16 @@ from .vxlan import Tunnel, VxlanRow
 
 
 class Route(TypedDict, total=False):
-    """A route of the main table as ``ip route show`` tells it; ``default`` is 0.0.0.0/0."""
+    """A route of the main table, or one that somebody wrote into the local one, as ``ip route show`` tells it;
+    ``default`` is 0.0.0.0/0."""
 
     to: str
     via: str | None
     dev: str | None
     protocol: str
     metric: int
+    table: str  # another one than main: local, by its number
+    more: str  # what a plain route has not: another kind (blackhole ...), an MTU, several next hops
 
 
 class _Way(TypedDict):
@@ -129,7 +132,8 @@ def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[
         if _is_sound(route, wanted):
             continue
         # "replace" takes the place of the first route of that network without a metric, and of no other.
-        if route["to"] in missing and route["to"] not in replaced and not route.get("metric"):
+        plain = not (route.get("metric") or route.get("table"))
+        if route["to"] in missing and route["to"] not in replaced and plain:
             replaced.add(route["to"])
         else:
             surplus.append(f"route del {route['to']}{_way(route)}")
@@ -153,14 +157,15 @@ def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
         and route.get("via") == row["via"]
         and (not row.get("dev") or route.get("dev") == row["dev"])
         and route["protocol"] == str(ROUTE_PROTOCOL)
-        and not route.get("metric")
+        and not (route.get("metric") or route.get("table") or "more" in route)
     )
 
 
 def _is_ours(route: Route, within: IPv4Network, foreign: Sequence[str]) -> bool:
     if route["protocol"] == str(ROUTE_PROTOCOL):
         return True
-    if route["protocol"] == "kernel" or route["to"] in foreign:
+    # The kernel makes routes for addresses of links; whoever writes another one can say that it was the kernel.
+    if (route["protocol"] == "kernel" and route.get("dev") and not route.get("via")) or route["to"] in foreign:
         return False
     return IPv4Network(route["to"]).subnet_of(within)
 
@@ -170,5 +175,7 @@ def _way(route: Route) -> str:
     via = f" via {route['via']}" if route.get("via") else ""
     dev = f" dev {route['dev']}" if route.get("dev") else ""
     metric = f" metric {route['metric']}" if route.get("metric") else ""
-    protocol = route["protocol"] if route["protocol"].isdigit() else "boot"  # ip does not print that one
-    return f"{via}{dev}{metric} proto {protocol}"
+    table = f" table {route['table']}" if route.get("table") else ""
+    # ip does not print "boot".
+    protocol = route["protocol"] if route["protocol"].isdigit() or route["protocol"] == "kernel" else "boot"
+    return f"{via}{dev}{metric}{table} proto {protocol}"

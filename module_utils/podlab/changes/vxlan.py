@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from . import MARK
 from .bridge import Link
+from .link_state import knob
 
 OVERHEAD = 50  # bytes: outer Ethernet, IPv4, UDP and VXLAN headers (RFC 7348, section 5)
 
@@ -39,11 +40,12 @@ class Tunnel(TypedDict):
 
     neighbours: dict[str, str]
     forwarding: list[tuple[str, str, bool]]
-    rp_filter: str
+    settings: dict[str, str]  # of ``SETTINGS``, as they are
 
 
-EMPTY: Tunnel = {"neighbours": {}, "forwarding": [], "rp_filter": ""}
+EMPTY: Tunnel = {"neighbours": {}, "forwarding": [], "settings": {}}
 LOOSE = "2"
+SETTINGS = {"rp_filter": LOOSE, "forwarding": "1"}
 
 
 def changes(
@@ -80,14 +82,12 @@ def changes(
 
 def settings(links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: VxlanRow | None) -> dict[str, str]:
     """Kernel settings of the device: a node answers a pod by the overlay, where the pod asked it by the uplink."""
-    if row is None or (is_there(links, row) and tunnels.get(row["name"], EMPTY)["rp_filter"] == LOOSE):
+    if row is None:
         return {}
-    return {rp_filter(row["name"]): LOOSE}
-
-
-def rp_filter(name: str) -> str:
-    """The setting's key; a dot in a name is a slash there, as with sysctl(8)."""
-    return f"net.ipv4.conf.{name.replace('.', '/')}.rp_filter"
+    seen = tunnels.get(row["name"], EMPTY)["settings"] if is_there(links, row) else {}
+    # One that is made anew forwards, as ``default`` does.
+    wanted = SETTINGS if seen else {"rp_filter": LOOSE}
+    return {knob(row["name"], key): value for key, value in wanted.items() if seen.get(key) != value}
 
 
 def is_there(links: Mapping[str, Link], row: VxlanRow) -> bool:
@@ -108,6 +108,7 @@ def _mended(link: Link, row: VxlanRow) -> list[str]:
         wrong.append(f"alias {MARK}")
     if not link["up"]:
         wrong.append("up")
+    wrong += link.get("amiss", [])
     lines = [f"link set {name} {' '.join(wrong)}"] if wrong else []
     # The last address of a device takes its routes and ARP entries along, so the wanted one comes first.
     if row["address"] not in link["addresses"]:

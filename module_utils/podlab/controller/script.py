@@ -194,7 +194,7 @@ def _node(host: Subject) -> Iterator[Part]:
         test = "[ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]"
         load = f"{test} || modprobe -a {' '.join(kernel.MODULES)}"
         yield Part("The kernel loads the other modules by itself when they are used.", [load])
-    yield from _settings({key: it for key, it in host.rows["node"]["sysctls"].items() if key not in sysctls.GUARDED})
+    yield from _settings(sysctls.changes({}, host.rows["node"]["sysctls"], {}))
 
 
 def _settings(wanted: Mapping[str, str]) -> Iterator[Part]:

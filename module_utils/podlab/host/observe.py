@@ -7,6 +7,7 @@ from typing import Any
 
 from ..changes import MARK
 from ..changes.containers import IMAGES
+from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
@@ -27,8 +28,10 @@ def observe(role: str) -> dict[str, Any]:
     known = record.read()
     links = network.links()
     rules, seen_services = services.observe(role)
-    own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
-    keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
+    own = [name for name, link in links.items() if not link["alias"].startswith(MARK)]
+    keys = [*SYSCTLS, *(knob(name, key) for name in own for key in ("rp_filter", "send_redirects", "forwarding"))]
+    bridges = [name for name, link in links.items() if link["kind"] == "bridge" and link["alias"] == MARK]
+    keys += [knob(name, key) for name in (*bridges, "default") for key in KNOBS]
     return {
         "record": known,
         "links": links,

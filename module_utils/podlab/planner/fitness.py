@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -14,6 +15,8 @@ from .addresses import MAC_PREFIX
 from .cluster import Cluster, Host
 
 NOT_OURS = "podlab has not made it and does not touch it; remove it"
+
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
 
@@ -37,6 +40,8 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
             f"{host.name}: no link of this host has the address {host.address}; set node_ip to the address that "
             "the other nodes reach it at"
         )
+    elif not seen["links"][uplink(host)]["up"]:
+        problems.append(f"{host.name}: link {uplink(host)} is down: sudo ip link set {uplink(host)} up")
     return problems + _in_the_way(host, cluster)
 
 
@@ -128,6 +133,19 @@ def legs(host: Host, nodes: Sequence[str]) -> list[str]:
     links = (host.observation or {}).get("links", {})
     networks = {name: [IPv4Interface(text).network for text in link["addresses"]] for name, link in links.items()}
     return [name for name, own in networks.items() if any(IPv4Address(node) in net for node in nodes for net in own)]
+
+
+def ways_out(host: Host, others: Sequence[str]) -> list[str]:
+    """The host's own links that packets of pods may come or go by: one of the other hosts is there, or a router.
+
+    :param others: addresses or names of the other hosts of the inventory.
+    """
+    seen = host.observation or {}
+    known = [address for address in others if _ADDRESS.fullmatch(address)]
+    routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
+    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, known), *routed])
+    links = seen.get("links", {})
+    return sorted(name for name in found if name in links and links[name]["alias"] != MARK)
 
 
 def uplink_mtu(host: Host) -> int:

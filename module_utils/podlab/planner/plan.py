@@ -150,7 +150,8 @@ def plan(
                 ports = hostports.rows(hostports.of_rows(pod_rows))
                 rows["egress"] = rules.merged(egress.rows(cluster, *carriers(cluster, host, nodes)), ports)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
-            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows))
+            others = [other.address for other in hosts if other is not host]
+            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows), others)
             rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
             if host.role == "node":
                 rows["node"]["sysctls"] |= services.sysctls
@@ -221,6 +222,7 @@ def _common_rows(
     cluster: Cluster,
     told: Mapping[str, Any],
     ports: Sequence[hostports.HostPort],
+    others: Sequence[str],
 ) -> dict[str, Any]:
     """What nodes and gateways have; ``told`` is what the host shall remember."""
     loadable = (host.observation or {})["kernel"]["loadable"]
@@ -229,7 +231,7 @@ def _common_rows(
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
-            "sysctls": sysctls_of(host, cluster, ports, nodes),
+            "sysctls": sysctls_of(host, cluster, ports, nodes, others),
             "record": {"node": host.name, "foreign": foreign, **told},
         },
         "routes": {"within": cluster.cidr, "foreign": foreign, "relay": host.role == "gateway"},
@@ -277,7 +279,10 @@ def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
     "bridge": lambda seen, row: bool(
-        bridge.changes(seen["links"], row, seen["routes"]) or bridge.forwarding(seen["links"], row)
+        bridge.changes(seen["links"], row, seen["routes"])
+        or bridge.forwarding(seen["links"], row)
+        or bridge.settings(seen["links"], row, seen["sysctls"])
+        or bridge.queues(seen["links"])
     ),
     "pods": _pods_pending,
     "routes": lambda seen, row: bool(_routes_parts(seen, row)),
