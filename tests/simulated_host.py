@@ -316,6 +316,7 @@ class SimulatedHost:
         self.services = {"row": "", "sound": False}
         self.ids = [[0, 65536]]
         self.missing: dict[str, str] = {}
+        self.policy_rules: list[str] = []
         self.kernel: dict[str, Any] = {"loadable": [], "missing": [], "may_load": False}
         for name, leg in {"eth0": address, **more_legs}.items():
             self.link(name, leg)
@@ -354,6 +355,7 @@ class SimulatedHost:
                 "pods": {netns: self._pod(netns) for netns in sorted(self.pods)},
                 "programs": self.programs,
                 "missing": self.missing,
+                "policy_rules": self.policy_rules,
                 "kernel": self.kernel,
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",

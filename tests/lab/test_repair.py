@@ -57,19 +57,19 @@ BREAKS = {
         "ip route replace 10.1.2.0/24 via 10.100.0.2",
         "ip route replace 10.1.2.0/24 via 10.100.0.3",
     ),
-    "forwarding is off for one link": (
-        "node2",
-        "sysctl -qw net.ipv4.conf.eth0.forwarding=0",
-        "sysctl -w net.ipv4.conf.eth0.forwarding=1",
-    ),
-    "forwarding is off for a leg of the gateway": (
+    "a gateway's leg does not forward, and its firewall refuses": (
         "gateway",
-        "sysctl -qw net.ipv4.conf.eth1.forwarding=0",
-        "sysctl -w net.ipv4.conf.eth1.forwarding=1",
+        "sysctl -qw net.ipv4.conf.eth1.forwarding=0; iptables -A FORWARD -j REJECT",
+        ("sysctl -w net.ipv4.conf.eth1.forwarding=1", "-I FORWARD 1 -j PODLAB-FORWARD"),
+    ),
+    "and has the policy DROP": (
+        "gateway",
+        "iptables -D FORWARD -j REJECT; iptables -D FORWARD -j PODLAB-FORWARD; iptables -P FORWARD DROP",
+        "-A FORWARD -j PODLAB-FORWARD",
     ),
     "links, rules, routes and queues": (
         "node1",
-        "sysctl -qw net.ipv4.conf.cbr0.forwarding=0 net.ipv4.conf.cbr0.arp_ignore=8 net.ipv4.conf.default.forwarding=0;"
+        "sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.ipv4.conf.cbr0.forwarding=0 net.ipv4.conf.cbr0.arp_ignore=8 net.ipv4.conf.default.forwarding=0;"
         "ip link set lo down; ip link set cbr0 type bridge stp_state 1 ageing_time 0; ip link set cbr0 arp off;"
         "for flag in 'isolated on' 'learning off' 'flood off' 'bcast_flood off' 'locked on' 'neigh_suppress on'; do"
         " ip link set {veth} type bridge_slave $flag; done;"
@@ -82,6 +82,7 @@ BREAKS = {
         "ip -n {netns} route replace default via 10.1.1.1 dev eth0 mtu 400;"
         "ip -n {netns} route add blackhole 10.1.2.0/24",
         (
+            "sysctl -w net.ipv4.conf.eth0.forwarding=1",
             "sysctl -w net.ipv4.conf.cbr0.forwarding=1",
             "sysctl -w net.ipv4.conf.cbr0.arp_ignore=0",
             "sysctl -w net.ipv4.conf.default.forwarding=1",

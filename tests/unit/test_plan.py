@@ -500,6 +500,42 @@ def test_forwarding_of_every_link_on_the_way_is_looked_after():
     assert {name: host.record["sysctls"] for name, host in lab.hosts.items() if host.record} == before
 
 
+def test_a_gateway_has_rules_of_podlabs_only_where_its_own_keep_packets_back():
+    lab = Lab()
+    gateway = lab.hosts["gateway"]
+    assert "egress" not in lab.run(wanting())["hosts"]["gateway"]
+    gateway.rules["filter"]["FORWARD"] = ["-j LOG", "-j REJECT"]
+    assert pending(lab.run(wanting())) == {"gateway": ["egress"]}
+    assert gateway.rules["filter"]["FORWARD"] == ["-j PODLAB-FORWARD", "-j LOG", "-j REJECT"]
+    assert "-s 10.100.0.2/32 -j ACCEPT" in gateway.rules["filter"]["PODLAB-FORWARD"]
+    assert pending(lab.run(wanting())) == {}
+    gateway.rules["filter"]["FORWARD"].remove("-j REJECT")
+    assert pending(lab.run(wanting())) == {"gateway": ["egress"]}
+    assert gateway.rules["filter"] == {"INPUT": [], "FORWARD": ["-j LOG"], "OUTPUT": []}
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_told"),
+    [
+        ("100: from 10.1.0.0/16 lookup 7", True),
+        ("100: not from all fwmark 0xca6c lookup 51820", False),
+        ("100: from all to 10.1.2.5 prohibit", True),
+        ("100: from all iif cbr0 blackhole", True),
+        ("100: from 192.168.0.0/16 lookup 7", False),
+        ("100: from all to 10.0.0.0/8 lookup main", True),
+    ],
+)
+def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(rule, is_told):
+    lab = Lab()
+    lab.run(wanting())
+    lab.hosts["node1"].policy_rules = [rule]
+    result = lab.run(wanting())
+    assert pending(result) == {}
+    assert [note for note in result["notes"] if "ip rule" in note] == [
+        f"node1: ip rule {rule!r} may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
+    ] * is_told
+
+
 def test_a_link_to_others_that_is_down_is_named():
     lab = Lab()
     lab.hosts["node1"].root.links["eth0"]["up"] = False

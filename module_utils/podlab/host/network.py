@@ -145,6 +145,12 @@ def routes() -> list[Route]:
     return [route for route in known if route.get("table") != LOCAL or route["protocol"] != "kernel"]
 
 
+def policy_rules() -> list[str]:
+    """What ``ip rule`` has beside the kernel's own three: ``100: from 10.1.0.0/16 lookup 7``."""
+    lines = [" ".join(line.split()) for line in run(["ip", "-4", "rule", "show"]).splitlines()]
+    return [line for line in lines if line.split(":")[0] not in ("0", "32766", "32767")]
+
+
 def route_facts(route: Mapping[str, Any]) -> Route:
     """One entry of ``ip -j -N route show``; protocols and kinds are numbers, but for the kernel's (2)."""
     to = {"default": "0.0.0.0/0"}.get(route["dst"], route["dst"])
@@ -169,6 +175,11 @@ def saved() -> dict[str, dict[str, list[str]]]:
     if missing_programs(["iptables-save"]):
         return {}  # no program, no rules; a gateway needs none
     return parsed(run(["iptables-save"]))
+
+
+def forward_drops() -> bool:
+    """Whether the policy of FORWARD is DROP, as Docker makes it."""
+    return not missing_programs(["iptables"]) and run(["iptables", "-S", "FORWARD"]).startswith("-P FORWARD DROP")
 
 
 def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:

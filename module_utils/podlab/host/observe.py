@@ -36,8 +36,11 @@ def observe(role: str) -> dict[str, Any]:
         "record": known,
         "links": links,
         "routes": network.routes(),
+        "policy_rules": network.policy_rules(),
         "tunnels": network.tunnels(links),
         "rules": rules,
+        # On a node podlab's chain stands before the policy in any case.
+        "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
         "services": seen_services,
         "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),

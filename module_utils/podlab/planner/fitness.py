@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -117,6 +118,27 @@ def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str
         for way in ways[host.name]
         if way["to"] in foreign
     ]
+
+
+def rules_in_the_way(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    """Notes of rules of others by which pods' packets may never come to podlab's routes. They may be meant so."""
+    return [
+        f"{host.name}: ip rule {rule!r} may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
+        for host in hosts
+        for rule in (host.observation or {}).get("policy_rules", [])
+        if host.is_managed and _concerns_pods(rule, host, cluster)
+    ]
+
+
+def _concerns_pods(rule: str, host: Host, cluster: Cluster) -> bool:
+    """Whether it names pods' addresses, or a link of podlab's; one for everybody is mostly a VPN's, and no news."""
+    words = rule.split()
+    named = {key: word for key, word in pairwise(words) if key in ("from", "to", "iif", "oif")}
+    networks = [word for key, word in named.items() if key in ("from", "to") and word != "all"]
+    within = IPv4Network(cluster.cidr)
+    links = (host.observation or {})["links"]
+    ours = any(links[word]["alias"].startswith(MARK) for word in named.values() if word in links)
+    return ours or any(IPv4Network(word).overlaps(within) for word in networks)
 
 
 def uplink(host: Host) -> str | None:

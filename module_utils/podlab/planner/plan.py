@@ -21,7 +21,7 @@ from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
-from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, unfit_hosts
+from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, rules_in_the_way, unfit_hosts
 from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .pod_rows import Alike, pod_row
@@ -123,7 +123,7 @@ def plan(
     ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
-        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes],
+        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes, *rules_in_the_way(hosts, cluster)],
         "rolling": wanted.rolling,
         "leading": bool(desired.services),
     }
@@ -153,6 +153,8 @@ def plan(
             others = [other.address for other in hosts if other is not host]
             rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows), others)
             rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
+            if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, [it.address for it in nodes])):
+                rows["egress"] = relayed
             if host.role == "node":
                 rows["node"]["sysctls"] |= services.sysctls
                 rows["services"] = services.row(host, cidrs[host.name])
