@@ -454,6 +454,7 @@ class SimulatedHost:
         self.root.ip(steps.wires)
         for netns, lines in steps.insides.items():
             self.pods[netns]["namespace"].ip(lines)
+        self.root.ip(steps.narrowed)
         for owner, name in steps.start:
             self.pods[owner["netns"]]["services"].add(name)
         for applied in [*steps.sandboxes, *steps.refresh]:

@@ -78,6 +78,7 @@ class Steps:
     sandboxes: list[PodRow] = field(default_factory=list)
     wires: list[str] = field(default_factory=list)
     insides: dict[str, list[str]] = field(default_factory=dict)
+    narrowed: list[str] = field(default_factory=list)  # wires that take less from now on, when pods send no more
     announce: list[PodRow] = field(default_factory=list)
     stop: list[tuple[str, str]] = field(default_factory=list)  # netns, container
     drop: list[tuple[str, str]] = field(default_factory=list)  # netns, volume
@@ -263,6 +264,8 @@ def _mend_wire(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
         _connect(steps, row, beside_old_eth0=eth0 is not None)
         return
     steps.wires += _veth_lines(row, veth)
+    if veth["mtu"] > row["mtu"]:
+        steps.narrowed.append(f"link set {veth_name(netns)} mtu {row['mtu']}")
     inside = _inside_lines(row, pod, eth0)
     if inside:
         steps.insides[netns] = inside
@@ -316,7 +319,7 @@ def _veth_lines(row: PodRow, veth: Link) -> list[str]:
     name, wrong = veth_name(row["netns"]), []
     if veth["alias"] != alias(row["netns"]):
         wrong.append(f"alias {_quoted(alias(row['netns']))}")
-    if veth["mtu"] != row["mtu"]:
+    if veth["mtu"] < row["mtu"]:
         wrong.append(f"mtu {row['mtu']}")
     if veth["master"] != row["bridge"]:
         wrong.append(f"master {row['bridge']}")

@@ -120,6 +120,7 @@ def apply(steps: Steps) -> None:
     failed = [f"pod {netns}: {err.strip()}" for (netns, _), (code, _, err) in zip(lines, answers, strict=True) if code]
     if failed:
         raise HostError("\n".join(failed))
+    ip_batch(steps.narrowed)
     _announce(steps.announce)
     for netns, volume in steps.drop:
         volumes.drop(netns, volume)

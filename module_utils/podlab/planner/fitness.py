@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import pairwise
 from typing import Any
 
 from ..changes import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL
@@ -122,8 +122,9 @@ def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str
 
 def rules_in_the_way(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     """Notes of rules of others by which pods' packets may never come to podlab's routes. They may be meant so."""
+    words = "may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
     return [
-        f"{host.name}: ip rule {rule!r} may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
+        f"{host.name}: ip rule {rule!r} {words}"
         for host in hosts
         for rule in (host.observation or {}).get("policy_rules", [])
         if host.is_managed and _concerns_pods(rule, host, cluster)
