@@ -205,8 +205,10 @@ def test_a_bad_init_container(init, expected):
 
 
 def test_a_regular_container_has_the_restart_policy_of_its_pod():
-    assert wrong(pod(container={"restartPolicy": "Always"})) == [
-        f"{C}.restartPolicy: Forbidden: may not be set for a regular container"
+    assert wrong(pod(container={"restartPolicy": "Always"})) == []
+    assert wrong(pod(container={"restartPolicy": "Never"}, restartPolicy="Never")) == []
+    assert wrong(pod(container={"restartPolicy": "Never"})) == [
+        f"{C}.restartPolicy: {NOT_YET} containers have the restartPolicy of their pod, which is Always"
     ]
 
 
@@ -237,6 +239,8 @@ DEFAULT = set(CAPABILITIES)
         (["NET_BIND_SERVICE", "SYS_TIME"], ["ALL"], {"NET_BIND_SERVICE", "SYS_TIME"}),
         (["CHOWN"], ["CHOWN"], DEFAULT - {"CHOWN"}),
         (["ALL"], ["ALL"], set()),
+        (["net_bind_service", "Sys_Time"], ["all"], {"NET_BIND_SERVICE", "SYS_TIME"}),
+        ([], ["Chown"], DEFAULT - {"CHOWN"}),
     ],
 )
 def test_capabilities(add, drop, expected):
@@ -261,9 +265,9 @@ def test_all_capabilities():
         (C, {"runAsNonRoot": True}, [".runAsNonRoot: Forbidden: container has runAsNonRoot and image will run as root; set runAsUser"]),
         ("spec", {"runAsNonRoot": True, "runAsUser": 0}, [".runAsNonRoot: Forbidden: container's runAsUser breaks non-root policy"]),
         ("spec", {"runAsNonRoot": True, "runAsUser": 1}, []),
-        (C, {"capabilities": {"add": ["CAP_NET_ADMIN"], "drop": ["net_raw", "FLY"]}}, [
+        (C, {"capabilities": {"add": ["CAP_NET_ADMIN"], "drop": ["cap_net_raw", "FLY"]}}, [
             '.capabilities.add[0]: Invalid value: "CAP_NET_ADMIN": write NET_ADMIN, as Kubernetes has it',
-            '.capabilities.drop[0]: Invalid value: "net_raw": write NET_RAW, as Kubernetes has it',
+            '.capabilities.drop[0]: Invalid value: "cap_net_raw": write NET_RAW, as Kubernetes has it',
             '.capabilities.drop[1]: Invalid value: "FLY": no capability of Linux has this name (capabilities(7))',
         ]),
         (C, {"privileged": True}, [f".privileged: {NOT_YET} no container reaches beyond its pod; add capabilities"]),
@@ -359,7 +363,8 @@ def test_who_a_pod_is():
         ({"dnsConfig": {"nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4"]}}, ['.dnsConfig.nameservers: Invalid value: ["1.1.1.1","1.1.1.2","1.1.1.3","1.1.1.4"]: must not have more than 3 nameservers']),
         ({"dnsConfig": {"nameservers": ["ns"]}}, ['.dnsConfig.nameservers[0]: Invalid value: "ns": must be valid IP address']),
         ({"dnsConfig": {"options": [{"value": "x"}, {"name": "a b"}]}}, [".dnsConfig.options[0]: Required value: must not be empty", '.dnsConfig.options[1].name: Invalid value: "a b": must be a single word']),
-        ({"hostAliases": [{"hostnames": ["a"]}]}, ['.hostAliases[0].ip: Invalid value: "": must be valid IP address']),
+        ({"hostAliases": [{"hostnames": ["a"]}]}, [".hostAliases[0].ip: Required value"]),
+        ({"hostAliases": [{"ip": "a"}]}, ['.hostAliases[0].ip: Invalid value: "a": must be valid IP address']),
     ],
 )  # fmt: skip
 def test_bad_names(spec, expected):

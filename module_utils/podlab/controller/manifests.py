@@ -45,7 +45,22 @@ def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = 
     # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.
     missing = (" not found", references.ADD_ONE)
     problems += [line for line in more if not (broken and line.endswith(missing))]
-    return wanted, list(dict.fromkeys(_in_order(problems, documents)))
+    return wanted, list(dict.fromkeys(_in_order(_without_parts(problems, documents), documents)))
+
+
+def _without_parts(problems: Sequence[str], documents: Sequence[Document]) -> list[str]:
+    """Without what is wrong inside of a field that is refused as a whole: who takes it out has taken that out as well."""
+    if not problems:
+        return []
+    refused = tuple(
+        f"{fields.subject(document)}{verdict.path}{mark}"
+        for document in documents
+        if document.body["kind"] in fields.TABLE
+        for verdict in fields.judge(document.body["kind"], document.body)
+        if verdict.rule.outcome is fields.Outcome.REFUSED
+        for mark in ".["
+    )
+    return [line for line in problems if not line.startswith(refused)]
 
 
 def load(directory: str) -> list[Document]:

@@ -107,8 +107,6 @@ class _Cluster:
 
     def add_namespace(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1123_label)
-        if not root["metadata"]["namespace"].absent:
-            root["metadata"]["namespace"].forbidden("not allowed on this type")
         _check_metadata(root)
         self._is_first(document, "namespaces", "", name)
 

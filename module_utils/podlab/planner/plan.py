@@ -18,7 +18,7 @@ from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
-from .allocations import allocate_addresses, allocate_cidrs, past_of
+from .allocations import allocate_addresses, allocate_cidrs, past_of, with_remembered_labels
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
 from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, unfit_hosts
@@ -76,6 +76,7 @@ def plan(
         are ready).
     :raises Invalid: with every problem found.
     """
+    hosts = with_remembered_labels(hosts)
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)

@@ -143,6 +143,8 @@ class Probes:
             if any(letter in value for letter in "\r\n\0"):
                 header["value"].invalid("must be a single line")
             headers.append((name, value))
+        if node["protocol"].text() not in ("", "HTTP1", "HTTP/1.1"):
+            node["protocol"].refuse("probes and hooks speak HTTP/1.1")
         path = node["path"].text() or "/"
         if any(letter <= " " or letter == "\x7f" for letter in path):
             node["path"].invalid("must not contain blanks or control characters")

@@ -70,7 +70,7 @@ def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -
             spec["healthCheckNodePort"], kind == LOAD_BALANCER and external_local
         ),
         publishes_not_ready=spec["publishNotReadyAddresses"].boolean(),
-        prefers_close=spec["trafficDistribution"].one_of(("PreferClose",), "") == "PreferClose",
+        prefers_close=_prefers_close(spec["trafficDistribution"]),
         labels=own_labels,
         body=root.mapping(),
     )
@@ -377,6 +377,14 @@ def _external_policy(node: Node, is_external: bool) -> str:
             node.invalid("may only be set for externally-accessible services")
         return ""
     return node.one_of(POLICIES)
+
+
+def _prefers_close(node: Node) -> bool:
+    """``PreferClose`` is the older word for ``PreferSameZone``."""
+    wanted = node.one_of(("PreferClose", "PreferSameNode", "PreferSameZone"), "")
+    if wanted == "PreferSameNode":
+        node.refuse("use PreferSameZone, or internalTrafficPolicy: Local")
+    return wanted != ""
 
 
 def _affinity_seconds(spec: Node) -> int:

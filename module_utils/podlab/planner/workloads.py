@@ -21,7 +21,8 @@ Fields = dict[str, Any]
 def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Workload:
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
-    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS)
+    claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
+    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims)
     own = READERS[kind](spec, template)
     wanted = Selector({"batch.kubernetes.io/job-name": name}) if kind == "Job" else _selector(kind, spec, template)
     return Workload(
