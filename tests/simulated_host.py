@@ -350,6 +350,7 @@ class SimulatedHost:
                 "programs": self.programs,
                 "missing": self.missing,
                 "kernel": self.kernel,
+                "machine": "x86_64",
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",
                 "services": self.services,

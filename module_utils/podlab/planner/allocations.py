@@ -50,15 +50,12 @@ def newest_record(hosts: Sequence[Host]) -> Mapping[str, Any]:
 def with_remembered_labels(hosts: Sequence[Host]) -> list[Host]:
     """A node that this run does not see is still of the architecture that it was of: its pods stay there."""
     nodes = newest_record(hosts).get("nodes", {}) if hosts else {}
-    return [
-        replace(host, labels={**_arch_of(nodes.get(host.name, {})), **host.labels}) if host.observation is None else host
-        for host in hosts
-    ]
-
-
-def _arch_of(node: Mapping[str, Any]) -> dict[str, str]:
-    labels = node.get("labels", {})
-    return {name: labels[name] for name in ARCH_LABELS if name in labels}
+    found = []
+    for host in hosts:
+        known = nodes.get(host.name, {}).get("labels", {}) if host.observation is None else {}
+        remembered = {name: known[name] for name in ARCH_LABELS if name in known}
+        found.append(replace(host, labels={**remembered, **host.labels}) if remembered else host)
+    return found
 
 
 Past = dict[str, tuple[str, "str | None"]]
