@@ -415,7 +415,7 @@ def test_an_image_without_anything_to_run_is_an_error():
 def test_kinds_that_podlab_does_not_take(here):
     write(
         here,
-        "apiVersion: v1\nkind: PodList\nitems: []\n---\napiVersion: extensions/v1beta1\nkind: Deployment\n---\n"
+        "apiVersion: v1\nkind: Binding\nitems: []\n---\napiVersion: extensions/v1beta1\nkind: Deployment\n---\n"
         "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: nightly}",
     )
     takes = (
@@ -424,7 +424,7 @@ def test_kinds_that_podlab_does_not_take(here):
         "EndpointSlice (discovery.k8s.io/v1), Endpoints (v1)"
     )
     assert problems_of(manifests.read, "m", IMAGES) == [
-        f'm/a.yaml:1: no matches for kind "PodList" in version "v1"; {takes}',
+        f'm/a.yaml:1: no matches for kind "Binding" in version "v1"; {takes}',
         f'm/a.yaml:5: no matches for kind "Deployment" in version "extensions/v1beta1"; {takes}',
         'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nobody watches the clock between two runs; '
         "write a Job, which runs at once",

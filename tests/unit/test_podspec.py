@@ -154,15 +154,15 @@ def test_a_bad_probe(name, written, expected):
     assert wrong(pod(container={name: written, "ports": HTTP})) == [f"{C}.{name}{line}" for line in expected]
 
 
-@pytest.mark.parametrize("seconds", [0, 31])
+@pytest.mark.parametrize("seconds", [-1, 31])
 def test_a_hook_that_sleeps_longer_than_the_pod_may_take_to_go(seconds):
     hook = {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}}
     (problem,) = wrong(pod(container=hook))
     assert problem == (
         f"{C}.lifecycle.preStop.sleep: Invalid value: {seconds}: "
-        "must be greater than 0 and less than terminationGracePeriodSeconds (30)"
+        "must be non-negative and less than terminationGracePeriodSeconds (30)"
     )
-    if seconds:
+    if seconds > 0:
         assert wrong(pod(container=hook, terminationGracePeriodSeconds=60)) == []
 
 
@@ -343,13 +343,13 @@ def test_who_a_pod_is():
             serviceAccountName="robot",
             hostAliases=[{"ip": "10.0.0.9", "hostnames": ["a", "b.example"]}, {"ip": "::9", "hostnames": ["c"]}],
             dnsPolicy="None",
-            dnsConfig={"nameservers": ["10.96.0.10"], "searches": ["a.b."], "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]},
+            dnsConfig={"nameservers": ["10.96.0.10"], "searches": ["a.b.", "_tcp.a_b", "."], "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]},
         )
     )  # fmt: skip
     assert (made.hostname, made.subdomain, made.fqdn_as_hostname, made.share_processes) == ("h", "s", True, True)
     assert made.service_account == "robot"
     assert made.host_aliases == (("10.0.0.9", ("a", "b.example")), ("::9", ("c",)))
-    assert made.dns == Dns("None", ("10.96.0.10",), ("a.b.",), ("ndots:2", "edns0"))
+    assert made.dns == Dns("None", ("10.96.0.10",), ("a.b.", "_tcp.a_b", "."), ("ndots:2", "edns0"))
     assert template_of(pod()).dns == Dns()
 
 

@@ -209,7 +209,7 @@ M = f"{C}.volumeMounts[0]"
     [
         ({"name": ""}, [".mountPath: Required value", ".name: Required value"]),
         ({"name": "w", "mountPath": "/x"}, ['.name: Not found: "w": the pod has no volume of this name']),
-        ({"mountPath": "data"}, ['.mountPath: Invalid value: "data": must be an absolute path']),
+        ({"mountPath": "data"}, []),
         ({"mountPath": "//"}, ['.mountPath: Invalid value: "//": must not be the root of the container']),
         ({"mountPath": "/a:b"}, [".mountPath: Invalid value: \"/a:b\": must not contain ':'"]),
         ({"mountPath": "/a/../b"}, [".mountPath: Invalid value: \"/a/../b\": must not contain '..'"]),
@@ -232,6 +232,10 @@ def test_a_bad_mount(mount, expected):
     ]
     document = mounting(mount, env=env, metadata={"annotations": {"note": "/etc"}})
     assert wrong(document) == [M + line for line in expected]
+
+
+def test_a_mount_at_a_relative_path_is_at_the_root():
+    assert container_of(mounting({"mountPath": "data"})).mounts[0].path == "/data"
 
 
 def test_two_mounts_in_one_place():

@@ -13,6 +13,8 @@ import re
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_SEARCH_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH = rf"{_SEARCH_LABEL}(\.{_SEARCH_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _GOOD_SUBDOMAIN = re.compile(_SUBDOMAIN).fullmatch
 _LABEL_VALUE = f"({_QUALIFIED})?"
@@ -70,6 +72,18 @@ def dns1123_subdomain(value: str) -> list[str]:
         "and must start and end with an alphanumeric character"
     )
     return _too_long(value, 253) + _mismatch(value, _SUBDOMAIN, message, "example.com")
+
+
+def search_domain(value: str) -> list[str]:
+    """A domain of a search list: since Kubernetes 1.34 with underscores too, and "." for names as they are."""
+    if value == ".":
+        return []
+    message = (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', "
+        "and must start and end with an alphanumeric character"
+    )
+    value = value.removesuffix(".")
+    return _too_long(value, 253) + _mismatch(value, _SEARCH, message, "example.com")
 
 
 def qualified_name(value: str) -> list[str]:

@@ -225,7 +225,7 @@ def _dns(spec: Node) -> Dns:
             f"must not have more than {_LONGEST_SEARCHES} characters (including spaces) in the search list"
         )
     for search in node["searches"].items():
-        search.check(names.dns1123_subdomain(search.text().removesuffix(".")))
+        search.check(names.search_domain(search.text()))
     return Dns(policy, nameservers, searches, tuple(map(_option, node["options"].items())))
 
 

@@ -118,9 +118,9 @@ class Probes:
             return Handler("tcp", host=_host(body["host"]), port=self._port(body["port"]))
         if kind == "sleep":
             seconds = body["seconds"].integer(0)
-            if not 0 < seconds <= self.grace:
+            if not 0 <= seconds <= self.grace:
                 body.invalid(
-                    f"must be greater than 0 and less than terminationGracePeriodSeconds ({self.grace})", seconds
+                    f"must be non-negative and less than terminationGracePeriodSeconds ({self.grace})", seconds
                 )
             return Handler("sleep", seconds=seconds)
         return Handler("exec", self._command(body["command"], is_probe) if kind == "exec" else ())

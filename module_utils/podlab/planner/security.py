@@ -88,7 +88,7 @@ def _capabilities(node: Node) -> tuple[str, ...] | None:
 
 
 def _names(node: Node) -> list[str]:
-    """In any case, as containerd reads them. It puts ``CAP_`` before each, so one that has it already is unknown there."""
+    """In any case, as containerd reads them. It puts ``CAP_`` before each: one that has it already is unknown to it."""
     found = []
     for item in node.items():
         name = item.text().upper()

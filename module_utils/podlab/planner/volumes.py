@@ -231,14 +231,14 @@ def mounts(node: Node, known: Mapping[str, Volume], env: Environment) -> tuple[M
     seen: set[str] = set()
     for item in node.items():
         name, path = item["name"].text(), item["mountPath"].text()
+        if path and not path.startswith("/"):
+            path = f"/{path}"  # as the kubelet has it (volumeutil.MakeAbsolutePath)
         if item["name"].absent:
             item["name"].required()
         elif name and name not in known:
             item["name"].not_found("the pod has no volume of this name")
         if item["mountPath"].absent:
             item["mountPath"].required()
-        elif path and not path.startswith("/"):
-            item["mountPath"].invalid("must be an absolute path")
         elif path in seen:
             item["mountPath"].invalid("must be unique")
         elif not path.strip("/"):
