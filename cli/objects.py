@@ -13,6 +13,7 @@ from typing import Any
 
 from podlab import __version__, phases
 from podlab.phases import timestamp
+from podlab.planner.cluster import architecture
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
@@ -123,7 +124,7 @@ def _node(state: State, name: str, answer: Mapping[str, Any] | None) -> Object:
     if answer:
         system = answer["system"]
         status["nodeInfo"] = {
-            "architecture": system["machine"],
+            "architecture": architecture(system["machine"]),
             "containerRuntimeVersion": system["runtime"],
             "kernelVersion": system["kernel"],
             "kubeletVersion": VERSION,

@@ -15,7 +15,7 @@ from podlab.planner import deployments
 from podlab.planner.cluster import Host
 from podlab.planner.controllers import Wanted, pods_of
 from podlab.planner.deployments import rolling
-from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Toleration, Workload
+from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Selector, Toleration, Workload
 from podlab.planner.names import replica_name
 from podlab.planner.schedule import place
 
@@ -130,6 +130,76 @@ def test_bare_pods_come_first_then_each_workloads_in_the_order_of_the_documents(
     assert names_of(wanted)[:2] == ["single", "db-0"] and names_of(wanted)[2].startswith("rs-")
     assert [pod.owner for pod in wanted.pods] == [None, "StatefulSet/default/db", "ReplicaSet/default/rs"]
     assert [pod.controller for pod in wanted.pods] == ["", "StatefulSet/db", "ReplicaSet/rs"]
+
+
+# --- adoption -------------------------------------------------------------------------------------------
+
+
+def tier(replicas: int, kind: str = "ReplicaSet", name: str = "tier") -> Workload:
+    return workload(kind, replicas, name=name, selector=Selector({"app": name}))
+
+
+def stray(name: str, app: str = "tier", namespace: str = "default") -> Pod:
+    return Pod(namespace, name, PodTemplate(SLEEP, labels={"app": app}), f"{name}.yml:1")
+
+
+def test_a_replica_set_adopts_bare_pods_that_match_and_makes_the_rest():
+    world = World()
+    others = [stray("other", app="other"), stray("far", namespace="far")]
+    wanted = world.look(tier(2), stray("stray"), *others)
+    assert [pod.owner for pod in wanted.pods] == ["ReplicaSet/default/tier", None, None, "ReplicaSet/default/tier"]
+    assert wanted.pods[0].controller == "ReplicaSet/tier"
+    world.settle(tier(2), stray("stray"), *others)
+    settled = sorted(world.names)
+    world.settle(tier(2), stray("stray"), *others)
+    assert sorted(world.names) == settled and len(settled) == 4
+
+
+def test_a_bare_pod_that_comes_later_takes_the_place_of_one_of_its_own_and_gives_it_back():
+    world = World()
+    world.settle(tier(2))
+    own = set(world.names)
+    world.settle(tier(2), stray("stray"))
+    assert "stray" in world.names and len(world.names) == 2
+    world.settle(tier(2))
+    assert set(world.names) == own
+
+
+def test_a_bare_pod_too_many_is_not_made_and_that_is_said():
+    wanted = World().look(tier(1), stray("a"), stray("b"))
+    assert names_of(wanted) == ["a"]
+    assert wanted.notes == [
+        "ReplicaSet default/tier adopts the pods that its selector matches and wants 1; deleted, as too many: default/b"
+    ]
+
+
+def test_a_bare_pod_that_has_ended_is_nobodys():
+    world = World()
+    world.settle(tier(1), stray("stray"))
+    world.fare("Succeeded", "stray")
+    wanted = world.look(tier(1), stray("stray"))
+    assert [pod.owner for pod in wanted.pods] == [None, "ReplicaSet/default/tier"]
+
+
+def test_of_two_replica_sets_the_first_adopts():
+    second = replace(tier(1, name="second"), selector=Selector({"app": "tier"}))
+    wanted = World().look(tier(1), second, stray("stray"))
+    assert [pod.owner for pod in wanted.pods] == ["ReplicaSet/default/tier", "ReplicaSet/default/second"]
+
+
+def test_a_deployment_does_not_adopt_a_replica_set_and_that_is_said():
+    old = replace(tier(1, name="old"), labels={"app": "tier"})
+    assert World().look(tier(1, "Deployment"), old, tier(1, name="other")).notes == [
+        "Deployment default/tier: its selector matches the ReplicaSet old, which on a cluster it would adopt and scale down"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job"])
+def test_others_adopt_nobody(kind):
+    wanted = World(node("node1")).look(tier(1, kind), stray("stray"))
+    assert [pod.owner for pod in wanted.pods] == [None, f"{kind}/default/tier"]
+    told = ["DaemonSet default/tier: its selector matches default/stray, which on a cluster it would adopt and replace"]
+    assert wanted.notes == (told if kind == "DaemonSet" else [])
 
 
 def test_a_pod_that_nobody_wants_any_more_is_not_wanted():
@@ -532,7 +602,7 @@ def test_stateful_pods_have_names_labels_and_a_host_name_that_stay():
         "app": "db",
         "statefulset.kubernetes.io/pod-name": "db-3",
         "apps.kubernetes.io/pod-index": "3",
-        "controller-revision-hash": "aaaa",
+        "controller-revision-hash": "db-aaaa",
     }
     assert pod.template.spec["hostname"] == "db-3" and pod.template.spec["subdomain"] == "data"
 

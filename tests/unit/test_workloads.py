@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.model import Selector
-from tests.unit.bodies import NOT_YET, desired, workload, workload_of, wrong
+from podlab.planner import objects
+from podlab.planner.model import Document, Selector
+from tests.unit.bodies import IMAGES, NOT_YET, desired, workload, workload_of, wrong
 
 ALL = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job")
 NEGATIVE = "must be greater than or equal to 0"
@@ -190,11 +191,17 @@ CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]
         ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}, [f"{U}.rollingUpdate.maxUnavailable: {NOT_YET} pods are replaced one by one"]),
         ({"ordinals": {"start": -1}}, [f"spec.ordinals.start: Invalid value: -1: {NEGATIVE}"]),
         ({"serviceName": "a.b"}, ['spec.serviceName: Invalid value: "a.b": must not contain dots']),
-        ({"volumeClaimTemplates": [CLAIM]}, [f"spec.volumeClaimTemplates: {NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"]),
+        ({"volumeClaimTemplates": [CLAIM], }, [f"spec.volumeClaimTemplates: {NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"]),
     ],
 )  # fmt: skip
 def test_a_bad_stateful_set(spec, expected):
     assert wrong(workload("StatefulSet", **spec)) == expected
+
+
+def test_a_mount_of_a_claim_is_no_second_mistake():
+    mounting = {"containers": [{"name": "c", "image": "nginx", "volumeMounts": [{"name": "data", "mountPath": "/d"}]}]}
+    (problem,) = wrong(workload("StatefulSet", mounting, volumeClaimTemplates=[CLAIM]))
+    assert problem.startswith("spec.volumeClaimTemplates: ")
 
 
 def test_what_becomes_of_claims_does_not_matter():
@@ -202,6 +209,46 @@ def test_what_becomes_of_claims_does_not_matter():
     assert desired(workload("StatefulSet", persistentVolumeClaimRetentionPolicy=policy)).ignored == (
         "StatefulSet: spec.persistentVolumeClaimRetentionPolicy",
     )
+
+
+# --- names ----------------------------------------------------------------------------------------------
+
+
+LONG = "must be no more than 63 characters"
+
+
+def named(kind: str, name: str, **spec: object) -> Document:
+    one = workload(kind, **spec)
+    return Document({**one.body, "metadata": {"name": name}}, one.file, one.line)
+
+
+def lines(document: Document) -> list[str]:
+    return objects.survey([document], IMAGES)[1]
+
+
+def test_a_stateful_set_has_room_for_the_label_of_its_revision():
+    assert lines(named("StatefulSet", "a" * 52)) == []
+    made = workload_of(workload("StatefulSet")).template_hash
+    assert lines(named("StatefulSet", "a" * 53, ordinals={"start": 3})) == [
+        f'm/w.yaml:1: The Pod "{"a" * 53}-3" is invalid: metadata.labels: Invalid value: "{"a" * 53}-{made}": {LONG}'
+    ]
+    assert lines(named("StatefulSet", "a" * 53, replicas=0)) == []
+    assert wrong(named("StatefulSet", "a.b")) == ['metadata.name: Invalid value: "a.b": must not contain dots']
+
+
+def test_a_job_has_room_for_its_label_and_for_the_host_name_of_its_last_pod():
+    assert lines(named("Job", "a" * 63)) == []
+    assert wrong(named("Job", "a" * 64)) == [f'spec.template.labels: Invalid value: "{"a" * 64}": {LONG}']
+    indexed = {"completionMode": "Indexed", "completions": 11}
+    assert lines(named("Job", "a" * 60, **indexed)) == []
+    assert wrong(named("Job", "a" * 61, **indexed)) == [
+        f'metadata.name: Invalid value: "{"a" * 61}": will not able to create pod with invalid DNS label: {"a" * 61}-10'
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "DaemonSet"])
+def test_of_others_long_names_are_cut(kind):
+    assert lines(named(kind, "a" * 63)) == []
 
 
 # --- Job ------------------------------------------------------------------------------------------------
@@ -269,3 +316,12 @@ def test_nobody_watches_a_job_between_two_runs():
     assert desired(document).ignored == tuple(
         f"Job: spec.{name}" for name in ("activeDeadlineSeconds", "ttlSecondsAfterFinished", "podReplacementPolicy")
     )
+
+
+def test_defaults_that_are_written_out_make_no_other_pods_of_a_job():
+    plain, written = (
+        workload("Job"),
+        workload("Job", {"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}),
+    )
+    assert workload_of(plain).template_hash == workload_of(written).template_hash
+    assert workload_of(workload("Job", {"hostname": "h"})).template_hash != workload_of(plain).template_hash

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .adoption import adopt
 from .cluster import Host
 from .daemons import daemon_set
 from .deployments import deployment, replica_set
@@ -49,9 +50,10 @@ def pods_of(desired: Desired, nodes: Sequence[Host], present: Mapping[str, Prese
     there = {key: one for key, one in present.items() if one.node in by_name}
     mine = _owned(desired.workloads, there)
     names = Names(desired.pods)
-    wanted = Wanted(list(desired.pods))
+    bare, adopted, notes = adopt(desired.pods, desired.workloads, there)
+    wanted = Wanted(bare, notes=notes)
     for workload in desired.workloads:
-        scene = Scene(workload, by_name, mine[workload.key], there, names)
+        scene = Scene(workload, by_name, mine[workload.key], there, names, adopted[workload.key])
         step = _CONTROLLERS[workload.kind](scene)
         wanted.pods += step.pods
         if step.note:

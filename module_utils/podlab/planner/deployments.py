@@ -106,10 +106,13 @@ def _progress(scene: Scene, count: int) -> str:
 
 
 def replica_set(scene: Scene) -> Step:
-    """Without revisions: a changed template is for pods to come, those that are there stay as they are."""
+    """Without revisions: a changed template is for pods to come, those that are there stay as they are.
+
+    Bare pods that it has adopted count, and come before its own: they have names that somebody has written down.
+    """
     item = scene.workload
     pods = []
-    for ordinal in range(item.replicas):
+    for ordinal in range(item.replicas - scene.adopted):
         name = scene.names.make(
             item,
             lambda attempt, ordinal=ordinal: generated(  # type: ignore[misc]

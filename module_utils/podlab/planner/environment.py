@@ -231,6 +231,9 @@ def _add_all(made: Environment, node: Node, item: Node, scope: Scope) -> None:
 def _value_from(variable: Node, scope: Scope, containers: Mapping[str, Node], own: str) -> Parts | None:
     """One variable's value; None where there is none to set."""
     node = variable["valueFrom"]
+    if node["fileKeyRef"].given:
+        node["fileKeyRef"].refuse("use configMapKeyRef or secretKeyRef")
+        return None
     written = [name for name in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef") if node[name].given]
     if not written:
         node.invalid("must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`", "")

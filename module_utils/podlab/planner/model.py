@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from .names import file_name
 from .service_model import Service, Slice, WrittenEndpoints
@@ -277,6 +277,16 @@ class Pod:
         return file_name(self.namespace, self.name)
 
 
+class FixedJob(TypedDict):
+    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
+    Job is suspended."""
+
+    completions: int | None
+    suspended: bool
+    template: str
+    unscheduled: str
+
+
 @dataclass(frozen=True)
 class Workload:
     """What makes pods out of a template. ``replicas`` of a Job are its completions; a DaemonSet has none.
@@ -304,6 +314,7 @@ class Workload:
     parallelism: int = 1
     backoff_limit: int = 6
     suspended: bool = False
+    fixed_job: FixedJob | None = None
 
     @property
     def key(self) -> str:
@@ -347,4 +358,5 @@ class Desired:
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once

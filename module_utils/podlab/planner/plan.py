@@ -18,7 +18,7 @@ from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
-from .allocations import allocate_addresses, allocate_cidrs, past_of
+from .allocations import allocate_addresses, allocate_cidrs, newest_record, past_of, with_remembered_labels
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
 from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, rules_in_the_way, unfit_hosts
@@ -32,6 +32,7 @@ from .schedule import Placement, place
 from .service_addresses import allocate
 from .service_chapter import services_chapter, strangers
 from .service_model import Given
+from .updates import changed_pods, forbidden_updates
 
 T = TypeVar("T")
 
@@ -76,11 +77,13 @@ def plan(
         are ready).
     :raises Invalid: with every problem found.
     """
+    hosts = with_remembered_labels(hosts)
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
     with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster), *strangers(hosts)]) as found:
         found.problems += impossible_ways(cluster, hosts) if not inventory else []
+        found.problems += forbidden_updates(desired, newest_record(hosts) if hosts else {})
         present = present_pods(hosts, past)
         wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
         pods = wanted.pods
@@ -123,7 +126,13 @@ def plan(
     ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
-        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes, *rules_in_the_way(hosts, cluster)],
+        "notes": [
+            *_notes(desired, placement),
+            *changed_pods(desired.pods, present),
+            *wanted.notes,
+            *services.notes,
+            *rules_in_the_way(hosts, cluster),
+        ],
         "rolling": wanted.rolling,
         "leading": bool(desired.services),
     }

@@ -80,6 +80,7 @@ class Scene:
     mine: Sequence[Present]  # rows of which name this workload as their controller
     present: Mapping[str, Present]  # all that is there, on nodes of the inventory
     names: Names
+    adopted: int = 0  # bare pods that are this workload's by their labels
     _templates: dict[object, PodTemplate] = field(default_factory=dict)
 
     @cached_property

@@ -18,6 +18,7 @@ from .hostports import sysctls as hostport_sysctls
 from .model import Desired, Pod, Workload
 from .routing import pod_mtu
 from .schedule import Placement
+from .updates import selector_object
 
 
 def shared_record(
@@ -71,11 +72,7 @@ def _node(host: Host) -> dict[str, Any]:
 
 
 def _workload(item: Workload, desired: int) -> dict[str, Any]:
-    """What ``get`` needs to know of a workload beyond its pods."""
-    expressions = [
-        {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
-        for key, operator, values in item.selector.expressions
-    ]
+    """What ``get`` needs to know of a workload beyond its pods, and the next run of what may not change."""
     return {
         "kind": item.kind,
         "namespace": item.namespace,
@@ -84,16 +81,14 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
         "desired": desired,
         "templateHash": item.template_hash,
         "labels": dict(item.labels),
-        "selector": {
-            "matchLabels": dict(item.selector.labels),
-            **({"matchExpressions": expressions} if expressions else {}),
-        },
+        "selector": selector_object(item.selector),
         "containers": [container.name for container in item.template.containers],
         "images": [container.image for container in item.template.containers],
         "strategy": item.strategy,
         "serviceName": item.service_name,
         "parallelism": item.parallelism,
         "nodeSelector": dict(item.template.node_selector),
+        **({"job": item.fixed_job} if item.fixed_job else {}),
     }
 
 

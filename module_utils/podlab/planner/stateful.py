@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from .model import Pod, PodTemplate, Present
 from .replicas import REVISION_HASH, Scene, Step, is_available, revision_of
+from .workloads import revision_name
 
 
 def stateful_set(scene: Scene) -> Step:
@@ -112,7 +113,7 @@ class _StatefulSet:
             **item.template.labels,
             "statefulset.kubernetes.io/pod-name": name,
             "apps.kubernetes.io/pod-index": str(ordinal),
-            REVISION_HASH: item.template_hash,
+            REVISION_HASH: revision_name(item),
         }
         spec = {**item.template.spec, "hostname": name}
         if item.service_name:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import names
+from . import fields, names
 from .model import PodTemplate, Selector, Workload
 from .podspec import ALWAYS, ANY_POLICY, pod_template
 from .reading import Node, labels_of, selector
 from .references import Scope
+from .updates import fixed_job
 
 # A slip of the finger must not fill the controller's memory; no cluster CIDR has room for more anyway.
 MOST_REPLICAS = 1_000_000
@@ -21,7 +22,8 @@ Fields = dict[str, Any]
 def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Workload:
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
-    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS)
+    claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
+    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims)
     own = READERS[kind](spec, template)
     wanted = Selector({"batch.kubernetes.io/job-name": name}) if kind == "Job" else _selector(kind, spec, template)
     return Workload(
@@ -29,7 +31,8 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
         namespace=scope.namespace,
         name=name,
         template=template,
-        template_hash=template_hash(written.value),
+        # A Job's template is the same with the API's defaults written out, so its pods are.
+        template_hash=own["fixed_job"]["template"] if kind == "Job" else template_hash(written.value),
         where=where,
         labels=labels_of(root["metadata"]["labels"]),
         selector=wanted,
@@ -40,6 +43,33 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
 def template_hash(template: Any) -> str:
     """The same ten characters for the same template, in whatever order its fields are written."""
     return names.short_hash(json.dumps(template, sort_keys=True, separators=(",", ":")), 10)
+
+
+# --- names and labels that are made of its name ---------------------------------------------------------
+
+
+def revision_name(item: Workload) -> str:
+    """The ControllerRevision of a StatefulSet, which its pods have as a label."""
+    return f"{item.name}-{item.template_hash}"
+
+
+def unfit_names(item: Workload) -> list[str]:
+    """What cannot be made of a workload's name: a label has 63 characters at most."""
+    if item.kind == "StatefulSet" and item.replicas:
+        # The API server takes the StatefulSet, and then none of its pods.
+        revision, first = revision_name(item), f"{item.name}-{item.first_ordinal}"
+        subject = fields.subject_of(item.where, "Pod", first)
+        return [subject + fields.invalid("metadata.labels", revision, words) for words in names.label_value(revision)]
+    if item.kind != "Job":
+        return []
+    subject = fields.subject_of(item.where, "Job", item.name)
+    if wrong := names.label_value(item.name):
+        return [subject + fields.invalid("spec.template.labels", item.name, words) for words in wrong]
+    last = f"{item.name}-{item.replicas - 1}"
+    if item.strategy == "Indexed" and item.replicas and names.dns1123_label(last):
+        words = f"will not able to create pod with invalid DNS label: {last}"
+        return [subject + fields.invalid("metadata.name", item.name, words)]
+    return []
 
 
 def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
@@ -197,6 +227,12 @@ def _job(spec: Node, template: PodTemplate) -> Fields:
         "parallelism": parallelism,
         "backoff_limit": spec["backoffLimit"].at_least(6),
         "suspended": spec["suspend"].boolean(),
+        "fixed_job": fixed_job(
+            spec["template"].value,
+            # Without either of the two one pod has to end well; with parallelism alone nobody knows how many.
+            spec["completions"].integer(1) if spec["completions"].given or not spec["parallelism"].given else None,
+            spec["suspend"].boolean(),
+        ),
     }
 
 
