@@ -7,11 +7,14 @@ completely wired has no init yet and dies with this program.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import ipaddress
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,12 +61,7 @@ def furnish(name: str) -> None:
     settings_of_its_own()
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
     for directory, folders in OWN_FOLDERS.items():
-        layer, work = f"/run/.layers/{directory}", f"/run/.layers/{directory}-work"
-        for folder in ("", *folders):
-            os.makedirs(f"{layer}/{folder}", exist_ok=True)
-        os.makedirs(work)
-        options = f"lowerdir=/{directory},upperdir={layer},workdir={work},userxattr"
-        mount("overlay", f"/{directory}", "overlay", options=options)
+        lay_over(f"/{directory}", f"/{directory}", f"/run/.layers/{directory}", folders, mount_points())
     mount("tmpfs", "/tmp", "tmpfs", options="mode=1777")
     mount("tmpfs", "/var/tmp", "tmpfs", options="mode=1777")
     mount("tmpfs", "/root", "tmpfs", options="mode=700")
@@ -74,6 +72,49 @@ def furnish(name: str) -> None:
     replace("/etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
     replace("/etc/resolv.conf", "# an embedded host has no name server\n")
     _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
+
+
+def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mounts: list[str]) -> None:
+    """Let a host write to a directory of the machine's, which stays as it is below.
+
+    overlayfs takes no directory with mounts in it here: they hide what a user namespace may not see. One with such
+    (/var/log on a disk of its own, a container's /etc/hosts) is made of layers over what it holds.
+
+    :param source: where the directory is seen when ``target`` is covered; ``mounts`` are those of ``target``.
+    :param layer: a directory for what the host writes.
+    :param folders: what of it exists, and is the host's own, from the beginning.
+    """
+    if not any(point.startswith(f"{target}/") for point in mounts):
+        for folder in ("", *folders):
+            os.makedirs(f"{layer}/{folder}", exist_ok=True)
+        os.chmod(layer, os.stat(source).st_mode & 0o7777)
+        os.makedirs(f"{layer}-work")
+        options = f"lowerdir={source},upperdir={layer},workdir={layer}-work,userxattr"
+        mount("overlay", target, "overlay", options=options)
+        return
+    below = f"{layer}-below"
+    os.makedirs(below)
+    mount(source, below, "", MS_BIND | MS_REC)
+    mount("tmpfs", target, "tmpfs", options="mode=755")
+    for entry in os.scandir(below):
+        place, inner = f"{target}/{entry.name}", [path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/")]
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), place)
+        elif entry.is_dir():
+            os.mkdir(place)
+            with contextlib.suppress(OSError):  # a file system that no layer can be laid over: the host does without
+                lay_over(entry.path, place, f"{layer}/{entry.name}", tuple(inner), mounts)
+        elif entry.is_file():
+            with contextlib.suppress(OSError):  # not for everybody to read
+                shutil.copy(entry.path, place)
+    for folder in folders:
+        os.makedirs(f"{target}/{folder}", exist_ok=True)
+
+
+def mount_points() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        paths = [line.split(" ")[4] for line in file]
+    return [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path) for path in paths]
 
 
 def settings_of_its_own() -> None:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from . import passages, service_lines, volume_lines
 from .containers import LOGS, NETNS, PODS, SERVICES, VOLUMES, service_name
 from .passages import Part, Passage, Typed
-from .sandbox import namespace_files, pause_argv, pause_command, unshare_argv, veth_name
+from .sandbox import BIND_ON_ITSELF, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
 if TYPE_CHECKING:
     from .pods import PodRow, Steps
 
-GROUND = f"for dir in {NETNS} {PODS}; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done"
+GROUND = (
+    f"for dir in {NETNS} {PODS}; do mkdir -p $dir; "
+    f"mountpoint -q $dir || {' '.join(BIND_ON_ITSELF)} $dir $dir; done"
+)
 
 GROUND_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || umount {NETNS}'
 

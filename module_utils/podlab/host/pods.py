@@ -15,6 +15,7 @@ from typing import Any
 
 from ..changes.containers import SERVICES, log_directory, service_name
 from ..changes.pods import (
+    BIND_ON_ITSELF,
     PODS,
     SANDBOX_SYSCTLS,
     Pod,
@@ -213,12 +214,11 @@ def _sandbox_is_sound(netns: str, row: PodRow | None, pause: int | None) -> bool
 def _make_sandboxes(rows: Sequence[PodRow]) -> None:
     if not rows:
         return
-    mounts = volumes.mounted()  # os.path.ismount does not see that a directory is bound on itself
     for directory in (NETNS, PODS):
         # A mount of its own, as "ip netns add" makes it: who need not see the names below can drop all of them at once.
         os.makedirs(directory, exist_ok=True)
-        if directory not in mounts:
-            run(["mount", "--bind", directory, directory])
+        if directory not in volumes.mounted([directory]):  # ismount does not see that a directory is bound on itself
+            run([*BIND_ON_ITSELF, directory, directory])
     for row in rows:
         os.makedirs(f"{PODS}/{row['netns']}", exist_ok=True)
         for path in namespace_files(row, row["netns"]).values():
