@@ -97,7 +97,10 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
     mount(source, below, "", MS_BIND | MS_REC)
     mount("tmpfs", target, "tmpfs", options="mode=755")
     for entry in os.scandir(below):
-        place, inner = f"{target}/{entry.name}", [path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/")]
+        place, inner = (
+            f"{target}/{entry.name}",
+            [path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/")],
+        )
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), place)
         elif entry.is_dir():

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from .pods import PodRow, Steps
 
 GROUND = (
-    f"for dir in {NETNS} {PODS}; do mkdir -p $dir; "
-    f"mountpoint -q $dir || {' '.join(BIND_ON_ITSELF)} $dir $dir; done"
+    f"for dir in {NETNS} {PODS}; do mkdir -p $dir; mountpoint -q $dir || {' '.join(BIND_ON_ITSELF)} $dir $dir; done"
 )
 
 GROUND_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || umount {NETNS}'

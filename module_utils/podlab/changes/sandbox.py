@@ -17,8 +17,8 @@ SANDBOX_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
 }
 
-# Bound on itself below a shared directory (/run under systemd) a directory would be that one's peer: whatever is mounted
-# in it then lies there twice. Private and shared again it has peers of its own, as the directory of "ip netns".
+# Bound on itself below a shared directory (/run under systemd) a directory would be that one's peer, and whatever is
+# mounted in it would lie there twice. Private and shared again it has peers of its own.
 BIND_ON_ITSELF = ("mount", "--bind", "--make-private", "--make-shared")
 
 

@@ -291,7 +291,9 @@ def mounted(paths: Sequence[str]) -> list[str]:
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         fields = [line.split(" ", 5) for line in file]
-    mounts = [(number, re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)) for number, *_, path, _ in fields]
+    mounts = [
+        (number, re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)) for number, *_, path, _ in fields
+    ]
     # Asked of no others: one on a server that does not answer would keep whoever asks.
     asked = [(n, at) for n, at in mounts if any(at == path or at.startswith(f"{path}/") for path in paths)]
     return [at for number, at in asked if _uppermost_mount(at) == number]

@@ -232,7 +232,7 @@ _POD_SPEC = {
     "os.name": refused("the nodes run Linux", "linux"),
     "activeDeadlineSeconds": IGNORED,
     "automountServiceAccountToken": IGNORED,
-    "enableServiceLinks": IGNORED,
+    "enableServiceLinks": HONOURED,
     "imagePullSecrets": IGNORED,
     "overhead": IGNORED,
     "preemptionPolicy": IGNORED,
