@@ -33,6 +33,10 @@ OWN_FOLDERS = {
     "var": ("lib", "log", "cache", "spool", "lib/dpkg/alternatives"),
 }
 
+# Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
+ONE = ("accept_redirects", "arp_evict_nocarrier", "secure_redirects", "send_redirects", "shared_media")
+LEFT = ("disable_policy", "disable_xfrm", "mc_forwarding")
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -59,6 +63,7 @@ def furnish(name: str) -> None:
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs", MS_RDONLY)
     settings_of_its_own()
+    fresh_network_settings()
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
     for directory, folders in OWN_FOLDERS.items():
         lay_over(f"/{directory}", f"/{directory}", f"/run/.layers/{directory}", folders, mount_points())
@@ -128,6 +133,22 @@ def settings_of_its_own() -> None:
     mount("", "/proc/sys", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
     if os.path.exists("/proc/sysrq-trigger"):
         mount("/dev/null", "/proc/sysrq-trigger", "", MS_BIND)
+
+
+def fresh_network_settings() -> None:
+    """The kernel's own defaults: a network namespace begins with copies of the machine's settings of its links, and a
+    machine that is hardened, or a router, or a real server behind IPVS, has others."""
+    network = "/proc/sys/net/ipv4"
+    _set(f"{network}/ip_forward", "0")  # first: it writes others
+    for group in ("all", "default", "lo"):
+        for name in os.listdir(f"{network}/conf/{group}"):
+            if name not in LEFT and "igmp" not in name:
+                _set(f"{network}/conf/{group}/{name}", "1" if name in ONE else "0")
+
+
+def _set(path: str, value: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
 
 
 def devices() -> None:
@@ -320,9 +341,6 @@ def boot(order: dict) -> list[str]:
         host.wait_until_furnished()
     ip([line for name, pid in pids.items() for line in outer_lines(name, pid, wanted[name]["legs"], present)])
     for name, pid in pids.items():
-        if name in booting:
-            # A host starts as a fresh system does, whatever the machine's own namespace would pass on.
-            subprocess.run(["nsenter", "-t", str(pid), "-n", "sysctl", "-qw", "net.ipv4.ip_forward=0"], check=True)
         ip(inner_lines(wanted[name], wanted[name]["legs"]), pid)
     for host in booting.values():
         host.start()

@@ -29,7 +29,7 @@ from ..changes.pods import (
     veth_name,
 )
 from . import containers, status, volumes
-from .namespaces import NETNS, give_name, socket_in, unshare
+from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import link_facts, write_sysctl
 from .record import text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
@@ -260,10 +260,12 @@ def _make_plain_sandboxes(rows: Sequence[PodRow]) -> None:
 def _why_no_sandbox(row: PodRow, code: int, err: str) -> list[str]:
     """sysctl(8) does what it can of its list, so each of its complaints is one setting's."""
     lines = [line for line in err.strip().splitlines() if line] or [f"exit code {code}"] * bool(code)
-    words = []
+    words, kinds = [], [*namespace_files(row, row["netns"])]
     for line in lines:
         name = next((name for name in row.get("sysctls", {}) if name in line or name.replace(".", "/") in line), None)
-        words.append(f"sysctl {name}={row['sysctls'][name]} is refused: {line}" if name else line)
+        words.append(
+            f"sysctl {name}={row['sysctls'][name]} is refused: {line}" if name else line + more_namespaces(line, kinds)
+        )
     return words if code else []
 
 

@@ -14,8 +14,8 @@ from .model import Pod
 from .service_model import Given, Service
 
 MASTER = ("default", "kubernetes")
-"""The Service of the API server. Its variables are in every container, asked for or not. There is no API server here, so
-there is no such Service but where a manifest has it."""
+"""The Service of the API server. Its variables are in every container, asked for or not. There is no API server here,
+so there is no such Service but where a manifest has it."""
 
 _NAME = re.compile(
     r"[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -78,8 +78,8 @@ class Links:
             if pod.kept is None and pod.template.service_links and sizes.get(pod.namespace, 0) > MOST_BYTES:
                 first.setdefault(pod.namespace, pod)
         return [
-            f"{pod.where}: the variables of all Services of the namespace {namespace} are more than the kernel hands to "
-            "a program; set `enableServiceLinks: false` for its pods"
+            f"{pod.where}: the variables of all Services of the namespace {namespace} are more than the kernel hands "
+            "to a program; set `enableServiceLinks: false` for its pods"
             for namespace, pod in first.items()
         ]
 
