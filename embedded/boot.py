@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 
@@ -32,6 +33,9 @@ OWN_FOLDERS = {
     "etc": ("alternatives",),
     "var": ("lib", "log", "cache", "spool", "lib/dpkg/alternatives"),
 }
+
+# What the machine keeps as a host of some cluster itself. To its embedded hosts it would be their own past.
+UNSEEN = ("/var/lib/podlab", "/var/log/pods")
 
 # Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
 ONE = ("accept_redirects", "arp_evict_nocarrier", "secure_redirects", "send_redirects", "shared_media")
@@ -92,6 +96,11 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
     if not any(point.startswith(f"{target}/") for point in mounts):
         for folder in ("", *folders):
             os.makedirs(f"{layer}/{folder}", exist_ok=True)
+        for path in UNSEEN:
+            if path.startswith(f"{target}/") and os.path.lexists(source + path.removeprefix(target)):
+                upper = layer + path.removeprefix(target)
+                os.makedirs(os.path.dirname(upper), exist_ok=True)
+                os.mknod(upper, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs: there is nothing of this name
         os.chmod(layer, os.stat(source).st_mode & 0o7777)
         os.makedirs(f"{layer}-work")
         options = f"lowerdir={source},upperdir={layer},workdir={layer}-work,userxattr"
@@ -106,6 +115,8 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
             f"{target}/{entry.name}",
             [path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/")],
         )
+        if place in UNSEEN:
+            continue
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), place)
         elif entry.is_dir():
