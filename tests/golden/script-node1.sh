@@ -38,7 +38,7 @@ ip addr add 10.1.1.1/24 brd + dev cbr0
 
 # The names of pods' namespaces lie in mounts of their own, as those of `ip netns` do: a container drops these two,
 # and so sees none of them.
-for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind --make-private --make-shared $dir $dir; done
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mount --make-shared $dir 2>/dev/null || mount --bind --make-private --make-shared $dir $dir; done
 
 # A pod is a set of namespaces. `unshare` makes them and gives each a name in the file system; pause, which does
 # nothing else, holds them.

@@ -98,6 +98,10 @@ class Machine:
     def lab(self, *words: str, text: str = "") -> str:
         return self.run(PYTHON, "cli", *words, text=text)
 
+    def script(self, host: str, text: str) -> str:
+        """What a script complains of on a host."""
+        return self.lab("node", host, "--", "sh", "-c", "sh 2>&1 >/dev/null", text=text)
+
     def state(self) -> list[str]:
         return self.run("sh", "-c", STATE, check=False).splitlines()
 
@@ -164,23 +168,25 @@ def test_an_ordinary_users_lab_on_a_machine_with_all_of_it(ordinary: Machine) ->
     assert ordinary.state() == before
 
 
-def test_what_hosts_have_mounted_twice_is_made_mended_and_taken_away(root: Machine) -> None:
-    """As systemd leaves a host, and ``ip netns add`` on it: /run is shared, and /run/netns is another mount of it."""
+def test_what_is_mounted_twice_or_out_of_sight_is_made_mended_and_taken_away(root: Machine) -> None:
+    """One host is as systemd leaves it, and then ``ip netns add``: /run/netns is a second mount of a shared /run. The
+    other has the machine's /run/netns below its own /run."""
     before = root.state()
     root.run(str(Path(PYTHON).parent / "ansible-playbook"), "playbooks/power_on.yml")
-    for node in ("node1", "node2"):
-        root.lab("node", node, "--", "sh", "-c", "mount --make-shared /run; ip netns add other")
+    root.lab("node", "node2", "--", "sh", "-c", "mount --make-shared /run; ip netns add other")
     assert "connections are as planned" in root.lab("up")
-    for pod in ("toolbox", "pair"):
-        root.lab("node", "node1", "--", "sh", "-c", f"pkill -KILL -xf 'catatonit -P podlab-pod default_{pod}' || true")
+    for node, pod in (("node1", "pair"), ("node2", "toolbox")):
+        root.lab("node", node, "--", "pkill", "-KILL", "-xf", f"catatonit -P podlab-pod default_{pod}")
     assert "connections are as planned" in root.lab("up")
     assert changed(root.lab("up", "--skip-tags", "verify")) == [0, 0, 0, 0]
 
-    root.lab("node", "node1", "--", "sh", text=root.lab("script", "--undo", "node1"))
-    found = root.lab(
-        "node", "node1", "--", "sh", "-c", "ls /run/netns; ls -d /run/podlab /var/lib/podlab 2>/dev/null; :"
-    )
-    assert found == "other\n"
+    undo = root.lab("script", "--undo", "node1")
+    for words in (undo, root.lab("script", "node1"), undo):
+        assert root.script("node1", words) == ""
+    assert root.script("node2", root.lab("script", "--undo", "node2")) == ""
+    left = "ls /run/netns; ls -d /run/podlab /var/lib/podlab 2>/dev/null; :"
+    assert root.lab("node", "node1", "--", "sh", "-c", left) == ""
+    assert root.lab("node", "node2", "--", "sh", "-c", left) == "other\n"
     root.lab("down")
     assert root.state() == before
 
