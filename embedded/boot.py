@@ -39,7 +39,7 @@ UNSEEN = ("/var/lib/podlab", "/var/log/pods")
 
 # Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
 ONE = ("accept_redirects", "arp_evict_nocarrier", "secure_redirects", "send_redirects", "shared_media")
-LEFT = ("disable_policy", "disable_xfrm", "mc_forwarding")
+LEFT = ("disable_policy", "disable_xfrm")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -111,10 +111,8 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
     mount(source, below, "", MS_BIND | MS_REC)
     mount("tmpfs", target, "tmpfs", options="mode=755")
     for entry in os.scandir(below):
-        place, inner = (
-            f"{target}/{entry.name}",
-            [path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/")],
-        )
+        place = f"{target}/{entry.name}"
+        inner = tuple(path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/"))
         if place in UNSEEN:
             continue
         if entry.is_symlink():
@@ -122,7 +120,7 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
         elif entry.is_dir():
             os.mkdir(place)
             with contextlib.suppress(OSError):  # a file system that no layer can be laid over: the host does without
-                lay_over(entry.path, place, f"{layer}/{entry.name}", tuple(inner), mounts)
+                lay_over(entry.path, place, f"{layer}/{entry.name}", inner, mounts)
         elif entry.is_file():
             with contextlib.suppress(OSError):  # not for everybody to read
                 shutil.copy(entry.path, place)
@@ -154,7 +152,8 @@ def fresh_network_settings() -> None:
     for group in ("all", "default", "lo"):
         for name in os.listdir(f"{network}/conf/{group}"):
             if name not in LEFT and "igmp" not in name:
-                _set(f"{network}/conf/{group}/{name}", "1" if name in ONE else "0")
+                with contextlib.suppress(PermissionError):  # mc_forwarding, which only tells
+                    _set(f"{network}/conf/{group}/{name}", "1" if name in ONE else "0")
 
 
 def _set(path: str, value: str) -> None:
