@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
-from podlab.embedded import ENVIRONMENT, Lab, enter
+from podlab.embedded import ENVIRONMENT, Lab, enter, usual_limits
 
 DOCUMENTATION = """
 name: embedded
@@ -42,6 +42,7 @@ class Connection(ConnectionBase):
 
     def _connect(self) -> Connection:
         if not self._connected:
+            usual_limits()
             # The play's context, not the option: the option does not follow delegate_to.
             name, lab = self._play_context.remote_addr, self.get_option("lab")
             self._pid = Lab(ROOT, lab).find(name)

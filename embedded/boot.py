@@ -7,12 +7,16 @@ completely wired has no init yet and dies with this program.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import ipaddress
 import json
 import os
+import re
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 
@@ -29,6 +33,13 @@ OWN_FOLDERS = {
     "etc": ("alternatives",),
     "var": ("lib", "log", "cache", "spool", "lib/dpkg/alternatives"),
 }
+
+# What the machine keeps as a host of some cluster itself. To its embedded hosts it would be their own past.
+UNSEEN = ("/var/lib/podlab", "/var/log/pods")
+
+# Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
+ONE = ("accept_redirects", "arp_evict_nocarrier", "secure_redirects", "send_redirects", "shared_media")
+LEFT = ("disable_policy", "disable_xfrm")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,14 +67,10 @@ def furnish(name: str) -> None:
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs", MS_RDONLY)
     settings_of_its_own()
+    fresh_network_settings()
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
     for directory, folders in OWN_FOLDERS.items():
-        layer, work = f"/run/.layers/{directory}", f"/run/.layers/{directory}-work"
-        for folder in ("", *folders):
-            os.makedirs(f"{layer}/{folder}", exist_ok=True)
-        os.makedirs(work)
-        options = f"lowerdir=/{directory},upperdir={layer},workdir={work},userxattr"
-        mount("overlay", f"/{directory}", "overlay", options=options)
+        lay_over(f"/{directory}", f"/{directory}", f"/run/.layers/{directory}", folders, mount_points())
     mount("tmpfs", "/tmp", "tmpfs", options="mode=1777")
     mount("tmpfs", "/var/tmp", "tmpfs", options="mode=1777")
     mount("tmpfs", "/root", "tmpfs", options="mode=700")
@@ -76,6 +83,57 @@ def furnish(name: str) -> None:
     _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
 
 
+def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mounts: list[str]) -> None:
+    """Let a host write to a directory of the machine's, which stays as it is below.
+
+    overlayfs takes no directory with mounts in it here: they hide what a user namespace may not see. One with such
+    (/var/log on a disk of its own, a container's /etc/hosts) is made of layers over what it holds.
+
+    :param source: where the directory is seen when ``target`` is covered; ``mounts`` are those of ``target``.
+    :param layer: a directory for what the host writes.
+    :param folders: what of it exists, and is the host's own, from the beginning.
+    """
+    if not any(point.startswith(f"{target}/") for point in mounts):
+        for folder in ("", *folders):
+            os.makedirs(f"{layer}/{folder}", exist_ok=True)
+        for path in UNSEEN:
+            if path.startswith(f"{target}/") and os.path.lexists(source + path.removeprefix(target)):
+                upper = layer + path.removeprefix(target)
+                os.makedirs(os.path.dirname(upper), exist_ok=True)
+                os.mknod(upper, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs: there is nothing of this name
+        os.chmod(layer, os.stat(source).st_mode & 0o7777)
+        os.makedirs(f"{layer}-work")
+        options = f"lowerdir={source},upperdir={layer},workdir={layer}-work,userxattr"
+        mount("overlay", target, "overlay", options=options)
+        return
+    below = f"{layer}-below"
+    os.makedirs(below)
+    mount(source, below, "", MS_BIND | MS_REC)
+    mount("tmpfs", target, "tmpfs", options="mode=755")
+    for entry in os.scandir(below):
+        place = f"{target}/{entry.name}"
+        inner = tuple(path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/"))
+        if place in UNSEEN:
+            continue
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), place)
+        elif entry.is_dir():
+            os.mkdir(place)
+            with contextlib.suppress(OSError):  # a file system that no layer can be laid over: the host does without
+                lay_over(entry.path, place, f"{layer}/{entry.name}", inner, mounts)
+        elif entry.is_file():
+            with contextlib.suppress(OSError):  # not for everybody to read
+                shutil.copy(entry.path, place)
+    for folder in folders:
+        os.makedirs(f"{target}/{folder}", exist_ok=True)
+
+
+def mount_points() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        paths = [line.split(" ")[4] for line in file]
+    return [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path) for path in paths]
+
+
 def settings_of_its_own() -> None:
     """Leave only the network's settings writable: the kernel lets root's uid write the others, whatever its
     user namespace, and they are the machine's."""
@@ -84,6 +142,23 @@ def settings_of_its_own() -> None:
     mount("", "/proc/sys", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
     if os.path.exists("/proc/sysrq-trigger"):
         mount("/dev/null", "/proc/sysrq-trigger", "", MS_BIND)
+
+
+def fresh_network_settings() -> None:
+    """The kernel's own defaults: a network namespace begins with copies of the machine's settings of its links, and a
+    machine that is hardened, or a router, or a real server behind IPVS, has others."""
+    network = "/proc/sys/net/ipv4"
+    _set(f"{network}/ip_forward", "0")  # first: it writes others
+    for group in ("all", "default", "lo"):
+        for name in os.listdir(f"{network}/conf/{group}"):
+            if name not in LEFT and "igmp" not in name:
+                with contextlib.suppress(PermissionError):  # mc_forwarding, which only tells
+                    _set(f"{network}/conf/{group}/{name}", "1" if name in ONE else "0")
+
+
+def _set(path: str, value: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
 
 
 def devices() -> None:
@@ -276,9 +351,6 @@ def boot(order: dict) -> list[str]:
         host.wait_until_furnished()
     ip([line for name, pid in pids.items() for line in outer_lines(name, pid, wanted[name]["legs"], present)])
     for name, pid in pids.items():
-        if name in booting:
-            # A host starts as a fresh system does, whatever the machine's own namespace would pass on.
-            subprocess.run(["nsenter", "-t", str(pid), "-n", "sysctl", "-qw", "net.ipv4.ip_forward=0"], check=True)
         ip(inner_lines(wanted[name], wanted[name]["legs"]), pid)
     for host in booting.values():
         host.start()

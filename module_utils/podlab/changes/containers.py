@@ -33,6 +33,7 @@ class ContainerRow(_Plain, total=False):
     Probes and hooks are the kubelet's; nothing here reads more of them than whether they are there.
     """
 
+    services: dict[str, str]  # the variables of Services, as they were when the plan started it; those of ``env`` win
     restart_policy: str  # where it is not the pod's: OnFailure or Never of an init container, Always of a sidecar
     mounts: list[Mount]
     binds: dict[str, str]  # what the image brings, read-only: path in the container -> on the host
@@ -88,7 +89,7 @@ def log_directory(netns: str, container: str) -> str:
 def environment(hostname: str, row: ContainerRow) -> dict[str, str]:
     """What a container's process starts with. An id without a home in /etc/passwd gets / from containerd."""
     home = "/root" if not row.get("user") else "/"
-    return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row["env"]}
+    return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row.get("services", {}), **row["env"]}
 
 
 # --- the root ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from .bridge import Link
 from .containers import PODS as PODS
 from .containers import SERVICES as SERVICES
 from .containers import ContainerRow
+from .sandbox import BIND_ON_ITSELF as BIND_ON_ITSELF
 from .sandbox import SANDBOX_SYSCTLS as SANDBOX_SYSCTLS
 from .sandbox import alias as alias
 from .sandbox import is_plain as is_plain

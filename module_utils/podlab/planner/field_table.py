@@ -243,7 +243,7 @@ _POD_SPEC = {
     "os.name": refused("the nodes run Linux", "linux"),
     "activeDeadlineSeconds": IGNORED,
     "automountServiceAccountToken": IGNORED,
-    "enableServiceLinks": IGNORED,
+    "enableServiceLinks": HONOURED,
     "evictionResponders": IGNORED,
     "imagePullSecrets": IGNORED,
     "overhead": IGNORED,

@@ -247,6 +247,7 @@ class PodTemplate:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     fs_group: int | None = None
     service_account: str = "default"
+    service_links: bool = True
     spec: Mapping[str, Any] = field(default_factory=dict)  # as written, for ``get -o yaml``
 
 

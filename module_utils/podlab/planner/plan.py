@@ -31,6 +31,7 @@ from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 from .service_addresses import allocate
 from .service_chapter import services_chapter, strangers
+from .service_links import Links
 from .service_model import Given
 from .updates import changed_pods, forbidden_updates
 
@@ -101,6 +102,8 @@ def plan(
         if not found.problems:  # or a name may be none
             names = {pod.key: pod.netns for pod in pods}
             found.problems += namespaces_in_the_way(hosts, names, placement.nodes)
+        links = Links.of(desired.services, given, pods)
+        found.problems += links.too_many(pods)
     on_nodes = {pod.key for pod in pods if is_on_node(pod)}
     wired = Placement({key: node for key, node in placement.nodes.items() if key not in on_nodes})
     addresses, cursors = allocate_addresses(nodes, cidrs, wired, past)
@@ -152,7 +155,10 @@ def plan(
                 frame = bridge_row(host, cluster, cidrs[host.name])
                 born = shared["created"]
                 pod_rows = [
-                    pod_row(pod, host, cluster, frame, str(addresses[pod.key]), born[f"pod/{pod.key}"], alike)
+                    pod_row(
+                        *(pod, host, cluster, frame, str(addresses[pod.key]), born[f"pod/{pod.key}"], alike),
+                        links=links.of_pod(pod),
+                    )
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)

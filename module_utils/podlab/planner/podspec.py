@@ -66,6 +66,7 @@ def pod_template(
         sysctls=sysctls(context["sysctls"], pod.host_network),
         fs_group=pod_security(context),
         service_account=spec["serviceAccountName"].text() or spec["serviceAccount"].text() or "default",
+        service_links=spec["enableServiceLinks"].boolean(True),
         spec=spec.mapping(),
     )
 
