@@ -187,12 +187,16 @@ def test_the_last_lines_are_those_of_the_latest_start_that_said_something(host: 
     host.log("p", "c", 10, "")
     assert ready.last_lines(logs) == ["nine"]
     host.log("p", "c", 10, "".join(f"{number}\n" for number in range(6)))
-    host.log("p", "c", 10, "".join(f"old {number}\n" for number in range(6)), "@40000000b.s")
-    host.log("p", "c", 10, "older\n", "@40000000a.s")
+    host.log("p", "c", 10, "".join(f"old {number}\n" for number in range(6)), "@10")
+    host.log("p", "c", 10, "older\n", "@9")
     expected = [f"old {number}" for number in range(2, 6)] + [str(number) for number in range(6)]
     assert ready.last_lines(logs) == expected
     host.log("p", "c", 10, "x" * 100_000 + "\nend\n")
     assert ready.last_lines(logs)[-1] == "end"
+    # A line may begin in one part and end in the next, and no other sign than a newline ends one.
+    host.log("p", "c", 11, "one\nhalf", "@1")
+    host.log("p", "c", 11, " a\u2028line\rmore\nlast")
+    assert ready.last_lines(logs) == ["one", "half a\u2028line\rmore", "last"]
 
 
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])

@@ -15,6 +15,7 @@ from . import status
 from .record import text_of
 
 LOG_LINES = 10
+MOST_BYTES = 16384  # of the end of a log
 SHORTEST, LONGEST = 0.02, 0.25  # seconds between two looks
 
 
@@ -126,23 +127,24 @@ def last_lines(directory: str) -> list[str]:
 
 
 def _tail(start: str) -> list[str]:
-    """s6-log puts a full ``current`` aside under a name that is a time."""
+    """A full ``current`` is put aside as ``@1``, ``@2``, ...: a line may begin in one part and end in the next."""
     try:
-        full = sorted(name for name in os.listdir(start) if name.startswith("@"))
+        full = sorted((int(name[1:]) for name in os.listdir(start) if name[1:].isdigit() and name[0] == "@"))
     except OSError:
         return []
-    lines: list[str] = []
-    for name in ("current", *reversed(full)):
-        if len(lines) < LOG_LINES:
-            lines = (_text(f"{start}/{name}").splitlines() + lines)[-LOG_LINES:]
-    return lines
+    end = b""
+    for name in ("current", *(f"@{number}" for number in reversed(full))):
+        if end.count(b"\n") <= LOG_LINES and len(end) < MOST_BYTES:
+            end = _end_of(f"{start}/{name}") + end
+    lines = end.decode(errors="replace").removesuffix("\n").split("\n")
+    return lines[-LOG_LINES:] if end else []
 
 
-def _text(path: str) -> str:
+def _end_of(path: str) -> bytes:
     """The end of a file, which is enough for a few lines and little of a megabyte."""
     try:
         with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 16384))
-            return file.read().decode(errors="replace")
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_BYTES))
+            return file.read()
     except OSError:
-        return ""
+        return b""
