@@ -129,7 +129,7 @@ def last_lines(directory: str) -> list[str]:
 def _tail(start: str) -> list[str]:
     """A full ``current`` is put aside as ``@1``, ``@2``, ...: a line may begin in one part and end in the next."""
     try:
-        full = sorted((int(name[1:]) for name in os.listdir(start) if name[1:].isdigit() and name[0] == "@"))
+        full = sorted(int(name[1:]) for name in os.listdir(start) if name[1:].isdigit() and name[0] == "@")
     except OSError:
         return []
     end = b""

@@ -143,14 +143,11 @@ class Probes:
             if any(letter in value for letter in "\r\n\0"):
                 header["value"].invalid("must be a single line")
             headers.append((name, value))
-        path = node["path"].text() or "/"
-        if any(letter <= " " or letter == "\x7f" for letter in path):
-            node["path"].invalid("must not contain blanks or control characters")
         return Handler(
             "http",
             host=_host(node["host"]),
             port=self._port(node["port"]),
-            path=path if path.startswith("/") else f"/{path}",
+            path=node["path"].text() or "/",  # any words: the kubelet reads them as a URL when it asks
             scheme=node["scheme"].one_of(("HTTP", "HTTPS")),
             headers=tuple(headers),
         )
