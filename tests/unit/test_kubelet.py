@@ -326,6 +326,75 @@ def test_a_container_whose_supervisor_was_killed_is_started_by_the_next_one(host
     until(lambda: host.pid("web") not in (None, pid))
 
 
+# --- the pod's own end -------------------------------------------------------------------------------
+
+
+def test_a_pod_that_was_active_for_too_long_is_ended_and_stays_down(host: Host) -> None:
+    loop = "trap 'echo term >>order; exit 0' TERM; echo up >>up; while :; do sleep 0.02; done"
+    row = host.add(web=(loop, {}), crash=("exit 1", {}))
+    host.write({**row, "deadline": 2})
+    until(lambda: host.words("up"))
+    host.start()
+    until(lambda: host.told("DeadlineExceeded"))
+    assert host.told("DeadlineExceeded") == ["Pod was active on the node longer than the specified deadline"]
+    until(lambda: host.words("order") == ["term"] and host.pid("web") is None)
+    until(lambda: host.last("web"))
+    failed = json.loads((host.service("crash") / "failed").read_text())
+    assert failed == {"reason": "DeadlineExceeded", "message": kubelet.TOO_LONG}
+    until(lambda: not any(kubelet.is_wanted(str(host.service(name))) for name in ("web", "crash")))
+    began = float((host.pods / "default_web" / "began").read_text())
+    # A kubelet that comes back leaves it at that.
+    host.stop()
+    host.start()
+    other = host.add("default_other", web=(SLEEP, {"readiness": probe(exec=["true"])}))
+    until(lambda: host.health("web", other["netns"]).get("ready"))
+    assert [event.get("count") for event in host.events() if event["reason"] == "DeadlineExceeded"] == [None]
+    assert float((host.pods / "default_web" / "began").read_text()) == began
+    assert host.words("up") == ["up"]
+
+
+def test_the_time_of_a_pod_goes_on_while_its_kubelet_is_away(host: Host) -> None:
+    host.write({**host.add(init=("a",), a=(SLEEP, {"restart_policy": "OnFailure"}), web=(SLEEP, {})), "deadline": 3600})
+    (host.pods / "default_web" / "began").write_text(f"{time.time() - 3601}")
+    until(lambda: host.pid("a"))
+    host.start()
+    until(lambda: host.pid("a") is None and host.told("DeadlineExceeded"))
+    until(lambda: host.last("a"))
+    time.sleep(0.3)  # several looks of the kubelet: nothing of it begins any more
+    assert not (host.service("web") / "started").exists()
+
+
+def test_a_pod_that_is_done_in_time_has_not_failed(host: Host) -> None:
+    host.write({**host.add(policy="Never", web=("exit 0", {})), "deadline": 1})
+    until(lambda: host.last("web"))
+    (host.pods / "default_web" / "began").write_text(f"{time.time() - 10}")
+    host.start()
+    other = host.add("default_other", web=(SLEEP, {"readiness": probe(exec=["true"])}))
+    until(lambda: host.health("web", other["netns"]).get("ready"))
+    assert not (host.service("web") / "failed").exists()
+    assert host.told("DeadlineExceeded") == []
+
+
+def test_it_is_told_since_when_a_container_is_ready(host: Host) -> None:
+    good = f"{host.path}/good"
+    before = time.time()
+    host.add(
+        web=(SLEEP, {"readiness": probe(exec=["test", "-e", good])}), up=(SLEEP, {"startup": probe(exec=["true"])})
+    )
+    host.start()
+    until(lambda: host.health("web").get("readiness"))
+    assert "ready_at" not in host.health("web")
+    Path(good).touch()
+    made = time.time()
+    first = until(lambda: host.health("web").get("ready_at"))
+    assert made <= first <= time.time()
+    assert before <= until(lambda: host.health("up").get("ready_at")) <= time.time()
+    Path(good).unlink()
+    until(lambda: not host.health("web")["ready"])
+    Path(good).touch()
+    until(lambda: host.health("web")["ready_at"] > first)
+
+
 # --- probes ------------------------------------------------------------------------------------------
 
 

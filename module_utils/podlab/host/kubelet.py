@@ -57,6 +57,8 @@ SHORTEST_GRACE = 2.0  # seconds that a container gets after its preStop hook too
 LOOK = 1.0  # seconds between two looks at the directory of pods
 SOON, LATER = 0.05, 0.5  # seconds between two looks at something that is about to start
 NEVER = float("inf")
+BEGAN = "began"  # of a pod with a deadline: when this program met it first
+TOO_LONG = "Pod was active on the node longer than the specified deadline"
 
 
 # --- the loop --------------------------------------------------------------------------------------
@@ -782,8 +784,8 @@ def is_wanted(service: str) -> bool:
 
 
 def is_going(service: str) -> bool:
-    """Whether somebody takes the container away: nothing of it is started, probed or ended by others then."""
-    return os.path.exists(f"{service}/ending")
+    """Whether the container is on its way out for good: nothing of it is started, probed or ended by others then."""
+    return os.path.exists(f"{service}/ending") or os.path.exists(f"{service}/failed")
 
 
 # --- the end of a container ------------------------------------------------------------------------
@@ -1043,8 +1045,10 @@ class Container:
             if times >= probe["success" if fine else "failure"]:
                 if kind == "readiness":
                     found["ready"] = fine
+                    if fine and not self.health["ready"]:
+                        found["ready_at"] = time.time()
                 elif kind == "startup" and fine:
-                    found |= {"started": True, "ready": "readiness" not in self.row}
+                    found |= {"started": True, "ready": "readiness" not in self.row, "ready_at": time.time()}
                 self._learn(found)
                 if kind == "startup" and fine:
                     return
@@ -1112,9 +1116,11 @@ class Pod:
         }
         self.told: dict[str, float] = {}  # container -> when its supervisor was told to start it
         self.task = loop.spawn(self.keep_order()) if self.init else None
+        self.deadline = loop.spawn(self.keep_deadline()) if "deadline" in row else None
 
     def cancel(self) -> None:
         self.loop.cancel(self.task)
+        self.loop.cancel(self.deadline)
         for container in self.containers.values():
             container.cancel()
 
@@ -1127,6 +1133,23 @@ class Pod:
             if name:
                 self.start(name)
             yield from pause(LOOK if not name and self.is_initialized() else SOON)
+
+    def keep_deadline(self) -> Steps:
+        """End a pod that has been active for as long as it may: it has failed then, however its containers end."""
+        path = f"{PODS}/{self.row['netns']}/{BEGAN}"
+        began = float(_text(path) or time.time())
+        _write(path, f"{began}")
+        yield {}, time.monotonic() + max(0.0, began + self.row["deadline"] - time.time())
+        services = {name: service_of(self.row["netns"], name) for name in self.row["containers"]}
+        if self.is_over() or all(os.path.exists(f"{service}/failed") for service in services.values()):
+            return
+        tell(self.row["netns"], "", "Normal", "DeadlineExceeded", TOO_LONG)
+        for service in services.values():  # all of them before the first ends: none is to start in between
+            _write(f"{service}/failed", json.dumps({"reason": "DeadlineExceeded", "message": TOO_LONG}))
+            _write(f"{service}/down", "")
+            tell_supervisor(service, b"O")
+        for name in services:
+            self.loop.spawn(ending(self.row, name, None, f"Stopping container {name}"))
 
     def turn(self) -> str | None:
         """The container that is to be started now. None if all are, or one is waited for."""
@@ -1208,10 +1231,10 @@ def of_use(row: Any) -> dict[str, Any] | None:
     containers = {
         name: {key: container[key] for key in care if key in container} for name, container in row["containers"].items()
     }
-    if not row.get("init") and not any(map(needs_care, containers.values())):
+    if not row.get("init") and "deadline" not in row and not any(map(needs_care, containers.values())):
         return None
     kept = {"netns": row["netns"], "restart_policy": row["restart_policy"], "init": row.get("init", [])}
-    return {**kept, "containers": containers, **({"grace": row["grace"]} if "grace" in row else {})}
+    return {**kept, "containers": containers, **{key: row[key] for key in ("grace", "deadline") if key in row}}
 
 
 # --- the host --------------------------------------------------------------------------------------

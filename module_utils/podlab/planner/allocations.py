@@ -46,6 +46,12 @@ def newest_record(hosts: Sequence[Host]) -> Mapping[str, Any]:
     return max((host.record.get("cluster", {}) for host in hosts), key=lambda record: record.get("generation", 0))
 
 
+def finished_of(hosts: Sequence[Host]) -> Mapping[str, str]:
+    """Jobs that have finished and are not there any more: the workload's key -> what it was."""
+    finished: Mapping[str, str] = newest_record(hosts).get("finished", {})
+    return finished
+
+
 Past = dict[str, tuple[str, "str | None"]]
 """Pod key -> node and address, as far as anything remembers it."""
 

@@ -189,6 +189,7 @@ _POD_SPEC = {
     **_under("volumes[*]", VOLUME),
     "restartPolicy": HONOURED,
     "terminationGracePeriodSeconds": HONOURED,
+    "activeDeadlineSeconds": HONOURED,
     # who it is
     "hostname": HONOURED,
     "subdomain": HONOURED,
@@ -230,7 +231,6 @@ _POD_SPEC = {
     "readinessGates": refused("nobody sets conditions from outside; use a readinessProbe"),
     "runtimeClassName": refused("there is one way to run a container"),
     "os.name": refused("the nodes run Linux", "linux"),
-    "activeDeadlineSeconds": IGNORED,
     "automountServiceAccountToken": IGNORED,
     "enableServiceLinks": IGNORED,
     "imagePullSecrets": IGNORED,
@@ -261,8 +261,8 @@ _DEPLOYMENT = {
     "spec.strategy": HONOURED,
     # On Kubernetes a new Deployment that is paused makes no pods, so ignoring this would start some.
     "spec.paused": refused("a Deployment is always rolled out; set replicas to 0", False),
-    "spec.minReadySeconds": IGNORED,
-    "spec.progressDeadlineSeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
+    "spec.progressDeadlineSeconds": IGNORED,  # nobody watches a rollout but the run itself, by ready_timeout
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -270,14 +270,14 @@ _REPLICA_SET = {
     **_WORKLOAD,
     "spec.replicas": HONOURED,
     "spec.selector": HONOURED,
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
 }
 
 _DAEMON_SET = {
     **_WORKLOAD,
     "spec.selector": HONOURED,
     "spec.updateStrategy": HONOURED,
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -292,7 +292,7 @@ _STATEFUL_SET = {
     "spec.updateStrategy.rollingUpdate.partition": HONOURED,
     "spec.updateStrategy.rollingUpdate.maxUnavailable": refused("pods are replaced one by one", 1),
     "spec.volumeClaimTemplates": refused(_NO_STORAGE),
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
     "spec.persistentVolumeClaimRetentionPolicy": IGNORED,
     "spec.revisionHistoryLimit": IGNORED,
 }
@@ -313,9 +313,9 @@ _JOB = {
     "spec.selector": refused("a Job's pods are known by its name"),
     "spec.podFailurePolicy": refused(_ONE_LIMIT),
     "spec.successPolicy": refused("a Job is done when all of its completions are"),
-    "spec.activeDeadlineSeconds": IGNORED,
+    "spec.activeDeadlineSeconds": HONOURED,
+    "spec.ttlSecondsAfterFinished": HONOURED,
     "spec.podReplacementPolicy": IGNORED,
-    "spec.ttlSecondsAfterFinished": IGNORED,
 }
 
 # --- what is only kept

@@ -18,7 +18,7 @@ from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
-from .allocations import allocate_addresses, allocate_cidrs, past_of
+from .allocations import allocate_addresses, allocate_cidrs, finished_of, past_of
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
 from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, unfit_hosts
@@ -82,7 +82,7 @@ def plan(
     with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster), *strangers(hosts)]) as found:
         found.problems += impossible_ways(cluster, hosts) if not inventory else []
         present = present_pods(hosts, past)
-        wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
+        wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present, finished_of(hosts)), Wanted([]))
         pods = wanted.pods
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
@@ -119,7 +119,7 @@ def plan(
         settled=settled,
         touches_pods=touches_pods,
     )
-    shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now, services.record)
+    shared = shared_record(cluster, hosts, desired, wanted, cidrs, placement, addresses, now, services.record)
     ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
@@ -160,6 +160,9 @@ def plan(
                 awaited = {pod.netns: pod.until for pod in mine if not pod.kept}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
                     rows["ready"] = {"pods": awaited, "timeout": cluster.ready_timeout}
+                    stepping = [pod for pod in mine if not pod.kept and pod.owner in wanted.min_ready]
+                    if stepping:
+                        rows["ready"]["available"] = {pod.netns: wanted.min_ready[str(pod.owner)] for pod in stepping}
             result["hosts"][host.name] = {**rows, "pending": pending}
     if any("ready" in rows for rows in result["hosts"].values()):
         # All hosts of the run take part: where pods have moved is news for each of them.
