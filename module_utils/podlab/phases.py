@@ -73,6 +73,15 @@ def ready_since(row: Row, facts: Facts) -> float | None:
     return max(since) if since else None
 
 
+def first_chance(container: Mapping[str, Any]) -> int:
+    """Seconds after the start of a container before which none of its probes can have made it ready."""
+    startup, readiness = container.get("startup"), container.get("readiness")
+    seconds = startup["initial_delay"] if startup else 0
+    if readiness:
+        seconds = max(seconds, readiness["initial_delay"]) + (readiness["success"] - 1) * readiness["period"]
+    return int(seconds)
+
+
 def ready_for(row: Row, status: Mapping[str, Any], facts: Facts) -> float:
     """For how many seconds a pod has been ready: minReadySeconds asks for some of them."""
     since = ready_since(row, facts)
@@ -359,10 +368,18 @@ def _unanswered(container: Mapping[str, Any], known: Mapping[str, Any]) -> list[
     if "post_start" in container and not (health.get("post_start") or {}).get("ok"):
         return ["its postStart hook is at work"]
     if "startup" in container and not health.get("started"):
-        return ["its startup probe has not answered yet"]
+        return [_is_not_asked_yet("startup", container, known)]
     if "readiness" in container:
-        return ["its readiness probe has not answered yet"]
+        return [_is_not_asked_yet("readiness", container, known)]
     return []
+
+
+def _is_not_asked_yet(kind: str, container: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    started, seen = known.get("started"), known.get("seen")
+    left = container[kind].get("initial_delay", 0) - (seen - started) if started and seen else 0
+    return (
+        f"its {kind} probe is asked first in {round(left)} s" if left >= 1 else f"its {kind} probe has not answered yet"
+    )
 
 
 def timestamp(seconds: float) -> str:
