@@ -326,6 +326,7 @@ class Present:
     ready_for: float = float("inf")  # seconds
     age: float | None = None  # seconds since its node has begun with it, where anybody counts them
     ended_for: float | None = None  # seconds since the last of its containers has ended
+    is_over: bool = False  # it was active for as long as it may be
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
+from .replicas import revision_of
 from .routing import impossible_ways, routes_of, vxlan_row
 from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
@@ -132,6 +133,11 @@ def plan(
         if pod.key in placement.nodes:
             pods_by_node[placement.nodes[pod.key]].append(pod)
     alike: Alike = {}
+    # Their manifest has asked for this end.
+    over = [
+        pod.key for pod in pods if (one := present.get(pod.key)) and one.is_over and revision_of(one) == pod.revision
+    ]
+    result["notes"] += [f"pod {key}: Pod was active on the node longer than the specified deadline" for key in over]
     for host in hosts:
         if host.in_run and host.observation is None:
             result["hosts"][host.name] = {"pending": []}
@@ -157,7 +163,7 @@ def plan(
             is_pending = {**_PENDING, "services": services.is_pending}
             pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
             if host.role == "node":
-                awaited = {pod.netns: pod.until for pod in mine if not pod.kept}
+                awaited = {pod.netns: pod.until for pod in mine if not pod.kept and pod.key not in over}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
                     rows["ready"] = {"pods": awaited, "timeout": cluster.ready_timeout}
                     stepping = [pod for pod in mine if not pod.kept and pod.owner in wanted.min_ready]

@@ -32,7 +32,8 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
             ready = pod["sandbox"] and phases.is_ready(status)
             since = phases.ready_for(row, status, pod["facts"])
             ended = phases.ended_for(status, pod["facts"])
-            present[key] = Present(key, host.name, row, ready, status["phase"], since, pod.get("age"), ended)
+            is_over = status.get("reason") == "DeadlineExceeded"
+            present[key] = Present(key, host.name, row, ready, status["phase"], since, pod.get("age"), ended, is_over)
     return present
 
 
