@@ -145,7 +145,8 @@ def _container(row: Row, name: str, facts: Facts, *, is_init: bool) -> Object:
     comes_back = not is_running and last is not None and not stays_down(policy_of(row, name), last)
     # The supervisor counts a restart before it waits for it, the kubelet once it has come.
     restarts = known["restarts"] - comes_back
-    waits = comes_back and not (is_init and goes_on and _work_is_done(row, facts))
+    # Where its pod has failed there is no next start, though one was counted.
+    waits = comes_back and not known.get("failed") and not (is_init and goes_on and _work_is_done(row, facts))
     identity = _container_id(f"{row['netns']}.{name}.{restarts}")
     ended = {"terminated": _terminated(last, identity)} if last else {}
     has_run = is_running or bool(last)
