@@ -140,7 +140,9 @@ mkdir -p /run/podlab/services/.new/default_pair.server/layers/0
 if [ -d /var/lib/podlab/volumes/default_pair/pages ]; then mkdir -p /run/podlab/services/.new/default_pair.server/layers/0/share/nginx/html; else mkdir -p /run/podlab/services/.new/default_pair.server/layers/0/share/nginx && : >/run/podlab/services/.new/default_pair.server/layers/0/share/nginx/html; fi
 cat >/run/podlab/services/.new/default_pair.server/run <<'END'
 #!/usr/lib/execline/bin/execlineb -P
+/usr/lib/execline/bin/redirfd -r 5 restarts
 /usr/lib/execline/bin/pipeline -w { ./log }
+/usr/lib/execline/bin/fdclose 5
 /usr/lib/execline/bin/fdmove -c 2 1
 /usr/lib/execline/bin/redirfd -w 3 started
 /usr/lib/execline/bin/redirfd -w 3 status
@@ -156,9 +158,32 @@ cat >/run/podlab/services/.new/default_pair.server/enter <<'END'
 END
 cat >/run/podlab/services/.new/default_pair.server/log <<'END'
 #!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 END
 cat >/run/podlab/services/.new/default_pair.server/finish <<'END'
 #!/bin/sh
@@ -167,7 +192,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 rm -f status
 if false; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
@@ -188,7 +214,9 @@ s6-svscanctl -a /run/podlab/services  # default_pair.server: nginx -g 'daemon of
 mkdir -p /run/podlab/services/.new/default_pair.client
 cat >/run/podlab/services/.new/default_pair.client/run <<'END'
 #!/usr/lib/execline/bin/execlineb -P
+/usr/lib/execline/bin/redirfd -r 5 restarts
 /usr/lib/execline/bin/pipeline -w { ./log }
+/usr/lib/execline/bin/fdclose 5
 /usr/lib/execline/bin/fdmove -c 2 1
 /usr/lib/execline/bin/redirfd -w 3 started
 /usr/lib/execline/bin/redirfd -w 3 status
@@ -203,9 +231,32 @@ cat >/run/podlab/services/.new/default_pair.client/enter <<'END'
 END
 cat >/run/podlab/services/.new/default_pair.client/log <<'END'
 #!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 END
 cat >/run/podlab/services/.new/default_pair.client/finish <<'END'
 #!/bin/sh
@@ -214,7 +265,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 rm -f status
 if false; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
@@ -235,7 +287,9 @@ s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do 
 mkdir -p /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/run <<'END'
 #!/usr/lib/execline/bin/execlineb -P
+/usr/lib/execline/bin/redirfd -r 5 restarts
 /usr/lib/execline/bin/pipeline -w { ./log }
+/usr/lib/execline/bin/fdclose 5
 /usr/lib/execline/bin/fdmove -c 2 1
 /usr/lib/execline/bin/redirfd -w 3 started
 /usr/lib/execline/bin/redirfd -w 3 status
@@ -250,9 +304,32 @@ cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/enter <<'END
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/log <<'END'
 #!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/finish <<'END'
 #!/bin/sh
@@ -261,7 +338,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 rm -f status
 if false; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))

@@ -873,3 +873,113 @@ def test_the_same_input_gives_the_same_pods_however_it_is_ordered(order, replica
     assert [pod.key for pod in again] == list(first)
     shuffled = world.look(*(items[index] for index in order)).pods
     assert {pod.key: pod for pod in shuffled} == first
+
+
+# --- times ---------------------------------------------------------------------------------------------
+
+
+def aged(world: World, seconds: float) -> None:
+    for key, one in world.present.items():
+        world.present[key] = replace(one, ready_for=seconds if one.ready else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("Deployment", {"strategy": "RollingUpdate", "max_surge": 1}),
+        ("DaemonSet", {"max_surge": 0, "max_unavailable": 1}),
+        ("DaemonSet", {"max_surge": 1, "max_unavailable": 0}),
+        ("StatefulSet", {"strategy": "OrderedReady"}),
+    ],
+)
+def test_a_rollout_goes_on_when_pods_have_been_ready_for_long_enough(kind: str, more: dict[str, Any]) -> None:
+    world = World()
+    replicas = 0 if kind == "DaemonSet" else 3
+    world.settle(workload(kind, replicas, "old", **more))
+    new = workload(kind, replicas, "new", min_ready=10, **more)
+    first = world.step(new)
+    assert first.min_ready == {new.key: 10}
+    world.get_ready()
+    aged(world, 9.5)
+    # Those of the old template have been there for ever.
+    for key, one in world.present.items():
+        if (one.row or {}).get("revision", "old") == "old" and "new" not in str(one.row):
+            world.present[key] = replace(one, ready_for=1e9)
+    before = dict(world.present)
+    again = world.step(new)
+    assert world.present.keys() == before.keys(), "it is ready, and yet to count"
+    assert again.rolling and again.min_ready == {new.key: 10}
+    aged(world, 10.0)
+    world.step(new)
+    assert world.present.keys() != before.keys() or world.present != before
+
+
+def test_pods_of_a_stateful_set_come_when_the_one_before_counts() -> None:
+    world, item = World(), workload("StatefulSet", 2, strategy="OrderedReady", min_ready=10)
+    world.step(item)
+    world.get_ready()
+    aged(world, 5.0)
+    assert len(world.step(item).pods) == 1
+    aged(world, 10.0)
+    assert len(world.step(item).pods) == 2
+
+
+def test_a_job_is_over_when_its_time_is() -> None:
+    world, item = World(), workload("Job", 3, parallelism=1, deadline=60, strategy="NonIndexed")
+    (pod,) = world.step(item).pods
+    assert pod.template.deadline == 60
+    key = pod.key
+    world.present[key].row["deadline"] = 60  # type: ignore[index]
+    world.present[key] = replace(world.present[key], phase="Succeeded", age=20.0)
+    second = world.step(item).pods[-1]
+    assert second.template.deadline == 40, "it has what is left of the Job's time"
+    world.present[second.key].row["deadline"] = 40  # type: ignore[index]
+    world.present[key] = replace(world.present[key], age=30.0)
+    assert world.look(item).pods[-1].template.deadline == 40, "what a pod was given stays"
+    world.present[key] = replace(world.present[key], age=61.0)
+    late = world.look(item)
+    assert late.notes == ["Job default/web: Job was active longer than specified deadline"]
+    assert {one.key for one in late.pods if one.kept} == {key, second.key}, "its node ends it, and it stays to be seen"
+    assert late.rolling == []
+    world.present[second.key] = replace(world.present[second.key], phase="Failed", age=41.0)
+    assert len(world.look(item).pods) == 2, "nobody comes in its place"
+
+
+def test_a_pod_of_a_job_has_the_shorter_of_both_times() -> None:
+    template = PodTemplate(SLEEP, labels={"app": "web"}, spec={"containers": []}, deadline=5)
+    for deadline, expected in ((60, 5), (3, 3), (None, 5)):
+        (pod,) = World().look(workload("Job", 1, template=template, deadline=deadline)).pods
+        assert pod.template.deadline == expected
+
+
+def test_a_job_without_any_time_makes_no_pods() -> None:
+    wanted = World().look(workload("Job", 1, deadline=0))
+    assert (wanted.pods, wanted.notes) == ([], ["Job default/web: Job was active longer than specified deadline"])
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_job_that_has_finished_goes_after_its_time_and_is_not_made_again(phase: str) -> None:
+    world, item = World(), workload("Job", 1, ttl=100, backoff_limit=0)
+    (pod,) = world.step(item).pods
+    for ended, gone in ((None, False), (99.0, False), (100.0, True)):
+        world.present[pod.key] = replace(world.present[pod.key], phase=phase, ended_for=ended)
+        wanted = world.look(item)
+        assert (wanted.pods == []) is gone
+        assert (item.key in wanted.expired) is gone
+    there: dict[str, Present] = {}
+    for present in (world.present, there):
+        again = pods_of(Desired((), (item,)), world.nodes, present, wanted.expired)
+        assert (again.pods, again.expired) == ([], wanted.expired)
+        assert "not there any more" in again.notes[0]
+    for other in (replace(item, template_hash="bbbb"), replace(item, ttl=200), replace(item, ttl=None)):
+        anew = pods_of(Desired((), (other,)), world.nodes, there, wanted.expired)
+        assert len(anew.pods) == 1 and anew.expired == {}
+
+
+def test_a_job_that_runs_is_not_over() -> None:
+    world, item = World(), workload("Job", 2, parallelism=2, ttl=0)
+    first, second = world.step(item).pods
+    world.present[first.key] = replace(world.present[first.key], phase="Succeeded", ended_for=1000.0)
+    assert len(world.look(item).pods) == 2
+    world.present[second.key] = replace(world.present[second.key], phase="Succeeded", ended_for=0.0)
+    assert world.look(item).pods == []

@@ -664,10 +664,10 @@ def test_a_directory_becomes_pods(here):
                 labels={"team": "x"},
                 selector=Selector({"app": "web"}, (("tier", "NotIn", ("back",)),)),
                 strategy="Recreate",
+                min_ready=5,
             ),
         ),
         namespaces=("default", "kube-system", "kube-public", "kube-node-lease", "shop"),
-        ignored=("Deployment: spec.minReadySeconds",),
     )
 
 

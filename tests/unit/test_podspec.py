@@ -76,7 +76,7 @@ HTTP = [{"name": "http", "containerPort": 80}]
     [
         ({"exec": {"command": ["cat", "x"]}}, Probe(Handler("exec", ("cat", "x")))),
         ({"httpGet": {"port": 80}}, Probe(Handler("http", port=80))),
-        ({"httpGet": {"port": "http", "path": "ready", "scheme": "HTTPS", "host": "example.com", "httpHeaders": [{"name": "X-A", "value": "b"}]}}, Probe(Handler("http", host="example.com", port=80, path="/ready", scheme="HTTPS", headers=(("X-A", "b"),)))),
+        ({"httpGet": {"port": "http", "path": "ready", "scheme": "HTTPS", "host": "example.com", "httpHeaders": [{"name": "X-A", "value": "b"}]}}, Probe(Handler("http", host="example.com", port=80, path="ready", scheme="HTTPS", headers=(("X-A", "b"),)))),
         ({"tcpSocket": {"port": "http", "host": "127.0.0.1"}}, Probe(Handler("tcp", host="127.0.0.1", port=80))),
         (
             {"tcpSocket": {"port": 1}, "initialDelaySeconds": 1, "periodSeconds": 2, "timeoutSeconds": 3, "successThreshold": 1, "failureThreshold": 5, "terminationGracePeriodSeconds": 6},
@@ -138,7 +138,6 @@ TCP = {"tcpSocket": {"port": 1}}
         ("livenessProbe", {"tcpSocket": {"port": "no_name"}}, ['.tcpSocket.port: Invalid value: "no_name": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)']),
         ("livenessProbe", {"tcpSocket": {"port": "other"}}, ['.tcpSocket.port: Not found: "other": the container has no port of this name']),
         ("livenessProbe", {"httpGet": {"port": 1, "scheme": "http"}}, ['.httpGet.scheme: Unsupported value: "http": supported values: "HTTP", "HTTPS"']),
-        ("livenessProbe", {"httpGet": {"port": 1, "path": "/a b"}}, ['.httpGet.path: Invalid value: "/a b": must not contain blanks or control characters']),
         ("livenessProbe", {"httpGet": {"port": 1, "host": "a b"}}, ['.httpGet.host: Invalid value: "a b": must be a host name or a valid IP address, (e.g. 10.9.8.7)']),
         ("livenessProbe", {"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": "x"}]}}, [".httpGet.httpHeaders: Invalid value: \"a b\": a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"]),
         ("livenessProbe", {"httpGet": {"port": 1, "httpHeaders": [{"name": "a", "value": "x\r\nB: c"}]}}, ['.httpGet.httpHeaders[0].value: Invalid value: "x\\r\\nB: c": must be a single line']),

@@ -312,9 +312,54 @@ def test_a_job_ends(policy, expected):
 
 
 def test_nobody_watches_a_job_between_two_runs():
-    document = workload("Job", activeDeadlineSeconds=1, ttlSecondsAfterFinished=1, podReplacementPolicy="Failed")
-    assert desired(document).ignored == tuple(
-        f"Job: spec.{name}" for name in ("activeDeadlineSeconds", "ttlSecondsAfterFinished", "podReplacementPolicy")
+    document = workload("Job", podReplacementPolicy="Failed")
+    assert desired(document).ignored == ("Job: spec.podReplacementPolicy",)
+
+
+# --- times ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"])
+def test_a_pod_counts_after_so_many_seconds(kind):
+    assert workload_of(workload(kind)).min_ready == 0
+    assert workload_of(workload(kind, minReadySeconds=5)).min_ready == 5
+    assert wrong(workload(kind, minReadySeconds=-1)) == [f"spec.minReadySeconds: Invalid value: -1: {NEGATIVE}"]
+
+
+def test_a_rollout_has_more_time_than_one_of_its_pods():
+    longer = "must be greater than minReadySeconds"
+    assert wrong(workload(minReadySeconds=600)) == [f"spec.progressDeadlineSeconds: Invalid value: 600: {longer}"]
+    assert wrong(workload(minReadySeconds=5, progressDeadlineSeconds=5)) == [
+        f"spec.progressDeadlineSeconds: Invalid value: 5: {longer}"
+    ]
+    assert workload_of(workload(minReadySeconds=600, progressDeadlineSeconds=601)).min_ready == 600
+
+
+def test_a_job_has_its_time_and_is_kept_for_a_time():
+    made = workload_of(workload("Job"))
+    assert (made.deadline, made.ttl, made.template.deadline) == (None, None, None)
+    made = workload_of(
+        workload("Job", {"activeDeadlineSeconds": 7}, activeDeadlineSeconds=0, ttlSecondsAfterFinished=0)
+    )
+    assert (made.deadline, made.ttl, made.template.deadline) == (0, 0, 7)
+    for field in ("activeDeadlineSeconds", "ttlSecondsAfterFinished"):
+        assert wrong(workload("Job", **{field: -1})) == [f"spec.{field}: Invalid value: -1: {NEGATIVE}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "of"),
+    [("Deployment", "ReplicaSet"), ("ReplicaSet", "ReplicaSet"), ("DaemonSet", "DaemonSet"), ("StatefulSet", "StatefulSet")],
+)  # fmt: skip
+def test_what_is_always_replaced_has_no_end(kind, of):
+    assert wrong(workload(kind, {"activeDeadlineSeconds": 5})) == [
+        f"spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in {of} is not Supported"
+    ]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 2**31])
+def test_a_pod_is_active_for_a_second_at_least(seconds):
+    assert wrong(workload("Job", {"activeDeadlineSeconds": seconds}))[0] == (
+        f"spec.template.spec.activeDeadlineSeconds: Invalid value: {seconds}: must be between 1 and 2147483647, inclusive"
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,6 +30,7 @@ from ..changes.pods import (
     veth_name,
 )
 from . import containers, status, volumes
+from .kubelet import BEGAN
 from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
 from .record import text_of, write_file
@@ -52,6 +54,7 @@ def observe() -> dict[str, Pod]:
             "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
             "initialized": _is_initialized(row),
             "kubelet": kubelet,
+            "age": _age(netns),
             "eth0": None,
             "lo_up": False,
             "routes": [],
@@ -82,6 +85,11 @@ def observe() -> dict[str, Pod]:
 
 def _service(netns: str, container: str) -> str:
     return f"{SERVICES}/{service_name(netns, container)}"
+
+
+def _age(netns: str) -> float | None:
+    began = text_of(f"{PODS}/{netns}/{BEGAN}")
+    return time.time() - float(began) if began else None
 
 
 def _is_initialized(row: PodRow | None) -> bool:

@@ -58,6 +58,12 @@ def with_remembered_labels(hosts: Sequence[Host]) -> list[Host]:
     return found
 
 
+def finished_of(hosts: Sequence[Host]) -> Mapping[str, str]:
+    """Jobs that have finished and are not there any more: the workload's key -> what it was."""
+    finished: Mapping[str, str] = newest_record(hosts).get("finished", {})
+    return finished
+
+
 Past = dict[str, tuple[str, "str | None"]]
 """Pod key -> node and address, as far as anything remembers it."""
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .model import Pod, Present, Workload
 from .names import replica_name
-from .replicas import POD_TEMPLATE_HASH, Scene, Step, generated, is_available, label_of, revision_of
+from .replicas import POD_TEMPLATE_HASH, Scene, Step, generated, label_of, revision_of
 
 
 def deployment(scene: Scene) -> Step:
@@ -34,9 +34,9 @@ def deployment(scene: Scene) -> Step:
     if item.strategy == "Recreate":
         # The old ones go first, all of them; those that come have to wait for it.
         return Step(made(list(there)), _progress(scene, len(there)))
-    ready = [one for one in old if is_available(one)]
-    unready = [one for one in old if not is_available(one)]
-    available = sum(map(is_available, there.values()))
+    ready = [one for one in old if scene.is_available(one)]
+    unready = [one for one in old if not scene.is_available(one)]
+    available = sum(map(scene.is_available, there.values()))
     count, stay_ready, stay_unready = rolling(item, len(there), available, len(ready), len(unready))
     chosen = set(there)
     for name in names:

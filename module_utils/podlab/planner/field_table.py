@@ -196,6 +196,7 @@ _POD_SPEC = {
     **_under("volumes[*]", VOLUME),
     "restartPolicy": HONOURED,
     "terminationGracePeriodSeconds": HONOURED,
+    "activeDeadlineSeconds": HONOURED,
     # who it is
     "hostname": HONOURED,
     "hostnameOverride": refused("use hostname, and subdomain with setHostnameAsFQDN for a longer one"),
@@ -241,7 +242,6 @@ _POD_SPEC = {
     "readinessGates": refused("nobody sets conditions from outside; use a readinessProbe"),
     "runtimeClassName": refused("there is one way to run a container"),
     "os.name": refused("the nodes run Linux", "linux"),
-    "activeDeadlineSeconds": IGNORED,
     "automountServiceAccountToken": IGNORED,
     "enableServiceLinks": HONOURED,
     "evictionResponders": IGNORED,
@@ -274,8 +274,8 @@ _DEPLOYMENT = {
     "spec.strategy": HONOURED,
     # On Kubernetes a new Deployment that is paused makes no pods, so ignoring this would start some.
     "spec.paused": refused("a Deployment is always rolled out; set replicas to 0", False),
-    "spec.minReadySeconds": IGNORED,
-    "spec.progressDeadlineSeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
+    "spec.progressDeadlineSeconds": IGNORED,  # nobody watches a rollout but the run itself, by ready_timeout
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -283,14 +283,14 @@ _REPLICA_SET = {
     **_WORKLOAD,
     "spec.replicas": HONOURED,
     "spec.selector": HONOURED,
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
 }
 
 _DAEMON_SET = {
     **_WORKLOAD,
     "spec.selector": HONOURED,
     "spec.updateStrategy": HONOURED,
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -305,7 +305,7 @@ _STATEFUL_SET = {
     "spec.updateStrategy.rollingUpdate.partition": HONOURED,
     "spec.updateStrategy.rollingUpdate.maxUnavailable": refused("pods are replaced one by one", 1),
     "spec.volumeClaimTemplates": refused(_NO_STORAGE),
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
     "spec.persistentVolumeClaimRetentionPolicy": IGNORED,
     "spec.revisionHistoryLimit": IGNORED,
 }
@@ -327,9 +327,9 @@ _JOB = {
     "spec.podFailurePolicy": refused(_ONE_LIMIT),
     "spec.scheduling": refused("a pod is scheduled for itself"),
     "spec.successPolicy": refused("a Job is done when all of its completions are"),
-    "spec.activeDeadlineSeconds": IGNORED,
+    "spec.activeDeadlineSeconds": HONOURED,
+    "spec.ttlSecondsAfterFinished": HONOURED,
     "spec.podReplacementPolicy": IGNORED,
-    "spec.ttlSecondsAfterFinished": IGNORED,
 }
 
 # --- what is only kept

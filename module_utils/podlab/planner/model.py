@@ -230,6 +230,7 @@ class PodTemplate:
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     restart_policy: str = "Always"
     grace: int | None = None  # terminationGracePeriodSeconds as written
+    deadline: int | None = None  # activeDeadlineSeconds
     # where it runs
     node_name: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
@@ -316,6 +317,9 @@ class Workload:
     backoff_limit: int = 6
     suspended: bool = False
     fixed_job: FixedJob | None = None
+    deadline: int | None = None  # activeDeadlineSeconds of a Job
+    ttl: int | None = None  # ttlSecondsAfterFinished
+    min_ready: int = 0  # minReadySeconds
 
     @property
     def key(self) -> str:
@@ -331,6 +335,10 @@ class Present:
     row: Mapping[str, Any] | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
+    ready_for: float = float("inf")  # seconds
+    age: float | None = None  # seconds since its node has begun with it, where anybody counts them
+    ended_for: float | None = None  # seconds since the last of its containers has ended
+    is_over: bool = False  # it was active for as long as it may be
 
 
 @dataclass(frozen=True)

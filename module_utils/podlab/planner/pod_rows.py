@@ -90,6 +90,8 @@ def pod_row(
         row["fs_group"] = template.fs_group
     if template.grace is not None:
         row["grace"] = template.grace
+    if template.deadline is not None:
+        row["deadline"] = template.deadline
     return row
 
 

@@ -51,6 +51,7 @@ def pod_template(
         volumes=pod.volumes,
         restart_policy=spec["restartPolicy"].one_of(restart_policies),
         grace=pod.grace,
+        deadline=_deadline(spec["activeDeadlineSeconds"]),
         node_name=spec["nodeName"].text() or None,
         node_selector=labels_of(spec["nodeSelector"]),
         tolerations=wishes.tolerations(spec["tolerations"]),
@@ -77,6 +78,10 @@ def _grace(node: Node) -> int | None:
         return None
     seconds = node.integer(30)
     return 1 if seconds < 0 else seconds
+
+
+def _deadline(node: Node) -> int | None:
+    return node.between(0, 1, 2**31 - 1) if node.given else None
 
 
 # --- containers -----------------------------------------------------------------------------------------

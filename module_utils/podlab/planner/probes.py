@@ -145,14 +145,11 @@ class Probes:
             headers.append((name, value))
         if node["protocol"].text() not in ("", "HTTP1", "HTTP/1.1"):
             node["protocol"].refuse("probes and hooks speak HTTP/1.1")
-        path = node["path"].text() or "/"
-        if any(letter <= " " or letter == "\x7f" for letter in path):
-            node["path"].invalid("must not contain blanks or control characters")
         return Handler(
             "http",
             host=_host(node["host"]),
             port=self._port(node["port"]),
-            path=path if path.startswith("/") else f"/{path}",
+            path=node["path"].text() or "/",  # any words: the kubelet reads them as a URL when it asks
             scheme=node["scheme"].one_of(("HTTP", "HTTPS")),
             headers=tuple(headers),
         )

@@ -27,6 +27,7 @@ class Step:
     pods: list[Pod]
     unfinished: str = ""
     note: str = ""
+    expired: bool = False  # a Job that has finished, so long ago that it is not there any more
 
 
 class Names:
@@ -95,6 +96,10 @@ class Scene:
             found = other if other and other.row is None else None
         return found
 
+    def is_available(self, present: Present) -> bool:
+        """Whether a pod has been ready for as long as its workload asks for."""
+        return is_ready(present) and present.ready_for >= self.workload.min_ready
+
     def can_change(self, present: Present) -> bool:
         """Whether this run writes to the pod's node."""
         return self.nodes[present.node].is_managed
@@ -158,7 +163,7 @@ def revision_of(present: Present) -> str:
     return str((present.row or {}).get("revision", ""))
 
 
-def is_available(present: Present) -> bool:
+def is_ready(present: Present) -> bool:
     """Nobody knows how a pod fares whose node is not seen, so nobody counts on it."""
     return present.ready and present.row is not None
 

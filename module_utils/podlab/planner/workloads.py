@@ -25,6 +25,9 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
     claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
     template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims)
     own = READERS[kind](spec, template)
+    if kind != "Job":
+        own |= {"min_ready": spec["minReadySeconds"].at_least(0)}
+        _no_deadline(kind, written["spec"]["activeDeadlineSeconds"])
     wanted = Selector({"batch.kubernetes.io/job-name": name}) if kind == "Job" else _selector(kind, spec, template)
     return Workload(
         kind=kind,
@@ -87,6 +90,13 @@ def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
     return made
 
 
+def _no_deadline(kind: str, node: Node) -> None:
+    """What is replaced as soon as it has ended must not have an end."""
+    if node.given:
+        of = {"Deployment": "ReplicaSet"}.get(kind, kind)  # whose pods they are
+        node.forbidden(f"activeDeadlineSeconds in {of} is not Supported")
+
+
 def _replicas(node: Node, default: int = 1) -> int:
     replicas = node.at_least(default)
     if replicas > MOST_REPLICAS:
@@ -120,7 +130,9 @@ def _at_most_all(node: Node, wish: tuple[int, bool]) -> None:
 
 def _deployment(spec: Node, template: PodTemplate) -> Fields:
     replicas = _replicas(spec["replicas"])
-    strategy = spec["strategy"]
+    strategy, progress = spec["strategy"], spec["progressDeadlineSeconds"]
+    if progress.at_least(600) <= spec["minReadySeconds"].integer(0):
+        progress.invalid("must be greater than minReadySeconds", progress.integer(600))
     made: Fields = {"replicas": replicas, "strategy": strategy["type"].text() or "RollingUpdate"}
     if made["strategy"] == "Recreate":
         if strategy["rollingUpdate"].given:
@@ -233,6 +245,8 @@ def _job(spec: Node, template: PodTemplate) -> Fields:
             spec["completions"].integer(1) if spec["completions"].given or not spec["parallelism"].given else None,
             spec["suspend"].boolean(),
         ),
+        "deadline": spec["activeDeadlineSeconds"].at_least(0) if spec["activeDeadlineSeconds"].given else None,
+        "ttl": spec["ttlSecondsAfterFinished"].at_least(0) if spec["ttlSecondsAfterFinished"].given else None,
     }
 
 
