@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from podlab import records
 from podlab.changes.pods import pause_command, veth_name
 from podlab.phases import timestamp
+from podlab.shapes import misfit
 
 from . import inventory, objects, services, workloads
 from .columns import KINDS, node_roles, selector_text, some
@@ -132,7 +134,8 @@ def _parsed(said: str) -> list[Event]:
     for line in said.splitlines():
         with contextlib.suppress(ValueError):
             found = json.loads(line)
-            events += [event for event in (found if isinstance(found, list) else [found]) if "time" in event]
+            told = found if isinstance(found, list) else [found]
+            events += [event for event in told if not misfit(event, records.Event)]
     return events
 
 

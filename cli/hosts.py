@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.embedded import ENVIRONMENT, enter
+from podlab.records import sound_answer
 
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
 
@@ -148,7 +149,10 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
         for host, answer in zip(hosts, pool.map(lambda host: _status(host, program), hosts), strict=True):
             if isinstance(answer, str):
                 print(f"warning: {host.name} does not answer: {answer}", file=sys.stderr)
-            answers[host.name] = None if isinstance(answer, str) else answer
+                answer = None
+            answers[host.name], damage = sound_answer(answer) if answer is not None else (None, [])
+            for words in damage:
+                print(f"warning: {host.name}: {words}", file=sys.stderr)
     return answers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from .. import records
 from ..changes import MARK
 from ..changes.containers import IMAGES
 from ..changes.services import LIBERAL
@@ -23,20 +24,21 @@ SYSCTLS = (
 
 def observe(role: str) -> dict[str, Any]:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
-    known = record.read()
+    told = record.written()
+    known = records.read(told).record or {}
     links = network.links()
     rules, seen_services = services.observe(role)
     own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
     keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
     return {
-        "record": known,
+        "record": told,
         "links": links,
         "routes": network.routes(),
         "tunnels": network.tunnels(links),
         "rules": rules,
         "services": seen_services,
-        "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
-        "pods": pods.observe(),
+        "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),
+        "pods": pods.observe(as_written=True),
         "namespaces": pods.namespaces_of_others(),
         "programs": _own_programs(),
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
