@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.plugins.action import ActionBase
 
 from podlab.embedded import Lab, PowerError
+from podlab.printable import printable
 
 
 class ActionModule(ActionBase):
@@ -36,7 +37,7 @@ class ActionModule(ActionBase):
                 # The worker's parent is ansible-playbook: a lab that check mode lights ends with it.
                 done = lab.power_on(hosts, check=check, until_exit_of=os.getppid()) if hosts else []
         except PowerError as error:
-            return {"failed": True, "msg": str(error)}
+            return {"failed": True, "msg": printable(str(error))}
         return {"changed": bool(done), "done": done, "diff": {"prepared": "".join(f"{line}\n" for line in done)}}
 
 

@@ -16,8 +16,10 @@ from ansible.plugins.action import ActionBase
 
 from podlab.controller import inputs, parcels
 from podlab.planner.cluster import Host, taints_of
+from podlab.planner.listing import listed
 from podlab.planner.model import Invalid
 from podlab.planner.plan import chapters_of, plan
+from podlab.printable import printable
 
 ROLES = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
 
@@ -50,9 +52,10 @@ class ActionModule(ActionBase):
             settled = args["whole"] or self._task.check_mode
             result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters)
         except Invalid as error:
-            return {"failed": True, "msg": str(error)}
+            lines = listed(error.problems, whole=self._display.verbosity > 0)
+            return {"failed": True, "msg": printable("\n".join(lines))}
         for note in result["notes"]:
-            self._display.display(f"note: {note}")
+            self._display.display(printable(f"note: {note}"))
         # No fact: Ansible copies every fact for every host and task, deeply.
         return {"changed": False, **parcels.closed(result, whole=args["whole"])}
 

@@ -26,6 +26,7 @@ from .columns import KINDS, node_roles, selector_text, some
 from .failure import Failure
 from .get import LISTS, must_be_on, not_found, parse, parse_selector, selected
 from .hosts import STATUS, Host, Silent, ask
+from .output import say
 from .table import NONE, age, aligned, moment, since
 
 Object = objects.Object
@@ -66,7 +67,7 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
         raise Failure("No resources found" if everywhere else f"No resources found in {namespace} namespace.", 0)
     now = datetime.datetime.now(datetime.timezone.utc)
     more = _more(state, chosen, {host.name: host for host in hosts})
-    print("\n\n".join(text(state, item, now, *more[at]) for at, item in enumerate(chosen)), end="")
+    say("\n\n".join(text(state, item, now, *more[at]) for at, item in enumerate(chosen)), end="")
     if missing:
         raise Failure("\n".join(missing))
 

@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from typing import Any
 
 from podlab.embedded import ENVIRONMENT, enter
 from podlab.records import sound_answer
+
+from .output import complain
 
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
 
@@ -148,11 +149,11 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
     with ThreadPoolExecutor(max_workers=len(hosts) or 1) as pool:
         for host, answer in zip(hosts, pool.map(lambda host: _status(host, program), hosts), strict=True):
             if isinstance(answer, str):
-                print(f"warning: {host.name} does not answer: {answer}", file=sys.stderr)
+                complain(f"warning: {host.name} does not answer: {answer}")
                 answer = None
             answers[host.name], damage = sound_answer(answer) if answer is not None else (None, [])
             for words in damage:
-                print(f"warning: {host.name}: {words}", file=sys.stderr)
+                complain(f"warning: {host.name}: {words}")
     return answers
 
 

@@ -14,6 +14,7 @@ from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
 from .hosts import Host, Silent
+from .output import say
 
 STATE = "/var/lib/podlab/services.json"
 PATIENCE = 60.0  # seconds; iptables-save of 10,000 Services takes one or two
@@ -43,7 +44,7 @@ def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) ->
             f'error: {name} has no rules of service "{wanted}"; '
             "one that is headless, or of type ExternalName, has none anywhere"
         )
-    print("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
+    say("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
 
 
 def _row(text: str) -> ServicesRow | None:
