@@ -1,11 +1,17 @@
-"""What ansible-playbook prints. Ansible's own callback, but for tasks of podlab's that fail: their message is said once."""
+"""What ansible-playbook prints: Ansible's own callback, but for tasks of podlab's that fail. They say it once."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
 
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
+
+from podlab.controller.guarded import Guarded
 
 DOCUMENTATION = """
 name: podlab
@@ -16,6 +22,8 @@ description:
     broken into YAML. What is wrong with a manifest is neither in a task nor in YAML, so it is printed once, as it is.
   - Everything else, and every task that is not podlab's, is as with M(ansible.builtin.default). C(-vvv) shows that of
     podlab's as well.
+  - Where standard output cannot be written to, the run comes to its end all the same, and ends with 1 or, where nobody
+    reads it, 141.
 author: podlab
 extends_documentation_fragment:
   - default_callback
@@ -29,6 +37,16 @@ class CallbackModule(Default):  # type: ignore[misc]
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "podlab"
+
+    def __init__(self) -> None:
+        super().__init__()
+        if not isinstance(sys.stdout, Guarded):
+            sys.stdout = Guarded(sys.stdout)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        super().v2_playbook_on_stats(stats)
+        if isinstance(sys.stdout, Guarded) and (code := sys.stdout.exit_code()):
+            raise SystemExit(code)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         words = _message(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
 from cli import check, columns, enter, get, power
 from cli.failure import Failure
-from cli.output import complain
+from cli.output import complain, say
 from podlab.printable import printable
 
 NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
@@ -318,8 +319,8 @@ def script_(words: list[str], command: list[str]) -> None:
 
     options = [word for source in known.sources for word in ("-i", source)]
     options += [word for value in known.extra_vars for word in ("-e", value)]
-    # As it is: a script has to stay one, and brings nothing that would steer a terminal.
-    sys.stdout.write(script.script(known.host, options, known.manifests, undo=known.undo))
+    # A script has to stay one: it brings nothing that would steer a terminal.
+    say(script.script(known.host, options, known.manifests, undo=known.undo), end="")
 
 
 def _pod(parser: argparse.ArgumentParser) -> None:
@@ -370,8 +371,9 @@ def run(argv: Sequence[str]) -> int:
         _close_stdout()  # whoever read this has had enough
         return 128 + signal.SIGPIPE
     except OSError as error:
-        where = error.filename or "standard output"
-        complain(f"error: {where}: {error.strerror or error}")
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
+        where = "standard output" if full else error.filename
+        complain(f"error: {f'{where}: ' if where else ''}{error.strerror or error}")
         _close_stdout()
         return 1
 

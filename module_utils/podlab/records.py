@@ -53,6 +53,8 @@ def _matches(pattern: str) -> Any:
     return lambda text: fits(text) is not None
 
 
+is_time: Callable[[str], bool] = _matches(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
 Address = Annotated[str, Rule(_is_address, "an IPv4 address")]
 AnyAddress = Annotated[str, Rule(_is_made_by(ip_address), "an IP address")]
 Interface = Annotated[str, Rule(_is_made_by(IPv4Interface), "an IPv4 address with prefix length")]
@@ -60,7 +62,7 @@ Network = Annotated[str, Rule(_is_made_by(IPv4Network), "an IPv4 network")]
 Name = Annotated[str, Rule(_matches("[A-Za-z0-9][A-Za-z0-9._-]*"), "a name")]
 Key = Annotated[str, Rule(_matches("[^/]+/[^/]+"), "namespace/name")]
 ObjectKey = Annotated[str, Rule(_matches("[^/]+/[^/]+/[^/]+"), "Kind/namespace/name")]
-Time = Annotated[str, Rule(_matches(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "a time")]
+Time = Annotated[str, Rule(is_time, "a time")]
 Count = Annotated[int, Rule(lambda number: number >= 0, "greater than or equal to 0")]
 Moment = Annotated[float, Rule(lambda seconds: 0 <= seconds < 2**37, "seconds since 1970")]
 Sysctl = Annotated[str, Rule(_matches(r"net\.[A-Za-z0-9_./-]+(?<!\.\.)"), "a kernel setting of the network")]

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -35,7 +34,7 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def read(root: str, directory: str, settings: Mapping[str, Any]) -> Inputs:
+def read(root: str, directory: str, settings: object) -> Inputs:
     """Read settings and manifests.
 
     :param root: directory of the clone.
