@@ -376,6 +376,12 @@ def run(argv: Sequence[str]) -> int:
         complain(f"error: {f'{where}: ' if where else ''}{error.strerror or error}")
         _close_stdout()
         return 1
+    except Exception as error:
+        if type(error).__module__ != "ansible.errors":
+            raise
+        # While it is imported: it wants a directory of its own.
+        complain(f"error: {str(error).rstrip('.')}; set HOME, or ANSIBLE_HOME, to a directory that can be written")
+        return 1
 
 
 def _close_stdout() -> None:

@@ -35,6 +35,7 @@ def up(options: Sequence[str], manifests: str | None) -> int:
 
 def play(name: str, options: Sequence[str]) -> int:
     """What the program ansible-playbook does, but in this process: what it has imported serves the table as well."""
+    import ansible.constants  # noqa: F401 - where HOME cannot be written, this says so and the next line bursts
     from ansible.cli.playbook import PlaybookCLI
 
     try:
