@@ -41,5 +41,7 @@ class ActionModule(ActionBase):
             result.update(json.loads(answer["stdout"].strip().rpartition("\n")[2]))
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
+            if words.startswith("Traceback") and self._display.verbosity < 1:
+                words = f"{words.splitlines()[-1]} (-v shows where)"
             result.update(failed=True, msg=f"{name} ended with {answer['rc']}: {words}")
         return printable_result(result)
