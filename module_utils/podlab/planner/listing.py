@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 MANY = 3  # places, from which on a mistake is told once
 ROWS, COLUMNS = 30, 120  # of a screen; Ansible prints a dozen lines around it
-MOST, LONGEST = 16, 160  # lines, and characters of each, of a list that does not fit
+MOST, LONGEST = 16, 156  # lines, and characters of each, of a list that does not fit
 PLACES = 12  # that a line names
 
 _PLACED = re.compile(r"(?P<where>[^\s:]+(?::\d+)?): (?P<words>.+)", re.DOTALL)
