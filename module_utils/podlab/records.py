@@ -376,6 +376,10 @@ class Event(_Event, total=False):
 
 
 class _Tunnelled(TypedDict, total=False):
+    amiss: list[str]
+    port: list[str]
+    bridge: list[str]
+    queues: list[str]
     vxlan: dict[str, Any]
     neighbours: list[str]
     forwarding: list[str]
@@ -396,6 +400,8 @@ class Link(_Tunnelled):
 
 class _Metric(TypedDict, total=False):
     metric: int
+    table: str
+    more: str
 
 
 class Route(_Metric):
@@ -491,6 +497,9 @@ class Observation(_Observation, total=False):
 
     services: ObservedServices
     namespaces: list[str]
+    policy_rules: list[str]
+    forward_drops: bool
+    flows: list[list[str]]
 
 
 # --- reading ---------------------------------------------------------------------------------------------
