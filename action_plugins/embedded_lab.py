@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from ipaddress import IPv4Interface
@@ -13,6 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.plugins.action import ActionBase
 
 from podlab.embedded import Lab, PowerError
+from podlab.printable import printable
 
 
 class ActionModule(ActionBase):
@@ -35,9 +37,13 @@ class ActionModule(ActionBase):
                 hosts = embedded_hosts(task_vars)
                 # The worker's parent is ansible-playbook: a lab that check mode lights ends with it.
                 done = lab.power_on(hosts, check=check, until_exit_of=os.getppid()) if hosts else []
-        except PowerError as error:
-            return {"failed": True, "msg": str(error)}
+        except (PowerError, BadLegs) as error:
+            return {"failed": True, "msg": printable(str(error))}
         return {"changed": bool(done), "done": done, "diff": {"prepared": "".join(f"{line}\n" for line in done)}}
+
+
+class BadLegs(ValueError):
+    """What an inventory says of a host's legs; one line a host."""
 
 
 def embedded_hosts(task_vars: dict[str, Any]) -> list[dict[str, Any]]:
@@ -45,11 +51,19 @@ def embedded_hosts(task_vars: dict[str, Any]) -> list[dict[str, Any]]:
 
     A host with one leg sends everything else to the gateway of its segment.
     """
-    legs = {}
+    legs, wrong = {}, []
     for name in task_vars["groups"]["all"]:
         variables = task_vars["hostvars"][name]
         if variables.get("ansible_connection") == "embedded":
-            legs[name] = [str(leg) for leg in variables.get("legs", [f"{variables['ansible_host']}/24"])]
+            written = variables.get("legs", [f"{variables.get('ansible_host', name)}/24"])
+            legs[name] = [str(leg) for leg in written] if isinstance(written, list) else []
+            if not legs[name] or not all(map(_is_leg, legs[name])):
+                wrong.append(
+                    f"inventory: {name}: legs: Invalid value: {json.dumps(written, default=str)}: must be a list of "
+                    "IPv4 addresses with prefix length (e.g. 10.100.0.2/24); without legs, ansible_host is the one"
+                )
+    if wrong:
+        raise BadLegs("\n".join(wrong))
     gateways = {
         IPv4Interface(leg).network: str(IPv4Interface(leg).ip)
         for name in task_vars["groups"].get("gateways", [])
@@ -63,3 +77,11 @@ def embedded_hosts(task_vars: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for name, ends in legs.items()
     ]
+
+
+def _is_leg(text: str) -> bool:
+    try:
+        IPv4Interface(text)
+    except ValueError:
+        return False
+    return "/" in text

@@ -21,6 +21,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import luggage
+from podlab.printable import printable_result
 
 
 class ActionModule(ActionBase):
@@ -31,7 +32,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         if not (self._connection.has_pipelining and self._is_pipelining_enabled("new", wrap_async=False)):
-            return {**result, **self._execute_module(task_vars=task_vars)}
+            return printable_result({**result, **self._execute_module(task_vars=task_vars)})
         name = self._task.action.rpartition(".")[2]
         text = luggage.program(ROOT / "library", name, self._task.args, self._task.check_mode)
         python = constants.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
@@ -40,5 +41,7 @@ class ActionModule(ActionBase):
             result.update(json.loads(answer["stdout"].strip().rpartition("\n")[2]))
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
+            if words.startswith("Traceback") and self._display.verbosity < 1:
+                words = f"{words.splitlines()[-1]} (-v shows where)"
             result.update(failed=True, msg=f"{name} ended with {answer['rc']}: {words}")
-        return result
+        return printable_result(result)

@@ -15,9 +15,12 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import inputs, parcels
-from podlab.planner.cluster import Host, taints_of
+from podlab.planner.cluster import Host, labels_of, taints_of
+from podlab.planner.listing import listed
 from podlab.planner.model import Invalid
 from podlab.planner.plan import chapters_of, plan
+from podlab.printable import printable
+from podlab.records import is_time
 
 ROLES = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
 
@@ -34,11 +37,13 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(
             argument_spec={
                 "manifests": {"type": "str", "required": True},
-                "cluster": {"type": "dict", "default": {}},
+                "cluster": {"type": "raw", "default": {}},
                 "time": {"type": "str"},
                 "whole": {"type": "bool", "default": False},
             }
         )
+        if args["time"] and not is_time(args["time"]):
+            return {"failed": True, "msg": printable(f"plan_time: {args['time']!r} is no time as in RFC 3339, in UTC")}
         gc.disable()  # this process ends with the task; looking for garbage in a large plan takes as long as making it
         now = args["time"] or datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         hosts = hosts_of(task_vars)
@@ -50,9 +55,10 @@ class ActionModule(ActionBase):
             settled = args["whole"] or self._task.check_mode
             result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters)
         except Invalid as error:
-            return {"failed": True, "msg": str(error)}
+            lines = listed(error.problems, whole=self._display.verbosity > 0)
+            return {"failed": True, "msg": printable("\n".join(lines))}
         for note in result["notes"]:
-            self._display.display(f"note: {note}")
+            self._display.display(printable(f"note: {note}"))
         # No fact: Ansible copies every fact for every host and task, deeply.
         return {"changed": False, **parcels.closed(result, whole=args["whole"])}
 
@@ -69,17 +75,18 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
             observation = parcels.opened(variables.get("observe_result", {}).get("observation", others.get(name)))
             if variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
-            taints, wrong = taints_of(variables.get("node_taints", []))
+            taints, wrong_taints = taints_of(variables.get("node_taints", []))
+            labels, wrong_labels = labels_of(variables.get("node_labels", {}))
             hosts.append(
                 Host(
                     name=name,
                     role=role,
                     address=str(variables.get("node_ip", variables.get("ansible_host", name))),
-                    labels=dict(variables.get("node_labels", {})),
+                    labels=labels,
                     observation=observation,
                     in_run=name in task_vars["ansible_play_hosts"],
                     taints=taints,
-                    wrong=wrong,
+                    wrong=(*wrong_labels, *wrong_taints),
                 )
             )
     return hosts

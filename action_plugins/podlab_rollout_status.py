@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
+
 from ansible.plugins.action import ActionBase
+
+from podlab.printable import printable
 
 
 class ActionModule(ActionBase):
@@ -27,7 +33,7 @@ class ActionModule(ActionBase):
         lines = [line for pod in unready for line in (f"pod {pod['pod']} on {pod['node']}:", *_indented(pod["words"]))]
         rolling = [f"unfinished: {words}" for words in task_vars["podlab_plan"]["rolling"]]
         head = f"{len(unready)} {'pod is' if len(unready) == 1 else 'pods are'} not ready; everything else is in place"
-        return {"failed": True, "msg": "\n".join([head, *lines, *rolling]), "unready": unready}
+        return {"failed": True, "msg": printable("\n".join([head, *lines, *rolling])), "unready": unready}
 
 
 def _indented(words: list[str]) -> list[str]:

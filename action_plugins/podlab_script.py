@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import parcels, script
+from podlab.records import sound_observation
 
 
 class ActionModule(ActionBase):
@@ -30,7 +31,8 @@ class ActionModule(ActionBase):
         for name, rows in plan["hosts"].items():
             if "node" not in rows:  # it does not answer, or is nobody that podlab changes
                 continue
-            seen = parcels.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
+            told = parcels.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
+            seen, _, _ = sound_observation(told, {})  # what is wrong with it the plan has told
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
             host = script.Subject(name, role, parcels.opened_rows(rows), seen, tuple(plan["rolling"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):

@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from podlab.controller import parcels
 from podlab.planner import service_verdict, verdict
+from podlab.printable import printable
 
 
 class ActionModule(ActionBase):
@@ -37,7 +38,7 @@ class ActionModule(ActionBase):
             if probed.get("failed"):
                 failures.append(f"{host}: {probed.get('msg')}")
         cells = sum(map(len, matrix["expect"].values()))
-        self._display.display("\n" + verdict.table(matrix, answers))
+        self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
         services = matrix["services"]
@@ -46,10 +47,10 @@ class ActionModule(ActionBase):
         report = judged(services, matrix["ends"], task_vars)
         wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
-            return {"failed": True, "msg": "\n".join(wrong)}
+            return {"failed": True, "msg": printable("\n".join(wrong))}
         self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
         for line in service_verdict.summary(services, report):
-            self._display.display(line)
+            self._display.display(printable(line))
         return {"changed": False, "cells": cells, "calls": report.calls}
 
 

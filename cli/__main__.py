@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 # In the place of this very directory: the package is called ``cli``, and ``podlab`` lies in module_utils.
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,9 +17,20 @@ sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
 from cli import check, columns, enter, get, power
 from cli.failure import Failure
+from cli.output import complain, say
 from podlab.embedded import usual_limits
+from podlab.printable import printable
 
 NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
+
+
+class Parser(argparse.ArgumentParser):
+    """Its messages repeat what was typed, and ``--help`` fails where it cannot be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        stream = sys.stderr if file is None else file
+        stream.write(printable(message))
+        stream.flush()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,12 +41,12 @@ def main(argv: Sequence[str]) -> int:
     try:
         return int(VERBS[verb](words, command) or 0)
     except Failure as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
         return error.code
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("ansible", "yaml", "jinja2"):
             raise
-        print(NO_VENV, file=sys.stderr)
+        complain(NO_VENV)
         return 1
 
 
@@ -44,7 +57,7 @@ def _parted(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _parser(verb: str, usage: str, description: str, *, inventory: Sequence[str] = ()) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"lab {verb}",
         usage=f"./lab {verb} {usage}",
         description=description,
@@ -308,7 +321,8 @@ def script_(words: list[str], command: list[str]) -> None:
 
     options = [word for source in known.sources for word in ("-i", source)]
     options += [word for value in known.extra_vars for word in ("-e", value)]
-    print(script.script(known.host, options, known.manifests, undo=known.undo), end="")
+    # A script has to stay one: it brings nothing that would steer a terminal.
+    say(script.script(known.host, options, known.manifests, undo=known.undo), end="")
 
 
 def _pod(parser: argparse.ArgumentParser) -> None:
@@ -344,14 +358,38 @@ VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
 }
 
 
-if __name__ == "__main__":
+def run(argv: Sequence[str]) -> int:
+    """``main``, with an exit code for whatever ends it early."""
     try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
+        try:
+            code = main(argv)
+        finally:  # argparse ends by itself
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
+        return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read this has had enough. Nothing more shall be tried when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 128 + signal.SIGPIPE
-    sys.exit(code)
+        _close_stdout()  # whoever read this has had enough
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
+        where = "standard output" if full else error.filename
+        complain(f"error: {f'{where}: ' if where else ''}{error.strerror or error}")
+        _close_stdout()
+        return 1
+    except Exception as error:
+        if type(error).__module__ != "ansible.errors":
+            raise
+        # While it is imported: it wants a directory of its own.
+        complain(f"error: {str(error).rstrip('.')}; set HOME, or ANSIBLE_HOME, to a directory that can be written")
+        return 1
+
+
+def _close_stdout() -> None:
+    """Nothing more shall be tried when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

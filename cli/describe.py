@@ -16,14 +16,17 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from podlab import records
 from podlab.changes.pods import pause_command, veth_name
 from podlab.phases import timestamp
+from podlab.shapes import misfit
 
 from . import inventory, objects, services, workloads
 from .columns import KINDS, node_roles, selector_text, some
 from .failure import Failure
 from .get import LISTS, must_be_on, not_found, parse, parse_selector, selected
 from .hosts import STATUS, Host, Silent, ask
+from .output import say
 from .table import NONE, age, aligned, moment, since
 
 Object = objects.Object
@@ -64,7 +67,7 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
         raise Failure("No resources found" if everywhere else f"No resources found in {namespace} namespace.", 0)
     now = datetime.datetime.now(datetime.timezone.utc)
     more = _more(state, chosen, {host.name: host for host in hosts})
-    print("\n\n".join(text(state, item, now, *more[at]) for at, item in enumerate(chosen)), end="")
+    say("\n\n".join(text(state, item, now, *more[at]) for at, item in enumerate(chosen)), end="")
     if missing:
         raise Failure("\n".join(missing))
 
@@ -132,7 +135,8 @@ def _parsed(said: str) -> list[Event]:
     for line in said.splitlines():
         with contextlib.suppress(ValueError):
             found = json.loads(line)
-            events += [event for event in (found if isinstance(found, list) else [found]) if "time" in event]
+            told = found if isinstance(found, list) else [found]
+            events += [event for event in told if not misfit(event, records.Event)]
     return events
 
 

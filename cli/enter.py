@@ -20,6 +20,7 @@ from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
 from .hosts import Silent, on_terminal
+from .output import complain
 from .target import Target, find
 
 STREAMS = (0, 1, 2)
@@ -46,7 +47,7 @@ def execute(
     name = target.container(container)
     if tty and not (stdin and os.isatty(0)):
         if stdin:
-            print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)
+            complain("Unable to use a TTY - input is not a terminal or the right kind of file")
         tty = False
     argv = target.host.argv(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
@@ -149,8 +150,8 @@ def _starts_back(target: Target, container: str, previous: bool) -> int:
 def _become(argv: Sequence[str]) -> NoReturn:
     """Replace this process. Python ignores SIGPIPE, and what is ignored stays so in the next program."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # a closed one is none
+        stream.flush()
     try:
         os.execvp(argv[0], list(argv))
     except OSError as error:

@@ -147,4 +147,7 @@ def main(directory: str, tail: int, back: int, words: list[str]) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    try:
+        main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'standard output'}: {error.strerror}")

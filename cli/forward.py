@@ -14,7 +14,6 @@ import select
 import selectors
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from podlab.planner.service_model import HEADLESS
 from . import objects
 from .failure import Failure
 from .hosts import Silent
+from .output import complain, say
 from .target import Target, find
 
 LOOPBACK = "127.0.0.1"
@@ -136,7 +136,7 @@ class Forwarder:
                 assert isinstance(key.fileobj, socket.socket)
                 client, _ = key.fileobj.accept()
                 local = key.fileobj.getsockname()[1]
-                print(f"Handling connection for {local}", flush=True)
+                say(f"Handling connection for {local}", flush=True)
                 threading.Thread(target=self._carry, args=(client, local, key.data), daemon=True).start()
 
     def _carry(self, client: socket.socket, local: int, far: int) -> None:
@@ -175,11 +175,9 @@ class Forwarder:
         return None
 
     def _tell(self, local: int, far: int, words: str) -> None:
-        print(
+        complain(
             f"an error occurred forwarding {local} -> {far}: error forwarding port {far} to pod {self.pod}: "
-            f'failed to connect to localhost:{far} inside namespace "{self.netns}": {words}',
-            file=sys.stderr,
-            flush=True,
+            f'failed to connect to localhost:{far} inside namespace "{self.netns}": {words}'
         )
 
 
@@ -187,14 +185,13 @@ def _listen(mapping: Mapping) -> socket.socket | None:
     try:
         listener = socket.create_server((LOOPBACK, mapping.local))
     except OSError as error:
-        print(
+        complain(
             f"Unable to listen on port {mapping.local}: Listeners failed to create with the following errors: "
             f"[unable to create listener: Error listen tcp4 {LOOPBACK}:{mapping.local}: bind: "
-            f"{os.strerror(error.errno or errno.EADDRINUSE).lower()}]",
-            file=sys.stderr,
+            f"{os.strerror(error.errno or errno.EADDRINUSE).lower()}]"
         )
         return None
-    print(f"Forwarding from {LOOPBACK}:{listener.getsockname()[1]} -> {mapping.remote}", flush=True)
+    say(f"Forwarding from {LOOPBACK}:{listener.getsockname()[1]} -> {mapping.remote}", flush=True)
     return listener
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,6 +14,7 @@ from . import inventory, objects, workloads
 from .columns import ALIASES, ALL, KINDS
 from .failure import Failure
 from .hosts import Embedded, Host, ask
+from .output import complain, say
 from .table import Kind, table
 
 LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
@@ -87,7 +87,7 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
         show(found, form, single=single)
     elif not missing:
         everywhere = form.all_namespaces or not all(KINDS[plural].is_namespaced for plural in wanted)
-        print("No resources found" if everywhere else f"No resources found in {namespace} namespace.", file=sys.stderr)
+        complain("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
     if missing:
         raise Failure("\n".join(missing))
 
@@ -141,15 +141,15 @@ def show(found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: b
     items = [item for some in found.values() for item in some]
     if form.output in ("json", "yaml"):
         document = items[0] if single else objects.listed(items)
-        print(_json(document) if form.output == "json" else _yaml(document), end="")
+        say(_json(document) if form.output == "json" else _yaml(document), end="")
         return
     if form.output == "name":
         named = [(KINDS[plural], item) for plural, some in found.items() for item in some]
-        print("".join(f"{kind.prefix}/{item['metadata']['name']}\n" for kind, item in named), end="")
+        say("".join(f"{kind.prefix}/{item['metadata']['name']}\n" for kind, item in named), end="")
         return
     now = datetime.datetime.now(datetime.timezone.utc)
     tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
-    print(("\n" if form.headers else "").join(tables), end="")
+    say(("\n" if form.headers else "").join(tables), end="")
 
 
 def _table(kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: Form, prefixed: bool) -> str:
@@ -169,12 +169,16 @@ def _json(document: Any) -> str:
     return json.dumps(document, indent=4, sort_keys=True) + "\n"
 
 
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8, for which YAML has no word
+
+
 def _yaml(document: Any) -> str:
     import yaml
 
     # Through JSON: what stands twice is written twice, as kubectl does, not by reference.
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # four times as fast, where PyYAML has it
-    text: str = yaml.dump(json.loads(json.dumps(document)), Dumper=dumper, default_flow_style=False)
+    plain = _NO_TEXT.sub(lambda byte: rf"\\x{ord(byte[0]) & 0xFF:02x}", json.dumps(document, ensure_ascii=False))
+    text: str = yaml.dump(json.loads(plain), Dumper=dumper, default_flow_style=False)
     return text
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from podlab.embedded import ENVIRONMENT, enter
+from podlab.records import sound_answer
+
+from .output import complain
 
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
 
@@ -146,9 +148,13 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
     answers: dict[str, dict[str, Any] | None] = {}
     with ThreadPoolExecutor(max_workers=len(hosts) or 1) as pool:
         for host, answer in zip(hosts, pool.map(lambda host: _status(host, program), hosts), strict=True):
+            answers[host.name] = None
             if isinstance(answer, str):
-                print(f"warning: {host.name} does not answer: {answer}", file=sys.stderr)
-            answers[host.name] = None if isinstance(answer, str) else answer
+                complain(f"warning: {host.name} does not answer: {answer}")
+                continue
+            answers[host.name], damage = sound_answer(answer)
+            for words in damage:
+                complain(f"warning: {host.name}: {words}")
     return answers
 
 

@@ -39,8 +39,8 @@ class State:
 
 def state_of(answers: Answers, nodes: Sequence[str]) -> State:
     """Every host keeps a record of the whole cluster; where they differ, the one of the latest run is right."""
-    records = [answer["record"]["cluster"] for answer in answers.values() if answer and answer["record"]]
-    newest: Object = max(records, key=lambda record: int(record["generation"]), default={})
+    records = [answer["record"].get("cluster", {}) for answer in answers.values() if answer and answer["record"]]
+    newest: Object = max(records, key=lambda record: int(record.get("generation", 0)), default={})
     return State(newest, {name: answers.get(name) for name in nodes})
 
 

@@ -13,6 +13,7 @@ from podlab.planner.service_model import OPT_OUT
 from . import get, inventory, objects
 from .failure import Failure
 from .hosts import Embedded, Host
+from .output import complain, say
 
 LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
@@ -34,6 +35,7 @@ def up(options: Sequence[str], manifests: str | None) -> int:
 
 def play(name: str, options: Sequence[str]) -> int:
     """What the program ansible-playbook does, but in this process: what it has imported serves the table as well."""
+    import ansible.constants  # noqa: F401 - where HOME cannot be written, this says so and the next line bursts
     from ansible.cli.playbook import PlaybookCLI
 
     try:
@@ -50,11 +52,11 @@ def summary(sources: Sequence[str]) -> None:
     found = {plural: get.LISTS[plural](state) for plural in ("nodes", "pods", "services")}
     for plural, items in found.items():
         if items:
-            print()
+            say()
             get.show({plural: items}, get.Form("wide", all_namespaces=True))
-    print("\nTry next:")
+    say("\nTry next:")
     lines = suggestions(found["pods"], found["services"], [host.name for host in hosts])
-    print("".join(f"  ./lab {line}\n" for line in lines), end="")
+    say("".join(f"  ./lab {line}\n" for line in lines), end="")
     sys.stdout.flush()
 
 
@@ -145,7 +147,7 @@ def down(sources: Sequence[str]) -> int:
         words = f"the inventory cannot be read, so only the embedded lab was switched off: {error}"
         if sources:
             raise Failure(words) from error
-        print(f"warning: {words}", file=sys.stderr)
+        complain(f"warning: {words}")
         return 0
     if all(isinstance(host, Embedded) for host in hosts):
         return _switch_off(dict.fromkeys(host.lab for host in hosts if isinstance(host, Embedded)))
@@ -155,5 +157,5 @@ def down(sources: Sequence[str]) -> int:
 def _switch_off(names: Iterable[str]) -> int:
     for name in names:
         words = "the lab is off" if Lab(inventory.ROOT, name).power_off() else "the lab was off already"
-        print(words if name == "default" else f"{words} ({name})")
+        say(words if name == "default" else f"{words} ({name})")
     return 0

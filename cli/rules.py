@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from podlab.changes import iptables_save, kube_record, trace
+from podlab.changes.services import ServicesRow
 
 from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
 from .hosts import Host, Silent
+from .output import say
 
 STATE = "/var/lib/podlab/services.json"
 PATIENCE = 60.0  # seconds; iptables-save of 10,000 Services takes one or two
@@ -33,14 +35,25 @@ def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) ->
         state, saved = pool.map(lambda command: _output(host, command), (["cat", STATE], ["iptables-save"]))
     if not state:
         raise Failure(f"error: {name} has no service rules: podlab has not told it of any services")
-    row = kube_record.unpack(json.loads(state)["packed"])[0]
+    row = _row(state)
+    if row is None:
+        raise Failure(f"error: {name}: the record ({STATE}) is damaged; ./lab up writes it anew")
     wanted = full_name(service, namespace) if service else None
     if wanted and not any(port["service"] == wanted for port in row["ports"]):
         raise Failure(
             f'error: {name} has no rules of service "{wanted}"; '
             "one that is headless, or of type ExternalName, has none anywhere"
         )
-    print("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
+    say("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
+
+
+def _row(text: str) -> ServicesRow | None:
+    """What a node was told last, if what it has kept of that is sound."""
+    try:
+        state = kube_record.sound_state(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+    return kube_record.told_row(state) if state else None
 
 
 def full_name(word: str, namespace: str) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from podlab.controller.parcels import unpack
+from podlab.controller.parcels import opened_part
 from podlab.planner.service_model import BY_MIRROR, BY_SELECTOR, HEADLESS
 from podlab.planner.service_record import as_object, service_object
+from podlab.records import RECORD, misfit_of_part
 
+from .failure import Failure
 from .objects import Object, State
 
 Entry = Mapping[str, Any]
@@ -24,7 +26,7 @@ def services(state: State) -> list[Object]:
 
 
 def endpointslices(state: State) -> list[Object]:
-    owners = unpack(state.record.get("services", {}))
+    owners = _part(state, "services")
     return [_slice(entry, *_named(key), owners) for key, entry in _entries(state, "slices")]
 
 
@@ -48,7 +50,15 @@ def _named(key: str) -> tuple[str, str]:
 
 
 def _entries(state: State, part: str) -> list[tuple[str, Entry]]:
-    return sorted(unpack(state.record.get(part, {})).items())
+    return sorted(_part(state, part).items())
+
+
+def _part(state: State, part: str) -> Mapping[str, Entry]:
+    """:raises Failure: the newest record is damaged there."""
+    found: Mapping[str, Entry] = opened_part(state.record.get(part, {}))
+    if words := misfit_of_part(part, found):
+        raise Failure(f"error: the record ({RECORD}) of the cluster is damaged: {words}; ./lab up writes it anew")
+    return found
 
 
 # --- EndpointSlices ---------------------------------------------------------------------------------

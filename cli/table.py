@@ -100,7 +100,10 @@ def age(item: Object, now: datetime.datetime) -> str:
 
 
 def since(timestamp: str, now: datetime.datetime) -> str:
-    return human_duration((now - moment(timestamp)).total_seconds())
+    try:
+        return human_duration((now - moment(timestamp)).total_seconds())
+    except ValueError:  # 31 February: what a host keeps may have been written by anybody
+        return UNKNOWN
 
 
 def moment(timestamp: str) -> datetime.datetime:

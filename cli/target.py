@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from . import columns, inventory, objects, services, workloads
 from .failure import Failure
 from .get import LISTS, must_be_on, not_found
 from .hosts import Host, ask
+from .output import complain
 
 SERVICES = "/run/podlab/services"
 DEFAULT = "kubectl.kubernetes.io/default-container"
@@ -61,7 +61,7 @@ class Target:
             return str(chosen)
         if len(main) + len(init) > 1:
             others = ", ".join([*main, *(f"{name} (init)" for name in init)])
-            print(f'Defaulted container "{main[0]}" out of: {others}', file=sys.stderr)
+            complain(f'Defaulted container "{main[0]}" out of: {others}')
         return main[0]
 
     def status(self, container: str) -> objects.Object:

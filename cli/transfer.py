@@ -10,13 +10,13 @@ import os
 import posixpath
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
 from .failure import Failure
+from .output import complain
 from .target import Target, find
 
 FORM = "error: filespec must match the canonical format: [[namespace/]pod:]file/path"
@@ -156,10 +156,10 @@ def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
             path = os.path.join(destination, *(part for part in _below(name, prefix).split("/") if part))
             try:
                 if not _is_inside(path, destination):
-                    print(f'warning: file "{path}" is outside target destination, skipping', file=sys.stderr)
+                    complain(f'warning: file "{path}" is outside target destination, skipping')
                     refused += 1
                 elif entry.issym():
-                    print(f'warning: skipping symlink: "{path}" -> "{entry.linkname}"', file=sys.stderr)
+                    complain(f'warning: skipping symlink: "{path}" -> "{entry.linkname}"')
                 else:
                     _write(archive, entry, path, written)
                     written[entry.name] = path

@@ -59,7 +59,8 @@ from ansible.module_utils.podlab.host.run import run
 
 def work(rows: dict[str, Any]) -> Any:
     wanted, modules = rows["sysctls"], rows["modules"]
-    known = record.read() or {}
+    found = record.read()
+    known = found.record or {}
     recorded = known.get("sysctls", {})
     observed = network.read_sysctls([*wanted, *recorded])
     values = sysctls.changes(observed, wanted, recorded)
@@ -67,7 +68,7 @@ def work(rows: dict[str, Any]) -> Any:
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
     lines = [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
-    if known != remembered:
+    if known != remembered or found.damage:
         lines.append(f"# {record.PATH}: the pod CIDR of every node and the place of every pod")
 
     def apply() -> None:

@@ -58,7 +58,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host.observe import observe
-from ansible.module_utils.podlab.host.run import HostError
+from ansible.module_utils.podlab.host.run import HostError, words_of
 
 
 def main() -> None:
@@ -68,8 +68,8 @@ def main() -> None:
     )
     try:
         observation = observe(module.params["role"])
-    except HostError as error:
-        module.fail_json(msg=str(error))
+    except (HostError, OSError) as error:
+        module.fail_json(msg=words_of(error))
     module.exit_json(changed=False, missing=observation["missing"], observation=json.dumps(observation))
 
 

@@ -17,7 +17,7 @@ options:
     required: true
   cluster:
     description: Settings of the cluster; the argument specification of the role C(plan) describes them.
-    type: dict
+    type: raw
     default: {}
   time:
     description: The time of the run, as in RFC 3339; what is new is said to be made then. The present one if left out.

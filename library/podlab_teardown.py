@@ -51,7 +51,8 @@ def work(params: dict[str, Any]) -> Any:
     tables = network.saved()
     observed, kube = network.rules(tables), services.removal(tables)
     chains = {table: rules.removal(observed[table]) for table in network.TABLES}
-    originals = (record.read() or {}).get("sysctls", {})
+    known = record.read()
+    originals = (known.record or {}).get("sysctls", {})
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
     folders = (os.path.dirname(pods.PODS), record.HOME)
     typed = [
@@ -84,7 +85,7 @@ def work(params: dict[str, Any]) -> Any:
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)
 
-    return typed, apply, list(kube.warnings)
+    return typed, apply, [*known.damage, *kube.warnings]
 
 
 if __name__ == "__main__":

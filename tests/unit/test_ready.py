@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from podlab import records
 from podlab.changes import pods as changes
 from podlab.controller import luggage
 from podlab.host import ready, record, status
@@ -33,11 +34,12 @@ class Host:
 
     def pod(self, name: str, policy: str = "Always", **containers: dict[str, Any]) -> str:
         netns = f"default_{name}"
+        plain = {"image": "i", "argv": [], "env": {}, "working_dir": "/"}
         row = {
-            "netns": netns,
-            "restart_policy": policy,
-            "containers": {key: {"image": "i", **rest} for key, rest in containers.items()},
-            "object": {"metadata": {"namespace": "default", "name": name}},
+            **{"netns": netns, "hostname": name, "restart_policy": policy, "etc": {}},
+            **{"address": "10.1.1.2/24", "gateway": "10.1.1.1", "mac": "", "mtu": 1500, "bridge": "cbr0"},
+            "containers": {key: {**plain, **rest} for key, rest in containers.items()},
+            "object": {"metadata": {"namespace": "default", "name": name}, "spec": {"containers": []}},
         }
         (self.pods / netns).mkdir(parents=True)
         (self.pods / netns / "pod.json").write_text(json.dumps(row))
@@ -63,7 +65,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host(tmp_path)
-    monkeypatch.setattr(ready, "PODS", str(found.pods))
+    monkeypatch.setattr(records, "PODS", str(found.pods))
     monkeypatch.setattr(ready, "SERVICES", str(found.services))
     monkeypatch.setattr(ready, "log_directory", lambda netns, name: str(found.logs / netns / name))
     return found

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from ..shapes import misfit
 from . import kube_flows
 from .iptables_save import Tables
 from .kube import BUILT_IN, Spelled, Wanted, comparer, is_ours, is_way_in, joined, jumps_on_top, short
@@ -57,6 +58,20 @@ def state(
         "spelled": spelled or {},
         "health": health,
     }
+
+
+def sound_state(value: object) -> State | None:
+    """What a host remembers, as it was read; None if it has another shape."""
+    return None if misfit(value, State) else value  # type: ignore[return-value]
+
+
+def told_row(known: State) -> ServicesRow | None:
+    """What was applied last. None where that is damaged: then nobody knows."""
+    try:
+        row, digest = unpack(known["packed"])
+    except (ValueError, zlib.error, RecursionError):
+        return None
+    return None if digest != known["row"] or misfit(row, ServicesRow) else row
 
 
 def pack(row: ServicesRow) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..printable import is_printable
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -48,7 +50,8 @@ def files(directory: str, contents: Mapping[str, str], programs: Sequence[str] =
 def file_lines(path: str, content: str | bytes) -> list[str]:
     """A file, byte for byte, as a here-document wherever it is text of whole lines."""
     where = shlex.quote(path)
-    if isinstance(content, bytes) or "\0" in content:
+    # The script is printed, too: what would steer a terminal is written out, and the file is the same.
+    if isinstance(content, bytes) or not is_printable(content):
         data = content if isinstance(content, bytes) else content.encode()
         return [f"base64 -d >{where} <<'END'", *textwrap.wrap(base64.b64encode(data).decode(), 76), "END"]
     if not content:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -35,7 +34,7 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def read(root: str, directory: str, settings: Mapping[str, Any]) -> Inputs:
+def read(root: str, directory: str, settings: object) -> Inputs:
     """Read settings and manifests.
 
     :param root: directory of the clone.
@@ -66,7 +65,11 @@ def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
     def survey() -> tuple[Desired, list[str]]:
         return manifests.survey(directory, cluster.images, cluster.allow_host_path)
 
-    found = {path: Path(path).read_bytes() for path in manifests.files(directory) if os.access(path, os.R_OK)}
+    found = {
+        path: Path(path).read_bytes()
+        for path in manifests.files(directory)
+        if os.path.isfile(path) and os.access(path, os.R_OK)
+    }
     if sum(map(len, found.values())) < LARGE:
         return survey()
     settings = repr((cluster.images, cluster.allow_host_path, list(found)))

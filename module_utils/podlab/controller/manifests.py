@@ -6,6 +6,7 @@ not what they mean to PyYAML: a date and ``12:30`` are strings, ``1e3`` is a num
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -213,6 +214,8 @@ class _File:
             loader.dispose()
 
     def _text(self) -> str:
+        if os.path.exists(self.path) and not os.path.isfile(self.path):  # a pipe would be waited for, for good
+            raise OSError(errno.EINVAL, "is no regular file")
         with open(self.path, "rb") as file:
             data = file.read()
         try:

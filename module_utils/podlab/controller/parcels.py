@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import records
 from ..planner import service_rows
 from ..planner.plan import CHAPTERS
 from ..planner.service_rows import compact
@@ -22,7 +23,7 @@ Rows = Mapping[str, Any]  # chapter -> row
 LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched")}
 """Chapter -> parts of its row that grow with the pods. The modules take them as text."""
 
-RECORDED = ("services", "slices", "endpoints")
+RECORDED = records.PACKED
 """Parts of a cluster's record that grow with its Services. Hosts keep them as the word that they are told."""
 
 
@@ -50,13 +51,23 @@ def _unpacked(word: str) -> Any:
 def opened(text: Any) -> Any:
     """An observation as the planner wants it, or what verify expects; None where there is none."""
     found = json.loads(text) if isinstance(text, str) else text
-    if found and (found.get("record") or {}).get("cluster"):
-        found["record"]["cluster"] = _opened_cluster(found["record"]["cluster"])
+    record = found.get("record") if isinstance(found, dict) else None
+    cluster = record.get("cluster") if isinstance(record, dict) else None
+    if isinstance(record, dict) and isinstance(cluster, dict):
+        record["cluster"] = _opened_cluster(cluster)
     return found
 
 
 def _opened_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: unpack(value) if key in RECORDED else value for key, value in cluster.items()}
+    return {key: opened_part(value) if key in RECORDED else value for key, value in cluster.items()}
+
+
+def opened_part(value: Any) -> Any:
+    """A word that cannot be unpacked stays one, and ``records`` says that it does not fit."""
+    try:
+        return unpack(value)
+    except (ValueError, zlib.error, RecursionError):
+        return value
 
 
 def opened_rows(rows: Rows) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .run import HostError
+from .run import HostError, words_of
 
 Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *tuple[list[str], ...]]"]
 """Rows in; the lines a person would type, and what applies them, out. Nothing is written before that is called.
@@ -27,7 +27,7 @@ def run_module(argument_spec: dict[str, Any], work: Work) -> None:
         if lines and not module.check_mode:
             apply()
     except (HostError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words_of(error))
     diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
     told = {"warnings": warnings[0]} if warnings and warnings[0] else {}
     module.exit_json(changed=bool(lines), diff=diff, **told)

@@ -28,7 +28,7 @@ class Doors:
 
     def open(self) -> None:
         """What was before is in the record by now, but where somebody has left the chapter *node* out."""
-        known = record.read() or {}
+        known = record.known()
         recorded = known.get("sysctls", {})
         if unknown := network.read_sysctls(key for key in self.opening if key not in recorded):
             record.write({**known, "sysctls": {**recorded, **unknown}})
@@ -41,5 +41,5 @@ def doors(wanted: Mapping[str, str], *, guarded_by_others: bool) -> Doors:
     :param guarded_by_others: whether there are rules of another chapter that guard them as well.
     """
     observed = network.read_sysctls(sysctls.GUARDED)
-    recorded = {} if guarded_by_others else (record.read() or {}).get("sysctls", {})
+    recorded = {} if guarded_by_others else record.known().get("sysctls", {})
     return Doors(sysctls.closing(observed, wanted, recorded), sysctls.opening(observed, wanted))

@@ -13,6 +13,7 @@ import socket
 import struct
 from typing import Any, TypedDict
 
+from ..shapes import misfit
 from .record import text_of, write_file
 
 PATH = "/run/podlab/iptables.json"
@@ -57,11 +58,12 @@ def now() -> tuple[str, int] | None:
 def known() -> Known | None:
     """What was told last, if nothing has changed since."""
     try:
-        found: Any = json.loads(text_of(PATH) or "{}")
-        where, number = found["at"]
-        told = Known(at=(where, number), kernel=found["kernel"], others=found["others"])
-    except (ValueError, KeyError, TypeError):
+        found: Any = json.loads(text_of(PATH) or "null")
+    except (ValueError, RecursionError):
         return None
+    if misfit(found, Known):
+        return None  # it is asked anew
+    told = Known(at=(found["at"][0], found["at"][1]), kernel=found["kernel"], others=found["others"])
     return told if now() == told["at"] else None
 
 

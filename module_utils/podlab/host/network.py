@@ -16,7 +16,7 @@ from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
 from ..changes.vxlan import Tunnel, VxlanRow
 from . import namespaces
-from .run import run, run_all
+from .run import documents, run, run_all
 
 TABLES = ("filter", "nat")
 LOCAL = "255"  # the table that is looked up before all others
@@ -24,7 +24,7 @@ LOCAL = "255"  # the table that is looked up before all others
 
 def links() -> dict[str, Link]:
     """Every link of this network namespace."""
-    found = {link["ifname"]: link_facts(link) for link in json.loads(run(["ip", "-j", "-d", "addr", "show"]))}
+    found = {link["ifname"]: link_facts(link) for link in documents(run(["ip", "-j", "-d", "addr", "show"]))[0]}
     for name, link in found.items():
         # Somebody may have taken the mark away.
         if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from .. import records
 from ..changes import MARK
 from ..changes.containers import IMAGES
 from ..changes.link_state import KNOBS, knob
@@ -25,7 +26,8 @@ SYSCTLS = (
 
 def observe(role: str) -> dict[str, Any]:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
-    known = record.read()
+    told = record.written()
+    known = records.read(told).record or {}
     links = network.links()
     rules, seen_services = services.observe(role)
     own = [name for name, link in links.items() if not link["alias"].startswith(MARK)]
@@ -33,7 +35,7 @@ def observe(role: str) -> dict[str, Any]:
     bridges = [name for name, link in links.items() if link["kind"] == "bridge" and link["alias"] == MARK]
     keys += [knob(name, key) for name in (*bridges, "default") for key in KNOBS]
     return {
-        "record": known,
+        "record": told,
         "links": links,
         "routes": network.routes(),
         "policy_rules": network.policy_rules(),
@@ -43,8 +45,8 @@ def observe(role: str) -> dict[str, Any]:
         "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
         "services": seen_services,
         "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
-        "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
-        "pods": pods.observe(),
+        "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),
+        "pods": pods.observe(as_written=True),
         "namespaces": pods.namespaces_of_others(),
         "programs": _own_programs(),
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},

@@ -14,6 +14,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .. import records
 from ..changes.containers import SERVICES, log_directory, service_name
 from ..changes.pods import (
     BIND_ON_ITSELF,
@@ -37,19 +38,25 @@ from .record import text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
 
 
-def observe() -> dict[str, Pod]:
-    """Every pod that has left a trace here, by the name of its network namespace."""
+def observe(*, as_written: bool = False) -> dict[str, Pod]:
+    """Every pod that has left a trace here, by the name of its network namespace.
+
+    :param as_written: with rows that are damaged: the planner says so of each.
+    """
     names = sorted({*(os.listdir(PODS) if os.path.isdir(PODS) else []), *volumes.left_behind()})
     pauses, kubelet = _pauses(), containers.kubelet_lives()
     services: dict[str, list[str]] = {}
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)
     pods: dict[str, Pod] = {}
+    with_own_net = set()
     for netns in names:
-        row = _applied_row(netns)
+        told = _written_row(netns)
+        row = _sound_row(told, netns)
+        with_own_net |= {netns} if "net" in namespace_files(row, netns) else set()
         pods[netns] = {
             "sandbox": _sandbox_is_sound(netns, row, pauses.get(netns)),
-            "row": row,
+            "row": told if as_written else row,
             "services": services.get(netns, []),
             "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
             "initialized": _is_initialized(row),
@@ -61,7 +68,7 @@ def observe() -> dict[str, Pod]:
             "neighbours": [],
             "connected": [],
         }
-    wired = [netns for netns in names if pods[netns]["sandbox"] and "net" in namespace_files(pods[netns]["row"], netns)]
+    wired = [netns for netns in names if pods[netns]["sandbox"] and netns in with_own_net]
     # -d for the kind of link; one process a pod tells links, addresses and routes.
     question = "addr show\nroute show\nneigh show nud permanent nud noarp\n"
     answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in wired], wired)
@@ -113,7 +120,7 @@ def apply(steps: Steps) -> None:
     :raises HostError: before anything is done, if the host has not what a hostPath volume asks for.
     """
     volumes.check(steps.volumes)
-    rows = {netns: row for netns in _rows_to_end(steps) if (row := _applied_row(netns))}
+    rows = {netns: row for netns in _rows_to_end(steps) if (row := applied_row(netns))}
     # What a killed supervisor left behind goes before its container is started anew.
     anew = [(row["netns"], name) for row, name in [*steps.start, *steps.resume]]
     kept = {service_name(row["netns"], name) for row, name in steps.resume}
@@ -327,10 +334,21 @@ def _write_etc(row: PodRow) -> None:
     os.chmod(f"{pod}/shm", 0o1777)
 
 
-def _applied_row(netns: str) -> PodRow | None:
+def applied_row(netns: str) -> PodRow | None:
+    """What was applied last; None where that is not known: the pod was cut off on the way, or its record is damaged."""
+    return _sound_row(_written_row(netns), netns)
+
+
+def _sound_row(told: Any, netns: str) -> PodRow | None:
+    return None if records.misfit_of_row(told, netns) else told
+
+
+def _written_row(netns: str) -> Any:
+    """What stands in the file: JSON, or nothing of use."""
     try:
-        with open(f"{PODS}/{netns}/pod.json", encoding="utf-8") as file:
-            row: PodRow = json.load(file)
-    except (OSError, ValueError):
+        with open(records.pod_path(netns), encoding="utf-8") as file:
+            return json.load(file)
+    except OSError:
         return None
-    return row
+    except (ValueError, RecursionError):
+        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -10,9 +9,9 @@ from typing import Any, NamedTuple
 
 from .. import phases
 from ..changes.containers import log_directory
-from ..changes.pods import PODS, SERVICES, PodRow
-from . import status
-from .record import text_of
+from ..changes.pods import SERVICES, PodRow
+from ..records import sound_facts
+from . import pods, status
 
 LOG_LINES = 10
 MOST_BYTES = 16384  # of the end of a log
@@ -140,19 +139,11 @@ def wait(pods: Mapping[str, str], timeout: float) -> list[dict[str, Any]]:
 
 def look(netns: str, before: Look | None = None) -> Look:
     """A pod as it is. Its row is read once: who waits has just written it."""
-    row = (before and before.row) or _row(netns)
+    row = (before and before.row) or pods.applied_row(netns)
     if row is None:
         return Look(None, {}, {"phase": "Unknown"})
-    facts = {name: status.container(f"{SERVICES}/{netns}.{name}") for name in row["containers"]}
+    facts = {name: sound_facts(status.container(f"{SERVICES}/{netns}.{name}")) for name in row["containers"]}
     return Look(row, facts, phases.status(row, facts))
-
-
-def _row(netns: str) -> PodRow | None:
-    try:
-        row: PodRow | None = json.loads(text_of(f"{PODS}/{netns}/pod.json") or "null")
-    except ValueError:
-        return None
-    return row
 
 
 def _name(netns: str, look: Look) -> str:

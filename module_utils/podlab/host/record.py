@@ -6,23 +6,47 @@ import json
 import os
 from typing import Any
 
-HOME = "/var/lib/podlab"
-PATH = f"{HOME}/record.json"
+from .. import records
+from ..records import VERSION
+from .run import HostError
+
+HOME, PATH = records.HOME, records.RECORD
+DAMAGED = f"{PATH}.damaged"
 
 
-def read() -> dict[str, Any] | None:
-    """The record, or None on a host that podlab has not marked. A torn file counts as none."""
+def written() -> Any:
+    """What stands in the file, for ``records.read``: JSON, or the text if it is none. None without a file."""
+    text = text_of(PATH)
+    if text is None:
+        return None if not os.path.lexists(PATH) else ""
     try:
-        with open(PATH, encoding="utf-8") as file:
-            record = json.load(file)
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+
+
+def read() -> records.Reading:
+    """What can be used of the record.
+
+    :raises HostError: a newer podlab has written it, so nothing here may be changed.
+    """
+    found = records.read(written())
+    if found.newer:
+        raise HostError(found.newer)
+    return found
+
+
+def known() -> dict[str, Any]:
+    """What the record has; nothing on a host that podlab has not marked."""
+    return read().record or {}
 
 
 def write(record: dict[str, Any]) -> None:
+    """One that is damaged is put aside before: a person may read from it what podlab could not."""
     os.makedirs(HOME, mode=0o755, exist_ok=True)
-    write_file(PATH, json.dumps(record, sort_keys=True) + "\n")
+    if records.read(written()).damage:
+        os.replace(PATH, DAMAGED)
+    write_file(PATH, json.dumps({**record, "version": VERSION}, sort_keys=True) + "\n")
 
 
 def write_file(path: str, text: str, mode: int = 0o644) -> None:
@@ -35,8 +59,9 @@ def write_file(path: str, text: str, mode: int = 0o644) -> None:
 
 
 def text_of(path: str) -> str | None:
+    """A text file; None for one that cannot be read, or is no text."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None

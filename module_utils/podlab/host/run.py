@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +17,23 @@ class HostError(RuntimeError):
     """A command of the host failed; the text holds the command and its words."""
 
 
+WRITTEN_TO = ("/run/podlab", "/run", "/var/lib/podlab", "/var/log/pods", "/")
+
+
+def words_of(error: Exception) -> str:
+    """What went wrong, with the path that it went wrong at."""
+    if not isinstance(error, OSError):
+        return str(error)
+    places = [error.filename] if error.filename else []
+    if error.errno == errno.ENOSPC:  # which of what podlab writes to it was, an open file does not tell
+        places = places or [path for path in WRITTEN_TO if os.path.isdir(path) and not os.statvfs(path).f_bavail]
+    return f"{', '.join(map(str, places[:1]))}: {error.strerror}" if places else str(error.strerror or error)
+
+
+def _not_started(program: str, error: OSError) -> HostError:
+    return HostError(f"{program}: {'command not found' if error.errno == errno.ENOENT else error.strerror}")
+
+
 def run(argv: Sequence[str], text: str | None = None) -> str:
     """Standard output of a command that has to succeed; ``text`` is its standard input."""
     try:
@@ -23,10 +42,11 @@ def run(argv: Sequence[str], text: str | None = None) -> str:
             input=text,
             stdin=None if text is not None else subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # names of links and comments of rules may be any bytes
         )
-    except FileNotFoundError as error:
-        raise HostError(f"{argv[0]}: command not found") from error
+    except OSError as error:
+        raise _not_started(argv[0], error) from error
     if done.returncode:
         raise HostError(f"{' '.join(argv)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout
@@ -69,13 +89,17 @@ def run_all(
         batch = []
         for number, (argv, text) in enumerate(commands[start : start + width], start):
             with inside(netns[number] if netns else None):
-                process = subprocess.Popen(
-                    list(argv),
-                    stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
+                try:
+                    process = subprocess.Popen(
+                        list(argv),
+                        stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        encoding="utf-8",
+                        errors="surrogateescape",
+                    )
+                except OSError as error:
+                    raise _not_started(argv[0], error) from error
             batch.append((process, text))
         for process, text in batch:
             out, err = process.communicate(text)
@@ -85,7 +109,7 @@ def run_all(
 
 def documents(text: str) -> list[Any]:
     """The JSON documents that ``ip -j -batch`` prints one after the other."""
-    decoder, found, at = json.JSONDecoder(), [], 0
+    decoder, found, at = json.JSONDecoder(strict=False), [], 0  # an alias may have control characters
     while (at := _skip_space(text, at)) < len(text):
         document, at = decoder.raw_decode(text, at)
         found.append(document)

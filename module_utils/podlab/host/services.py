@@ -45,7 +45,7 @@ def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[s
         "row": known["row"] if known and known["form"] == kube_record.FORM else "",
         "sound": known is not None and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
         "others": _others(tables) if role == "node" else [],
-        "warnings": _rules_elsewhere(version),
+        "warnings": [*_damage(known), *_rules_elsewhere(version)],
     }
     return network.rules(tables), seen
 
@@ -53,11 +53,14 @@ def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[s
 def remembered() -> State | None:
     """What is known of the last run; None, if that is not whole."""
     try:
-        known: Any = json.loads(text_of(STATE) or "{}")
-    except ValueError:
+        return kube_record.sound_state(json.loads(text_of(STATE) or "null"))
+    except (ValueError, RecursionError):
         return None
-    is_whole = isinstance(known, dict) and known.keys() >= State.__required_keys__
-    return State(**known) if is_whole else None  # type: ignore[typeddict-item]
+
+
+def _damage(known: State | None) -> list[str]:
+    """A sentence about a file that is there and cannot be used."""
+    return [f"the record ({STATE}) is damaged; all rules are looked at anew"] if _is_marked() and not known else []
 
 
 def _is_marked() -> bool:
@@ -238,8 +241,9 @@ def _read(known: State | None, version: str) -> tuple[Tables, tuple[str, int] | 
     if not _is_nft(version):
         return network.saved(), None
     told = generation.known() if known and not known["spelled"] else None
-    if known and told and told["kernel"] == known["kernel"]:
-        tables = kube_record.whole(told["others"], services.tables(kube_record.unpack(known["packed"])[0]))
+    row = kube_record.told_row(known) if known and told and told["kernel"] == known["kernel"] else None
+    if known and told and row:
+        tables = kube_record.whole(told["others"], services.tables(row))
         if kube_record.fingerprint(tables) == known["kernel"]:  # or another podlab has written it
             return tables, told["at"]
     at = generation.now()
@@ -368,7 +372,7 @@ def _named_by_what_stays(tables: Tables, found: Mapping[str, Change]) -> dict[st
 def _stale_flows(steps: Steps) -> list[kube_flows.Flow]:
     if not (kube_flows.has_udp(steps.row) or (steps.known and steps.known["udp"])):
         return []
-    old = kube_record.unpack(steps.known["packed"])[0] if steps.known else None
+    old = kube_record.told_row(steps.known) if steps.known else None
     return kube_flows.stale(flows.known(), flows.own_addresses(), old, steps.row)
 
 

@@ -29,7 +29,7 @@ def status() -> dict[str, Any]:
     """The whole answer. Times are seconds since the epoch, pids are this host's."""
     born = _pauses()
     names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
-    rows = [(netns, row) for netns in names if (row := _json(f"{PODS}/{netns}/pod.json"))]
+    rows = [(netns, row) for netns in names if (row := _json(f"{PODS}/{netns}/pod.json")) is not None]
     return {
         "record": _json(RECORD),
         "system": system(),
@@ -37,7 +37,7 @@ def status() -> dict[str, Any]:
             {
                 "row": row,
                 "started": born.get(netns),
-                "containers": {name: container(f"{SERVICES}/{netns}.{name}") for name in row["containers"]},
+                "containers": {name: container(f"{SERVICES}/{netns}.{name}") for name in _containers(row)},
             }
             for netns, row in rows
         ],
@@ -46,7 +46,7 @@ def status() -> dict[str, Any]:
 
 def container(service: str) -> dict[str, Any]:
     """How a supervised process fares: ``pid`` is None unless it runs, ``last`` how it ended before, if it did."""
-    last = dict(zip(("exit", "signal", "started", "ended"), map(int, _text(f"{service}/last").split()), strict=False))
+    last = dict(zip(("exit", "signal", "started", "ended"), _numbers(f"{service}/last"), strict=False))
     pid = running(service)
     started = None
     if pid is not None:
@@ -55,10 +55,10 @@ def container(service: str) -> dict[str, Any]:
     return {
         "pid": pid,
         "started": started,
-        "restarts": int(_text(f"{service}/restarts") or 0),
-        "last": last or None,
+        "restarts": next(iter(_numbers(f"{service}/restarts")), 0),
+        "last": last if len(last) == 4 else None,
         # The wait before the start after the next: 10 means that this one does not wait at all.
-        "backoff": int(_text(f"{service}/backoff") or 0),
+        "backoff": next(iter(_numbers(f"{service}/backoff")), 0),
         # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
         "health": health if isinstance(health := _json(f"{service}/health"), dict) else None,
         "down": os.path.exists(f"{service}/down"),
@@ -80,10 +80,10 @@ def running(service: str) -> int | None:
     """Pid of the container's process 1, from what bubblewrap reported: first its pid, in the end its exit code."""
     facts: dict[str, Any] = {}
     for line in _text(f"{service}/status").splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, TypeError):
             facts.update(json.loads(line))
-    pid: int | None = facts.get("child-pid")
-    return pid if pid and "exit-code" not in facts and os.path.isdir(f"/proc/{pid}") else None
+    pid = facts.get("child-pid")
+    return pid if isinstance(pid, int) and pid and "exit-code" not in facts and os.path.isdir(f"/proc/{pid}") else None
 
 
 def system() -> dict[str, str]:
@@ -132,11 +132,26 @@ def _text(path: str) -> str:
         return ""
 
 
+def _containers(row: Any) -> list[str]:
+    """Their names, as far as the row is one: what is wrong with it the asker says."""
+    found = row.get("containers") if isinstance(row, dict) else None
+    return list(found) if isinstance(found, dict) else []
+
+
+def _numbers(path: str) -> list[int]:
+    """What the supervisor's scripts write; nothing where somebody else has written."""
+    try:
+        return [int(word) for word in _text(path).split()]
+    except ValueError:
+        return []
+
+
 def _json(path: str) -> Any:
+    """What stands in a file: None without one, and an empty text where it is no JSON."""
     try:
         return json.loads(_text(path))
-    except ValueError:
-        return None
+    except (ValueError, RecursionError):
+        return "" if os.path.exists(path) else None
 
 
 if __name__ == "__main__":

@@ -119,11 +119,13 @@ def architecture(machine: str) -> str:
     return names.get(machine, machine)
 
 
-def cluster_of(settings: Mapping[str, Any]) -> Cluster:
+def cluster_of(settings: object) -> Cluster:
     """Settings as written in the inventory, with defaults for what is not.
 
     :raises Invalid: unknown settings, and values that cannot be.
     """
+    if not isinstance(settings, dict):
+        raise Invalid(_unless(settings, dict, "cluster"))
     known = sorted(setting.name for setting in fields(Cluster))
     problems = [
         f"cluster.{name}: unknown setting; there are: {', '.join(known)}" for name in settings if name not in known
@@ -181,6 +183,14 @@ def image_of(entry: Mapping[str, Any]) -> Image:
         path=str(entry.get("path", "")),
         binds=dict(entry.get("binds", {})),
     )
+
+
+def labels_of(written: object) -> tuple[dict[str, str], tuple[str, ...]]:
+    """``node_labels`` of a host, and what is wrong with them. What a label's value has to be ``check_hosts`` tells."""
+    if not isinstance(written, dict):
+        return {}, tuple(_unless(written, dict, "node_labels"))
+    wrong = [line for key in written for line in _unless(key, str, f"node_labels[{key}]")]
+    return {key: value for key, value in written.items() if isinstance(key, str)}, tuple(wrong)
 
 
 def taints_of(written: object) -> tuple[tuple[tuple[str, str, str], ...], tuple[str, ...]]:
@@ -252,10 +262,22 @@ def _wrong_image(name: str, entry: object) -> list[str]:
     if not isinstance(entry, dict):
         return _unless(entry, dict, path)
     return [
-        *_unless(entry.get("entrypoint", []), list, f"{path}.entrypoint"),
-        *_unless(entry.get("cmd", []), list, f"{path}.cmd"),
+        *_wrong_words(entry.get("entrypoint", []), f"{path}.entrypoint"),
+        *_wrong_words(entry.get("cmd", []), f"{path}.cmd"),
         *_unless(entry.get("path", ""), str, f"{path}.path"),
         *_wrong_binds(entry.get("binds", {}), f"{path}.binds"),
+    ]
+
+
+def _wrong_words(words: object, path: str) -> list[str]:
+    """A number is a word of a command as well: YAML has no other way to say so without quotes."""
+    if not isinstance(words, list):
+        return _unless(words, list, path)
+    return [
+        line
+        for index, word in enumerate(words)
+        if not isinstance(word, (int, float)) or isinstance(word, bool)
+        for line in _unless(word, str, f"{path}[{index}]")
     ]
 
 

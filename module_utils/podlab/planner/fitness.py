@@ -179,8 +179,8 @@ def uplink_mtu(host: Host) -> int:
 
 def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
     """Routes inside the cluster CIDR that were there before podlab. They are left alone for good."""
-    if host.is_marked:
-        return list(host.record.get("foreign", []))
+    if "foreign" in host.record:  # a damaged record may have lost it: then what is there may be anybody's
+        return list(host.record["foreign"])
     return [
         route["to"]
         for route in (host.observation or {}).get("routes", [])

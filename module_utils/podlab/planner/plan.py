@@ -16,6 +16,7 @@ from ..changes import bridge, routes, rules, sysctls
 from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
+from ..records import VERSION
 from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, finished_of, newest_record, past_of, with_remembered_labels
@@ -24,6 +25,7 @@ from .controllers import Wanted, pods_of
 from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, rules_in_the_way, unfit_hosts
 from .identity import unmapped
 from .model import Desired, Invalid, Pod
+from .observed import sound_hosts
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
 from .replicas import revision_of
@@ -79,11 +81,13 @@ def plan(
         are ready).
     :raises Invalid: with every problem found.
     """
+    hosts, damage, unreadable = sound_hosts(hosts)
     hosts = with_remembered_labels(hosts)
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
-    with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster), *strangers(hosts)]) as found:
+    unfit = [*unfit_hosts(hosts, cluster), *strangers(hosts)]
+    with _collecting([*problems, *inventory, *unreadable, *unfit]) as found:
         found.problems += impossible_ways(cluster, hosts) if not inventory else []
         found.problems += forbidden_updates(desired, newest_record(hosts) if hosts else {})
         present = present_pods(hosts, past)
@@ -131,6 +135,7 @@ def plan(
     result: dict[str, Any] = {
         "hosts": {},
         "notes": [
+            *damage,
             *_notes(desired, placement),
             *changed_pods(desired.pods, present),
             *wanted.notes,
@@ -258,7 +263,7 @@ def _common_rows(
         "node": {
             "modules": loadable if host.role == "node" else [],
             "sysctls": sysctls_of(host, cluster, ports, nodes, others),
-            "record": {"node": host.name, "foreign": foreign, **told},
+            "record": {"version": VERSION, "node": host.name, "foreign": foreign, **told},
         },
         "routes": {"within": cluster.cidr, "foreign": foreign, "relay": host.role == "gateway"},
     }

@@ -1,0 +1,147 @@
+"""Whether a value that came as JSON has the shape of a type: what a host keeps may have been written by anybody.
+
+``misfit(value, SomeTypedDict)`` says in words what does not fit, first of all where. Types are those of ``typing``:
+TypedDict, dict, list, tuple (a list of that length), unions, and ``Annotated`` with a ``Rule`` for what a type cannot
+say. Keys that a TypedDict does not know are let pass. A schema language was rejected: the types are there already,
+and hosts have the standard library alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+Check = Callable[[Any], str]
+"""What is wrong with a value, ``.path: words``; nothing if it fits."""
+
+
+class Rule(NamedTuple):
+    """What a value of a type has to be besides, and the words for one that is not."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def misfit(value: object, kind: Any) -> str:
+    """The first thing that does not fit, as ``path: must be ...``; empty if all of it fits."""
+    return check_of(kind)(value).lstrip(".").removeprefix(": ")
+
+
+def salvaged(
+    value: Mapping[str, Any], kind: Any, unchecked: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The fields of a TypedDict that fit, with those that nobody knows, and for each of the others what is wrong."""
+    checks = {name: check for name, check in _fields(kind)[0].items() if name in value and name not in unchecked}
+    wrong = {name: f"{name}{words}" for name, check in checks.items() if (words := check(value[name]))}
+    return {name: one for name, one in value.items() if name not in wrong}, wrong
+
+
+@functools.cache
+def check_of(kind: Any) -> Check:
+    """The check of a type, made once: large records have ten thousand values of one type."""
+    origin, args = get_origin(kind), get_args(kind)
+    if kind is Any or kind is object:
+        return lambda value: ""
+    if origin is Annotated:
+        return _ruled(check_of(args[0]), args[1:])
+    if origin in (Union, types.UnionType):
+        return _either([check_of(arg) for arg in args])
+    if is_typeddict(kind):
+        return _typed_dict(kind)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _dict(*map(check_of, args))
+    if origin is tuple:
+        return _tuple([check_of(arg) for arg in args])
+    if origin is not None:
+        return _list(check_of(args[0]))
+    return _plain(kind)
+
+
+_WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", dict: "object"}
+
+
+def _plain(kind: type) -> Check:
+    words = f": must be of type {_WORDS[kind]}"
+    accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
+
+    def check(value: Any) -> str:
+        return "" if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)) else words
+
+    return check
+
+
+def _ruled(base: Check, rules: tuple[Rule, ...]) -> Check:
+    def check(value: Any) -> str:
+        return base(value) or next((f": must be {rule.words}" for rule in rules if not rule.holds(value)), "")
+
+    return check
+
+
+def _either(checks: list[Check]) -> Check:
+    def check(value: Any) -> str:
+        found = [words for one in checks if (words := one(value))]
+        if len(found) < len(checks):
+            return ""
+        return max(found, key=lambda words: words.startswith((".", "[")))  # the one that came furthest
+
+    return check
+
+
+def _list(item: Check) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, list):
+            return ": must be of type array"
+        for index, one in enumerate(value):
+            if words := item(one):
+                return f"[{index}]{words}"
+        return ""
+
+    return check
+
+
+def _tuple(items: list[Check]) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, (list, tuple)) or len(value) != len(items):
+            return f": must be an array of {len(items)}"
+        for index, (item, one) in enumerate(zip(items, value, strict=True)):
+            if words := item(one):
+                return f"[{index}]{words}"
+        return ""
+
+    return check
+
+
+def _dict(key: Check, item: Check) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, dict):
+            return ": must be of type object"
+        for name, one in value.items():
+            if words := key(name):
+                return f".{name}{words}"
+            if words := item(one):
+                return f".{name}{words}"
+        return ""
+
+    return check
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[dict[str, Check], frozenset[str]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: check_of(hint) for name, hint in hints.items()}, frozenset(kind.__required_keys__)
+
+
+def _typed_dict(kind: Any) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, dict):
+            return ": must be of type object"
+        checks, required = _fields(kind)  # only now: a type may hold itself
+        for name, one in value.items():
+            if name in checks and (words := checks[name](one)):
+                return f".{name}{words}"
+        missing = sorted(required - value.keys())
+        return f".{missing[0]}: is missing" if missing else ""
+
+    return check
