@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
 
 def main(argv: Sequence[str]) -> int:
     """Run a verb; return its exit code. Wrong arguments end with 2, as argparse has it."""
+    _settle()
     verb, *rest = argv
     words, command = _parted(rest)
     try:
@@ -33,6 +35,15 @@ def main(argv: Sequence[str]) -> int:
             raise
         print(NO_VENV, file=sys.stderr)
         return 1
+
+
+def _settle() -> None:
+    """Take the terminal, or the pipe, as other programs have left it. Ansible asks for blocking input and output, and a
+    table is longer than a pipe; a signal that is blocked would be so in every process that comes after."""
+    for stream in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            os.set_blocking(stream, True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _parted(words: list[str]) -> tuple[list[str], list[str]]:
