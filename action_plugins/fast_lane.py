@@ -20,7 +20,9 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import luggage
+from podlab.controller import luggage, process
+
+process.end_workers_with_run()  # Ansible loads this before it forks the first of them
 
 
 class ActionModule(ActionBase):
@@ -41,4 +43,6 @@ class ActionModule(ActionBase):
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
             result.update(failed=True, msg=f"{name} ended with {answer['rc']}: {words}")
+        if name == "podlab_observe":
+            result["_ansible_verbose_override"] = True  # not even with -v: values of Secrets are in it
         return result

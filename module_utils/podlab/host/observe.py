@@ -9,7 +9,7 @@ from ..changes import MARK
 from ..changes.containers import IMAGES
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import kernel, network, pods, record, services
+from . import kernel, modes, network, pods, record, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -30,6 +30,7 @@ def observe(role: str) -> dict[str, Any]:
     keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
     return {
         "record": known,
+        "modes": modes.wrong(),
         "links": links,
         "routes": network.routes(),
         "tunnels": network.tunnels(links),

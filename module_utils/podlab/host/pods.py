@@ -30,7 +30,7 @@ from ..changes.pods import (
 from . import containers, status, volumes
 from .namespaces import NETNS, give_name, socket_in, unshare
 from .network import link_facts, write_sysctl
-from .record import text_of, write_file
+from .record import make_directory, text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
 
 
@@ -50,6 +50,7 @@ def observe() -> dict[str, Pod]:
             "services": services.get(netns, []),
             "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
             "initialized": _is_initialized(row),
+            "exposed": [name for name in services.get(netns, []) if not os.path.exists(f"{_service(netns, name)}/env")],
             "kubelet": kubelet,
             "eth0": None,
             "lo_up": False,
@@ -216,7 +217,7 @@ def _make_sandboxes(rows: Sequence[PodRow]) -> None:
     mounts = volumes.mounted()  # os.path.ismount does not see that a directory is bound on itself
     for directory in (NETNS, PODS):
         # A mount of its own, as "ip netns add" makes it: who need not see the names below can drop all of them at once.
-        os.makedirs(directory, exist_ok=True)
+        make_directory(directory)
         if directory not in mounts:
             run(["mount", "--bind", directory, directory])
     for row in rows:
