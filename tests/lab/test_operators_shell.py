@@ -175,6 +175,11 @@ def test_a_locale_that_the_machine_lacks_is_none_of_our_business(said: str, lab:
     assert run(lab, "logs", "modest") == "Grüße\n"
 
 
+def test_closed_streams_are_no_obstacle(said: str, lab: TestLab) -> None:
+    with lab_command(lab, "get", "pods", prefix=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")) as process:
+        assert process.wait() == 0
+
+
 def test_a_container_its_probes_and_exec_have_the_environment_of_the_manifest(said: str, lab: TestLab) -> None:
     """It is ready, so hook and probe have seen the same."""
     words = run(lab, "exec", "modest", "--", "env", "-0").split("\0")

@@ -127,7 +127,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         kubelet.tell_supervisor(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
     kubelet.terminate_all(known)
     _end_supervisors(os.listdir(OLD) if os.path.isdir(OLD) else (), leave)  # of a run that was cut off
-    os.makedirs(OLD, exist_ok=True)
+    make_directory(OLD)
     names = [service_name(*pair) for pair in pairs]
     for name in names:
         # Out of s6-svscan's sight first: it would put another supervisor in the place of one that leaves.
@@ -205,7 +205,7 @@ def start_kubelet() -> None:
     stop_kubelet()
     building = f"{SERVICES}/.new/kubelet"
     shutil.rmtree(building, ignore_errors=True)
-    os.makedirs(f"{building}/logs")
+    make_directory(f"{building}/logs")
     _write(f"{building}/run", kubelet_script(sys.executable or "/usr/bin/python3", program))
     os.rename(building, KUBELET)
     ensure_supervisor()

@@ -36,7 +36,8 @@ def mend(modes: dict[str, int]) -> None:
 
 
 def _wanted() -> dict[str, int]:
-    wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600, IMAGES: 0o755}
+    wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
+    wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
     for netns in sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []:
         wanted[f"{LOGS}/{netns}"] = 0o700
         wanted[f"{PODS}/{netns}/pod.json"] = 0o600
