@@ -195,7 +195,7 @@ cat >/run/podlab/services/.new/default_pair.server/restarts <<'END'
 0
 END
 chmod 755 /run/podlab/services/.new/default_pair.server/run /run/podlab/services/.new/default_pair.server/enter /run/podlab/services/.new/default_pair.server/log /run/podlab/services/.new/default_pair.server/finish
-mkdir -p -m 700 /var/log/pods/default_pair && mkdir /var/log/pods/default_pair/server && ln -s /var/log/pods/default_pair/server /run/podlab/services/.new/default_pair.server/logs && mv /run/podlab/services/.new/default_pair.server /run/podlab/services/
+mkdir -p -m 700 /var/log/pods/default_pair && mkdir -p /var/log/pods/default_pair/server && ln -s /var/log/pods/default_pair/server /run/podlab/services/.new/default_pair.server/logs && mv /run/podlab/services/.new/default_pair.server /run/podlab/services/
 s6-svscanctl -a /run/podlab/services  # default_pair.server: nginx -g 'daemon off;'
 
 mkdir -p /run/podlab/services/.new/default_pair.client
@@ -253,7 +253,7 @@ cat >/run/podlab/services/.new/default_pair.client/restarts <<'END'
 0
 END
 chmod 755 /run/podlab/services/.new/default_pair.client/run /run/podlab/services/.new/default_pair.client/enter /run/podlab/services/.new/default_pair.client/log /run/podlab/services/.new/default_pair.client/finish
-mkdir -p -m 700 /var/log/pods/default_pair && mkdir /var/log/pods/default_pair/client && ln -s /var/log/pods/default_pair/client /run/podlab/services/.new/default_pair.client/logs && mv /run/podlab/services/.new/default_pair.client /run/podlab/services/
+mkdir -p -m 700 /var/log/pods/default_pair && mkdir -p /var/log/pods/default_pair/client && ln -s /var/log/pods/default_pair/client /run/podlab/services/.new/default_pair.client/logs && mv /run/podlab/services/.new/default_pair.client /run/podlab/services/
 s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done'
 
 mkdir -p /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost
@@ -311,7 +311,7 @@ cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/restarts <<'
 0
 END
 chmod 755 /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/run /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/enter /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/log /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/finish
-mkdir -p -m 700 /var/log/pods/default_web-bj5g7cqwgs-67xfb && mkdir /var/log/pods/default_web-bj5g7cqwgs-67xfb/agnhost && ln -s /var/log/pods/default_web-bj5g7cqwgs-67xfb/agnhost /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/logs && mv /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost /run/podlab/services/
+mkdir -p -m 700 /var/log/pods/default_web-bj5g7cqwgs-67xfb && mkdir -p /var/log/pods/default_web-bj5g7cqwgs-67xfb/agnhost && ln -s /var/log/pods/default_web-bj5g7cqwgs-67xfb/agnhost /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/logs && mv /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost /run/podlab/services/
 s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-67xfb.agnhost: /opt/podlab/agnhost netexec --http-port=80 --udp-port=80
 
 # What podlab remembers of a pod: `get` shows it, and the next run holds it against what is wanted.
@@ -345,10 +345,15 @@ iptables -t nat -A PODLAB-EGRESS -d 224.0.0.0/4 -j RETURN
 iptables -t nat -A PODLAB-EGRESS -j MASQUERADE --random-fully
 iptables -t nat -A POSTROUTING -s 10.1.0.0/16 -j PODLAB-EGRESS
 
-# PODLAB-FORWARD: pods' packets pass, also where Docker has made dropping the rule.
+# PODLAB-FORWARD: pods' packets pass, also where Docker has made dropping the rule, or a firewall ends with it.
+# PODLAB-INPUT: and the node hears answers to its calls, verify, and the overlay, where its firewall hears nobody.
 iptables -t filter -N PODLAB-FORWARD || iptables -t filter -F PODLAB-FORWARD
+iptables -t filter -N PODLAB-INPUT || iptables -t filter -F PODLAB-INPUT
 iptables -t filter -A PODLAB-FORWARD -s 10.1.0.0/16 -j ACCEPT
 iptables -t filter -A PODLAB-FORWARD -d 10.1.0.0/16 -j ACCEPT
+iptables -t filter -A PODLAB-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+iptables -t filter -A PODLAB-INPUT -p tcp -m tcp --dport 20256 -j ACCEPT
+iptables -t filter -A INPUT -j PODLAB-INPUT
 iptables -t filter -A FORWARD -j PODLAB-FORWARD
 
 
@@ -463,6 +468,6 @@ END
 
 # podlab's own memory: what the settings were, and where everything in the cluster is.
 cat >/var/lib/podlab/record.json <<'END'
-{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {"default/web": {"body": {"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"app": "web"}, "name": "web"}, "spec": {"ports": [{"name": "http", "nodePort": 30080, "port": 80, "targetPort": "http"}], "selector": {"app": "web"}, "type": "NodePort"}}, "clusterIP": "10.96.54.115", "created": "2030-01-01T00:00:00Z", "nodePorts": [30080]}}, "slices": {"default/web-rh9hr": {"created": "2030-01-01T00:00:00Z", "endpoints": [{"address": "10.1.1.3", "node": "node1", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-67xfb"}, {"address": "10.1.2.3", "node": "node2", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-2zn8l"}], "manager": "endpointslice-controller.k8s.io", "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "service": "web"}}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.conf.all.route_localnet": "0", "net.ipv4.ip_forward": "0"}}
+{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {"default/web": {"body": {"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"app": "web"}, "name": "web"}, "spec": {"ports": [{"name": "http", "nodePort": 30080, "port": 80, "targetPort": "http"}], "selector": {"app": "web"}, "type": "NodePort"}}, "clusterIP": "10.96.54.115", "created": "2030-01-01T00:00:00Z", "nodePorts": [30080]}}, "slices": {"default/web-rh9hr": {"created": "2030-01-01T00:00:00Z", "endpoints": [{"address": "10.1.1.3", "node": "node1", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-67xfb"}, {"address": "10.1.2.3", "node": "node2", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-2zn8l"}], "manager": "endpointslice-controller.k8s.io", "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "service": "web"}}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.conf.all.route_localnet": "0", "net.ipv4.conf.default.forwarding": "0", "net.ipv4.conf.eth0.forwarding": "0", "net.ipv4.ip_forward": "0"}}
 END
 chmod 600 /var/lib/podlab/record.json
