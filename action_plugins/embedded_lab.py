@@ -13,8 +13,11 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
+from podlab.controller import process
 from podlab.embedded import Lab, PowerError
 from podlab.printable import printable
+
+process.end_workers_with_run()  # Ansible loads this before it forks the first of them
 
 
 class ActionModule(ActionBase):
@@ -29,6 +32,7 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(argument_spec={"state": {"choices": ["on", "off"], "default": "on"}})
         lab = Lab(ROOT, str(task_vars.get("lab_name") or os.environ.get("PODLAB_LAB") or "default"))
         check = self._task.check_mode
+        process.forget_the_shell()
         try:
             if args["state"] == "off":
                 off = lab.holder() is not None if check else lab.power_off()

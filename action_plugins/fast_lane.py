@@ -20,8 +20,10 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import luggage
+from podlab.controller import luggage, process
 from podlab.printable import printable_result
+
+process.end_workers_with_run()  # Ansible loads this before it forks the first of them
 
 
 class ActionModule(ActionBase):
@@ -44,4 +46,6 @@ class ActionModule(ActionBase):
             if words.startswith("Traceback") and self._display.verbosity < 1:
                 words = f"{words.splitlines()[-1]} (-v shows where)"
             result.update(failed=True, msg=f"{name} ended with {answer['rc']}: {words}")
+        if name == "podlab_observe":
+            result["_ansible_verbose_override"] = True  # not even with -v: values of Secrets are in it
         return printable_result(result)

@@ -60,7 +60,8 @@ class ActionModule(ActionBase):
         for note in result["notes"]:
             self._display.display(printable(f"note: {note}"))
         # No fact: Ansible copies every fact for every host and task, deeply.
-        return {"changed": False, **parcels.closed(result, whole=args["whole"])}
+        # Not even with -v it is printed: values of Secrets are in it.
+        return {"changed": False, "_ansible_verbose_override": True, **parcels.closed(result, whole=args["whole"])}
 
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:

@@ -37,7 +37,8 @@ class ActionModule(ActionBase):
             host = script.Subject(name, role, parcels.opened_rows(rows), seen, tuple(plan["rolling"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):
                 path = Path(args["directory"], f"{name}{suffix}.sh")
-                path.touch(mode=0o600)  # before the text is in it: values of Secrets are among it
+                path.touch(mode=0o600)
+                path.chmod(0o600)  # before the text is in it: values of Secrets are among it
                 path.write_text(text, encoding="utf-8")
                 written.append(str(path))
         return {"changed": False, "written": written}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import signal
@@ -35,6 +36,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str]) -> int:
     """Run a verb; return its exit code. Wrong arguments end with 2, as argparse has it."""
+    _settle()
     verb, *rest = argv
     words, command = _parted(rest)
     usual_limits()
@@ -48,6 +50,15 @@ def main(argv: Sequence[str]) -> int:
             raise
         complain(NO_VENV)
         return 1
+
+
+def _settle() -> None:
+    """Take the terminal, or the pipe, as other programs have left it. Ansible asks for blocking input and output, and a
+    table is longer than a pipe; a signal that is blocked would be so in every process that comes after."""
+    for stream in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            os.set_blocking(stream, True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _parted(words: list[str]) -> tuple[list[str], list[str]]:

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
+from podlab.controller import process
+
 from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
-from .hosts import Silent, on_terminal
+from .hosts import Embedded, Silent, on_terminal
 from .output import complain
 from .target import Target, find
 
@@ -49,6 +51,7 @@ def execute(
         if stdin:
             complain("Unable to use a TTY - input is not a terminal or the right kind of file")
         tty = False
+    process.forget_the_shell()
     argv = target.host.argv(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -64,6 +67,8 @@ def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoRetu
     host = next((host for host in hosts if host.name == name), None)
     if host is None:
         raise Failure(not_found("nodes", name))
+    if isinstance(host, Embedded):
+        process.forget_the_shell()
     tty = os.isatty(0) and os.isatty(1)
     try:
         _become(host.argv(command, tty=tty) if command else host.login(tty=tty))

@@ -130,7 +130,14 @@ class Ssh(Host):
 
 def clean(environment: Mapping[str, str], directory: str) -> list[str]:
     """Start a command with exactly this environment, there."""
-    return ["/usr/bin/env", "-i", "-C", directory, *(f"{key}={value}" for key, value in environment.items())]
+    return [
+        "/usr/bin/env",
+        "-i",
+        "--default-signal",
+        "-C",
+        directory,
+        *(f"{key}={value}" for key, value in environment.items()),
+    ]
 
 
 def on_terminal(command: Sequence[str]) -> list[str]:

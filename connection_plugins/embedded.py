@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
+from podlab.controller import process
 from podlab.embedded import ENVIRONMENT, Lab, enter, usual_limits
 
 DOCUMENTATION = """
@@ -50,6 +51,7 @@ class Connection(ConnectionBase):
                 raise AnsibleConnectionFailure(
                     f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) lights it."
                 )
+            process.forget_the_shell()
             self._connected = True
         return self
 

@@ -8,6 +8,7 @@ short_description: Let a host carry packets that are not its own
 description:
   - Writes kernel settings and loads the kernel modules that they need, and remembers the old values in podlab's record.
   - A setting that is wanted no more gets its old value back.
+  - Closes what podlab keeps on the host to everybody but root, where somebody has opened it.
   - One that a rule of iptables has to guard is only remembered; the chapter that writes the rule makes it afterwards.
 author: podlab
 options:
@@ -52,7 +53,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.podlab.changes import sysctls
-from ansible.module_utils.podlab.host import network, record
+from ansible.module_utils.podlab.host import modes, network, record
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import run
 
@@ -66,12 +67,15 @@ def work(rows: dict[str, Any]) -> Any:
     values = sysctls.changes(observed, wanted, recorded)
     told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
-    lines = [f"modprobe -a {' '.join(modules)}"] if modules else []
+    wrong = modes.wrong()
+    lines = modes.lines(wrong)
+    lines += [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
     if known != remembered or found.damage:
         lines.append(f"# {record.PATH}: the pod CIDR of every node and the place of every pod")
 
     def apply() -> None:
+        modes.mend(wrong)
         if modules:
             run(["modprobe", "-a", *modules])
             missing = [key for key in wanted if key not in observed]

@@ -467,6 +467,8 @@ class _ObservedPod(TypedDict):
 
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
+    exposed: list[str]
+    age: float
     kubelet: bool
     connected: list[str]
     neighbours: list[str]
@@ -522,6 +524,7 @@ class Observation(_Observation, total=False):
     forward_drops: bool
     flows: list[list[str]]
     machine: str
+    modes: dict[str, int]
 
 
 # --- reading ---------------------------------------------------------------------------------------------

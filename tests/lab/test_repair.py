@@ -57,6 +57,16 @@ BREAKS = {
         "ip route replace 10.1.2.0/24 via 10.100.0.2",
         "ip route replace 10.1.2.0/24 via 10.100.0.3",
     ),
+    "what podlab keeps is open to everybody": (
+        "node1",
+        "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json",
+        "chmod 600 /run/podlab/pods/{netns}/pod.json",
+    ),
+    "a container's variables are words of its command line": (
+        "node1",
+        "rm /run/podlab/services/{netns}.agnhost/env",
+        "s6-svscanctl -a /run/podlab/services  # {netns}.agnhost:",
+    ),
     "a gateway's leg does not forward, and its firewall refuses": (
         "gateway",
         "sysctl -qw net.ipv4.conf.eth1.forwarding=0; iptables -A FORWARD -j REJECT",

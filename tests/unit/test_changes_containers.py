@@ -53,6 +53,7 @@ HIDE = ("umount", "--lazy", "--quiet", containers.NETNS, containers.PODS)
 
 def arguments(service: Path, row: containers.ContainerRow, hostname: str = "web") -> list[str]:
     """What the first program of the run script is started with."""
+    (service / "env").touch()
     run = service / "run"
     run.write_text(containers.run_script(pod_of(row, hostname), "main"), encoding="utf-8")
     run.chmod(0o755)
@@ -83,6 +84,32 @@ def test_every_word_arrives_as_it_was_written(service, argv, value, directory):
     ]
 
 
+names = st.from_regex("[-._a-zA-Z][-._a-zA-Z0-9]{0,9}", fullmatch=True)
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(names, any_word))
+@example({"my.env-name": "\n", "A": 'b"\\\n\\n#', "-x": " = ", ".e": "\x01\x1b\x7f\x85é\u2028🐚", "B": "\\"})
+def test_a_container_gets_its_variables_as_they_were_written(tmp_path, variables):
+    row: containers.ContainerRow = {**SLEEP, "env": variables}
+    file = tmp_path / "env"
+    file.write_text(containers.environment_file("web", row), encoding="utf-8", newline="")
+    argv = [VARIABLES[0], str(file), "/usr/bin/env", "-0"]
+    words = subprocess.run(argv, env={}, capture_output=True, check=True).stdout.decode().split("\0")[:-1]
+    assert dict(word.split("=", 1) for word in words) == {
+        "HOSTNAME": "web",
+        "HOME": "/root",
+        "TERM": "xterm",
+        **variables,
+    }
+
+
+def test_no_variable_is_a_word_of_a_command_line_nor_of_a_script_that_others_read():
+    pod = pod_of({**SLEEP, "env": {"A": "c4nary"}, "user": 7})
+    files = containers.service_files(pod, "main")
+    assert [name for name, text in files.items() if "c4nary" in text] == ["env"]
+
+
 def test_the_start_is_dated_and_the_status_of_the_last_one_is_gone(service):
     (service / "status").write_text('{"exit-code": 1}', encoding="utf-8")
     (service / "started").unlink(missing_ok=True)
@@ -91,18 +118,17 @@ def test_the_start_is_dated_and_the_status_of_the_last_one_is_gone(service):
     assert (service / "started").exists()
 
 
+VARIABLES = (f"{containers.EXECLINE}/envfile", "/proc/self/fd/5", f"{containers.EXECLINE}/fdclose", "5")
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        pytest.param(SLEEP, ["--chdir", "/", "--", "sleep", "9"], id="root is there"),
-        pytest.param({**SLEEP, "working_dir": "/srv/app"}, ["--chdir", "/srv/app", "--", "sleep", "9"], id="another"),
+        pytest.param(SLEEP, ["--clearenv", "--chdir", "/", "--", *VARIABLES, "sleep", "9"], id="root is there"),
         pytest.param(
-            {**SLEEP, "env": {"HOME": "/home/web", "A": ""}},
-            [
-                *("--clearenv", "--setenv", "HOSTNAME", "web", "--setenv", "HOME", "/home/web"),
-                *("--setenv", "TERM", "xterm", "--setenv", "A", "", "--chdir", "/", "--", "sleep", "9"),
-            ],
-            id="what the manifest says of the environment goes last",
+            {**SLEEP, "working_dir": "/srv/app"},
+            ["--clearenv", "--chdir", "/srv/app", "--", *VARIABLES, "sleep", "9"],
+            id="another",
         ),
     ],
 )
@@ -207,6 +233,6 @@ def test_a_service_and_its_log_are_named_after_pod_and_container():
 
 def test_the_files_of_a_service():
     files = containers.service_files(pod_of(SLEEP, policy="Never"), "main")
-    assert set(files) == {"run", "log", "finish", "enter", "timeout-finish", "restarts"}
+    assert set(files) == {"run", "log", "finish", "enter", "env", "timeout-finish", "restarts"}
     assert files["finish"] == containers.finish_script("Never")
     assert files["timeout-finish"] == "0\n"

@@ -49,6 +49,10 @@ class ContainerRow(_Plain, total=False):
     pre_stop: dict[str, Any]
 
 
+RUN = "/run/podlab"
+HOME = "/var/lib/podlab"
+"""What podlab keeps on a host. Values of Secrets are in both, so they are root's alone."""
+
 NETNS = "/run/netns"
 PODS = "/run/podlab/pods"
 SUBPATHS = "/run/podlab/subpaths"
@@ -74,6 +78,11 @@ ETC = (
 # Debian has execline beside PATH. Its /usr/bin/execlineb is a script that puts it there: five programs more a start.
 EXECLINE = "/usr/lib/execline/bin"
 
+# The descriptor by which a container's variables come to it. None of them may be a word of a command line, which every
+# user of the machine can read (proc(5)), as they could with bubblewrap's --setenv; and bubblewrap's --args takes 9000
+# words at most, while Services alone may bring more variables than that.
+ENVIRONMENT_FD = 5
+
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64")  # of /, into /usr
 
 
@@ -90,6 +99,19 @@ def environment(hostname: str, row: ContainerRow) -> dict[str, str]:
     """What a container's process starts with. An id without a home in /etc/passwd gets / from containerd."""
     home = "/root" if not row.get("user") else "/"
     return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row.get("services", {}), **row["env"]}
+
+
+def environment_file(hostname: str, row: ContainerRow) -> str:
+    """The same for ``envfile``, a line each (https://skarnet.org/software/execline/envfile.html)."""
+    words = {name: _word(value).replace("\n", "\\n") for name, value in environment(hostname, row).items()}
+    return "".join(f"{name}={word}\n" for name, word in words.items())
+
+
+def _environment_argv() -> list[str]:
+    """Read the variables, in the container's own file system: what they name, such as LD_PRELOAD, is none of the
+    host's business."""
+    fd = str(ENVIRONMENT_FD)
+    return [f"{EXECLINE}/envfile", f"/proc/self/fd/{fd}", f"{EXECLINE}/fdclose", fd]
 
 
 # --- the root ---------------------------------------------------------------------------------------------
@@ -136,11 +158,9 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     argv += ["--cap-drop", "ALL"]
     for capability in _capabilities_at_the_door(pod, row):
         argv += ["--cap-add", f"CAP_{capability}"]
-    argv += ["--clearenv"]
-    for key, value in environment(pod["hostname"], row).items():
-        argv += ["--setenv", key, value]
-    argv += ["--chdir", row["working_dir"], "--"]
+    argv += ["--clearenv", "--chdir", row["working_dir"], "--"]
     argv += [f"{EXECLINE}/fdclose", "4"] if shared else []
+    argv += _environment_argv()
     return [*argv, *_identity_argv(pod, row, "--pdeathsig", "KILL"), *row["argv"]]
 
 
@@ -281,6 +301,8 @@ def run_script(pod: PodRow, name: str) -> str:
         f"{EXECLINE}/fdmove -c 2 1",  # after the pipe is there, or errors would go past the log
         f"{EXECLINE}/redirfd -w 3 started",  # its time stamp is the start's
         f"{EXECLINE}/redirfd -w 3 status",
+        f"{EXECLINE}/redirfd -r {ENVIRONMENT_FD} env",
+        f"{EXECLINE}/umask 022",  # as runtimes have it, whatever the supervisor was started with
     ]
     if pod.get("share_processes"):
         lines.append(f"{EXECLINE}/redirfd -r 4 {_word(home + '/pid')}")
@@ -312,16 +334,22 @@ def enter_script(pod: PodRow, name: str) -> str:
     """``enter PID COMMAND ARG...`` runs a command in the container whose process 1 is PID, as a part of it.
 
     It gets what the container got: namespaces, root, environment, working directory, ids, capabilities. The
-    environment is the row's, not that of /proc/PID/environ: there servers write their titles.
+    environment is the row's, not that of /proc/PID/environ: there servers write their titles. What the caller's shell
+    ignores (nohup) and its umask stay outside.
     """
-    row = pod["containers"][name]
+    row, variables = pod["containers"][name], f"{SERVICES}/{service_name(pod['netns'], name)}/env"
     words = [
-        *("--", *_setpriv(pod, row, "--no-new-privs")),
-        *("/usr/bin/env", "-i", "-C", row["working_dir"]),
-        *(f"{key}={value}" for key, value in environment(pod["hostname"], row).items()),
+        *("--", *_environment_argv(), *_setpriv(pod, row, "--no-new-privs")),
+        *("/usr/bin/env", "--default-signal", "-C", row["working_dir"]),
     ]
-    join = '"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u"'
-    return f"#!{EXECLINE}/execlineb -s1\n{join} {_line(*map(_literal, words))} $@\n"
+    lines = [
+        f"#!{EXECLINE}/execlineb -s1",
+        f"{EXECLINE}/emptyenv",
+        f"{EXECLINE}/redirfd -r {ENVIRONMENT_FD} {_word(variables)}",
+        f"{EXECLINE}/umask 022",
+        f'"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" {_line(*map(_literal, words))} $@',
+    ]
+    return "\n".join(lines) + "\n"
 
 
 LOG_SCRIPT = """#!/bin/sh
@@ -398,6 +426,7 @@ def service_files(pod: PodRow, name: str) -> dict[str, str]:
     return {
         "run": run_script(pod, name),
         "enter": enter_script(pod, name),
+        "env": environment_file(pod["hostname"], pod["containers"][name]),
         "log": LOG_SCRIPT,
         "finish": finish_script(policy, shared=pod.get("share_processes", False)),
         "timeout-finish": "0\n",  # the wait between two starts is the finish script's, however long

@@ -102,7 +102,7 @@ def processes(steps: Steps) -> Iterator[Part]:
     known = {row["netns"]: row for row in [*steps.sandboxes, *steps.refresh]}
     yield Part(
         "What podlab remembers of a pod: `get` shows it, and the next run holds it against what is wanted.",
-        [passages.files(f"{PODS}/{netns}", {"pod.json": json.dumps(row) + "\n"}) for netns, row in known.items()],
+        [_record(f"{PODS}/{netns}", row) for netns, row in known.items()],
     )
     kubelet: dict[str, list[Typed]] = {
         "start": [service_lines.kubelet()],
@@ -113,6 +113,11 @@ def processes(steps: Steps) -> Iterator[Part]:
         "The kubelet, for what is more than to start again: init containers in their order, probes, hooks.",
         kubelet.get(steps.kubelet, []),
     )
+
+
+def _record(home: str, row: PodRow) -> Passage:
+    written = passages.files(home, {"pod.json": json.dumps(row) + "\n"})
+    return Passage(written.brief, (*written.lines, f"chmod 600 {home}/pod.json"))
 
 
 def sandbox_lines(row: PodRow) -> list[Typed]:

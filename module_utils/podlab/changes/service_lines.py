@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from . import passages
 from .containers import (
     IMAGES,
+    LOGS,
     SERVICES,
     SUBPATHS,
     kubelet_script,
@@ -62,14 +63,25 @@ def service(pod: PodRow, name: str, *, held: bool) -> list[Typed]:
     logs, building = log_directory(netns, name), f"{BUILDING}/{home}"
     contents = {**service_files(pod, name), **({"down": ""} if held else {})}
     written = passages.files(building, contents, [file for file, text in contents.items() if text.startswith("#!")])
-    there = f"mkdir -p {logs} && ln -s {logs} {building}/logs && mv {building} {SERVICES}/"
+    log = f"mkdir -p -m 700 {LOGS}/{netns} && mkdir -p {logs} && ln -s {logs} {building}/logs"
+    there = f"{log} && mv {building} {SERVICES}/"
     brief = written.brief.replace(BUILDING, SERVICES)
-    words = shlex.join(pod["containers"][name]["argv"]).replace("\n", "\\n")
+    words = shlex.join(_shown(pod, name)).replace("\n", "\\n")
     return [
         *_sub_paths(pod, name),
         Passage(brief, ("", f"mkdir -p {building}", *_layers(pod, name), *written.lines, there)),
         f"{SCAN}  # {home}: {words}",
     ]
+
+
+def _shown(pod: PodRow, name: str) -> Sequence[str]:
+    """A container's command for a terminal: as the manifest has it, since a variable in it may be a Secret's."""
+    spec = pod.get("object", {}).get("spec", {})
+    both = [*spec.get("initContainers", []), *spec.get("containers", [])]
+    written = [
+        word for item in both if item["name"] == name for word in (*item.get("command", []), *item.get("args", []))
+    ]
+    return written if any("$(" in word for word in written) else pod["containers"][name]["argv"]
 
 
 def _sub_paths(pod: PodRow, name: str) -> Iterator[Passage]:

@@ -33,7 +33,7 @@ from ..changes import (
     sysctls,
     vxlan,
 )
-from ..changes.containers import LOGS, SERVICES
+from ..changes.containers import HOME, LOGS, RUN, SERVICES
 from ..changes.passages import Part, Passage
 from ..host import health_checks, kernel, record
 from ..host.services import STATE
@@ -76,14 +76,18 @@ def sentences(root: str) -> dict[str, str]:
 
 def script(host: Subject, headings: Mapping[str, str]) -> str:
     """What makes of an empty host what the plan has for it."""
-    lines = [*_preface(host), "set -eu", *_ENVIRONMENT]
+    private = (
+        "# What lies in these two is root's alone: values of Secrets are among it.",
+        f"mkdir -p -m 700 {RUN} {HOME}",
+    )
+    lines = [*_preface(host), "set -eu", *_ENVIRONMENT, *private]
     for chapter in CHAPTERS:
         if chapter in host.rows:
             lines += _chapter(headings[chapter], _DO[chapter](host))
     remembered = {**host.rows["node"]["record"], "sysctls": host.originals}
     written = passages.files(record.HOME, {"record.json": json.dumps(remembered, sort_keys=True) + "\n"})
     why = "podlab's own memory: what the settings were, and where everything in the cluster is."
-    lines += _chapter("Remember it", [Part(why, [f"mkdir -p {record.HOME}", written])])
+    lines += _chapter("Remember it", [Part(why, [written, f"chmod 600 {record.PATH}"])])
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -19,6 +19,7 @@ A list of warnings may follow, which grows while it is at work."""
 def run_module(argument_spec: dict[str, Any], work: Work) -> None:
     """Run one chapter's module: no lines, no change; in check mode the lines alone."""
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    os.umask(0o022)  # Ansible runs a module with that of the run's shell, or of the account that SSH leads to
     # A run that was cut off may still be at work here; the next one waits for its end.
     lock = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
     try:

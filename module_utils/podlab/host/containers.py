@@ -26,7 +26,7 @@ from ..changes.containers import (
 from ..changes.pods import PodRow
 from ..changes.service_lines import KUBELET, SUPERVISOR, UNIT
 from . import kubelet, volumes
-from .record import text_of, write_file
+from .record import make_directory, private, text_of, write_file
 from .run import HostError, daemon, run, wait_until
 
 OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
@@ -61,7 +61,7 @@ def start(anew: Sequence[tuple[PodRow, str]], *, held: Container[tuple[str, str]
     :param held: (network namespace, container) of those that only the kubelet starts.
     :param resumed: they have ended and stay as they are; what is known of them is kept.
     """
-    os.makedirs(f"{SERVICES}/.new", exist_ok=True)
+    make_directory(f"{SERVICES}/.new")
     for row, name in anew:
         down = resumed or (row["netns"], name) in held
         volumes.bind_sub_paths(row, name)
@@ -88,6 +88,7 @@ def _build_service(row: PodRow, name: str, kept: Iterable[str], more: Mapping[st
         shutil.rmtree(f"{OLD}/{service}", ignore_errors=True)
     else:
         shutil.rmtree(logs, ignore_errors=True)
+    os.makedirs(os.path.dirname(logs), 0o700, exist_ok=True)  # what a container prints is its pod's
     os.makedirs(logs, exist_ok=True)
     os.symlink(logs, f"{building}/logs")
     # Into the scan directory as a whole: the supervisor never sees half a service.
@@ -95,9 +96,10 @@ def _build_service(row: PodRow, name: str, kept: Iterable[str], more: Mapping[st
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as out:
+    with open(path, "w", encoding="utf-8", opener=private) as out:
         out.write(text)
-    os.chmod(path, 0o755 if text.startswith("#!") else 0o644)
+    if text.startswith("#!"):
+        os.chmod(path, 0o700)
 
 
 def _make_mount_points(row: PodRow, name: str, there: str, building: str) -> None:
@@ -110,7 +112,7 @@ def _make_mount_points(row: PodRow, name: str, there: str, building: str) -> Non
             os.makedirs(point, exist_ok=True)
         else:
             os.makedirs(os.path.dirname(point), exist_ok=True)
-            _write(point, "")
+            os.mknod(point, 0o644)
 
 
 def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, leave: Container[str] = ()) -> None:
@@ -125,7 +127,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         kubelet.tell_supervisor(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
     kubelet.terminate_all(known)
     _end_supervisors(os.listdir(OLD) if os.path.isdir(OLD) else (), leave)  # of a run that was cut off
-    os.makedirs(OLD, exist_ok=True)
+    make_directory(OLD)
     names = [service_name(*pair) for pair in pairs]
     for name in names:
         # Out of s6-svscan's sight first: it would put another supervisor in the place of one that leaves.
@@ -203,7 +205,7 @@ def start_kubelet() -> None:
     stop_kubelet()
     building = f"{SERVICES}/.new/kubelet"
     shutil.rmtree(building, ignore_errors=True)
-    os.makedirs(f"{building}/logs")
+    make_directory(f"{building}/logs")
     _write(f"{building}/run", kubelet_script(sys.executable or "/usr/bin/python3", program))
     os.rename(building, KUBELET)
     ensure_supervisor()
@@ -295,7 +297,7 @@ def stop_supervisor() -> None:
 
 def write_programs(programs: Mapping[str, str]) -> None:
     """Put podlab's own programs, and busybox's names, where containers find them."""
-    os.makedirs(IMAGES, exist_ok=True)
+    make_directory(IMAGES)
     for name in stale_programs(programs):
         os.makedirs(os.path.dirname(f"{IMAGES}/{name}"), exist_ok=True)
         write_file(f"{IMAGES}/{name}", programs[name], 0o755)

@@ -14,7 +14,7 @@ import struct
 from typing import Any, TypedDict
 
 from ..shapes import misfit
-from .record import text_of, write_file
+from .record import make_directory, text_of, write_file
 
 PATH = "/run/podlab/iptables.json"
 
@@ -68,7 +68,7 @@ def known() -> Known | None:
 
 
 def remember(told: Known) -> None:
-    os.makedirs(os.path.dirname(PATH), mode=0o755, exist_ok=True)
+    make_directory(os.path.dirname(PATH))
     write_file(PATH, json.dumps(told) + "\n")
 
 

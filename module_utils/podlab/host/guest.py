@@ -8,6 +8,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import os
+import signal
 import sys
 from types import ModuleType
 from typing import Any, NoReturn
@@ -63,8 +64,19 @@ def ansible_module(params: dict[str, Any], check_mode: bool) -> Any:
     return basic
 
 
+def forget_the_shell() -> None:
+    """Start as a daemon does, whatever the shell of the run, or the account that SSH leads to, has set. What is made
+    and started here outlives both."""
+    os.umask(0o022)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:  # Python's own is the last
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def main(sources: dict[str, Any], module: str, params: dict[str, Any], check_mode: bool) -> None:
     """Import the module from ``sources`` and let it run."""
+    forget_the_shell()
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
     os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
     sys.meta_path.insert(0, Suitcase(sources))

@@ -14,7 +14,7 @@ from ..changes.service_lines import KUBE_PROXY
 from ..changes.services import ServicesRow
 from . import containers, healthz
 from .kubelet import is_wanted, tell_supervisor
-from .record import text_of, write_file
+from .record import make_directory, text_of, write_file
 from .run import HostError, run, wait_until
 
 SERVICE = KUBE_PROXY
@@ -72,9 +72,9 @@ def serve(state: str) -> list[str]:
         stop()
         building = f"{SERVICES}/.new/kube-proxy"
         shutil.rmtree(building, ignore_errors=True)
-        os.makedirs(f"{building}/logs")
+        make_directory(f"{building}/logs")
         for name, text in files(state, sys.executable or "/usr/bin/python3").items():
-            write_file(f"{building}/{name}", text, 0o755 if name == "run" else 0o644)
+            write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
         os.rename(building, SERVICE)
         containers.ensure_supervisor()
         run(["s6-svscanctl", "-a", SERVICES])

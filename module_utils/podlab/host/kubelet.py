@@ -46,6 +46,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROBES = ("startup", "readiness", "liveness")
 MOST_OUTPUT = 10 * 1024  # bytes of a probe's answer that are kept, as in the kubelet
 MOST_EVENTS = 100
+STARTING = ("bwrap", "envfile", "fdclose")  # names of what becomes the container's process 1
 DEAD = ("", "Z", "X")  # states of a process, as proc(5) has them
 MOST_REQUESTS = 10  # of one probe that is redirected
 MOST_HEADERS = 1 << 20  # bytes
@@ -744,7 +745,7 @@ def running(service: str) -> int | None:
     if not pid or "exit-code" in facts:
         return None
     name, state = _process(pid)
-    return int(pid) if state not in DEAD and name != "bwrap" else None
+    return int(pid) if state not in DEAD and name not in STARTING else None
 
 
 def last_end(service: str) -> dict[str, int] | None:

@@ -12,7 +12,7 @@ from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import flows, kernel, network, pods, record, services
+from . import flows, kernel, modes, network, pods, record, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -36,6 +36,7 @@ def observe(role: str) -> dict[str, Any]:
     keys += [knob(name, key) for name in (*bridges, "default") for key in KNOBS]
     return {
         "record": told,
+        "modes": modes.wrong(),
         "links": links,
         "routes": network.routes(),
         "policy_rules": network.policy_rules(),

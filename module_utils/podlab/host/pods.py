@@ -34,7 +34,7 @@ from . import containers, status, volumes
 from .kubelet import BEGAN
 from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
-from .record import text_of, write_file
+from .record import make_directory, text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
 
 
@@ -60,6 +60,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
             "services": services.get(netns, []),
             "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
             "initialized": _is_initialized(row),
+            "exposed": [name for name in services.get(netns, []) if not os.path.exists(f"{_service(netns, name)}/env")],
             "kubelet": kubelet,
             "age": _age(netns),
             "eth0": None,
@@ -234,7 +235,7 @@ def _make_sandboxes(rows: Sequence[PodRow]) -> None:
         return
     for directory in (NETNS, PODS):
         # A mount of its own, as "ip netns add" makes it: who need not see the names below can drop all of them at once.
-        os.makedirs(directory, exist_ok=True)
+        make_directory(directory)
         if directory not in volumes.mounted([directory]):  # ismount does not see that a directory is bound on itself
             run([*BIND_ON_ITSELF, directory, directory])
     for row in rows:

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from .. import records
+from ..changes.containers import RUN
 from ..records import VERSION
 from .run import HostError
 
@@ -43,19 +44,33 @@ def known() -> dict[str, Any]:
 
 def write(record: dict[str, Any]) -> None:
     """One that is damaged is put aside before: a person may read from it what podlab could not."""
-    os.makedirs(HOME, mode=0o755, exist_ok=True)
+    make_directory(HOME)
     if records.read(written()).damage:
         os.replace(PATH, DAMAGED)
     write_file(PATH, json.dumps({**record, "version": VERSION}, sort_keys=True) + "\n")
 
 
-def write_file(path: str, text: str, mode: int = 0o644) -> None:
+def make_directory(path: str) -> None:
+    """A directory of podlab's own. The one that all of them lie in is root's alone, from its first moment on."""
+    for home in (RUN, HOME):
+        if path == home or path.startswith(f"{home}/"):
+            os.makedirs(home, 0o700, exist_ok=True)
+    os.makedirs(path, exist_ok=True)
+
+
+def write_file(path: str, text: str, mode: int = 0o600) -> None:
     """Put a whole file in place at once, so that whoever reads it, or is killed here, never sees half of it."""
     temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as file:
+    with open(temporary, "w", encoding="utf-8", opener=private) as file:
+        os.fchmod(file.fileno(), 0o600)  # one that was left behind
         file.write(text)
-    os.chmod(temporary, mode)
+        os.fchmod(file.fileno(), mode)
     os.replace(temporary, path)
+
+
+def private(path: str, flags: int) -> int:
+    """For ``open``: a new file is its owner's alone before anything is in it."""
+    return os.open(path, flags, 0o600)
 
 
 def text_of(path: str) -> str | None:

@@ -218,7 +218,7 @@ def _mark(steps: Steps) -> None:
 
 
 def _remember(state: State) -> None:
-    os.makedirs(record.HOME, mode=0o755, exist_ok=True)
+    record.make_directory(record.HOME)
     write_file(STATE, json.dumps(state) + "\n")
 
 

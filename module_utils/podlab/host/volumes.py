@@ -20,6 +20,7 @@ from typing import Any
 from ..changes.containers import SUBPATHS, VOLUMES, mount_source, volume_path
 from ..changes.pods import PodRow
 from ..changes.volume_lines import tmpfs_argv
+from .record import make_directory
 from .run import HostError, run
 
 TYPES = {
@@ -70,7 +71,7 @@ def make(row: PodRow, name: str) -> None:
     if volume["kind"] == "hostPath":
         _make_on_host(volume)
         return
-    os.makedirs(VOLUMES, exist_ok=True)
+    make_directory(VOLUMES)
     home = os.path.dirname(path)
     with contextlib.suppress(FileExistsError):
         os.mkdir(home, 0o700)  # secrets are the pod's; its containers come in through their mounts

@@ -297,7 +297,7 @@ def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     recorded = record.get("sysctls", {})
     remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}
     changes = sysctls.changes(seen["sysctls"], row["sysctls"], recorded)
-    return bool(row["modules"] or changes) or record != remembered
+    return bool(row["modules"] or changes or seen.get("modes")) or record != remembered
 
 
 def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
