@@ -468,7 +468,7 @@ class _ObservedPod(TypedDict):
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
     exposed: list[str]
-    age: float
+    age: float | None
     kubelet: bool
     connected: list[str]
     neighbours: list[str]

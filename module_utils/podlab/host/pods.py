@@ -96,8 +96,11 @@ def _service(netns: str, container: str) -> str:
 
 
 def _age(netns: str) -> float | None:
-    began = text_of(f"{PODS}/{netns}/{BEGAN}")
-    return time.time() - float(began) if began else None
+    """Seconds since its sandbox was made; None where that is not known."""
+    try:
+        return time.time() - float(text_of(f"{PODS}/{netns}/{BEGAN}") or "")
+    except ValueError:
+        return None
 
 
 def _is_initialized(row: PodRow | None) -> bool:
