@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
-from podlab.embedded import ENVIRONMENT, Lab, enter
+from podlab import entry
+from podlab.embedded import ENVIRONMENT, Lab
 
 DOCUMENTATION = """
 name: embedded
@@ -55,7 +56,13 @@ class Connection(ConnectionBase):
     def _run(self, argv: list[str], stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
         self._connect()
         environment = ENVIRONMENT | {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
-        done = subprocess.run([*enter(self._pid), *argv], input=stdin or b"", capture_output=True, env=environment)
+        done = subprocess.run(
+            [*entry.command(self._pid), *argv],
+            input=stdin or b"",
+            capture_output=True,
+            preexec_fn=entry.seal(self._pid),
+            env=environment,
+        )
         return done.returncode, done.stdout, done.stderr
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:

@@ -33,19 +33,19 @@ def test_only_ssh_quotes_and_it_quotes_every_word() -> None:
     known["ansible_ssh_common_args"] = "-o 'ProxyCommand=nc %h %p'"
     host = hosts.Ssh("far", "node", known)
     command = ["sh", "-c", "echo \"$1\"; rm -rf '/'", "sh", "a; b"]
-    *ssh, line = host.argv(command)
+    *ssh, line = host.call(command).argv
     assert shlex.split(line) == ["sudo", "-n", "--", *command]
     assert ssh[:2] == ["ssh", "-T"]
     assert ssh[-9:] == ["LogLevel=ERROR", "-o", "ProxyCommand=nc %h %p", "-p", "2222", "-l", "me", "--", "192.0.2.1"]
-    assert host.argv(command, tty=True)[1] == "-t"
-    assert host.login(tty=True)[-1] == "sudo -n -i"
-    assert hosts.Ssh("far", "node", {}).login(tty=True)[-2:] == ["--", "far"]
-    assert hosts.Local("here", "node", {}).argv(command) == command
+    assert host.call(command, tty=True).argv[1] == "-t"
+    assert host.login(tty=True).argv[-1] == "sudo -n -i"
+    assert hosts.Ssh("far", "node", {}).login(tty=True).argv[-2:] == ["--", "far"]
+    assert hosts.Local("here", "node", {}).call(command).argv == command
 
 
 def test_an_embedded_host_that_is_off_is_silent() -> None:
     with pytest.raises(hosts.Silent, match="off"):
-        hosts.Embedded("node1", "node", {}, "default", None).argv(["true"])
+        hosts.Embedded("node1", "node", {}, "default", None).call(["true"])
 
 
 def test_status_and_the_modules_mean_the_same_files() -> None:
