@@ -145,9 +145,7 @@ class Forwarder:
         with client:
             try:
                 # In a session of its own: Ctrl-C is meant for us.
-                process = self.relay(far).start(
-                    stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
-                )
+                process = self.relay(far).start(stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True)
             except (OSError, Silent) as error:
                 return self._tell(local, far, str(error))
             assert process.stdin

@@ -35,15 +35,15 @@ class Call:
     :param prepare: what the process does before it becomes the program.
     """
 
-    argv: Sequence[str]
+    argv: list[str]
     environment: Mapping[str, str] | None = None
     prepare: Callable[[], None] | None = None
 
     def start(self, **options: Any) -> subprocess.Popen[Any]:
         return subprocess.Popen(self.argv, env=self.environment, preexec_fn=self.prepare, **options)
 
-    def run(self, **options: Any) -> subprocess.CompletedProcess[Any]:
-        return subprocess.run(self.argv, env=self.environment, preexec_fn=self.prepare, **options)
+    def run(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.argv, env=self.environment, preexec_fn=self.prepare, text=True, **options)
 
     def become(self) -> NoReturn:
         if self.prepare:
@@ -179,7 +179,6 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
         done = host.question([host.python, "-IS", "-"]).run(
             input=program,
             capture_output=True,
-            text=True,
             timeout=host.patience,
         )
         answer: dict[str, Any] = json.loads(done.stdout)

@@ -86,7 +86,8 @@ class Inside:
         directory, name = posixpath.split(path)
         # -m: times are now, as kubectl has it. -p: the modes as they are. -o: whoever unpacks owns it, for the
         # owner here may be nobody there.
-        process = self.call("tar", "-xmpof", "-", *(["-C", directory] if directory else [])).start(stdin=subprocess.PIPE)
+        call = self.call("tar", "-xmpof", "-", *(["-C", directory] if directory else []))
+        process = call.start(stdin=subprocess.PIPE)
         assert process.stdin
         try:
             with process.stdin:

@@ -226,7 +226,7 @@ def _map_ids(pid: int) -> None:
     Path(f"/proc/{pid}/gid_map").write_text(f"0 {gid} 1" if uid else f"0 {UNUSED_IDS} 65536")
 
 
-def _why_no_user_namespace(process: subprocess.Popen[str], error: OSError | None) -> str:
+def _why_no_user_namespace(process: subprocess.Popen[str], error: Exception | None) -> str:
     """Name the setting that stands in the way, with the line that mends it."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2)

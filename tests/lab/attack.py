@@ -127,7 +127,15 @@ def opens_for_writing(path: str) -> bool:
 def is_own(path: str) -> bool:
     """Settings of namespaces. Who opens one of pressure/ wants to be told of something, which is everybody's right."""
     name = path.partition("/proc/")[2].removeprefix("sys/")
-    ipc = ("kernel/msg", "kernel/sem", "kernel/shm", "kernel/auto_msgmni", "fs/mqueue/", "kernel/ns_last_pid", "kernel/pid_max")
+    ipc = (
+        "kernel/msg",
+        "kernel/sem",
+        "kernel/shm",
+        "kernel/auto_msgmni",
+        "fs/mqueue/",
+        "kernel/ns_last_pid",
+        "kernel/pid_max",
+    )
     return path.startswith(("/proc/net", "/tmp/proc/net")) or name.startswith(("net/", "user/", "pressure/", *ipc))
 
 
@@ -242,7 +250,13 @@ def main() -> None:
     attacks = (files, descriptors, settings, cgroups, keys, processes, sockets, calls)
     found = {attack.__name__: apart(attack, order) for attack in attacks}
     if "impostor" in order:
-        subprocess.Popen(order["impostor"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        subprocess.Popen(
+            order["impostor"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     print(json.dumps(found))
 
 

@@ -80,7 +80,11 @@ class Attacked:
 
     def traces(self) -> list[Path]:
         """What attacks would leave on the machine."""
-        inside = [ROOT / "made", ROOT / "file", *(Path(place) / self.mark for place in ("/usr", "/etc", "/opt", "/var", "/"))]
+        inside = [
+            ROOT / "made",
+            ROOT / "file",
+            *(Path(place) / self.mark for place in ("/usr", "/etc", "/opt", "/var", "/")),
+        ]
         return [*inside, *Path("/sys/fs/cgroup").glob(self.mark), *Path("/sys/fs/cgroup").glob(f"*/{self.mark}")]
 
     def light(self) -> None:
@@ -126,7 +130,6 @@ class Attacked:
         add, _, keyctl, *_ = CALLS[platform.machine()]
         libc.syscall(keyctl, JOIN_SESSION_KEYRING, None)
         libc.syscall(add, b"user", self.mark.encode(), b"secret", 6, SESSION_KEYRING)
-
 
     def hosts(self) -> dict[str, int]:
         """As the lab's user finds them."""
