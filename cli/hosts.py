@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from podlab import entry
 from podlab.embedded import ENVIRONMENT
 
+FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
 
 
@@ -81,6 +82,10 @@ class Host:
         given = self.variables.get("ansible_python_interpreter", "auto")
         return "/usr/bin/python3" if given.startswith("auto") else given
 
+    def filtered(self, command: Sequence[str]) -> list[str]:
+        """Run a command there under the filter that containers have: who joins their namespaces brings his own."""
+        return [self.python, "-IS", "-c", FILTER.read_text("utf-8"), *command]
+
     @property
     def patience(self) -> float:
         """How long an answer may take, in seconds."""
@@ -99,6 +104,9 @@ class Embedded(Host):
 
     lab: str
     pid: int | None
+
+    def filtered(self, command: Sequence[str]) -> list[str]:
+        return list(command)  # as all that enters the lab is
 
     def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         if self.pid is None:

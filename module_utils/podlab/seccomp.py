@@ -15,6 +15,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 from collections.abc import Callable, Iterable
 
 # Architecture of <linux/audit.h>, and the numbers of system calls. Where they are the generic table's
@@ -60,9 +61,11 @@ DENIED = (
     *("bpf", "perf_event_open", "userfaultfd"),  # the machine's setting decides, and it may be lax
     *("open_by_handle_at", "syslog"),  # files by number; the kernel's log
 )
-# Families of sockets that belong to a network namespace: unix, inet, inet6, key, netlink, packet, pppox, can, tipc,
-# xdp. vsock, above all, leads to the hypervisor from any of them.
-FAMILIES = (1, 2, 10, 15, 16, 17, 24, 29, 30, 44)
+# Families of sockets that belong to a network namespace. AF_VSOCK, above all, leads to the hypervisor from any of them.
+FAMILIES = {
+    **{"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_KEY": 15, "AF_NETLINK": 16, "AF_PACKET": 17},
+    **{"AF_PPPOX": 24, "AF_CAN": 29, "AF_TIPC": 30, "AF_XDP": 44},
+}
 TERMINAL_COMMANDS = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal that somebody else reads
 
 # linux/bpf_common.h, linux/seccomp.h
@@ -92,7 +95,7 @@ def program(machine: str) -> bytes:
     for name in DENIED:
         lines += _if(numbers[name], [(_RETURN, 0, 0, deny)])
     for name in ("socket", "socketpair"):
-        lines += _if(numbers[name], _among(_FIRST, FAMILIES, _ALLOW, deny))
+        lines += _if(numbers[name], _among(_FIRST, FAMILIES.values(), _ALLOW, deny))
     lines += _if(numbers["ioctl"], _among(_SECOND, TERMINAL_COMMANDS, deny, _ALLOW))
     lines.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
@@ -131,3 +134,13 @@ def installer(machine: str) -> Callable[[], None]:
         assert buffer  # it lives as long as this function does
 
     return install
+
+
+def main(*argv: str) -> None:
+    """Become another program under the filter."""
+    installer(os.uname().machine)()
+    os.execvp(argv[0], argv)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
