@@ -162,9 +162,12 @@ def test_the_container_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_container_is_entered_by_the_script_that_was_written_with_it() -> None:
-    assert one_target(a=RUNS).entering("a", ["ls", "a b"]) == [
-        f"{pods.SERVICES}/default_p.a/enter", "7", "ls", "a b",
-    ]  # fmt: skip
+    *filtered, filter_, script, pid, ls, name = one_target(a=RUNS).entering("a", ["ls", "a b"])
+    assert [script, pid, ls, name] == [f"{pods.SERVICES}/default_p.a/enter", "7", "ls", "a b"]
+    # Who enters a real host's container brings the filter that the container has; a lab has it for all that enters.
+    assert filtered == ["/usr/bin/python3", "-IS", "-c"]
+    assert "seccomp" in filter_
+    assert hosts.Embedded("node1", "node", {}, "default", 7).filtered(["ls"]) == ["ls"]
     with pytest.raises(Failure, match=r'unable to upgrade connection: container not found \("a"\)$'):
         one_target(a={**ENDED, "restarts": 1, "last": last(1)}).entering("a", ["ls"])
     with pytest.raises(Failure, match="cannot exec into a container in a completed pod; current phase is Succeeded"):
