@@ -53,7 +53,7 @@ def believable(words: str) -> dict[str, Any]:
     """
     answer = json.loads(words)
     if not isinstance(answer, dict):
-        raise ValueError(words)
+        raise ValueError(f"it is no answer of a module: {words}")
     answer.pop("ansible_facts", None)  # none of podlab's modules has any
     remove_internal_keys(answer)
     return answer

@@ -24,7 +24,8 @@ CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 # namespace is the lab's, as nobody in a host shall mount cgroups.
 HOST_NAMESPACES = {"user": CLONE_NEWUSER, "net": CLONE_NEWNET, "ipc": CLONE_NEWIPC, "uts": CLONE_NEWUTS}
 
-MS_RDONLY, MS_NOSUID, MS_NOEXEC, MS_REMOUNT, MS_BIND, MNT_DETACH = 0x1, 0x2, 0x8, 0x20, 0x1000, 2
+MS_RDONLY, MS_NOSUID, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MNT_DETACH = 0x1, 0x2, 0x8, 0x20, 0x1000, 0x4000, 2
+AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
 SYS_PIVOT_ROOT = {"x86_64": 155}.get(os.uname().machine, 41)  # the others have the generic table
 
 # What a host has of the machine: through an overlay, so that what is written stays in the host, and what is a socket
@@ -37,6 +38,10 @@ SEEN = {
     "etc": ("alternatives",),
     "var/lib/dpkg": ("alternatives",),
 }
+# Containers lay more over these, and Linux stacks no three overlays. Where the machine's own root is one, as in a
+# container, a host sees them through a read-only mount.
+DEEP = ("usr", "opt")
+OVERLAYFS = 0x794C7630
 # Directories that are there with all that they hold of directories, and these are empty: programs count on theirs,
 # and what is in them is the machine's own business.
 EMPTY = ("var", "var/lib", "var/cache", "var/log", "var/spool")
@@ -155,11 +160,29 @@ def see(directory: str, folders: tuple[str, ...], root: str, layers: str) -> Non
     os.makedirs(f"{root}/{directory}", exist_ok=True)
     if not os.path.isdir(below):
         return
+    if is_overlay(below) and directory in DEEP:
+        mount(below, f"{root}/{directory}", "", MS_BIND | MS_REC)
+        return read_only(f"{root}/{directory}")
     os.makedirs(work)
     for folder in ("", *folders):
         if not os.path.islink(f"{below}/{folder}"):
             os.makedirs(f"{above}/{folder}", exist_ok=True)
     mount("overlay", f"{root}/{directory}", "overlay", 0, f"lowerdir={below},upperdir={above},workdir={work},userxattr")
+
+
+def is_overlay(path: str) -> bool:
+    answer = ctypes.create_string_buffer(256)  # struct statfs; its first word is the type
+    _checked(libc.statfs(path.encode(), answer), f"statfs {path}")
+    return ctypes.c_long.from_buffer(answer).value == OVERLAYFS
+
+
+def read_only(path: str) -> None:
+    """mount_setattr(2): unlike ``mount -o remount`` it reaches what is mounted below, and keeps other flags."""
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = libc.syscall(
+        SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.sizeof(attributes)
+    )
+    _checked(result, f"make {path} read-only")
 
 
 def devices(dev: str) -> None:
