@@ -40,7 +40,7 @@ SEEN = {
 }
 # Containers lay more over these, and Linux stacks no three overlays. Where the machine's own root is one, as in a
 # container, a host sees them through a read-only mount.
-DEEP = ("usr", "opt")
+DEEP = ("usr", "opt", *LINKS)
 OVERLAYFS = 0x794C7630
 # Directories that are there with all that they hold of directories, and these are empty: programs count on theirs,
 # and what is in them is the machine's own business.
@@ -122,7 +122,7 @@ def furnish(name: str) -> None:
     for link in LINKS:
         if os.path.islink(f"/{link}"):
             os.symlink(os.readlink(f"/{link}"), f"{root}/{link}")
-        else:
+        elif os.path.isdir(f"/{link}"):
             see(link, (), root, layers)
     mounts = [
         ("proc", "proc", 0, ""),
@@ -410,6 +410,7 @@ def boot(order: dict) -> list[str]:
 
 
 def main() -> int:
+    os.umask(0o022)  # a host's directories are open to its users, whatever its caller's are
     try:
         json.dump(boot(json.load(sys.stdin)), sys.stdout)
     except (OSError, subprocess.CalledProcessError) as error:
