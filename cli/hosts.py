@@ -30,15 +30,18 @@ class Silent(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """What to run here so that a command runs there: none of the three without the others.
+    """What to run here so that a command runs there: none of these without the others.
 
     :param environment: None: this process's own.
-    :param prepare: what the process does before it becomes the program.
+    :param prepare: what a child does before it becomes the program.
+    :param alone: what does all of that by itself: a process with threads, which may take a moment to go, enters no user
+        namespace.
     """
 
     argv: list[str]
     environment: Mapping[str, str] | None = None
     prepare: Callable[[], None] | None = None
+    alone: list[str] | None = None
 
     def start(self, **options: Any) -> subprocess.Popen[Any]:
         return subprocess.Popen(self.argv, env=self.environment, preexec_fn=self.prepare, **options)
@@ -47,9 +50,8 @@ class Call:
         return subprocess.run(self.argv, env=self.environment, preexec_fn=self.prepare, text=True, **options)
 
     def become(self) -> NoReturn:
-        if self.prepare:
-            self.prepare()
-        os.execvpe(self.argv[0], self.argv, os.environ if self.environment is None else self.environment)
+        argv = self.alone or self.argv
+        os.execvpe(argv[0], argv, os.environ if self.environment is None else self.environment)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Embedded(Host):
         # From the start: who is in the host already can read the environment of who comes in.
         words = {**ENVIRONMENT, "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
         inside = ["/usr/bin/env", "-C", "/root", *(on_terminal(command) if tty else command)]
-        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid))
+        alone = [*entry.enter(self.pid), *inside]
+        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid), alone)
 
 
 @dataclass(frozen=True)

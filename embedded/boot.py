@@ -38,6 +38,7 @@ SEEN = {
     "etc": ("alternatives",),
     "var/lib/dpkg": ("alternatives",),
 }
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # into /usr, or directories of their own
 # Containers lay more over these, and Linux stacks no three overlays. Where the machine's own root is one, as in a
 # container, a host sees them through a read-only mount.
 DEEP = ("usr", "opt", *LINKS)
@@ -45,7 +46,6 @@ OVERLAYFS = 0x794C7630
 # Directories that are there with all that they hold of directories, and these are empty: programs count on theirs,
 # and what is in them is the machine's own business.
 EMPTY = ("var", "var/lib", "var/cache", "var/log", "var/spool")
-LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # into /usr, or directories of their own
 OWN_FILES = ("passwd", "group")  # for whoever adds users: these are rewritten in place
 
 libc = ctypes.CDLL(None, use_errno=True)
