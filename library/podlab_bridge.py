@@ -6,7 +6,8 @@ DOCUMENTATION = """
 module: podlab_bridge
 short_description: Give a node the bridge of its pods
 description:
-  - Makes the bridge with its address and a pinned MAC, and mends it. It never touches a link of another name.
+  - Makes the bridge with its address and a pinned MAC, and mends it. It never touches a link of another name, but for
+    queueing disciplines of podlab's own links.
 author: podlab
 options:
   row:
@@ -38,21 +39,28 @@ diff:
 
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge
+from ansible.module_utils.podlab.changes import bridge, sysctls
+from ansible.module_utils.podlab.changes.link_state import KNOBS, knob
 from ansible.module_utils.podlab.host import network
 from ansible.module_utils.podlab.host.chapter import run_module
-from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch
+from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, tc_batch
 
 
 def work(params: dict[str, Any]) -> Any:
     links, row = network.links(), params["row"]
     lines, entries = bridge.changes(links, row, network.routes()), bridge.forwarding(links, row)
+    seen = network.read_sysctls(knob(name, key) for name in (row["name"], "default") for key in KNOBS)
+    settings, queues = bridge.settings(links, row, seen), bridge.queues(links)
 
     def apply() -> None:
         ip_batch(lines)
+        for key, value in settings.items():
+            network.write_sysctl(key, value)
         bridge_batch(entries)
+        tc_batch(queues)
 
-    return [*(f"ip {line}" for line in lines), *(f"bridge {line}" for line in entries)], apply
+    typed = [f"ip {line}" for line in lines] + [sysctls.line(*item) for item in settings.items()]
+    return [*typed, *(f"bridge {line}" for line in entries), *(f"tc {line}" for line in queues)], apply
 
 
 if __name__ == "__main__":

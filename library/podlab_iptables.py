@@ -9,6 +9,7 @@ description:
   - Compares podlab's chains with the wanted ones and writes those that differ in one C(iptables-restore) for all
     tables.
   - Rules of others, and counters of chains that did not change, are left alone.
+  - Ends UDP connections that would go past a host port which has come, gone or moved.
 author: podlab
 options:
   tables:
@@ -37,10 +38,14 @@ diff:
   type: dict
 """
 
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.podlab.changes import rules
-from ansible.module_utils.podlab.host import doors, network
+from ansible.module_utils.podlab.changes import kube_flows, rules
+from ansible.module_utils.podlab.changes.kube_flows import Frontends
+from ansible.module_utils.podlab.changes.rules import HOST_PORTS
+from ansible.module_utils.podlab.host import doors, flows, network
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import run
 
@@ -52,14 +57,23 @@ def work(params: dict[str, Any]) -> Any:
     of_services = bool(tables.get("filter", {}).get("KUBE-FIREWALL"))
     found = doors.doors(rules.sysctls(params["tables"]), guarded_by_others=of_services)
     typed = [line for table, changed in lines.items() for line in rules.commands(table, changed)]
+    wanted = params["tables"].get("nat", {}).get("chains", {})
+    before, there = _host_ports(observed["nat"]), _host_ports(wanted)
 
     def apply() -> None:
         found.close()
         if typed:
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
         found.open()
+        # Only now: the kernel would make new entries by the old rules.
+        flows.end(flows.astray(before, there))
 
-    return [*found.lines_before(), *typed, *found.lines_after()], apply
+    ended = [shlex.join(kube_flows.deletion(flow)) for flow in flows.astray(before, there)]
+    return [*found.lines_before(), *typed, *found.lines_after(), *ended], apply
+
+
+def _host_ports(chains: Mapping[str, Sequence[str]]) -> Frontends:
+    return kube_flows.host_ports(chains.get(HOST_PORTS, ()))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ observation:
     routes: {description: The main routing table., type: list, elements: dict}
     rules: {description: Table -> chain -> rules; podlab's chains and the built-in ones., type: dict}
     services: {description: Which services were applied last and whether all of that is there., type: dict}
+    policy_rules: {description: What C(ip rule) has beside the kernel's own., type: list, elements: str}
+    forward_drops: {description: Whether a gateway's FORWARD has the policy DROP., type: bool}
+    flows: {description: Commands that end UDP connections which go past a host port., type: list, elements: list}
     sysctls: {description: Kernel settings that matter., type: dict}
     pods: {description: Pods by the name of their network namespace., type: dict}
     programs: {description: podlab's own programs, type: dict}

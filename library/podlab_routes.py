@@ -7,6 +7,7 @@ module: podlab_routes
 short_description: Show a host the way to the pods of others
 description:
   - Writes routes with podlab's protocol number, and removes what else leads into the cluster CIDR.
+  - It does so in three parts, so that no packet is lost where each of them is done on all hosts before the next one.
 author: podlab
 options:
   row:
@@ -32,6 +33,16 @@ options:
       vxlan:
         description: The overlay's end on this host; none in the other ways.
         type: dict
+      relay:
+        description: Whether it is others who send by these routes, as on a gateway.
+        type: bool
+        default: false
+  part:
+    description:
+      - C(make) is what packets will need on their way, C(switch) are the routes of those who send them, C(break) is
+        what nobody sends by any more. All of it in this order if left out.
+    type: str
+    choices: [make, switch, break]
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -77,6 +88,8 @@ def work(params: dict[str, Any]) -> Any:
     links, row = network.links(), params["row"]
     lost = network.lost_overlays(links, row["vxlan"])
     steps = routes.steps(links, network.tunnels(links), network.routes(), row, lost)
+    if params["part"]:
+        steps = steps.part(params["part"])
 
     def apply() -> None:
         for argv in steps.lost:
@@ -85,7 +98,7 @@ def work(params: dict[str, Any]) -> Any:
         for key, value in steps.settings.items():
             network.write_sysctl(key, value)
         bridge_batch(steps.entries)
-        ip_batch(steps.routes)
+        ip_batch([*steps.relayed, *steps.routes, *steps.unused])
 
     return steps.lines(), apply
 
@@ -110,8 +123,10 @@ if __name__ == "__main__":
                         },
                     },
                     "vxlan": {"type": "dict"},
+                    "relay": {"type": "bool", "default": False},
                 },
-            }
+            },
+            "part": {"type": "str", "choices": [*routes.PARTS]},
         },
         work,
     )

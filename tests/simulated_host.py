@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from podlab.changes import bridge, iptables_save, pods, routes, rules, services, sysctls, vxlan
+from podlab.changes.link_state import knob
 from podlab.planner.service_rows import digest_of
 
 BUILT_IN = {
@@ -304,6 +305,7 @@ class SimulatedHost:
         }
         self.sysctls = {
             "net.ipv4.ip_forward": "0",
+            "net.ipv4.conf.default.forwarding": "0",
             "net.bridge.bridge-nf-call-iptables": "1",
             "net.ipv4.conf.all.rp_filter": "0",
             "net.ipv4.conf.all.send_redirects": "1",
@@ -314,6 +316,7 @@ class SimulatedHost:
         self.services = {"row": "", "sound": False}
         self.ids = [[0, 65536]]
         self.missing: dict[str, str] = {}
+        self.policy_rules: list[str] = []
         self.kernel: dict[str, Any] = {"loadable": [], "missing": [], "may_load": False}
         for name, leg in {"eth0": address, **more_legs}.items():
             self.link(name, leg)
@@ -324,7 +327,7 @@ class SimulatedHost:
         """Something of the host's own, such as docker0."""
         self.root.add(name, **{"kind": "veth", "up": True, **facts})
         self.root.add_address(address, name)
-        self.sysctls |= {f"net.ipv4.conf.{name}.rp_filter": "0", f"net.ipv4.conf.{name}.send_redirects": "1"}
+        self.sysctls |= {knob(name, "rp_filter"): "0", knob(name, "send_redirects"): "1", knob(name, "forwarding"): "0"}
 
     def observe(self) -> dict[str, Any]:
         """What ``podlab.host.observe`` would tell. Later changes of the host do not reach into it."""
@@ -340,7 +343,10 @@ class SimulatedHost:
                 "tunnels": {
                     name: {
                         **self.root.tunnels.get(name, vxlan.EMPTY),
-                        "rp_filter": self.sysctls.get(vxlan.rp_filter(name), "0"),
+                        "settings": {
+                            key: self.sysctls.get(knob(name, key), first)
+                            for key, first in {"rp_filter": "0", "forwarding": "1"}.items()
+                        },
                     }
                     for name in vxlan.may_be_ours(self.root.facts())
                 },
@@ -349,6 +355,7 @@ class SimulatedHost:
                 "pods": {netns: self._pod(netns) for netns in sorted(self.pods)},
                 "programs": self.programs,
                 "missing": self.missing,
+                "policy_rules": self.policy_rules,
                 "kernel": self.kernel,
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",
@@ -391,8 +398,15 @@ class SimulatedHost:
     def _apply_node(self, row: dict[str, Any]) -> None:
         recorded = (self.record or {}).get("sysctls", {})
         originals = sysctls.originals(self.sysctls, row["sysctls"], recorded)
-        self.sysctls |= sysctls.changes(self.sysctls, row["sysctls"], recorded)
+        for key, value in sysctls.changes(self.sysctls, row["sysctls"], recorded).items():
+            self.write(key, value)
         self.record = {**row["record"], "sysctls": originals}
+
+    def write(self, key: str, value: str) -> None:
+        """One setting. That of ``ip_forward`` is given to every link."""
+        self.sysctls[key] = value
+        if key == "net.ipv4.ip_forward":
+            self.sysctls |= {other: value for other in self.sysctls if sysctls.is_forwarding(other)}
 
     def _apply_bridge(self, row: bridge.BridgeRow) -> None:
         self.root.ip(bridge.changes(self.root.facts(), row, self.root.routes))
@@ -403,7 +417,7 @@ class SimulatedHost:
         self.root.ip(steps.device)
         self.sysctls |= steps.settings
         self.root.bridge(steps.entries)
-        self.root.ip(steps.routes)
+        self.root.ip([*steps.relayed, *steps.routes, *steps.unused])
 
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():
@@ -440,6 +454,7 @@ class SimulatedHost:
         self.root.ip(steps.wires)
         for netns, lines in steps.insides.items():
             self.pods[netns]["namespace"].ip(lines)
+        self.root.ip(steps.narrowed)
         for owner, name in steps.start:
             self.pods[owner["netns"]]["services"].add(name)
         for applied in [*steps.sandboxes, *steps.refresh]:
@@ -460,7 +475,8 @@ class SimulatedHost:
         self.root.routes += default
         self.rules = {table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()}
         self.services["sound"] = False
-        self.sysctls |= {key: value for key, value in (self.record or {}).get("sysctls", {}).items()}
+        for key, value in (self.record or {}).get("sysctls", {}).items():
+            self.write(key, value)
 
 
 def restore(table: dict[str, list[str]], lines: list[str]) -> None:
@@ -476,6 +492,9 @@ def restore(table: dict[str, list[str]], lines: list[str]) -> None:
             if target.startswith("PODLAB-") and target not in new:
                 raise Refused(f"chain {target} does not exist")
             new[name].append(rule)
+        elif verb == "-I":
+            number, _, rule = rule.partition(" ")
+            new[name].insert(int(number) - 1, rule)
         elif verb == "-D":
             if rule not in new[name]:
                 raise Refused("does a matching rule exist in that chain?")

@@ -87,8 +87,11 @@ iptables -t nat -D POSTROUTING -s 10.1.0.0/16 -j PODLAB-EGRESS
 iptables -t nat -X PODLAB-EGRESS
 
 iptables -t filter -F PODLAB-FORWARD
+iptables -t filter -F PODLAB-INPUT
+iptables -t filter -D INPUT -j PODLAB-INPUT
 iptables -t filter -D FORWARD -j PODLAB-FORWARD
 iptables -t filter -X PODLAB-FORWARD
+iptables -t filter -X PODLAB-INPUT
 
 
 # --- Taken back: Show each node the way to the pods of the others ---------------------------------------------------

@@ -16,8 +16,12 @@ iptables -t nat -A PODLAB-EGRESS -d 224.0.0.0/4 -j RETURN
 iptables -t nat -A PODLAB-EGRESS -j MASQUERADE --random-fully
 iptables -t nat -A POSTROUTING -s 10.1.0.0/16 -j PODLAB-EGRESS
 iptables -t filter -N PODLAB-FORWARD || iptables -t filter -F PODLAB-FORWARD
+iptables -t filter -N PODLAB-INPUT || iptables -t filter -F PODLAB-INPUT
 iptables -t filter -A PODLAB-FORWARD -s 10.1.0.0/16 -j ACCEPT
 iptables -t filter -A PODLAB-FORWARD -d 10.1.0.0/16 -j ACCEPT
+iptables -t filter -A PODLAB-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+iptables -t filter -A PODLAB-INPUT -p tcp -m tcp --dport 20256 -j ACCEPT
+iptables -t filter -A INPUT -j PODLAB-INPUT
 iptables -t filter -A FORWARD -j PODLAB-FORWARD
 
 # gateway

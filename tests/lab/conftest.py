@@ -21,8 +21,8 @@ from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[2]
 TYPED = (
-    *("ip ", "bridge ", "nsenter ", "iptables ", "sysctl ", "unshare ", "setsid ", "s6-", "mkdir ", "umount "),
-    *("pkill ", "# "),
+    *("ip ", "bridge ", "nsenter ", "iptables ", "sysctl ", "tc ", "unshare ", "setsid ", "s6-", "mkdir ", "umount "),
+    *("pkill ", "conntrack ", "# "),
 )
 
 

@@ -120,6 +120,15 @@ INSIDE = [
     [
         pytest.param(drift_wire(alias=""), [f'ip link set {WEB_WIRE} alias "{WEB_ALIAS}"'], id="mark gone"),
         pytest.param(drift_wire(mtu=1400), [f"ip link set {WEB_WIRE} mtu 1500"], id="mtu outside"),
+        pytest.param(
+            # The wire drops what is too long for it, so the pod has to send less first.
+            lambda host: (drift_wire(mtu=9000)(host), drift_eth0(mtu=9000)(host)),
+            [
+                "ip -n default_web link set eth0 mtu 1500",
+                f"ip link set {WEB_WIRE} mtu 1500",
+            ],
+            id="mtu larger on both ends",
+        ),
         pytest.param(drift_wire(up=False), [f"ip link set {WEB_WIRE} up"], id="down outside"),
         pytest.param(
             drift_wire(hairpin=False), [f"ip link set {WEB_WIRE} type bridge_slave hairpin on"], id="no hairpin"

@@ -27,12 +27,17 @@ def route(to, via=None, dev="eth0", protocol="117", **more) -> routes.Route:
     return {"to": to, "via": via, "dev": dev, "protocol": protocol, **more}
 
 
+def changes(observed, row) -> list[str]:
+    come, go = routes.changes(observed, row)
+    return come + go
+
+
 OURS = route("10.1.0.0/16", "10.100.0.1")
 REPLACE = "route replace 10.1.0.0/16 via 10.100.0.1 proto 117"
 
 
 def test_a_bare_host_gets_every_route():
-    assert routes.changes([route("0.0.0.0/0", "10.100.0.1", protocol="16")], GATEWAY) == [
+    assert changes([route("0.0.0.0/0", "10.100.0.1", protocol="16")], GATEWAY) == [
         "route replace 10.1.1.0/24 via 10.100.0.2 proto 117",
         "route replace 10.1.2.0/24 via 10.100.0.3 proto 117",
     ]
@@ -41,8 +46,8 @@ def test_a_bare_host_gets_every_route():
 def test_a_row_without_a_link_may_say_so():
     """AnsibleModule fills in None for what is not given."""
     row = {**NODE, "routes": [{**NODE["routes"][0], "dev": None}]}
-    assert routes.changes([], row) == [REPLACE]
-    assert routes.changes([OURS], row) == []
+    assert changes([], row) == [REPLACE]
+    assert changes([OURS], row) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_a_row_without_a_link_may_say_so():
     ],
 )
 def test_what_is_sound_or_not_podlabs_is_not_named(beside):
-    assert routes.changes([beside, OURS], NODE) == []
+    assert changes([beside, OURS], NODE) == []
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,20 @@ def test_what_is_sound_or_not_podlabs_is_not_named(beside):
             ["route del 10.1.7.0/24 proto boot"],
             id="a blackhole",
         ),
+        pytest.param([route("10.1.0.0/16", "10.100.0.1", more="mtu 500")], [REPLACE], id="with an MTU"),
+        pytest.param(
+            [route("10.1.0.0/16", dev=None, protocol="boot", more="type 6")], [REPLACE], id="a blackhole of all"
+        ),
+        pytest.param(
+            [OURS, route("10.1.2.2/32", dev=None, protocol="boot", table="255", more="type 6")],
+            ["route del 10.1.2.2/32 table 255 proto boot"],
+            id="in the local table",
+        ),
+        pytest.param(
+            [OURS, route("10.1.7.0/24", dev=None, protocol="kernel", more="type 6")],
+            ["route del 10.1.7.0/24 proto kernel"],
+            id="said to be the kernel's",
+        ),
         pytest.param(
             [OURS, route("10.55.0.0/16", "10.100.0.9")],
             ["route del 10.55.0.0/16 via 10.100.0.9 dev eth0 proto 117"],
@@ -108,7 +127,7 @@ def test_what_is_sound_or_not_podlabs_is_not_named(beside):
     ],
 )
 def test_drift_is_mended_by_just_these_lines(observed, lines):
-    assert routes.changes(observed, NODE) == lines
+    assert changes(observed, NODE) == lines
 
 
 def test_removal_takes_what_is_marked_and_nothing_else():
@@ -137,9 +156,9 @@ def test_one_run_mends_and_nothing_foreign_is_touched(foreign, wrong):
     for verb, to, via, metric, protocol in wrong:
         host.root.route(verb, to, {"via": via, "metric": str(metric), "proto": protocol})
     row: routes.RoutesRow = {**GATEWAY, "foreign": ["10.1.200.0/24"]}
-    host.root.ip(routes.changes(host.observe()["routes"], row))
+    host.root.ip(changes(host.observe()["routes"], row))
     after = host.observe()["routes"]
-    assert routes.changes(after, row) == []
+    assert changes(after, row) == []
     assert [found for found in after if found in untouched] == untouched
     ours = {(found["to"], found["via"], found["protocol"]) for found in after if found not in untouched}
     assert ours == {("10.1.1.0/24", "10.100.0.2", "117"), ("10.1.2.0/24", "10.100.0.3", "117")}

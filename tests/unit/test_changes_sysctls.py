@@ -66,3 +66,27 @@ def test_after_any_history_of_wishes_a_host_gets_back_what_it_had(host, wishes):
         assert sysctls.changes(host, wanted, recorded) == {}
     assert host == first
     assert recorded == {}
+
+
+# --- ip_forward, which the kernel gives to every link
+
+ETH0, ETH1 = "net.ipv4.conf.eth0.forwarding", "net.ipv4.conf.eth1.forwarding"
+
+
+@pytest.mark.parametrize(
+    ("observed", "wanted", "recorded", "lines"),
+    [
+        pytest.param(("0", "0"), "1", {}, {sysctls.FORWARD: "1"}, id="on for all at once"),
+        pytest.param(("1", "0"), "1", {}, {ETH0: "1"}, id="off for one"),
+        pytest.param(("1", "1"), None, {sysctls.FORWARD: "0", ETH0: "0"}, {sysctls.FORWARD: "0"}, id="back for all"),
+        pytest.param(
+            ("1", "1"), None, {ETH0: "1", sysctls.FORWARD: "0"}, {sysctls.FORWARD: "0", ETH0: "1"}, id="but for one"
+        ),
+        pytest.param(("1", "1"), None, {ETH1: "0"}, {}, id="a link that has gone"),
+    ],
+)
+def test_forwarding_of_all_links_comes_before_that_of_one(observed, wanted, recorded, lines):
+    seen = {sysctls.FORWARD: observed[0], ETH0: observed[1]}
+    asked = {sysctls.FORWARD: wanted, ETH0: wanted} if wanted else {}
+    found = sysctls.changes(seen, asked, recorded)
+    assert list(found.items()) == list(lines.items())

@@ -36,12 +36,13 @@ LINK = {
 }
 TUNNEL = {
     **{"neighbours": {"10.1.2.0": "0a:58:0a:01:02:00"}, "forwarding": [("0a:58:0a:01:02:00", "10.100.0.3", True)]},
-    "rp_filter": "2",
+    "settings": {"rp_filter": "2", "forwarding": "1"},
 }
 ADD = "link add vxlan.1 address 0a:58:0a:01:01:00 mtu 1450 type vxlan id 1 dstport 8472 local 10.100.0.2 dev eth0 nolearning"
 ARP = "neigh replace 10.1.2.0 lladdr 0a:58:0a:01:02:00 dev vxlan.1 nud permanent"
 FDB = "fdb append 0a:58:0a:01:02:00 dev vxlan.1 dst 10.100.0.3 self permanent"
 LOOSE = "sysctl -w net.ipv4.conf.vxlan/1.rp_filter=2"
+OLD = {"to": "10.1.0.0/16", "via": "10.100.0.1", "dev": "eth0", "protocol": "117"}
 ROUTE = "route replace 10.1.2.0/24 via 10.1.2.0 dev vxlan.1 onlink proto 117"
 SOUND = {"to": "10.1.2.0/24", "via": "10.1.2.0", "dev": "vxlan.1", "protocol": "117"}
 MADE = [ADD, "link set vxlan.1 alias podlab up", "addr add 10.1.1.0/32 dev vxlan.1", ARP]
@@ -169,7 +170,7 @@ def test_a_device_in_another_namespace_goes_first():
 
 @pytest.mark.parametrize(("seen", "lines"), [("2", []), ("1", [LOOSE]), ("0", [LOOSE]), ("", [LOOSE])])
 def test_its_rp_filter_is_loose(seen, lines):
-    tunnels = {"vxlan.1": {**TUNNEL, "rp_filter": seen}}
+    tunnels = {"vxlan.1": {**TUNNEL, "settings": {"rp_filter": seen, "forwarding": "1"}}}
     assert routes.steps({"vxlan.1": LINK}, tunnels, [SOUND], NODE).lines() == lines
 
 
@@ -218,3 +219,37 @@ def test_one_run_mends_all_of_it(wrong):
     assert sorted(seen["tunnels"]["vxlan.1"]["forwarding"]) == TUNNEL["forwarding"]
     assert seen["tunnels"]["vxlan.1"]["neighbours"] == TUNNEL["neighbours"]
     assert [route for route in seen["routes"] if route["to"] == "10.1.2.0/24"] == [SOUND]
+
+
+# --- make before break
+
+
+def gateway_row(*, relay: bool) -> routes.RoutesRow:
+    return {**NODE, "vxlan": None, "routes": [{"to": "10.1.0.0/16", "via": "10.100.0.1"}], "relay": relay}
+
+
+def test_into_an_overlay_the_device_is_made_first_and_nothing_is_sent_by_it():
+    steps = routes.steps({}, {}, [OLD], NODE)
+    assert steps.parts() == ["make", "switch"]
+    assert steps.part("make").lines() == [*(f"ip {line}" for line in MADE), LOOSE, f"bridge {FDB}"]
+    assert steps.part("switch").lines() == [f"ip {ROUTE}", "ip route del 10.1.0.0/16 via 10.100.0.1 dev eth0 proto 117"]
+
+
+def test_out_of_it_the_device_goes_last_when_nobody_sends_by_it():
+    steps = routes.steps({"vxlan.1": LINK}, {"vxlan.1": TUNNEL}, [SOUND], gateway_row(relay=False))
+    assert steps.parts() == ["switch", "break"]
+    assert steps.part("break").lines() == ["ip link del vxlan.1"]
+
+
+def test_a_gateway_has_its_routes_before_nodes_send_by_it_and_until_none_does():
+    come = routes.steps({}, {}, [], gateway_row(relay=True))
+    go = routes.steps({}, {}, [OLD], {**gateway_row(relay=True), "routes": []})
+    assert (come.parts(), go.parts()) == (["make"], ["break"])
+
+
+def test_another_overlay_is_there_before_the_one_of_before_goes():
+    other = {**LINK, "vxlan": {**LINK["vxlan"], "id": 7}}
+    steps = routes.steps({"vxlan.7": other}, {"vxlan.7": TUNNEL}, [{**SOUND, "dev": "vxlan.7"}], NODE)
+    assert steps.part("make").device == MADE
+    assert steps.part("switch").lines() == [f"ip {ROUTE}"]
+    assert steps.part("break").lines() == ["ip link del vxlan.7"]

@@ -243,7 +243,7 @@ def test_who_is_managed_and_who_is_probed():
 
 
 def nat(**settings) -> list[str]:
-    return rows(cluster_of(settings))["nat"]["chains"]["PODLAB-EGRESS"]
+    return rows(cluster_of(settings), [])["nat"]["chains"]["PODLAB-EGRESS"]
 
 
 def test_pods_keep_their_address_inside_and_lose_it_outside():
@@ -254,7 +254,7 @@ def test_pods_keep_their_address_inside_and_lose_it_outside():
         "-d 224.0.0.0/4 -j RETURN",
         "-j MASQUERADE --random-fully",
     ]
-    assert rows(Cluster())["nat"]["jumps"] == {"POSTROUTING": ["-s 10.1.0.0/16 -j PODLAB-EGRESS"]}
+    assert rows(Cluster(), [])["nat"]["jumps"] == {"POSTROUTING": ["-s 10.1.0.0/16 -j PODLAB-EGRESS"]}
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,17 @@ def test_networks_that_see_a_pods_own_address(cidrs, untouched):
     assert nat(non_masquerade_cidrs=cidrs)[1:-2] == untouched
 
 
-def test_packets_of_pods_are_let_through_whatever_the_policy_of_forward():
-    assert rows(cluster_of({"cidr": "10.50.0.0/16"}))["filter"] == {
-        "chains": {"PODLAB-FORWARD": ["-s 10.50.0.0/16 -j ACCEPT", "-d 10.50.0.0/16 -j ACCEPT"]},
-        "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]},
+def test_packets_of_pods_are_let_through_and_what_is_for_podlab_itself_is_heard_whatever_a_firewall_ends_with():
+    table = rows(cluster_of({"cidr": "10.50.0.0/16", "vxlan_port": 4789}), ["cbr0", "eth0"], ["10.100.0.3"])["filter"]
+    assert table == {
+        "chains": {
+            "PODLAB-FORWARD": ["-s 10.50.0.0/16 -j ACCEPT", "-d 10.50.0.0/16 -j ACCEPT"],
+            "PODLAB-INPUT": [
+                "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+                "-p tcp -m tcp --dport 20256 -j ACCEPT",
+                "-s 10.100.0.3/32 -p udp -m udp --dport 4789 -j ACCEPT",
+            ],
+        },
+        "jumps": {"FORWARD": ["-j PODLAB-FORWARD"], "INPUT": ["-j PODLAB-INPUT"]},
+        "links": ["cbr0", "eth0"],
     }

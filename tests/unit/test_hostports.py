@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from podlab.changes import kube_flows
+from podlab.changes.rules import HOST_PORTS
 from podlab.planner import hostports
 
 
@@ -47,3 +51,48 @@ def test_rules_keep_the_source_but_for_the_pod_itself_and_localhost(golden):
     )
     golden("hostports.rules", text)
     assert hostports.sysctls(ports) == {"net.ipv4.conf.all.route_localnet": "1"}
+
+
+# --- UDP connections that go past them
+
+NODE = "10.100.0.2"
+OTHER = "10.100.0.9"
+POD = ("10.1.1.2", 53)
+
+
+def chain(*ports: dict[str, Any]) -> list[str]:
+    rows = hostports.rows(hostports.of_rows([row(*ports)]))
+    return rows["nat"]["chains"][HOST_PORTS] if rows else []
+
+
+UDP = {"containerPort": 53, "hostPort": 5353, "protocol": "UDP"}
+
+
+def test_udp_ports_are_read_from_the_rules_that_lead_there():
+    one = {**UDP, "hostPort": 54, "hostIP": NODE}
+    assert kube_flows.host_ports(chain(UDP, one, {"containerPort": 80, "hostPort": 80})) == {
+        ("", 5353): {"10.1.1.2:53"},
+        (NODE, 54): {"10.1.1.2:53"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("called", "by", "before", "there", "goes"),
+    [
+        pytest.param((NODE, 5353), (NODE, 5353), [], [UDP], True, id="it has come, and the node was called"),
+        pytest.param(("127.0.0.1", 5353), ("127.0.0.1", 5353), [], [UDP], True, id="at 127.0.0.1"),
+        pytest.param((NODE, 5353), POD, [UDP], [UDP], False, id="it stays"),
+        pytest.param((NODE, 5353), ("10.1.1.9", 53), [UDP], [UDP], True, id="it is another pod's"),
+        pytest.param((NODE, 5353), POD, [UDP], [], True, id="it has gone"),
+        pytest.param((NODE, 5353), (NODE, 5353), [UDP], [], False, id="it has gone, and the node was called"),
+        pytest.param((OTHER, 5353), (OTHER, 5353), [], [UDP], False, id="the port of another host"),
+        pytest.param((NODE, 5354), (NODE, 5354), [], [UDP], False, id="another port"),
+        pytest.param((NODE, 5353), POD, [UDP], [{**UDP, "hostIP": NODE}], False, id="at the same address still"),
+        pytest.param((NODE, 5353), POD, [{**UDP, "hostIP": NODE}], [UDP], False, id="at every address now"),
+        pytest.param((NODE, 5353), POD, [UDP], [{**UDP, "hostIP": "127.0.0.1"}], True, id="at another address now"),
+    ],
+)
+def test_exactly_those_are_ended_that_lead_elsewhere(called, by, before, there, goes):
+    flow = kube_flows.Flow(*called, *by)
+    ports = [kube_flows.host_ports(chain(*(item for item in row))) for row in (before, there)]
+    assert kube_flows.astray([flow], {NODE}, *ports) == ([flow] if goes else [])

@@ -213,7 +213,7 @@ def test_the_second_run_has_nothing_to_do(sample):
     second = lab.run(sample, now=LATER)
     assert pending(second) == {}
     assert "rollout" not in {word for rows in second["hosts"].values() for word in rows["pending"]}
-    passing = ("pending", "ready")  # what is yet to be done
+    passing = ("pending", "ready", "routes_parts")  # what is yet to be done
     for name, rows in first["hosts"].items():
         assert {key: row for key, row in rows.items() if key not in passing} == {
             key: row for key, row in second["hosts"][name].items() if key not in passing
@@ -453,10 +453,15 @@ def test_what_a_node_and_a_gateway_need_of_the_kernel():
     rows = Lab().plan(wanting())["hosts"]
     assert rows["node1"]["node"]["sysctls"] == {
         "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.default.forwarding": "1",
+        "net.ipv4.conf.eth0.forwarding": "1",
         "net.bridge.bridge-nf-call-iptables": "1",
     }
     assert rows["gateway"]["node"]["sysctls"] == {
         "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.default.forwarding": "1",
+        "net.ipv4.conf.eth0.forwarding": "1",
+        "net.ipv4.conf.eth1.forwarding": "1",
         "net.ipv4.conf.all.send_redirects": "0",
         "net.ipv4.conf.eth0.send_redirects": "0",
     }
@@ -478,10 +483,64 @@ def test_a_setting_that_was_given_back_is_forgotten():
     """Else the value that somebody chooses later would be podlab's to change."""
     lab = Lab()
     lab.run(wanting())
-    lab.hosts["node1"].record["sysctls"]["net.ipv4.conf.eth0.forwarding"] = "0"
-    lab.hosts["node1"].sysctls["net.ipv4.conf.eth0.forwarding"] = "0"
+    lab.hosts["node1"].record["sysctls"]["net.ipv4.conf.eth0.send_redirects"] = "0"
+    lab.hosts["node1"].sysctls["net.ipv4.conf.eth0.send_redirects"] = "0"
     assert pending(lab.run(wanting())) == {"node1": ["node"]}
-    assert "net.ipv4.conf.eth0.forwarding" not in lab.hosts["node1"].record["sysctls"]
+    assert "net.ipv4.conf.eth0.send_redirects" not in lab.hosts["node1"].record["sysctls"]
+
+
+def test_forwarding_of_every_link_on_the_way_is_looked_after():
+    lab = Lab()
+    lab.run(wanting())
+    before = {name: host.record["sysctls"] for name, host in lab.hosts.items() if host.record}
+    for name, leg in (("node1", "eth0"), ("gateway", "eth0"), ("gateway", "eth1"), ("node2", "default")):
+        lab.hosts[name].sysctls[f"net.ipv4.conf.{leg}.forwarding"] = "0"
+        assert pending(lab.run(wanting())) == {name: ["node"]}
+        assert lab.hosts[name].sysctls[f"net.ipv4.conf.{leg}.forwarding"] == "1"
+    assert {name: host.record["sysctls"] for name, host in lab.hosts.items() if host.record} == before
+
+
+def test_a_gateway_has_rules_of_podlabs_only_where_its_own_keep_packets_back():
+    lab = Lab()
+    gateway = lab.hosts["gateway"]
+    assert "egress" not in lab.run(wanting())["hosts"]["gateway"]
+    gateway.rules["filter"]["FORWARD"] = ["-j LOG", "-j REJECT"]
+    assert pending(lab.run(wanting())) == {"gateway": ["egress"]}
+    assert gateway.rules["filter"]["FORWARD"] == ["-j PODLAB-FORWARD", "-j LOG", "-j REJECT"]
+    assert "-s 10.100.0.2/32 -j ACCEPT" in gateway.rules["filter"]["PODLAB-FORWARD"]
+    assert pending(lab.run(wanting())) == {}
+    gateway.rules["filter"]["FORWARD"].remove("-j REJECT")
+    assert pending(lab.run(wanting())) == {"gateway": ["egress"]}
+    assert gateway.rules["filter"] == {"INPUT": [], "FORWARD": ["-j LOG"], "OUTPUT": []}
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_told"),
+    [
+        ("100: from 10.1.0.0/16 lookup 7", True),
+        ("100: not from all fwmark 0xca6c lookup 51820", False),
+        ("100: from all to 10.1.2.5 prohibit", True),
+        ("100: from all iif cbr0 blackhole", True),
+        ("100: from 192.168.0.0/16 lookup 7", False),
+        ("100: from all to 10.0.0.0/8 lookup main", True),
+    ],
+)
+def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(rule, is_told):
+    lab = Lab()
+    lab.run(wanting())
+    lab.hosts["node1"].policy_rules = [rule]
+    result = lab.run(wanting())
+    assert pending(result) == {}
+    assert [note for note in result["notes"] if "ip rule" in note] == [
+        f"node1: ip rule {rule!r} may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
+    ] * is_told
+
+
+def test_a_link_to_others_that_is_down_is_named():
+    lab = Lab()
+    lab.hosts["node1"].root.links["eth0"]["up"] = False
+    with pytest.raises(Invalid, match="node1: link eth0 is down: sudo ip link set eth0 up"):
+        lab.plan(wanting())
 
 
 def test_modules_that_may_be_loaded_are_loaded():

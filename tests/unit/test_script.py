@@ -188,7 +188,8 @@ def test_settings_go_back_to_what_the_record_has() -> None:
         "sysctl -w net.ipv4.conf.all.send_redirects=1",
         "sysctl -w net.ipv4.conf.eth0.send_redirects=1",
     ]
-    record = {"sysctls": {**host.originals, "net.ipv4.ip_forward": "1"}}
+    forwarding = {key: "1" for key in host.originals if key.endswith("forward") or key.endswith(".forwarding")}
+    record = {"sysctls": {**host.originals, **forwarding}}
     seen = {**host.seen, "record": record, "sysctls": {**host.seen["sysctls"], **host.rows["node"]["sysctls"]}}
     lit = script.Subject(host.name, host.role, host.rows, seen)
     assert sysctl_lines(script.undo(lit, HEADINGS)) == sysctl_lines(script.undo(host, HEADINGS))[1:]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
 from typing import Any, TypedDict
 
-from . import MARK
+from . import MARK, link_state
 
 
 class Link(TypedDict, total=False):
@@ -19,6 +19,10 @@ class Link(TypedDict, total=False):
     up: bool
     master: str | None
     hairpin: bool
+    amiss: list[str]  # words for ``ip link set`` (``link_state``); of a port of a bridge and of a bridge:
+    port: list[str]
+    bridge: list[str]
+    queues: list[str]  # of links of ours: lines for ``tc -batch``
     addresses: list[str]  # IPv4 with prefix length
     vxlan: dict[str, Any]  # of a vxlan device: id, port, local, link, learning
     neighbours: list[str]  # of a bridge: addresses that somebody gave a permanent ARP entry
@@ -41,6 +45,7 @@ def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[
     name = row["name"]
     # A bridge of ours under another name holds the pods' gateway too, and answers for it.
     lines = [line for other in _bridges_of_ours(links) if other != name for line in removal(links, other)]
+    lines += ["link set lo up"] if "lo" in links and not links["lo"]["up"] else []
     link = links.get(name)
     if link is None:
         return [
@@ -49,6 +54,8 @@ def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[
             f"link set {name} alias {MARK} up",
             f"addr add {row['address']} brd + dev {name}",
         ]
+    # First, because some of what follows makes the kernel forget them, and what is gone cannot be deleted.
+    lines += [f"neigh del {address} dev {name}" for address in link.get("neighbours", [])]
     wrong = []
     if link["mac"] != row["mac"]:
         wrong.append(f"address {row['mac']}")
@@ -58,8 +65,11 @@ def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[
         wrong.append(f"alias {MARK}")
     if not link["up"]:
         wrong.append("up")
+    wrong += link.get("amiss", [])
     if wrong:
         lines.append(f"link set {name} {' '.join(wrong)}")
+    if link.get("bridge"):
+        lines.append(f"link set {name} type bridge {' '.join(link['bridge'])}")
     # The wanted address is written last: with promote_secondaries off, deleting the first address
     # of a subnet takes the others of that subnet along.
     surplus = [address for address in link["addresses"] if address != row["address"]]
@@ -70,7 +80,6 @@ def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[
     if row["address"] in link["addresses"] and link["up"] and not _is_connected(routes, row):
         address = IPv4Interface(row["address"])
         lines.append(f"route replace {address.network} dev {name} proto kernel scope link src {address.ip}")
-    lines += [f"neigh del {address} dev {name}" for address in link.get("neighbours", [])]
     lines += [
         f"link set {port} nomaster"
         for port, facts in sorted(links.items())
@@ -88,6 +97,19 @@ def forwarding(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
     """Lines for ``bridge -batch``: the bridge learns by itself who is where, and takes what is written for granted."""
     link = links.get(row["name"])
     return [f"fdb del {words}" for words in (link or {}).get("forwarding", [])]
+
+
+def settings(links: Mapping[str, Link], row: BridgeRow, seen: Mapping[str, str]) -> dict[str, str]:
+    """Kernel settings of the bridge. They go with it, so nobody has to remember what they were.
+
+    :param seen: those of the bridge, and those that a new link gets.
+    """
+    return link_state.knobs(row["name"], is_there=row["name"] in links, seen=seen)
+
+
+def queues(links: Mapping[str, Link]) -> list[str]:
+    """Lines for ``tc -batch``, of all links of ours."""
+    return [line for link in links.values() for line in link.get("queues", [])]
 
 
 def removal(links: Mapping[str, Link], name: str) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 Tables = Mapping[str, Mapping[str, Sequence[str]]]
 """Table -> chain -> its rules as they are printed, without the leading ``-A CHAIN``."""
 
+BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
 
@@ -29,10 +31,14 @@ def parsed(text: str) -> dict[str, dict[str, list[str]]]:
 
 def target(rule: str) -> str:
     """The chain that a rule leads into. What a comment says of jumps does not count."""
-    if '"' in rule:
-        rule = _QUOTED.sub('""', rule)
+    rule = unquoted(rule)
     at = rule.rfind("-j ")
     if (at > 0 and rule[at - 1] == " ") or at == 0:  # nearly always, and a third of the regular expression's time
         return rule[at + 3 :].partition(" ")[0]
     found = _TARGET.search(rule)
     return found[1] if found else ""
+
+
+def unquoted(rule: str) -> str:
+    """The rule without what its quotes hold."""
+    return _QUOTED.sub('""', rule) if '"' in rule else rule

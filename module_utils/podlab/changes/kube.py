@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain, takewhile
 
 from . import kube_static
+from .iptables_save import BUILT_IN as BUILT_IN
 from .iptables_save import Tables, target
 from .rules import TableRow
 from .services import UNDEFINED_PORTS
@@ -23,7 +24,6 @@ Wanted = Mapping[str, TableRow]
 Spelled = Mapping[str, Sequence[str]]
 """``table CHAIN`` -> digest of what was written there, digest of what this iptables prints for it."""
 
-BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 MOST_DELETIONS = 50
 """iptables-nft looks at every rule of a chain to find the one that goes: beyond this a chain is written anew."""
 

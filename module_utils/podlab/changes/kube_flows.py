@@ -1,6 +1,7 @@
-"""UDP connections that the kernel goes on sending to where no service leads any more.
+"""UDP connections that the kernel goes on sending to where no service, or no host port, leads any more.
 
-A UDP client keeps its port, so the kernel keeps its entry, with the address of an endpoint that may have gone. (TCP
+A UDP client keeps its port, so the kernel keeps its entry, with the address of an endpoint that may have gone, or with
+the node's own, if it called before there was anybody. (TCP
 notices by itself, and kube-proxy leaves it and SCTP alone as well.)
 """
 
@@ -10,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from .iptables_save import unquoted
 from .services import ServicesRow
 
 Frontends = Mapping[tuple[str, int], Collection[str]]
@@ -25,6 +27,7 @@ class Flow(NamedTuple):
     by_port: int
 
 
+_HOST_PORT = re.compile(r"^(?:-d (\S+)/32 )?-p udp .*--dport (\d+) -j DNAT --to-destination (\S+)$")
 _FLOW = re.compile(r"src=\S+ dst=(\S+) sport=\d+ dport=(\d+) .*?src=(\S+) dst=\S+ sport=(\d+)")
 
 
@@ -44,20 +47,29 @@ def stale(found: Iterable[Flow], own: Collection[str], old: ServicesRow | None, 
     :param own: the node's addresses, where node ports are.
     :param old: what was there before: entries of a service that has gone are told by it.
     """
-    there, before = dict(_frontends(new)), dict(_frontends(old)) if old else {}
-    return list(dict.fromkeys(flow for flow in found if _is_stale(flow, own, before, there)))
+    return astray(found, own, dict(_frontends(old)) if old else {}, dict(_frontends(new)))
 
 
-def _is_stale(flow: Flow, own: Collection[str], before: Frontends, there: Frontends) -> bool:
-    for key in ((flow.address, flow.port), ("", flow.port)):
-        if key not in there and key not in before:
-            continue
-        if not key[0] and flow.address not in own and not flow.address.startswith("127."):
-            continue  # another host's port of that number
+def astray(found: Iterable[Flow], own: Collection[str], before: Frontends, there: Frontends) -> list[Flow]:
+    """The same of whatever leads to endpoints: a host port does so as well."""
+    return list(dict.fromkeys(flow for flow in found if _is_astray(flow, own, before, there)))
+
+
+def _is_astray(flow: Flow, own: Collection[str], before: Frontends, there: Frontends) -> bool:
+    keys = [(flow.address, flow.port)]
+    if flow.address in own or flow.address.startswith("127."):  # or it is another host's port of that number
+        keys.append(("", flow.port))
+    for key in keys:
         if key in there:
             return f"{flow.by}:{flow.by_port}" not in there[key] and bool(there[key] or flow.by != flow.address)
-        return flow.by != flow.address
-    return False
+    return any(key in before for key in keys) and flow.by != flow.address
+
+
+def host_ports(rules: Iterable[str]) -> dict[tuple[str, int], Collection[str]]:
+    """UDP ports of the node that lead to a pod, from the rules that lead there."""
+    found = (_HOST_PORT.search(unquoted(rule)) for rule in rules)
+    # Of two rules for one port the kernel heeds the first.
+    return {(port[1] or "", int(port[2])): {port[3]} for port in reversed([*filter(None, found)])}
 
 
 def _frontends(row: ServicesRow) -> Iterator[tuple[tuple[str, int], Collection[str]]]:

@@ -57,6 +57,9 @@ def network(steps: Steps) -> Iterator[Part]:
         [f"ip -n {netns} {line}" for netns, lines in steps.insides.items() for line in lines],
     )
     yield Part(
+        "What is too long for a wire is dropped there without a word.", [f"ip {line}" for line in steps.narrowed]
+    )
+    yield Part(
         "Neighbours that knew the address at another place hear where it is now.",
         [announcement_line(row) for row in steps.announce],
     )

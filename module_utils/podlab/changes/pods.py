@@ -78,6 +78,7 @@ class Steps:
     sandboxes: list[PodRow] = field(default_factory=list)
     wires: list[str] = field(default_factory=list)
     insides: dict[str, list[str]] = field(default_factory=dict)
+    narrowed: list[str] = field(default_factory=list)  # wires that take less from now on, when pods send no more
     announce: list[PodRow] = field(default_factory=list)
     stop: list[tuple[str, str]] = field(default_factory=list)  # netns, container
     drop: list[tuple[str, str]] = field(default_factory=list)  # netns, volume
@@ -263,6 +264,8 @@ def _mend_wire(steps: Steps, row: PodRow, pod: Pod, veth: Link | None) -> None:
         _connect(steps, row, beside_old_eth0=eth0 is not None)
         return
     steps.wires += _veth_lines(row, veth)
+    if veth["mtu"] > row["mtu"]:
+        steps.narrowed.append(f"link set {veth_name(netns)} mtu {row['mtu']}")
     inside = _inside_lines(row, pod, eth0)
     if inside:
         steps.insides[netns] = inside
@@ -316,25 +319,29 @@ def _veth_lines(row: PodRow, veth: Link) -> list[str]:
     name, wrong = veth_name(row["netns"]), []
     if veth["alias"] != alias(row["netns"]):
         wrong.append(f"alias {_quoted(alias(row['netns']))}")
-    if veth["mtu"] != row["mtu"]:
+    if veth["mtu"] < row["mtu"]:
         wrong.append(f"mtu {row['mtu']}")
     if veth["master"] != row["bridge"]:
         wrong.append(f"master {row['bridge']}")
     if not veth["up"]:
         wrong.append("up")
+    wrong += veth.get("amiss", [])
     lines = [f"link set {name} {' '.join(wrong)}"] if wrong else []
     lines += [f"addr del {address} dev {name}" for address in veth["addresses"]]
-    if veth["master"] != row["bridge"] or not veth["hairpin"]:
-        lines.append(f"link set {name} type bridge_slave hairpin on")
-    return lines
+    port = veth.get("port", [] if veth["hairpin"] else ["hairpin on"])
+    if veth["master"] != row["bridge"]:
+        port = ["hairpin on"]  # all else is as it shall be on a port that is new
+    return lines + ([f"link set {name} type bridge_slave {' '.join(port)}"] if port else [])
 
 
 def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
-    lines = [] if pod["lo_up"] else ["link set lo up"]
+    lines = [f"neigh del {address} dev eth0" for address in pod.get("neighbours", [])]
+    lines += [] if pod["lo_up"] else ["link set lo up"]
     if eth0["mac"] != row["mac"]:
         lines.append(f"link set eth0 address {row['mac']}")
     if eth0["mtu"] != row["mtu"]:
         lines.append(f"link set eth0 mtu {row['mtu']}")
+    lines += [f"link set eth0 {words}" for words in eth0.get("amiss", [])]
     # Routes before addresses: the last address of a link takes its routes along, and what is gone cannot be deleted.
     default = f"default via {row['gateway']} dev eth0"
     lines += [f"route del {route}" for route in pod["routes"] if route != default]
@@ -352,7 +359,7 @@ def _inside_lines(row: PodRow, pod: Pod, eth0: Link) -> list[str]:
         lines.append(f"route replace {own.network} dev eth0 proto kernel scope link src {own.ip}")
     if readdressed or default not in pod["routes"]:
         lines.append(f"route replace {default}")
-    return lines + [f"neigh del {address} dev eth0" for address in pod.get("neighbours", [])]
+    return lines
 
 
 def _quoted(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import TypedDict
 
@@ -14,13 +14,16 @@ from .vxlan import Tunnel, VxlanRow
 
 
 class Route(TypedDict, total=False):
-    """A route of the main table as ``ip route show`` tells it; ``default`` is 0.0.0.0/0."""
+    """A route of the main table, or one that somebody wrote into the local one, as ``ip route show`` tells it;
+    ``default`` is 0.0.0.0/0."""
 
     to: str
     via: str | None
     dev: str | None
     protocol: str
     metric: int
+    table: str  # another one than main: local, by its number
+    more: str  # what a plain route has not: another kind (blackhole ...), an MTU, several next hops
 
 
 class _Way(TypedDict):
@@ -34,9 +37,14 @@ class RouteRow(_Way, total=False):
     dev: str | None
 
 
-class RoutesRow(TypedDict):
+class _Relay(TypedDict, total=False):
+    relay: bool
+
+
+class RoutesRow(_Relay):
     """Every route inside ``within`` is podlab's, but for those of ``foreign``, which were there before it,
-    and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on this host."""
+    and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on this host.
+    ``relay``: the packets are others', as on a gateway."""
 
     within: str
     foreign: list[str]
@@ -44,26 +52,47 @@ class RoutesRow(TypedDict):
     vxlan: VxlanRow | None
 
 
+PARTS = {
+    "make": ("lost", "device", "settings", "entries", "relayed"),
+    "switch": ("routes",),
+    "break": ("unused",),
+}
+"""Another way between nodes comes in three parts, each of which begins when all hosts are through with the one before
+(make before break): what packets will need, wherever they pass; then nodes send by it, one by one; and what nobody
+sends by any more goes last."""
+
+
 @dataclass(frozen=True)
 class Steps:
     """Commands that take a lost device away, lines for ``ip -batch``, kernel settings, lines for
-    ``bridge -batch``, and for ``ip -batch`` again.
+    ``bridge -batch``, and for ``ip -batch`` again: routes that others' packets take, own routes, and what goes.
 
     As flannel: the overlay's device, its ARP and FDB entries, and the routes last, so that no packet is sent
     before it is known where to.
     """
 
-    lost: list[list[str]]
-    device: list[str]
-    settings: dict[str, str]
-    entries: list[str]
-    routes: list[str]
+    lost: list[list[str]] = field(default_factory=list)
+    device: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    entries: list[str] = field(default_factory=list)
+    relayed: list[str] = field(default_factory=list)
+    routes: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def part(self, name: str) -> Steps:
+        """One of ``PARTS``."""
+        return Steps(**{key: getattr(self, key) for key in PARTS[name]})
+
+    def parts(self) -> list[str]:
+        """Those that have anything to do."""
+        return [name for name in PARTS if self.part(name).lines()]
 
     def lines(self) -> list[str]:
         """All of them as a person would type them."""
         before = [shlex.join(argv) for argv in self.lost] + [f"ip {line}" for line in self.device]
         before += [sysctls.line(key, value) for key, value in self.settings.items()]
-        return before + [f"bridge {line}" for line in self.entries] + [f"ip {line}" for line in self.routes]
+        before += [f"bridge {line}" for line in self.entries]
+        return before + [f"ip {line}" for line in (*self.relayed, *self.routes, *self.unused)]
 
 
 def steps(
@@ -79,16 +108,19 @@ def steps(
     """
     overlay = row["vxlan"]
     if overlay:  # what leads over a device that goes, goes with it
-        gone = {*vxlan.surplus(links, overlay), *([] if vxlan.is_there(links, overlay) else [overlay["name"]])}
+        gone = {*vxlan.clashing(links, overlay), *([] if vxlan.is_there(links, overlay) else [overlay["name"]])}
         observed = [route for route in observed if route.get("dev") not in gone]
     device, entries = vxlan.changes(links, tunnels, overlay)
     settings = vxlan.settings(links, tunnels, overlay)
-    last = [] if overlay else vxlan.removal(links)
-    return Steps(list(lost), device, settings, entries, changes(observed, row) + last)
+    come, go = changes(observed, row)
+    unused = vxlan.removal(links, overlay)
+    if row.get("relay"):
+        return Steps(list(lost), device, settings, entries, relayed=come, unused=go + unused)
+    return Steps(list(lost), device, settings, entries, routes=come + go, unused=unused)
 
 
-def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
-    """Lines for ``ip -batch``: first what is missing or leads elsewhere, then what has to go."""
+def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[str]]:
+    """Lines for ``ip -batch``: what is missing or leads elsewhere, and what has to go after that."""
     within = IPv4Network(row["within"])
     wanted = {route["to"]: route for route in row["routes"]}
     ours = [route for route in observed if _is_ours(route, within, row["foreign"])]
@@ -100,11 +132,12 @@ def changes(observed: Sequence[Route], row: RoutesRow) -> list[str]:
         if _is_sound(route, wanted):
             continue
         # "replace" takes the place of the first route of that network without a metric, and of no other.
-        if route["to"] in missing and route["to"] not in replaced and not route.get("metric"):
+        plain = not (route.get("metric") or route.get("table"))
+        if route["to"] in missing and route["to"] not in replaced and plain:
             replaced.add(route["to"])
         else:
             surplus.append(f"route del {route['to']}{_way(route)}")
-    return [f"route replace {_words(route)} proto {ROUTE_PROTOCOL}" for route in missing.values()] + surplus
+    return [f"route replace {_words(route)} proto {ROUTE_PROTOCOL}" for route in missing.values()], surplus
 
 
 def _words(route: RouteRow) -> str:
@@ -124,14 +157,15 @@ def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
         and route.get("via") == row["via"]
         and (not row.get("dev") or route.get("dev") == row["dev"])
         and route["protocol"] == str(ROUTE_PROTOCOL)
-        and not route.get("metric")
+        and not (route.get("metric") or route.get("table") or "more" in route)
     )
 
 
 def _is_ours(route: Route, within: IPv4Network, foreign: Sequence[str]) -> bool:
     if route["protocol"] == str(ROUTE_PROTOCOL):
         return True
-    if route["protocol"] == "kernel" or route["to"] in foreign:
+    # The kernel makes routes for addresses of links; whoever writes another one can say that it was the kernel.
+    if (route["protocol"] == "kernel" and route.get("dev") and not route.get("via")) or route["to"] in foreign:
         return False
     return IPv4Network(route["to"]).subnet_of(within)
 
@@ -141,5 +175,7 @@ def _way(route: Route) -> str:
     via = f" via {route['via']}" if route.get("via") else ""
     dev = f" dev {route['dev']}" if route.get("dev") else ""
     metric = f" metric {route['metric']}" if route.get("metric") else ""
-    protocol = route["protocol"] if route["protocol"].isdigit() else "boot"  # ip does not print that one
-    return f"{via}{dev}{metric} proto {protocol}"
+    table = f" table {route['table']}" if route.get("table") else ""
+    # ip does not print "boot".
+    protocol = route["protocol"] if route["protocol"].isdigit() or route["protocol"] == "kernel" else "boot"
+    return f"{via}{dev}{metric}{table} proto {protocol}"

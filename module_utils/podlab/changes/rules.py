@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from . import CHAIN_PREFIX
-from .iptables_save import target
+from .closing import end_of
+from .iptables_save import BUILT_IN, target
 from .sysctls import LOCALNET
 
 Chains = Mapping[str, Sequence[str]]
@@ -17,8 +18,17 @@ GUARD = f"{CHAIN_PREFIX}LOCALHOST"
 """Of ``filter``: keeps neighbours out of 127.0.0.0/8, where a host port is open at 127.0.0.1."""
 
 
-class TableRow(TypedDict):
-    """``jumps``: built-in chain -> rules that lead into chains of ours, at the chain's end."""
+HOST_PORTS = f"{CHAIN_PREFIX}HOSTPORTS"
+"""Of ``nat``: leads from ports of the node to pods."""
+
+
+class _Links(TypedDict, total=False):
+    links: list[str]
+
+
+class TableRow(_Links):
+    """``jumps``: built-in chain -> rules that lead into chains of ours, behind all that the host has there itself, but
+    before what refuses everybody. ``links``: those that pods' packets pass, where that matters."""
 
     chains: dict[str, list[str]]
     jumps: dict[str, list[str]]
@@ -35,17 +45,33 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     stale = [name for name in observed if name.startswith(CHAIN_PREFIX) and name not in chains]
     lines = [f":{name} - [0:0]" for name in differing + stale]
     lines += [f"-A {name} {rule}" for name in differing for rule in chains[name]]
-    for builtin, rules in observed.items():
-        if builtin.startswith(CHAIN_PREFIX):
-            continue
-        surplus = [rule for rule in rules if target(rule).startswith(CHAIN_PREFIX)]
-        for rule in row["jumps"].get(builtin, []):
-            if rule in surplus:
-                surplus.remove(rule)
-        lines += [f"-D {builtin} {rule}" for rule in surplus]
-    for builtin, rules in row["jumps"].items():
-        lines += [f"-A {builtin} {rule}" for rule in rules if rule not in observed.get(builtin, [])]
+    for builtin in [name for name in BUILT_IN if name in observed or name in row["jumps"]]:
+        lines += _jump_lines(builtin, observed, row)
     return lines + [f"-X {name}" for name in stale]
+
+
+def _jump_lines(builtin: str, observed: Chains, row: TableRow) -> list[str]:
+    """Not at the chain's top, where kube-proxy has its own: what a host refuses to single ones, it refuses to pods as
+    well. The number of a rule is sure, since all of it is one transaction."""
+    wanted, lines, left = row["jumps"].get(builtin, []), list[str](), list(observed.get(builtin, ()))
+    for rule in list(left):
+        if target(rule).startswith(CHAIN_PREFIX) and (rule not in wanted or left.count(rule) > 1):
+            lines.append(f"-D {builtin} {rule}")
+            left.remove(rule)  # the first one that reads so, as iptables does
+    end = end_of(left, observed, row.get("links", []))
+    for rule in wanted:
+        if rule in left and (end is None or left.index(rule) < end):
+            continue
+        if rule in left:
+            lines.append(f"-D {builtin} {rule}")
+            left.remove(rule)
+        if end is None:
+            lines.append(f"-A {builtin} {rule}")
+        else:
+            lines.append(f"-I {builtin} {end + 1} {rule}")
+            left.insert(end, rule)
+            end += 1
+    return lines
 
 
 def sysctls(tables: Mapping[str, TableRow]) -> dict[str, str]:
@@ -66,6 +92,8 @@ def merged(*layers: Mapping[str, TableRow]) -> dict[str, TableRow]:
         whole["chains"].update(row["chains"])
         for builtin, jumps in row["jumps"].items():
             whole["jumps"][builtin] = whole["jumps"].get(builtin, []) + jumps
+        if "links" in row:
+            whole["links"] = sorted({*whole.get("links", []), *row["links"]})
     return tables
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 LOCALNET = "net.ipv4.conf.all.route_localnet"
 """With it a packet from 127.0.0.1 may leave for a pod, and neighbours may send to this host's 127.0.0.0/8."""
 
+FORWARD = "net.ipv4.ip_forward"
+
 GUARDED = (LOCALNET,)
 """Settings that open what a rule of iptables has to guard. The chapter of that rule makes them, right after it: the
 rule comes late in a run, or never where a chapter is left out. The chapter *node* remembers what was before, and gives
@@ -19,11 +21,24 @@ def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Ma
 
     ``recorded`` holds what the host had before podlab came, for every key that podlab ever changed.
     """
-    return {
+    differing = {
         key: value
         for key, value in {**recorded, **wanted}.items()
-        if observed.get(key) != value and not (key in GUARDED and key in wanted)
+        if observed.get(key) != value
+        and not (key in GUARDED and key in wanted)
+        and (key in wanted or key in observed)  # a link may have gone, and its settings with it
     }
+    if FORWARD not in differing:
+        return differing
+    # It comes first, and the kernel gives its value to all links then.
+    value = differing.pop(FORWARD)
+    kept = {key: it for key, it in {**recorded, **wanted}.items() if is_forwarding(key) and it != value}
+    return {FORWARD: value} | kept | {key: it for key, it in differing.items() if not is_forwarding(key) or it != value}
+
+
+def is_forwarding(key: str) -> bool:
+    """Whether it is the setting of a single link that ``ip_forward`` is for all."""
+    return key.startswith("net.ipv4.conf.") and key.endswith(".forwarding")
 
 
 def opening(observed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

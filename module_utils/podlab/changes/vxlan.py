@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from . import MARK
 from .bridge import Link
+from .link_state import knob
 
 OVERHEAD = 50  # bytes: outer Ethernet, IPv4, UDP and VXLAN headers (RFC 7348, section 5)
 
@@ -39,11 +40,12 @@ class Tunnel(TypedDict):
 
     neighbours: dict[str, str]
     forwarding: list[tuple[str, str, bool]]
-    rp_filter: str
+    settings: dict[str, str]  # of ``SETTINGS``, as they are
 
 
-EMPTY: Tunnel = {"neighbours": {}, "forwarding": [], "rp_filter": ""}
+EMPTY: Tunnel = {"neighbours": {}, "forwarding": [], "settings": {}}
 LOOSE = "2"
+SETTINGS = {"rp_filter": LOOSE, "forwarding": "1"}
 
 
 def changes(
@@ -55,8 +57,7 @@ def changes(
     name = row["name"]
     link = links.get(name) if is_there(links, row) else None
     tunnel = tunnels.get(name, EMPTY) if link else EMPTY
-    # Of two devices with one VNI and port the kernel refuses the second.
-    lines = removal(links, row)
+    lines = [f"link del {other}" for other in clashing(links, row)]
     if link is None:
         lines += [
             *([f"link del {name}"] if name in links else []),
@@ -81,14 +82,12 @@ def changes(
 
 def settings(links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: VxlanRow | None) -> dict[str, str]:
     """Kernel settings of the device: a node answers a pod by the overlay, where the pod asked it by the uplink."""
-    if row is None or (is_there(links, row) and tunnels.get(row["name"], EMPTY)["rp_filter"] == LOOSE):
+    if row is None:
         return {}
-    return {rp_filter(row["name"]): LOOSE}
-
-
-def rp_filter(name: str) -> str:
-    """The setting's key; a dot in a name is a slash there, as with sysctl(8)."""
-    return f"net.ipv4.conf.{name.replace('.', '/')}.rp_filter"
+    seen = tunnels.get(row["name"], EMPTY)["settings"] if is_there(links, row) else {}
+    # One that is made anew forwards, as ``default`` does.
+    wanted = SETTINGS if seen else {"rp_filter": LOOSE}
+    return {knob(row["name"], key): value for key, value in wanted.items() if seen.get(key) != value}
 
 
 def is_there(links: Mapping[str, Link], row: VxlanRow) -> bool:
@@ -109,6 +108,7 @@ def _mended(link: Link, row: VxlanRow) -> list[str]:
         wrong.append(f"alias {MARK}")
     if not link["up"]:
         wrong.append("up")
+    wrong += link.get("amiss", [])
     lines = [f"link set {name} {' '.join(wrong)}"] if wrong else []
     # The last address of a device takes its routes and ARP entries along, so the wanted one comes first.
     if row["address"] not in link["addresses"]:
@@ -140,6 +140,14 @@ def surplus(links: Mapping[str, Link], row: VxlanRow | None) -> list[str]:
     return [name for name in ours(links) if row is None or name != row["name"]]
 
 
+def clashing(links: Mapping[str, Link], row: VxlanRow) -> list[str]:
+    """Those of them that stand in the way of the row's: of two devices with one VNI and port the kernel refuses the
+    second. The others carry what is sent by them until nobody does."""
+    asked = {"id": row["id"], "port": row["port"]}
+    return [name for name in surplus(links, row) if asked.items() <= links[name].get("vxlan", {}).items()]
+
+
 def removal(links: Mapping[str, Link], row: VxlanRow | None = None) -> list[str]:
-    """Lines that take them away; addresses, entries and routes go with them."""
-    return [f"link del {name}" for name in surplus(links, row)]
+    """Lines that take the others away; addresses, entries and routes go with them."""
+    going = surplus(links, row)
+    return [f"link del {name}" for name in going if row is None or name not in clashing(links, row)]

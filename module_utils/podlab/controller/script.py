@@ -180,7 +180,8 @@ _SETTINGS = {
 }
 _CHAINS = {
     "PODLAB-EGRESS": "who leaves with the host's address, because nobody out there knows the way to a pod",
-    "PODLAB-FORWARD": "pods' packets pass, also where Docker has made dropping the rule",
+    "PODLAB-FORWARD": "pods' packets pass, also where Docker has made dropping the rule, or a firewall ends with it",
+    "PODLAB-INPUT": "and the node hears answers to its calls, verify, and the overlay, where its firewall hears nobody",
     "PODLAB-HOSTPORTS": "ports of the host that lead to a pod",
     "PODLAB-MARK-MASQ": "who has to come back by the host, is marked",
     "PODLAB-MASQ": "and leaves with its address",
@@ -193,7 +194,7 @@ def _node(host: Subject) -> Iterator[Part]:
         test = "[ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]"
         load = f"{test} || modprobe -a {' '.join(kernel.MODULES)}"
         yield Part("The kernel loads the other modules by itself when they are used.", [load])
-    yield from _settings({key: it for key, it in host.rows["node"]["sysctls"].items() if key not in sysctls.GUARDED})
+    yield from _settings(sysctls.changes({}, host.rows["node"]["sysctls"], {}))
 
 
 def _settings(wanted: Mapping[str, str]) -> Iterator[Part]:
@@ -268,7 +269,9 @@ def _routes(host: Subject) -> Iterator[Part]:
         "and each MAC address is at a node, where the packets are sent to (fdb).",
         [f"bridge {line}" for line in steps.entries],
     )
-    yield Part(f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in steps.routes])
+    yield Part(
+        f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in (*steps.relayed, *steps.routes)]
+    )
 
 
 def _routes_undone(host: Subject) -> Iterator[Part]:

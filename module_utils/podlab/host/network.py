@@ -7,10 +7,11 @@ import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..changes import CHAIN_PREFIX, MAC_PREFIX, MARK, vxlan
+from ..changes import CHAIN_PREFIX, MAC_PREFIX, MARK, link_state, vxlan
 from ..changes.bridge import Link
-from ..changes.iptables_save import Tables, parsed, target
-from ..changes.kube import BUILT_IN
+from ..changes.iptables_save import BUILT_IN, Tables, parsed, target
+from ..changes.kube import is_ours
+from ..changes.link_state import knob
 from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
 from ..changes.vxlan import Tunnel, VxlanRow
@@ -18,6 +19,7 @@ from . import namespaces
 from .run import run, run_all
 
 TABLES = ("filter", "nat")
+LOCAL = "255"  # the table that is looked up before all others
 
 
 def links() -> dict[str, Link]:
@@ -27,16 +29,29 @@ def links() -> dict[str, Link]:
         # Somebody may have taken the mark away.
         if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):
             link.update(_written_by_hand(name, {other["mac"] for other in found.values()}))
+    queues = _queues() if any(link["alias"].startswith(MARK) for link in found.values()) else {}
+    for name, link in found.items():
+        if link["alias"].startswith(MARK) and (lines := link_state.queues(name, queues.get(name, ()))):
+            link["queues"] = lines
+    return found
+
+
+def _queues() -> dict[str, list[dict[str, Any]]]:
+    """Link -> its queueing disciplines."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for discipline in json.loads(run(["tc", "-j", "qdisc", "show"]) or "[]"):
+        found.setdefault(discipline["dev"], []).append(discipline)
     return found
 
 
 def _written_by_hand(bridge: str, own: Container[str]) -> Link:
     """What nobody but a person writes on a bridge of ours: permanent ARP entries, and FDB entries that were not
     learnt and are not for a link's own MAC."""
-    neighbours = json.loads(run(["ip", "-j", "-4", "neigh", "show", "nud", "permanent", "dev", bridge]) or "[]")
+    asked = ["ip", "-j", "-4", "neigh", "show", "nud", "permanent", "nud", "noarp", "dev", bridge]
+    neighbours = json.loads(run(asked) or "[]")
     entries = json.loads(run(["bridge", "-j", "fdb", "show", "br", bridge]) or "[]")
     return {
-        "neighbours": [entry["dst"] for entry in neighbours],
+        "neighbours": [entry["dst"] for entry in neighbours if is_written(entry)],
         "forwarding": [
             f"{entry['mac']} dev {entry['ifname']} {'self' if entry['ifname'] == bridge else 'master'}"
             + (f" vlan {entry['vlan']}" if "vlan" in entry else "")
@@ -44,6 +59,12 @@ def _written_by_hand(bridge: str, own: Container[str]) -> Link:
             if entry.get("master") == bridge and entry["mac"] not in own and _was_written(entry)
         ],
     }
+
+
+def is_written(neighbour: Mapping[str, Any]) -> bool:
+    """Whether somebody wrote an ARP entry. Those of multicast and broadcast need no ARP, and are the kernel's."""
+    group = neighbour.get("lladdr", "").startswith(("01:00:5e", "ff:ff:ff", "33:33"))
+    return neighbour.get("state") == ["PERMANENT"] or not group
 
 
 def _was_written(entry: Mapping[str, Any]) -> bool:
@@ -67,6 +88,9 @@ def link_facts(link: Mapping[str, Any]) -> Link:
             if address.get("family") == "inet"
         ],
     }
+    for key, words in zip(("amiss", "port", "bridge"), link_state.amiss(link), strict=True):
+        if words:
+            facts[key] = words  # type: ignore[literal-required]
     if facts["kind"] == "vxlan":
         facts["vxlan"] = {key: info["info_data"].get(key) for key in ("id", "port", "local", "link", "learning")}
     return facts
@@ -80,7 +104,8 @@ def tunnels(links: Mapping[str, Link]) -> dict[str, Tunnel]:
 def _tunnel(name: str) -> Tunnel:
     neighbours = json.loads(run(["ip", "-j", "neigh", "show", "nud", "permanent", "dev", name]) or "[]")
     entries = json.loads(run(["bridge", "-j", "fdb", "show", "dev", name]) or "[]")
-    setting = vxlan.rp_filter(name)
+    keys = {key: knob(name, key) for key in vxlan.SETTINGS}
+    values = read_sysctls(keys.values())
     return {
         "neighbours": {entry["dst"]: entry["lladdr"] for entry in neighbours},
         "forwarding": [
@@ -88,7 +113,7 @@ def _tunnel(name: str) -> Tunnel:
             for entry in entries
             if "dst" in entry
         ],
-        "rp_filter": read_sysctls([setting]).get(setting, ""),
+        "settings": {key: values[setting] for key, setting in keys.items() if setting in values},
     }
 
 
@@ -114,12 +139,20 @@ def lost_overlays(links: Mapping[str, Link], row: VxlanRow | None) -> list[list[
 
 
 def routes() -> list[Route]:
-    """The main table."""
-    return [route_facts(route) for route in json.loads(run(["ip", "-j", "-N", "route", "show", "table", "main"]))]
+    """The main table, and of the local one what the kernel has not made itself for an address."""
+    found = json.loads(run(["ip", "-j", "-N", "-4", "route", "show", "table", "all"]))
+    known = [route_facts(route) for route in found if route.get("table") in (None, LOCAL)]
+    return [route for route in known if route.get("table") != LOCAL or route["protocol"] != "kernel"]
+
+
+def policy_rules() -> list[str]:
+    """What ``ip rule`` has beside the kernel's own three: ``100: from 10.1.0.0/16 lookup 7``."""
+    lines = [" ".join(line.split()) for line in run(["ip", "-4", "rule", "show"]).splitlines()]
+    return [line for line in lines if line.split(":")[0] not in ("0", "32766", "32767")]
 
 
 def route_facts(route: Mapping[str, Any]) -> Route:
-    """One entry of ``ip -j -N route show``; protocols are numbers, but for the kernel's (2)."""
+    """One entry of ``ip -j -N route show``; protocols and kinds are numbers, but for the kernel's (2)."""
     to = {"default": "0.0.0.0/0"}.get(route["dst"], route["dst"])
     facts: Route = {
         "to": to if "/" in to else f"{to}/32",
@@ -129,6 +162,11 @@ def route_facts(route: Mapping[str, Any]) -> Route:
     }
     if route.get("metric"):
         facts["metric"] = route["metric"]
+    if route.get("table"):
+        facts["table"] = str(route["table"])
+    more = [f"{key} {value}" for item in route.get("metrics", ()) for key, value in item.items()]
+    if "type" in route or more or "nexthops" in route:
+        facts["more"] = " ".join([f"type {route['type']}"] * ("type" in route) + more)
     return facts
 
 
@@ -139,18 +177,30 @@ def saved() -> dict[str, dict[str, list[str]]]:
     return parsed(run(["iptables-save"]))
 
 
+def forward_drops() -> bool:
+    """Whether the policy of FORWARD is DROP, as Docker makes it."""
+    return not missing_programs(["iptables"]) and run(["iptables", "-S", "FORWARD"]).startswith("-P FORWARD DROP")
+
+
 def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
-    """Table -> chain -> rules, for podlab's chains and the built-in ones. The others are not these chapters' to read.
+    """Table -> chain -> rules: podlab's chains, the built-in ones, and those of ``filter`` where a host's own firewall
+    may have its end. The others are not these chapters' to read.
 
     :param tables: what ``saved`` has told; it is asked if this is left out.
     """
     tables = saved() if tables is None else tables
-    return {table: _own(tables.get(table, {})) for table in TABLES}
+    return {table: _own(tables.get(table, {}), table == "filter") for table in TABLES}
 
 
-def _own(chains: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def _own(chains: Mapping[str, Sequence[str]], with_others: bool) -> dict[str, list[str]]:
     """Without the one of podlab's chains that stands among kube-proxy's, and is written with them."""
-    names = [name for name in chains if name in BUILT_IN or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)]
+    names = [
+        name
+        for name in chains
+        if name in BUILT_IN
+        or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)
+        or (with_others and not name.startswith(CHAIN_PREFIX) and not is_ours(name))
+    ]
     return {name: [rule for rule in chains[name] if target(rule) != UNDEFINED_PORTS] for name in names}
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from ..changes import MARK
 from ..changes.containers import IMAGES
+from ..changes.link_state import KNOBS, knob
+from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import kernel, network, pods, record, services
+from . import flows, kernel, network, pods, record, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -26,15 +28,21 @@ def observe(role: str) -> dict[str, Any]:
     known = record.read()
     links = network.links()
     rules, seen_services = services.observe(role)
-    own = [name.replace(".", "/") for name, link in links.items() if not link["alias"].startswith(MARK)]
-    keys = [*SYSCTLS, *(f"net.ipv4.conf.{name}.{knob}" for name in own for knob in ("rp_filter", "send_redirects"))]
+    own = [name for name, link in links.items() if not link["alias"].startswith(MARK)]
+    keys = [*SYSCTLS, *(knob(name, key) for name in own for key in ("rp_filter", "send_redirects", "forwarding"))]
+    bridges = [name for name, link in links.items() if link["kind"] == "bridge" and link["alias"] == MARK]
+    keys += [knob(name, key) for name in (*bridges, "default") for key in KNOBS]
     return {
         "record": known,
         "links": links,
         "routes": network.routes(),
+        "policy_rules": network.policy_rules(),
         "tunnels": network.tunnels(links),
         "rules": rules,
+        # On a node podlab's chain stands before the policy in any case.
+        "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
         "services": seen_services,
+        "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *(known or {}).get("sysctls", {})]),
         "pods": pods.observe(),
         "namespaces": pods.namespaces_of_others(),

@@ -29,7 +29,7 @@ from ..changes.pods import (
 )
 from . import containers, status, volumes
 from .namespaces import NETNS, give_name, socket_in, unshare
-from .network import link_facts, write_sysctl
+from .network import is_written, link_facts, write_sysctl
 from .record import text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
 
@@ -59,7 +59,7 @@ def observe() -> dict[str, Pod]:
         }
     wired = [netns for netns in names if pods[netns]["sandbox"] and "net" in namespace_files(pods[netns]["row"], netns)]
     # -d for the kind of link; one process a pod tells links, addresses and routes.
-    question = "addr show\nroute show\nneigh show nud permanent\n"
+    question = "addr show\nroute show\nneigh show nud permanent nud noarp\n"
     answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in wired], wired)
     for netns, (_, out, _) in zip(wired, answers, strict=True):
         addresses, routes, neighbours = [*documents(out), [], [], []][:3]
@@ -72,7 +72,9 @@ def observe() -> dict[str, Pod]:
             route["dst"] for route in routes if route.get("protocol") == "kernel" and route.get("dev") == "eth0"
         ]
         pods[netns]["neighbours"] = [
-            entry["dst"] for entry in neighbours if entry["dev"] == "eth0" and ":" not in entry["dst"]
+            entry["dst"]
+            for entry in neighbours
+            if entry["dev"] == "eth0" and ":" not in entry["dst"] and is_written(entry)
         ]
     return pods
 
@@ -118,6 +120,7 @@ def apply(steps: Steps) -> None:
     failed = [f"pod {netns}: {err.strip()}" for (netns, _), (code, _, err) in zip(lines, answers, strict=True) if code]
     if failed:
         raise HostError("\n".join(failed))
+    ip_batch(steps.narrowed)
     _announce(steps.announce)
     for netns, volume in steps.drop:
         volumes.drop(netns, volume)
@@ -298,7 +301,11 @@ def _gratuitous_arp(row: PodRow) -> bytes:
 
 def _route_words(route: Mapping[str, Any]) -> str:
     via = f" via {route['gateway']}" if "gateway" in route else ""
-    return f"{route['dst']}{via} dev {route['dev']}" if "dev" in route else f"{route['dst']}{via}"
+    dev = f" dev {route['dev']}" if "dev" in route else ""
+    metric = f" metric {route['metric']}" if "metric" in route else ""
+    kind = "" if route.get("type", "unicast") == "unicast" else f"{route['type']} "
+    more = "".join(f" {key} {value}" for item in route.get("metrics", ()) for key, value in item.items())
+    return f"{kind}{route['dst']}{via}{dev}{metric}{more}"
 
 
 def _write_etc(row: PodRow) -> None:

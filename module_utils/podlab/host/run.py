@@ -42,6 +42,11 @@ def bridge_batch(lines: Sequence[str]) -> None:
     _batch("bridge", lines)
 
 
+def tc_batch(lines: Sequence[str]) -> None:
+    """One ``tc -batch`` for all lines, in this network namespace."""
+    _batch("tc", lines)
+
+
 def _batch(program: str, lines: Sequence[str]) -> None:
     if lines:
         try:

@@ -20,9 +20,9 @@ from ..changes.iptables_save import Tables, parsed, target
 from ..changes.kube import Change
 from ..changes.kube_record import State
 from ..changes.services import ServicesRow
-from . import doors, generation, health_checks, network, record
+from . import doors, flows, generation, health_checks, network, record
 from .record import text_of, write_file
-from .run import HostError, run, run_all
+from .run import HostError, run
 
 STATE = f"{record.HOME}/services.json"
 SETS = "PODLAB-STICKY-"  # first letters of the ipsets, as services.sets() has them
@@ -173,7 +173,7 @@ def apply(steps: Steps) -> None:
     for name in steps.stale_sets:
         run(["ipset", "destroy", name])
     # Only now: the kernel would make new entries by the old rules.
-    _end_flows(steps)
+    flows.end(_stale_flows(steps))
     steps.warnings += health_checks.serve(steps.health)
     spelled, kernel = steps.known["spelled"] if steps.known else {}, steps.kernel
     at = steps.generation and (steps.generation[0], steps.generation[1] + commits)
@@ -368,20 +368,8 @@ def _named_by_what_stays(tables: Tables, found: Mapping[str, Change]) -> dict[st
 def _stale_flows(steps: Steps) -> list[kube_flows.Flow]:
     if not (kube_flows.has_udp(steps.row) or (steps.known and steps.known["udp"])):
         return []
-    if network.missing_programs(["conntrack"]):
-        return []  # on a bare host that is only looked at
     old = kube_record.unpack(steps.known["packed"])[0] if steps.known else None
-    found = kube_flows.flows(run(["conntrack", "-L", "-p", "udp"]))
-    own = {address.split("/")[0] for link in network.links().values() for address in link["addresses"]}
-    return kube_flows.stale(found, own, old, steps.row)
-
-
-def _end_flows(steps: Steps) -> None:
-    """By one command each, as kube-proxy does it. An entry may have ended by itself, so finding none is no error."""
-    ends = run_all([(kube_flows.deletion(flow), None) for flow in _stale_flows(steps)])
-    failed = [err.strip() for code, _, err in ends if code and "0 flow entries" not in err]
-    if failed:
-        raise HostError("\n".join(failed))
+    return kube_flows.stale(flows.known(), flows.own_addresses(), old, steps.row)
 
 
 # --- the end ------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import pairwise
 from typing import Any
 
 from ..changes import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL
@@ -14,6 +16,8 @@ from .addresses import MAC_PREFIX
 from .cluster import Cluster, Host
 
 NOT_OURS = "podlab has not made it and does not touch it; remove it"
+
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
 
@@ -37,6 +41,8 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
             f"{host.name}: no link of this host has the address {host.address}; set node_ip to the address that "
             "the other nodes reach it at"
         )
+    elif not seen["links"][uplink(host)]["up"]:
+        problems.append(f"{host.name}: link {uplink(host)} is down: sudo ip link set {uplink(host)} up")
     return problems + _in_the_way(host, cluster)
 
 
@@ -114,6 +120,28 @@ def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str
     ]
 
 
+def rules_in_the_way(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    """Notes of rules of others by which pods' packets may never come to podlab's routes. They may be meant so."""
+    words = "may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
+    return [
+        f"{host.name}: ip rule {rule!r} {words}"
+        for host in hosts
+        for rule in (host.observation or {}).get("policy_rules", [])
+        if host.is_managed and _concerns_pods(rule, host, cluster)
+    ]
+
+
+def _concerns_pods(rule: str, host: Host, cluster: Cluster) -> bool:
+    """Whether it names pods' addresses, or a link of podlab's; one for everybody is mostly a VPN's, and no news."""
+    words = rule.split()
+    named = {key: word for key, word in pairwise(words) if key in ("from", "to", "iif", "oif")}
+    networks = [word for key, word in named.items() if key in ("from", "to") and word != "all"]
+    within = IPv4Network(cluster.cidr)
+    links = (host.observation or {})["links"]
+    ours = any(links[word]["alias"].startswith(MARK) for word in named.values() if word in links)
+    return ours or any(IPv4Network(word).overlaps(within) for word in networks)
+
+
 def uplink(host: Host) -> str | None:
     """The link that bears the host's address."""
     links = (host.observation or {}).get("links", {})
@@ -128,6 +156,19 @@ def legs(host: Host, nodes: Sequence[str]) -> list[str]:
     links = (host.observation or {}).get("links", {})
     networks = {name: [IPv4Interface(text).network for text in link["addresses"]] for name, link in links.items()}
     return [name for name, own in networks.items() if any(IPv4Address(node) in net for node in nodes for net in own)]
+
+
+def ways_out(host: Host, others: Sequence[str]) -> list[str]:
+    """The host's own links that packets of pods may come or go by: one of the other hosts is there, or a router.
+
+    :param others: addresses or names of the other hosts of the inventory.
+    """
+    seen = host.observation or {}
+    known = [address for address in others if _ADDRESS.fullmatch(address)]
+    routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
+    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, known), *routed])
+    links = seen.get("links", {})
+    return sorted(name for name in found if name in links and links[name]["alias"] != MARK)
 
 
 def uplink_mtu(host: Host) -> int:

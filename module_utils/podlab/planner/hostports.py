@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..changes.pods import PodRow
-from ..changes.rules import GUARD, TableRow
+from ..changes.rules import GUARD, HOST_PORTS, TableRow
 from ..changes.sysctls import LOCALNET
 
 MARK = "0x2000/0x2000"  # portmap's; kube-proxy's is 0x4000
@@ -54,11 +54,11 @@ def rows(ports: Sequence[HostPort]) -> Mapping[str, TableRow]:
     """Table -> chains, as ``iptables-save`` prints them; empty where no pod asks for a port of the node."""
     if not ports:
         return {}
-    way_in = "-m addrtype --dst-type LOCAL -j PODLAB-HOSTPORTS"
+    way_in = f"-m addrtype --dst-type LOCAL -j {HOST_PORTS}"
     return {
         "nat": {
             "chains": {
-                "PODLAB-HOSTPORTS": [rule for port in ports for rule in _rules(port)],
+                HOST_PORTS: [rule for port in ports for rule in _rules(port)],
                 "PODLAB-MARK-MASQ": [f"-j MARK --set-xmark {MARK}"],
                 "PODLAB-MASQ": [f"-m mark --mark {MARK} -j MASQUERADE --random-fully"],
             },

@@ -21,12 +21,12 @@ from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, past_of
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
-from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, unfit_hosts
+from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, rules_in_the_way, unfit_hosts
 from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
-from .routing import impossible_ways, routes_of, vxlan_row
+from .routing import carriers, impossible_ways, routes_of, vxlan_row
 from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 from .service_addresses import allocate
@@ -123,7 +123,7 @@ def plan(
     ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
-        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes],
+        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes, *rules_in_the_way(hosts, cluster)],
         "rolling": wanted.rolling,
         "leading": bool(desired.services),
     }
@@ -147,15 +147,21 @@ def plan(
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
+                ports = hostports.rows(hostports.of_rows(pod_rows))
+                rows["egress"] = rules.merged(egress.rows(cluster, *carriers(cluster, host, nodes)), ports)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
-            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows))
+            others = [other.address for other in hosts if other is not host]
+            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows), others)
             rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
+            if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, [it.address for it in nodes])):
+                rows["egress"] = relayed
             if host.role == "node":
                 rows["node"]["sysctls"] |= services.sysctls
                 rows["services"] = services.row(host, cidrs[host.name])
             seen: Mapping[str, Any] = host.observation or {}
             is_pending = {**_PENDING, "services": services.is_pending}
             pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
+            rows["routes_parts"] = _routes_parts(seen, rows["routes"])
             if host.role == "node":
                 awaited = {pod.netns: pod.until for pod in mine if not pod.kept}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
@@ -210,7 +216,6 @@ def _node_rows(
     return {
         "bridge": frame,
         "pods": {"programs": dict(programs), "pods": list(pod_rows)},
-        "egress": rules.merged(egress.rows(cluster), hostports.rows(hostports.of_rows(pod_rows))),
     }
 
 
@@ -219,6 +224,7 @@ def _common_rows(
     cluster: Cluster,
     told: Mapping[str, Any],
     ports: Sequence[hostports.HostPort],
+    others: Sequence[str],
 ) -> dict[str, Any]:
     """What nodes and gateways have; ``told`` is what the host shall remember."""
     loadable = (host.observation or {})["kernel"]["loadable"]
@@ -227,10 +233,10 @@ def _common_rows(
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
-            "sysctls": sysctls_of(host, cluster, ports, nodes),
+            "sysctls": sysctls_of(host, cluster, ports, nodes, others),
             "record": {"node": host.name, "foreign": foreign, **told},
         },
-        "routes": {"within": cluster.cidr, "foreign": foreign},
+        "routes": {"within": cluster.cidr, "foreign": foreign, "relay": host.role == "gateway"},
     }
 
 
@@ -275,15 +281,23 @@ def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
     "bridge": lambda seen, row: bool(
-        bridge.changes(seen["links"], row, seen["routes"]) or bridge.forwarding(seen["links"], row)
+        bridge.changes(seen["links"], row, seen["routes"])
+        or bridge.forwarding(seen["links"], row)
+        or bridge.settings(seen["links"], row, seen["sysctls"])
+        or bridge.queues(seen["links"])
     ),
     "pods": _pods_pending,
-    "routes": lambda seen, row: bool(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).lines()),
+    "routes": lambda seen, row: bool(_routes_parts(seen, row)),
     "egress": lambda seen, row: (
         any(rules.changes(seen["rules"][table], row[table]) for table in row)
         or bool(sysctls.opening(seen["sysctls"], rules.sysctls(row)))
+        or bool(seen.get("flows"))
     ),
 }
+
+
+def _routes_parts(seen: Mapping[str, Any], row: Any) -> list[str]:
+    return routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).parts()
 
 
 def _notes(desired: Desired, placement: Placement) -> list[str]:

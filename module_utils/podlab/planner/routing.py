@@ -62,6 +62,14 @@ def _peer(node: Host, cidr: str) -> PeerRow:
     return {"address": end, "mac": pod_mac(end), "node": node.address}
 
 
+def carriers(cluster: Cluster, host: Host, nodes: Sequence[Host]) -> tuple[list[str], list[str]]:
+    """A node's links that pods' packets pass, and the nodes that send it such packets wrapped up in an overlay."""
+    links = [cluster.bridge, str(uplink(host))]
+    if cluster.pod_routing != "vxlan":
+        return links, []
+    return [*links, device_name(cluster)], [node.address for node in nodes if node is not host]
+
+
 def device_name(cluster: Cluster) -> str:
     """flannel's is ``flannel.<VNI>``."""
     return f"vxlan.{cluster.vxlan_id}"

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..changes.bridge import BridgeRow
+from ..changes.link_state import knob
+from ..changes.sysctls import FORWARD, is_forwarding
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
-from .fitness import BRIDGE_NETFILTER, legs, uplink
+from .fitness import BRIDGE_NETFILTER, legs, uplink, ways_out
 from .hostports import HostPort
 from .hostports import sysctls as hostport_sysctls
 from .model import Desired, Pod, Workload
@@ -96,15 +98,24 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
 
 
 def sysctls_of(
-    host: Host, cluster: Cluster, ports: Sequence[HostPort] = (), nodes: Sequence[str] = ()
+    host: Host,
+    cluster: Cluster,
+    ports: Sequence[HostPort] = (),
+    nodes: Sequence[str] = (),
+    others: Sequence[str] = (),
 ) -> dict[str, str]:
     """Kernel settings that a host needs to carry packets that are not its own.
 
     :param ports: the host ports of its pods.
     :param nodes: addresses of all nodes.
+    :param others: addresses of all other hosts.
     """
     device = uplink(host)
-    wanted = {"net.ipv4.ip_forward": "1", **hostport_sysctls(ports)}
+    wanted = {FORWARD: "1", **hostport_sysctls(ports)}
+    # Of a single link it may be off for all that; a link that is yet to be made has that of "default".
+    seen, recorded = (host.observation or {})["sysctls"], host.record.get("sysctls", {})
+    wanted |= {knob(name, "forwarding"): "1" for name in ["default", *ways_out(host, others)]}
+    wanted |= {key: "1" for key in recorded if is_forwarding(key) and key in seen}
     if host.role == "node":
         # Without it a pod's answer to a pod of the same node passes the bridge unseen by iptables,
         # and a service address is never turned back.
@@ -114,7 +125,6 @@ def sysctls_of(
         wanted["net.ipv4.conf.all.send_redirects"] = "0"
         wanted |= {f"net.ipv4.conf.{_slashed(leg)}.send_redirects": "0" for leg in [device, *legs(host, nodes)]}
     loose = f"net.ipv4.conf.{_slashed(device)}.rp_filter"
-    seen, recorded = (host.observation or {})["sysctls"], host.record.get("sysctls", {})
     strict = "1" in (seen.get("net.ipv4.conf.all.rp_filter"), seen.get(loose)) and seen.get(loose) != "2"
     if strict or loose in recorded:
         # Packets of the outside come through the gateway, whatever way this host would send them itself.
