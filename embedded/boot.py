@@ -7,16 +7,16 @@ completely wired has no init yet and dies with this program.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import functools
 import hashlib
 import ipaddress
 import json
-import operator
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x04000000, 0x08000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
@@ -78,29 +78,51 @@ def own_namespaces() -> dict[str, int]:
     The host's root must not be the lab's, which makes the mounts of the host: what a mount namespace inherits from one
     of another user namespace is locked as it is (mount_namespaces(7)). Only so does read-only stay read-only.
     """
-    parted, done = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(done[1])
-        if libc.unshare(functools.reduce(operator.or_, HOST_NAMESPACES.values())) == 0:
-            os.write(parted[1], b".")
-            os.read(done[0], 1)
-        os._exit(0)
-    os.close(parted[1])
-    try:
-        if not os.read(parted[0], 1):
-            raise OSError("unshare: the kernel refuses another user namespace, or what belongs to it")
+    with keeper(lambda: unshare(CLONE_NEWUSER)) as pid:
         for file in ("uid_map", "gid_map"):
             with open(f"/proc/self/{file}", encoding="ascii") as mine:
                 ids = sum(int(line.split()[2]) for line in mine)
-            with open(f"/proc/{child}/{file}", "w", encoding="ascii") as theirs:
+            with open(f"/proc/{pid}/{file}", "w", encoding="ascii") as theirs:
                 theirs.write(f"0 0 {ids}")
-        return {kind: os.open(f"/proc/{child}/ns/{kind}", os.O_RDONLY) for kind in HOST_NAMESPACES}
+        user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
+
+    def others() -> None:
+        # Once there are ids: files of /proc/net belong to whoever is root then.
+        setns(user, "user")
+        unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
+    with keeper(others) as pid:
+        return {
+            "user": user,
+            **{kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("net", "ipc", "uts")},
+        }
+
+
+@contextlib.contextmanager
+def keeper(make: Callable[[], None]) -> Iterator[int]:
+    """A process that has made namespaces and keeps them for the length of the block: its pid."""
+    (said, say), (hear, end) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(end)
+        try:
+            make()
+            os.write(say, b".")
+            os.read(hear, 1)
+        except OSError as error:
+            os.write(say, str(error).encode())
+        os._exit(0)
+    os.close(say)
+    try:
+        words = os.read(said, 1000)
+        if words != b".":
+            raise OSError(words.decode() or "the keeper of a host's namespaces has died")
+        yield child
     finally:
-        os.close(done[1])
+        os.close(end)
         os.waitpid(child, 0)
-        for descriptor in (parted[0], done[0]):
-            os.close(descriptor)
+        os.close(said)
+        os.close(hear)
 
 
 def furnish(name: str) -> None:
