@@ -173,7 +173,8 @@ def pod(name: str, container: Mapping[str, Any] = SLEEPER, **spec: Any) -> dict[
 def deployment(name: str, replicas: int, container: Mapping[str, Any] = SLEEPER) -> dict[str, Any]:
     """Replicas spread evenly over the nodes."""
     labels = {"app": name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    # As Kubernetes' own load tests have it: the variables of 10,000 Services are more than execve(2) takes.
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "enableServiceLinks": False}}
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 

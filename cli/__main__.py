@@ -15,6 +15,7 @@ sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
 from cli import check, columns, enter, get, power
 from cli.failure import Failure
+from podlab.embedded import usual_limits
 
 NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
 
@@ -23,6 +24,7 @@ def main(argv: Sequence[str]) -> int:
     """Run a verb; return its exit code. Wrong arguments end with 2, as argparse has it."""
     verb, *rest = argv
     words, command = _parted(rest)
+    usual_limits()
     try:
         return int(VERBS[verb](words, command) or 0)
     except Failure as error:

@@ -45,7 +45,12 @@ def pod_ready(pod: Object) -> str:
 
 
 def pod_status(pod: Object) -> str:
-    """The STATUS column: the phase, unless a container has a better story to tell."""
+    """The STATUS column: the phase, unless a container has a better story to tell.
+
+    A pod that was ended as a whole has the reason for that (kubectl's column would have its containers' ``Error``).
+    """
+    if pod["status"]["phase"] == "Failed" and pod["status"].get("reason"):
+        return str(pod["status"]["reason"])
     words: str = pod["status"]["phase"]
     _, main = _statuses(pod)
     if story := _holding_up(pod):

@@ -506,12 +506,12 @@ def _service(state: objects.State, item: Object) -> Lines:
 
 
 def _service_port(port: Object, slices: Sequence[Object]) -> Lines:
+    """As kubectl has it, pods that have none of the Service's ports stand at each of them, without a number."""
     name, protocol = port.get("name") or "<unset>", port["protocol"]
     ready = [
-        f"{endpoint['addresses'][0]}:{found['port']}"
+        f"{endpoint['addresses'][0]}{number}"
         for part in slices
-        for found in part.get("ports") or []
-        if found.get("name", "") == port.get("name", "") and found.get("port")
+        for number in _numbers(part.get("ports") or [], port.get("name", ""))
         for endpoint in part.get("endpoints") or []
         if (endpoint.get("conditions") or {}).get("ready") is not False
     ]
@@ -521,6 +521,13 @@ def _service_port(port: Object, slices: Sequence[Object]) -> Lines:
         *([f"NodePort:\t{name}\t{port['nodePort']}/{protocol}"] if port.get("nodePort") else []),
         f"Endpoints:\t{some(ready, '')}",
     ]
+
+
+def _numbers(ports: Sequence[Object], name: str) -> list[str]:
+    """What is written behind an address of a slice with these ports, for the Service's port of that name."""
+    if not ports:
+        return [""]
+    return [f":{port['port']}" for port in ports if port.get("name", "") == name and port.get("port")]
 
 
 # --- nodes and deployments ------------------------------------------------------------------------

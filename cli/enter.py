@@ -91,7 +91,9 @@ def logs(
         raise Failure("error: only one of follow (-f) or previous (-p) is allowed")
     target = find(word, namespace, sources)
     names = list(target.row["containers"]) if every else [target.container(container)]
-    calls = [_log_reader(target, name, _starts_back(target, name, previous), tail, follow) for name in names]
+    # Of several containers each begins a line; the last words of a single one are left as it wrote them.
+    words = [*(["follow"] if follow else []), *(["line"] if every else [])]
+    calls = [_log_reader(target, name, _starts_back(target, name, previous), tail, words) for name in names]
     if not every:
         _feed_program()
         _become(calls[0])
@@ -113,10 +115,9 @@ def _feed_program() -> None:
     os.close(program)
 
 
-def _log_reader(target: Target, container: str, back: int, tail: int, follow: bool) -> Call:
+def _log_reader(target: Target, container: str, back: int, tail: int, words: Sequence[str]) -> Call:
     directory = f"/var/log/pods/{target.row['netns']}/{container}"
-    words = [directory, str(tail), str(back), *(["follow"] if follow else [])]
-    return target.host.call([target.host.python, "-IS", "-", *words])
+    return target.host.call([target.host.python, "-IS", "-", directory, str(tail), str(back), *words])
 
 
 def _starts_back(target: Target, container: str, previous: bool) -> int:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import functools
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from podlab import __version__, phases
 from podlab.phases import timestamp
+from podlab.planner.cluster import architecture
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
@@ -27,6 +29,7 @@ class State:
 
     record: Mapping[str, Any]
     nodes: Answers
+    now: float = field(default_factory=time.time)
 
     @functools.cached_property
     def pods(self) -> list[Object]:
@@ -76,6 +79,11 @@ def _live_pod(state: State, node: str, live: Mapping[str, Any]) -> Object:
         **phases.status(row, live["containers"]),
         **_addresses(state, node, row["address"].split("/")[0]),
     }
+    since = phases.ready_since(row, live["containers"])
+    if phases.is_ready(status) and since is not None:
+        for condition in status["conditions"]:
+            if condition["type"] == "Ready":
+                condition["lastTransitionTime"] = timestamp(since)
     if live["started"] is not None:
         status["startTime"] = timestamp(live["started"])
     return {**row["object"], "status": status}
@@ -123,7 +131,7 @@ def _node(state: State, name: str, answer: Mapping[str, Any] | None) -> Object:
     if answer:
         system = answer["system"]
         status["nodeInfo"] = {
-            "architecture": system["machine"],
+            "architecture": architecture(system["machine"]),
             "containerRuntimeVersion": system["runtime"],
             "kernelVersion": system["kernel"],
             "kubeletVersion": VERSION,

@@ -113,9 +113,12 @@ def _target(item: Entry) -> Object:
 
 def _endpoints(entry: Entry, namespace: str, name: str, slices: Iterable[Entry]) -> Object:
     """What the endpoints controller makes for a Service beside its slices: a subset for each set of ports."""
+    has_ports = bool((entry["body"].get("spec") or {}).get("ports"))
     groups: dict[tuple[tuple[Any, ...], ...], list[Entry]] = {}
     ports: dict[tuple[tuple[Any, ...], ...], list[Object]] = {}
     for part in slices:
+        if has_ports and not part["ports"]:
+            continue  # pods that have none of them, which only slices tell of
         key = tuple(tuple(sorted(port.items())) for port in part["ports"])
         ports[key] = list(part["ports"])
         stay = (item for item in part["endpoints"] if item.get("ready") or not item.get("terminating"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from podlab.phases import timestamp
+
 from .objects import Object, State, is_ready, made
 
 Item = Mapping[str, Any]
@@ -116,13 +118,13 @@ def _left_over(pod: Object, name: str) -> dict[str, Any]:
 
 def _deployment(state: State, item: Item) -> Object:
     own = _active(pods_of(state, "Deployment", item["namespace"], item["name"]))
-    ready = _ready(own)
+    available = _available(state, own, item)
     status = {
         "replicas": len(own),
         "updatedReplicas": _updated(own, item, HASH),
-        "readyReplicas": ready,
-        "availableReplicas": ready,
-        "unavailableReplicas": max(0, item["replicas"] - ready),
+        "readyReplicas": _ready(own),
+        "availableReplicas": available,
+        "unavailableReplicas": max(0, item["replicas"] - available),
     }
     kind = item.get("strategy") or "RollingUpdate"
     return _object(state, item, {"replicas": item["replicas"], "strategy": {"type": kind}}, status)
@@ -130,26 +132,24 @@ def _deployment(state: State, item: Item) -> Object:
 
 def _replicaset(state: State, item: Item) -> Object:
     own = _active(pods_of(state, "ReplicaSet", item["namespace"], item["name"]))
-    ready = _ready(own)
     status = {
         "replicas": len(own),
         "fullyLabeledReplicas": len(own),
-        "readyReplicas": ready,
-        "availableReplicas": ready,
+        "readyReplicas": _ready(own),
+        "availableReplicas": _available(state, own, item),
     }
     return _object(state, item, {"replicas": item["replicas"]}, status)
 
 
 def _statefulset(state: State, item: Item) -> Object:
     own = _active(pods_of(state, "StatefulSet", item["namespace"], item["name"]))
-    ready = _ready(own)
     updated = _updated(own, item, "controller-revision-hash")
     status = {
         "replicas": len(own),
         "currentReplicas": updated,
         "updatedReplicas": updated,
-        "readyReplicas": ready,
-        "availableReplicas": ready,
+        "readyReplicas": _ready(own),
+        "availableReplicas": _available(state, own, item),
         "updateRevision": f"{item['name']}-{item['templateHash']}",
     }
     spec = {
@@ -162,12 +162,11 @@ def _statefulset(state: State, item: Item) -> Object:
 
 def _daemonset(state: State, item: Item) -> Object:
     own = _active(pods_of(state, "DaemonSet", item["namespace"], item["name"]))
-    ready = _ready(own)
     status = {
         "desiredNumberScheduled": item["desired"],
         "currentNumberScheduled": len({pod["spec"].get("nodeName") for pod in own} - {None}),
-        "numberReady": ready,
-        "numberAvailable": ready,
+        "numberReady": _ready(own),
+        "numberAvailable": _available(state, own, item),
         "numberMisscheduled": 0,
         "updatedNumberScheduled": _updated(own, item, "controller-revision-hash"),
     }
@@ -194,12 +193,28 @@ def _job(state: State, item: Item) -> Object:
     if len(succeeded) >= item["replicas"] and ends:
         status["completionTime"] = max(ends)
         status["conditions"] = [{"type": "Complete", "status": "True"}]
+    elif why := _why_failed(state, item, own, status["failed"]):
+        status["conditions"] = [{"type": "Failed", "status": "True", **why}]
     spec = {
         "completions": item["replicas"],
         "parallelism": item.get("parallelism", 1),
         "completionMode": item.get("strategy") or "NonIndexed",
+        "backoffLimit": item.get("backoffLimit", 6),
+        **{key: item[key] for key in ("activeDeadlineSeconds", "ttlSecondsAfterFinished") if key in item},
     }
     return _object(state, item, spec, status)
+
+
+def _why_failed(state: State, item: Item, pods: Sequence[Object], failed: int) -> Object:
+    """The condition of a Job that has failed; empty for one that has not."""
+    deadline = item.get("activeDeadlineSeconds")
+    starts = [pod["status"]["startTime"] for pod in pods if "startTime" in pod["status"]]
+    ended_by_it = any(pod["status"].get("reason") == "DeadlineExceeded" for pod in pods)
+    if deadline is not None and ended_by_it and starts and min(starts) <= timestamp(state.now - deadline):
+        return {"reason": "DeadlineExceeded", "message": "Job was active longer than specified deadline"}
+    if failed > item.get("backoffLimit", 6):
+        return {"reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}
+    return {}
 
 
 def _ends(pod: Object) -> Iterable[Object]:
@@ -215,6 +230,18 @@ def _active(pods: Sequence[Object]) -> list[Object]:
 
 def _ready(pods: Sequence[Object]) -> int:
     return sum(is_ready(pod) for pod in pods)
+
+
+def _available(state: State, pods: Sequence[Object], item: Item) -> int:
+    """Pods that have been ready for as long as the workload asks for (``minReadySeconds``)."""
+    latest = timestamp(state.now - item.get("minReadySeconds", 0))
+    return sum(is_ready(pod) and _ready_since(pod) <= latest for pod in pods)
+
+
+def _ready_since(pod: Object) -> str:
+    """RFC 3339, which sorts as time goes; empty where nobody knows."""
+    found = [item.get("lastTransitionTime", "") for item in pod["status"]["conditions"] if item["type"] == "Ready"]
+    return str(found[0]) if found else ""
 
 
 def _updated(pods: Sequence[Object], item: Item, label: str) -> int:
@@ -240,6 +267,8 @@ def _object(state: State, item: Item, spec: Object, status: Object) -> Object:
         metadata["creationTimestamp"] = item["created"]
     containers = [{"name": n, "image": i} for n, i in zip(item["containers"], item["images"], strict=True)]
     labels = item["selector"].get("matchLabels", {})
+    if "minReadySeconds" in item:
+        spec = {**spec, "minReadySeconds": item["minReadySeconds"]}
     return {
         "apiVersion": "batch/v1" if item["kind"] == "Job" else "apps/v1",
         "kind": item["kind"],

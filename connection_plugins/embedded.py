@@ -13,7 +13,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
 from podlab import entry
-from podlab.embedded import ENVIRONMENT, Lab
+from podlab.embedded import ENVIRONMENT, Lab, usual_limits
 
 DOCUMENTATION = """
 name: embedded
@@ -43,6 +43,7 @@ class Connection(ConnectionBase):
 
     def _connect(self) -> Connection:
         if not self._connected:
+            usual_limits()
             # The play's context, not the option: the option does not follow delegate_to.
             name, lab = self._play_context.remote_addr, self.get_option("lab")
             self._pid = Lab(ROOT, lab).find(name)

@@ -13,6 +13,8 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +49,10 @@ OVERLAYFS = 0x794C7630
 # and what is in them is the machine's own business.
 EMPTY = ("var", "var/lib", "var/cache", "var/log", "var/spool")
 OWN_FILES = ("passwd", "group")  # for whoever adds users: these are rewritten in place
+
+# Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
+ONE = ("accept_redirects", "arp_evict_nocarrier", "secure_redirects", "send_redirects", "shared_media")
+LEFT = ("disable_policy", "disable_xfrm")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -159,6 +165,7 @@ def furnish(name: str) -> None:
     for directory in ("netns", "lock"):
         os.mkdir(f"{root}/run/{directory}")
     files_of_its_own(f"{root}/etc", name)
+    fresh_network_settings()
     os.chdir(root)
     _checked(libc.syscall(SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
     _checked(libc.umount2(b".", MNT_DETACH), "umount the machine's root")
@@ -178,18 +185,76 @@ def same_directories(directory: str, root: str) -> None:
 
 def see(directory: str, folders: tuple[str, ...], root: str, layers: str) -> None:
     """Lay an empty layer over a directory of the machine, if there is such a one."""
-    below, above, work = f"/{directory}", f"{layers}/{directory}", f"{layers}/{directory}-work"
+    below, above = f"/{directory}", f"{layers}/{directory}"
     os.makedirs(f"{root}/{directory}", exist_ok=True)
     if not os.path.isdir(below):
         return
     if is_overlay(below) and directory in DEEP:
         mount(below, f"{root}/{directory}", "", MS_BIND | MS_REC)
         return read_only(f"{root}/{directory}")
-    os.makedirs(work)
-    for folder in ("", *folders):
-        if not os.path.islink(f"{below}/{folder}"):
-            os.makedirs(f"{above}/{folder}", exist_ok=True)
-    mount("overlay", f"{root}/{directory}", "overlay", 0, f"lowerdir={below},upperdir={above},workdir={work},userxattr")
+    lay_over(below, f"{root}/{directory}", above, folders, [f"{root}{point}" for point in mount_points()])
+
+
+def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mounts: list[str]) -> None:
+    """Let a host write to a directory of the machine's, which stays as it is below.
+
+    overlayfs takes no directory with mounts in it here: they hide what a user namespace may not see. One with such
+    (/var/log on a disk of its own, a container's /etc/hosts) is made of layers over what it holds.
+
+    :param source: where the directory is seen when ``target`` is covered; ``mounts`` are those of ``target``.
+    :param layer: a directory for what the host writes.
+    :param folders: what of it exists, and is the host's own, from the beginning.
+    """
+    if not any(point.startswith(f"{target}/") for point in mounts):
+        for folder in ("", *folders):
+            if not os.path.islink(f"{source}/{folder}"):
+                os.makedirs(f"{layer}/{folder}", exist_ok=True)
+        os.chmod(layer, os.stat(source).st_mode & 0o1777)
+        os.makedirs(f"{layer}-work")
+        options = f"lowerdir={source},upperdir={layer},workdir={layer}-work,userxattr"
+        mount("overlay", target, "overlay", options=options)
+        return
+    below = f"{layer}-below"
+    os.makedirs(below)
+    mount(source, below, "", MS_BIND | MS_REC)
+    mount("tmpfs", target, "tmpfs", options="mode=755")
+    for entry in os.scandir(below):
+        place = f"{target}/{entry.name}"
+        inner = tuple(path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/"))
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), place)
+        elif entry.is_dir():
+            os.mkdir(place)
+            with contextlib.suppress(OSError):  # a file system that no layer can be laid over: the host does without
+                lay_over(entry.path, place, f"{layer}/{entry.name}", inner, mounts)
+        elif entry.is_file():
+            with contextlib.suppress(OSError):  # not for everybody to read
+                shutil.copy(entry.path, place)
+    for folder in folders:
+        os.makedirs(f"{target}/{folder}", exist_ok=True)
+
+
+def mount_points() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        paths = [line.split(" ")[4] for line in file]
+    return [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path) for path in paths]
+
+
+def fresh_network_settings() -> None:
+    """The kernel's own defaults: a network namespace begins with copies of the machine's settings of its links, and a
+    machine that is hardened, or a router, or a real server behind IPVS, has others."""
+    network = "/proc/sys/net/ipv4"
+    _set(f"{network}/ip_forward", "0")  # first: it writes others
+    for group in ("all", "default", "lo"):
+        for name in os.listdir(f"{network}/conf/{group}"):
+            if name not in LEFT and "igmp" not in name:
+                with contextlib.suppress(PermissionError):  # mc_forwarding, which only tells
+                    _set(f"{network}/conf/{group}/{name}", "1" if name in ONE else "0")
+
+
+def _set(path: str, value: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
 
 
 def is_overlay(path: str) -> bool:
@@ -422,9 +487,6 @@ def boot(order: dict) -> list[str]:
         host.wait_until_furnished()
     ip([line for name, pid in pids.items() for line in outer_lines(name, pid, wanted[name]["legs"], present)])
     for name, pid in pids.items():
-        if name in booting:
-            # A host starts as a fresh system does, whatever the machine's own namespace would pass on.
-            subprocess.run(["nsenter", "-t", str(pid), "-n", "sysctl", "-qw", "net.ipv4.ip_forward=0"], check=True)
         ip(inner_lines(wanted[name], wanted[name]["legs"]), pid)
     for host in booting.values():
         host.start()

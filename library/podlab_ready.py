@@ -17,7 +17,21 @@ options:
         C(Ended) is the phase Succeeded or Failed.
     type: dict
     required: true
-  timeout: {description: Seconds that the wait may take, for all pods together., type: float, default: 60}
+  timeout:
+    description:
+      - Seconds that a pod may take, all of them side by side. They count from when it could be ready first,
+        by the delays of its probes. C(0) looks once.
+    type: float
+    default: 60
+  available:
+    description: Network namespace -> for how many seconds its pod has to be ready (C(minReadySeconds)).
+    type: dict
+    default: {}
+  report_after:
+    description: Seconds after which it tells how far it is, though it has not come to an end. C(0) is never.
+    type: float
+    default: 0
+  state: {description: The C(state) of an answer that was no end. The wait goes on from there., type: dict}
 attributes:
   check_mode: {support: full, description: It never changes anything; in check mode it does not wait.}
 """
@@ -37,10 +51,21 @@ unready:
   returned: always
   type: list
   elements: dict
+waiting:
+  description:
+    - Where the wait is not over, those that may still come, the longest wait first. C(pod) is namespace/name, C(left)
+      the seconds that it has at most, C(words) what holds it up and the last answer of its probe.
+  returned: when it has told how far it is
+  type: list
+  elements: dict
+state:
+  description: What the next call needs to go on.
+  returned: when it has told how far it is
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host.ready import wait
+from ansible.module_utils.podlab.host.ready import Wait
 
 
 def main() -> None:
@@ -48,12 +73,20 @@ def main() -> None:
         argument_spec={
             "pods": {"type": "dict", "required": True},
             "timeout": {"type": "float", "default": 60},
+            "available": {"type": "dict", "default": {}},
+            "report_after": {"type": "float", "default": 0},
+            "state": {"type": "dict"},
         },
         supports_check_mode=True,
     )
-    timeout = 0.0 if module.check_mode else float(module.params["timeout"])
+    given = module.params
+    timeout = 0.0 if module.check_mode else float(given["timeout"])
+    waiting = Wait(given["pods"], timeout, given["available"], given["state"])
     try:
-        module.exit_json(changed=False, unready=wait(module.params["pods"], timeout))
+        more = {}
+        if not waiting.run(given["report_after"] or float("inf")):
+            more = {"waiting": waiting.progress(), "state": waiting.state}
+        module.exit_json(changed=False, unready=waiting.unready(), **more)
     except OSError as error:
         module.fail_json(msg=str(error))
 

@@ -62,7 +62,7 @@ def work(params: dict[str, Any]) -> Any:
         *(sysctls.line(key, value) for key, value in settings.items()),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *kube.lines(),
-        *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted() else []),
+        *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted([pods.PODS]) else []),
         *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
 

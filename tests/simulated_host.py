@@ -357,6 +357,7 @@ class SimulatedHost:
                 "missing": self.missing,
                 "policy_rules": self.policy_rules,
                 "kernel": self.kernel,
+                "machine": "x86_64",
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",
                 "services": self.services,

@@ -9,9 +9,11 @@ shows is what there is, and killing the holder takes everything with it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -29,6 +31,16 @@ UNUSED_IDS = 1879048192
 
 # What every process of the lab starts with: nothing of the caller's environment leaks in.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+# As systemd has them for containerd; what limits a pod is its own business.
+LIMITS = {
+    **dict.fromkeys(
+        (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC),
+        resource.RLIM_INFINITY,
+    ),
+    resource.RLIMIT_NOFILE: 1048576,
+}
 
 
 class PowerError(RuntimeError):
@@ -98,6 +110,7 @@ class Lab:
         running lab is only compared. One that is off is lit for the length of the run (until the process
         ``until_exit_of`` ends), so that the run has bare hosts to look at; it leaves nothing behind.
         """
+        usual_limits()
         with self.lock():
             holder = self.holder()
             if holder is not None:
@@ -178,9 +191,24 @@ class Lab:
             preexec_fn=entry.seal(holder),
         )
         if boot.returncode:
-            raise PowerError(f"The embedded hosts could not be powered on: {boot.stderr.strip()}")
+            words = boot.stderr.strip()
+            raise PowerError(f"The embedded hosts could not be powered on: {words}{_more_namespaces(words)}")
         done: list[str] = json.loads(boot.stdout)
         return done
+
+
+def usual_limits() -> None:
+    """Give this process, and so all that it starts in a lab, the limits of a service and not those of a shell in which
+    somebody has typed ``ulimit``. Root may raise all of them; anybody else what he has lowered softly."""
+    for what, wanted in LIMITS.items():
+        _, hard = resource.getrlimit(what)
+        with contextlib.suppress(ValueError, OSError):  # fs.nr_open is lower, or this is a container
+            if os.getuid() == 0:
+                resource.setrlimit(what, (wanted, wanted))
+                continue
+        _, hard = resource.getrlimit(what)
+        soft = hard if wanted == resource.RLIM_INFINITY or -1 < hard < wanted else wanted
+        resource.setrlimit(what, (soft, hard))
 
 
 @dataclass(frozen=True)
@@ -244,16 +272,25 @@ def _why_no_user_namespace(process: subprocess.Popen[str], error: Exception | No
             "This system forbids user namespaces to ordinary users. Either run ./lab as root, or allow them with: "
             "sudo sysctl kernel.unprivileged_userns_clone=1",
         ),
-        (
-            "/proc/sys/user/max_user_namespaces",
-            "0",
-            "This system allows no user namespaces at all. Allow them with: sudo sysctl user.max_user_namespaces=10000",
-        ),
     ):
         with contextlib.suppress(OSError):
-            if Path(path).read_text().strip() == forbidding and (os.getuid() or "max_user" in path):
+            if Path(path).read_text().strip() == forbidding and os.getuid():
                 return f"{mend} ({words})"
-    return f"The lab's user namespace could not be made: {words}"
+    return f"The lab's user namespace could not be made: {words}{_more_namespaces(words)}"
+
+
+def _more_namespaces(words: str) -> str:
+    """What to do where the kernel's words are those of a limit of namespaces (namespaces(7)), or nothing."""
+    if os.strerror(errno.ENOSPC) not in words:
+        return ""
+    found = {}
+    for path in sorted(Path("/proc/sys/user").glob("max_*_namespaces")):
+        with contextlib.suppress(OSError, ValueError):
+            found[path.name] = int(path.read_text())
+    # A host takes one of most kinds, and so do a pod and a container. The kernel does not tell which it is that lacks.
+    low = {name: value for name, value in found.items() if value < 1000} or found
+    told = ", ".join(f"user.{name} is {value}" for name, value in low.items())
+    return f"; {told}. Allow more: sudo sysctl {' '.join(f'user.{name}=10000' for name in low)}"
 
 
 def _wait_for(condition: Any, seconds: float = 10.0) -> None:

@@ -30,8 +30,9 @@ def status(row: Row, facts: Facts) -> Object:
     """
     init = [_container(row, name, facts, is_init=True) for name in row.get("init", ())]
     main = [_container(row, name, facts, is_init=False) for name in regular(row)]
-    phase = _phase(row, init, main)
-    found: Object = {"phase": phase, "conditions": _conditions(row, phase, init, main)}
+    failed = next((known["failed"] for known in facts.values() if known.get("failed")), None)
+    phase = "Failed" if failed else _phase(row, init, main)
+    found: Object = {"phase": phase, "conditions": _conditions(row, phase, init, main), **(failed or {})}
     if init:
         found["initContainerStatuses"] = init
     return {**found, "containerStatuses": main}
@@ -47,7 +48,9 @@ def is_settled(row: Row, status: Mapping[str, Any]) -> bool:
 
     On Kubernetes a pod of which some containers go on after others have ended is not ready, and never will be.
     """
-    return status["phase"] == "Succeeded" or all(
+    if status["phase"] in ("Succeeded", "Failed"):
+        return bool(status["phase"] == "Succeeded")
+    return all(
         item["ready"] or _has_done_its_work(row, item)
         for item in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
     )
@@ -56,6 +59,48 @@ def is_settled(row: Row, status: Mapping[str, Any]) -> bool:
 def _has_done_its_work(row: Row, item: Object) -> bool:
     ended = item["state"].get("terminated")
     return bool(ended) and ended["exitCode"] == 0 and policy_of(row, item["name"]) != "Always"
+
+
+def ready_since(row: Row, facts: Facts) -> float | None:
+    """When the last container of a pod that is ready got ready, by its host's clock; None where nobody knows."""
+    since: list[float] = []
+    for name in (*regular(row), *sidecars(row)):
+        known, probed = facts.get(name) or _NOTHING, {"startup", "readiness"} & row["containers"][name].keys()
+        moment = health_of(known).get("ready_at") if probed else None
+        if (moment := moment or known.get("started")) is None:
+            return None
+        since.append(float(moment))
+    return max(since) if since else None
+
+
+def first_chance(container: Mapping[str, Any]) -> int:
+    """Seconds after the start of a container before which none of its probes can have made it ready."""
+    startup, readiness = container.get("startup"), container.get("readiness")
+    seconds = startup["initial_delay"] if startup else 0
+    if readiness:
+        seconds = max(seconds, readiness["initial_delay"]) + (readiness["success"] - 1) * readiness["period"]
+    return int(seconds)
+
+
+def ready_for(row: Row, status: Mapping[str, Any], facts: Facts) -> float:
+    """For how many seconds a pod has been ready: minReadySeconds asks for some of them."""
+    since = ready_since(row, facts)
+    if since is None or not is_ready(status):
+        return 0.0
+    return max(0.0, _seen(facts) - since)
+
+
+def ended_for(status: Mapping[str, Any], facts: Facts) -> float | None:
+    """For how many seconds nothing of a pod has run that is over; None if it is not."""
+    ends = [known["last"]["ended"] for known in facts.values() if known.get("last")]
+    if not has_ended(status) or not ends or any(known.get("pid") is not None for known in facts.values()):
+        return None
+    return max(0.0, _seen(facts) - float(max(ends)))
+
+
+def _seen(facts: Facts) -> float:
+    """When a host was asked, by its own clock."""
+    return max((float(known["seen"]) for known in facts.values() if "seen" in known), default=0.0)
 
 
 def has_ended(status: Mapping[str, Any]) -> bool:
@@ -100,7 +145,8 @@ def _container(row: Row, name: str, facts: Facts, *, is_init: bool) -> Object:
     comes_back = not is_running and last is not None and not stays_down(policy_of(row, name), last)
     # The supervisor counts a restart before it waits for it, the kubelet once it has come.
     restarts = known["restarts"] - comes_back
-    waits = comes_back and not (is_init and goes_on and _work_is_done(row, facts))
+    # Where its pod has failed there is no next start, though one was counted.
+    waits = comes_back and not known.get("failed") and not (is_init and goes_on and _work_is_done(row, facts))
     identity = _container_id(f"{row['netns']}.{name}.{restarts}")
     ended = {"terminated": _terminated(last, identity)} if last else {}
     has_run = is_running or bool(last)
@@ -260,6 +306,8 @@ def complaints(row: Row, status: Mapping[str, Any], facts: Facts) -> list[tuple[
     """As ``words``, each line with the name of its container."""
     if is_ready(status) or is_settled(row, status):
         return []
+    if status.get("reason"):
+        return [(name, f"its pod has failed: {status['reason']}: {status['message']}") for name in regular(row)[:1]]
     init, beside = status.get("initContainerStatuses", []), sidecars(row)
     for item in init if not _has_begun(status["containerStatuses"]) else ():
         # What comes after it has not begun, and it is the only one that can tell why.
@@ -321,10 +369,18 @@ def _unanswered(container: Mapping[str, Any], known: Mapping[str, Any]) -> list[
     if "post_start" in container and not (health.get("post_start") or {}).get("ok"):
         return ["its postStart hook is at work"]
     if "startup" in container and not health.get("started"):
-        return ["its startup probe has not answered yet"]
+        return [_is_not_asked_yet("startup", container, known)]
     if "readiness" in container:
-        return ["its readiness probe has not answered yet"]
+        return [_is_not_asked_yet("readiness", container, known)]
     return []
+
+
+def _is_not_asked_yet(kind: str, container: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    started, seen = known.get("started"), known.get("seen")
+    left = container[kind].get("initial_delay", 0) - (seen - started) if started and seen else 0
+    return (
+        f"its {kind} probe is asked first in {round(left)} s" if left >= 1 else f"its {kind} probe has not answered yet"
+    )
 
 
 def timestamp(seconds: float) -> str:

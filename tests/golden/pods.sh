@@ -5,7 +5,7 @@ ip link del veth7e9b3e61
 pkill -KILL --ns $$ --nslist mnt -f '^catatonit -P podlab-pod default_web$'
 umount /run/podlab/pods/default_web/ipc /run/podlab/pods/default_web/uts && ip netns del default_web && rm -r /run/podlab/pods/default_web
 rm -r /var/log/pods/default_web
-for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mount --make-shared $dir 2>/dev/null || mount --bind --make-private --make-shared $dir $dir; done
 mkdir -p /run/podlab/pods/default_new && touch /run/netns/default_new /run/podlab/pods/default_new/ipc /run/podlab/pods/default_new/uts
 unshare --net=/run/netns/default_new --ipc=/run/podlab/pods/default_new/ipc --uts=/run/podlab/pods/default_new/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' new net.ipv4.ip_unprivileged_port_start=0
 setsid nsenter --net=/run/netns/default_new --ipc=/run/podlab/pods/default_new/ipc --uts=/run/podlab/pods/default_new/uts catatonit -P podlab-pod default_new &

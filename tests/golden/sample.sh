@@ -3,7 +3,7 @@ sysctl -w net.ipv4.ip_forward=1
 ip link add cbr0 address 0a:58:0a:01:01:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.1.1/24 brd + dev cbr0
-for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mount --make-shared $dir 2>/dev/null || mount --bind --make-private --make-shared $dir $dir; done
 mkdir -p /run/podlab/pods/default_pair && touch /run/netns/default_pair /run/podlab/pods/default_pair/ipc /run/podlab/pods/default_pair/uts
 unshare --net=/run/netns/default_pair --ipc=/run/podlab/pods/default_pair/ipc --uts=/run/podlab/pods/default_pair/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' pair net.ipv4.ip_unprivileged_port_start=0
 setsid nsenter --net=/run/netns/default_pair --ipc=/run/podlab/pods/default_pair/ipc --uts=/run/podlab/pods/default_pair/uts catatonit -P podlab-pod default_pair &
@@ -60,7 +60,7 @@ sysctl -w net.ipv4.ip_forward=1
 ip link add cbr0 address 0a:58:0a:01:02:01 mtu 1500 type bridge
 ip link set cbr0 alias podlab up
 ip addr add 10.1.2.1/24 brd + dev cbr0
-for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mount --make-shared $dir 2>/dev/null || mount --bind --make-private --make-shared $dir $dir; done
 mkdir -p /run/podlab/pods/default_toolbox && touch /run/netns/default_toolbox /run/podlab/pods/default_toolbox/ipc /run/podlab/pods/default_toolbox/uts
 unshare --net=/run/netns/default_toolbox --ipc=/run/podlab/pods/default_toolbox/ipc --uts=/run/podlab/pods/default_toolbox/uts sh -c 'hostname "$0" && exec sysctl -qw "$@"' toolbox net.ipv4.ip_unprivileged_port_start=0
 setsid nsenter --net=/run/netns/default_toolbox --ipc=/run/podlab/pods/default_toolbox/ipc --uts=/run/podlab/pods/default_toolbox/uts catatonit -P podlab-pod default_toolbox &

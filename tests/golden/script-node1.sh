@@ -38,7 +38,7 @@ ip addr add 10.1.1.1/24 brd + dev cbr0
 
 # The names of pods' namespaces lie in mounts of their own, as those of `ip netns` do: a container drops these two,
 # and so sees none of them.
-for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done
+for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mount --make-shared $dir 2>/dev/null || mount --bind --make-private --make-shared $dir $dir; done
 
 # A pod is a set of namespaces. `unshare` makes them and gives each a name in the file system; pause, which does
 # nothing else, holds them.
@@ -140,7 +140,9 @@ mkdir -p /run/podlab/services/.new/default_pair.server/layers/0
 if [ -d /var/lib/podlab/volumes/default_pair/pages ]; then mkdir -p /run/podlab/services/.new/default_pair.server/layers/0/share/nginx/html; else mkdir -p /run/podlab/services/.new/default_pair.server/layers/0/share/nginx && : >/run/podlab/services/.new/default_pair.server/layers/0/share/nginx/html; fi
 cat >/run/podlab/services/.new/default_pair.server/run <<'END'
 #!/usr/lib/execline/bin/execlineb -P
+/usr/lib/execline/bin/redirfd -r 5 restarts
 /usr/lib/execline/bin/pipeline -w { ./log }
+/usr/lib/execline/bin/fdclose 5
 /usr/lib/execline/bin/fdmove -c 2 1
 /usr/lib/execline/bin/redirfd -w 3 started
 /usr/lib/execline/bin/redirfd -w 3 status
@@ -148,17 +150,40 @@ cat >/run/podlab/services/.new/default_pair.server/run <<'END'
 "nsenter" "--ipc=/run/podlab/pods/default_pair/ipc" "--uts=/run/podlab/pods/default_pair/uts" "--"
 /usr/lib/execline/bin/foreground { "umount" "--lazy" "--quiet" "/run/netns" "/run/podlab/pods" }
 /usr/lib/execline/bin/if { "mount" "-t" "overlay" "podlab" "-o" "ro,lowerdir=/run/podlab/services/default_pair.server/layers/0:/usr" "/run/podlab/services/default_pair.server/layers/0" }
-"bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/run/podlab/services/default_pair.server/layers/0" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_pair/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_pair/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_pair/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_pair/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--dir" "/etc" "--ro-bind" "/var/lib/podlab/images/nginx/group" "/etc/group" "--dir" "/etc/nginx/conf.d" "--ro-bind" "/var/lib/podlab/images/nginx/conf.d/default.conf" "/etc/nginx/conf.d/default.conf" "--dir" "/etc/nginx" "--ro-bind" "/etc/nginx/mime.types" "/etc/nginx/mime.types" "--dir" "/etc/nginx" "--ro-bind" "/var/lib/podlab/images/nginx/nginx.conf" "/etc/nginx/nginx.conf" "--dir" "/etc" "--ro-bind" "/var/lib/podlab/images/nginx/passwd" "/etc/passwd" "--dir" "/usr/share/nginx" "--ro-bind" "/var/lib/podlab/volumes/default_pair/pages" "/usr/share/nginx/html" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--setenv" "HOSTNAME" "pair" "--setenv" "HOME" "/root" "--setenv" "TERM" "xterm" "--setenv" "PATH" "/opt/podlab/nginx:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "--chdir" "/" "--" "nginx" "-g" "daemon off;"
+"bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/run/podlab/services/default_pair.server/layers/0" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_pair/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_pair/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_pair/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_pair/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--dir" "/etc" "--ro-bind" "/var/lib/podlab/images/nginx/group" "/etc/group" "--dir" "/etc/nginx/conf.d" "--ro-bind" "/var/lib/podlab/images/nginx/conf.d/default.conf" "/etc/nginx/conf.d/default.conf" "--dir" "/etc/nginx" "--ro-bind" "/etc/nginx/mime.types" "/etc/nginx/mime.types" "--dir" "/etc/nginx" "--ro-bind" "/var/lib/podlab/images/nginx/nginx.conf" "/etc/nginx/nginx.conf" "--dir" "/etc" "--ro-bind" "/var/lib/podlab/images/nginx/passwd" "/etc/passwd" "--dir" "/usr/share/nginx" "--ro-bind" "/var/lib/podlab/volumes/default_pair/pages" "/usr/share/nginx/html" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--setenv" "HOSTNAME" "pair" "--setenv" "HOME" "/root" "--setenv" "TERM" "xterm" "--setenv" "WEB_SERVICE_HOST" "10.96.54.115" "--setenv" "WEB_SERVICE_PORT" "80" "--setenv" "WEB_SERVICE_PORT_HTTP" "80" "--setenv" "WEB_PORT" "tcp://10.96.54.115:80" "--setenv" "WEB_PORT_80_TCP" "tcp://10.96.54.115:80" "--setenv" "WEB_PORT_80_TCP_PROTO" "tcp" "--setenv" "WEB_PORT_80_TCP_PORT" "80" "--setenv" "WEB_PORT_80_TCP_ADDR" "10.96.54.115" "--setenv" "PATH" "/opt/podlab/nginx:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "--chdir" "/" "--" "nginx" "-g" "daemon off;"
 END
 cat >/run/podlab/services/.new/default_pair.server/enter <<'END'
 #!/usr/lib/execline/bin/execlineb -s1
-"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "-i" "-C" "/" "HOSTNAME=pair" "HOME=/root" "TERM=xterm" "PATH=/opt/podlab/nginx:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" $@
+"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "-i" "-C" "/" "HOSTNAME=pair" "HOME=/root" "TERM=xterm" "WEB_SERVICE_HOST=10.96.54.115" "WEB_SERVICE_PORT=80" "WEB_SERVICE_PORT_HTTP=80" "WEB_PORT=tcp://10.96.54.115:80" "WEB_PORT_80_TCP=tcp://10.96.54.115:80" "WEB_PORT_80_TCP_PROTO=tcp" "WEB_PORT_80_TCP_PORT=80" "WEB_PORT_80_TCP_ADDR=10.96.54.115" "PATH=/opt/podlab/nginx:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" $@
 END
 cat >/run/podlab/services/.new/default_pair.server/log <<'END'
 #!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 END
 cat >/run/podlab/services/.new/default_pair.server/finish <<'END'
 #!/bin/sh
@@ -167,7 +192,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 rm -f status
 if false; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
@@ -188,24 +214,49 @@ s6-svscanctl -a /run/podlab/services  # default_pair.server: nginx -g 'daemon of
 mkdir -p /run/podlab/services/.new/default_pair.client
 cat >/run/podlab/services/.new/default_pair.client/run <<'END'
 #!/usr/lib/execline/bin/execlineb -P
+/usr/lib/execline/bin/redirfd -r 5 restarts
 /usr/lib/execline/bin/pipeline -w { ./log }
+/usr/lib/execline/bin/fdclose 5
 /usr/lib/execline/bin/fdmove -c 2 1
 /usr/lib/execline/bin/redirfd -w 3 started
 /usr/lib/execline/bin/redirfd -w 3 status
 "ip" "netns" "exec" "default_pair"
 "nsenter" "--ipc=/run/podlab/pods/default_pair/ipc" "--uts=/run/podlab/pods/default_pair/uts" "--"
 /usr/lib/execline/bin/foreground { "umount" "--lazy" "--quiet" "/run/netns" "/run/podlab/pods" }
-"bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/usr" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_pair/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_pair/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_pair/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_pair/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--bind" "/var/lib/podlab/volumes/default_pair/pages" "/pages" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--setenv" "HOSTNAME" "pair" "--setenv" "HOME" "/root" "--setenv" "TERM" "xterm" "--setenv" "PATH" "/opt/podlab/busybox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "--chdir" "/" "--" "sh" "-c" "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"
+"bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/usr" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_pair/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_pair/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_pair/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_pair/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--bind" "/var/lib/podlab/volumes/default_pair/pages" "/pages" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--setenv" "HOSTNAME" "pair" "--setenv" "HOME" "/root" "--setenv" "TERM" "xterm" "--setenv" "WEB_SERVICE_HOST" "10.96.54.115" "--setenv" "WEB_SERVICE_PORT" "80" "--setenv" "WEB_SERVICE_PORT_HTTP" "80" "--setenv" "WEB_PORT" "tcp://10.96.54.115:80" "--setenv" "WEB_PORT_80_TCP" "tcp://10.96.54.115:80" "--setenv" "WEB_PORT_80_TCP_PROTO" "tcp" "--setenv" "WEB_PORT_80_TCP_PORT" "80" "--setenv" "WEB_PORT_80_TCP_ADDR" "10.96.54.115" "--setenv" "PATH" "/opt/podlab/busybox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "--chdir" "/" "--" "sh" "-c" "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"
 END
 cat >/run/podlab/services/.new/default_pair.client/enter <<'END'
 #!/usr/lib/execline/bin/execlineb -s1
-"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "-i" "-C" "/" "HOSTNAME=pair" "HOME=/root" "TERM=xterm" "PATH=/opt/podlab/busybox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" $@
+"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "-i" "-C" "/" "HOSTNAME=pair" "HOME=/root" "TERM=xterm" "WEB_SERVICE_HOST=10.96.54.115" "WEB_SERVICE_PORT=80" "WEB_SERVICE_PORT_HTTP=80" "WEB_PORT=tcp://10.96.54.115:80" "WEB_PORT_80_TCP=tcp://10.96.54.115:80" "WEB_PORT_80_TCP_PROTO=tcp" "WEB_PORT_80_TCP_PORT=80" "WEB_PORT_80_TCP_ADDR=10.96.54.115" "PATH=/opt/podlab/busybox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" $@
 END
 cat >/run/podlab/services/.new/default_pair.client/log <<'END'
 #!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 END
 cat >/run/podlab/services/.new/default_pair.client/finish <<'END'
 #!/bin/sh
@@ -214,7 +265,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 rm -f status
 if false; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
@@ -235,24 +287,49 @@ s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do 
 mkdir -p /run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/run <<'END'
 #!/usr/lib/execline/bin/execlineb -P
+/usr/lib/execline/bin/redirfd -r 5 restarts
 /usr/lib/execline/bin/pipeline -w { ./log }
+/usr/lib/execline/bin/fdclose 5
 /usr/lib/execline/bin/fdmove -c 2 1
 /usr/lib/execline/bin/redirfd -w 3 started
 /usr/lib/execline/bin/redirfd -w 3 status
 "ip" "netns" "exec" "default_web-bj5g7cqwgs-67xfb"
 "nsenter" "--ipc=/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/ipc" "--uts=/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/uts" "--"
 /usr/lib/execline/bin/foreground { "umount" "--lazy" "--quiet" "/run/netns" "/run/podlab/pods" }
-"bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/usr" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--setenv" "HOSTNAME" "web-bj5g7cqwgs-67xfb" "--setenv" "HOME" "/root" "--setenv" "TERM" "xterm" "--setenv" "PATH" "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "--chdir" "/" "--" "/opt/podlab/agnhost" "netexec" "--http-port=80" "--udp-port=80"
+"bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/usr" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--setenv" "HOSTNAME" "web-bj5g7cqwgs-67xfb" "--setenv" "HOME" "/root" "--setenv" "TERM" "xterm" "--setenv" "WEB_SERVICE_HOST" "10.96.54.115" "--setenv" "WEB_SERVICE_PORT" "80" "--setenv" "WEB_SERVICE_PORT_HTTP" "80" "--setenv" "WEB_PORT" "tcp://10.96.54.115:80" "--setenv" "WEB_PORT_80_TCP" "tcp://10.96.54.115:80" "--setenv" "WEB_PORT_80_TCP_PROTO" "tcp" "--setenv" "WEB_PORT_80_TCP_PORT" "80" "--setenv" "WEB_PORT_80_TCP_ADDR" "10.96.54.115" "--setenv" "PATH" "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "--chdir" "/" "--" "/opt/podlab/agnhost" "netexec" "--http-port=80" "--udp-port=80"
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/enter <<'END'
 #!/usr/lib/execline/bin/execlineb -s1
-"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "-i" "-C" "/" "HOSTNAME=web-bj5g7cqwgs-67xfb" "HOME=/root" "TERM=xterm" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" $@
+"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "-i" "-C" "/" "HOSTNAME=web-bj5g7cqwgs-67xfb" "HOME=/root" "TERM=xterm" "WEB_SERVICE_HOST=10.96.54.115" "WEB_SERVICE_PORT=80" "WEB_SERVICE_PORT_HTTP=80" "WEB_PORT=tcp://10.96.54.115:80" "WEB_PORT_80_TCP=tcp://10.96.54.115:80" "WEB_PORT_80_TCP_PROTO=tcp" "WEB_PORT_80_TCP_PORT=80" "WEB_PORT_80_TCP_ADDR=10.96.54.115" "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" $@
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/log <<'END'
 #!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/finish <<'END'
 #!/bin/sh
@@ -261,7 +338,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 rm -f status
 if false; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))
@@ -281,10 +359,10 @@ s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-67xfb.agnhost: /o
 
 # What podlab remembers of a pod: `get` shows it, and the next run holds it against what is wanted.
 cat >/run/podlab/pods/default_pair/pod.json <<'END'
-{"netns": "default_pair", "address": "10.1.1.2/24", "gateway": "10.1.1.1", "mac": "0a:58:0a:01:01:02", "mtu": 1500, "bridge": "cbr0", "hostname": "pair", "restart_policy": "Always", "etc": {"hostname": "pair\n", "hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n10.1.1.2\tpair\n", "resolv.conf": "# no name server: cluster.dns is not set\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"}, "containers": {"server": {"image": "nginx:1.27", "argv": ["nginx", "-g", "daemon off;"], "env": {"PATH": "/opt/podlab/nginx:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, "working_dir": "/", "mounts": [{"volume": "pages", "path": "/usr/share/nginx/html", "sub_path": "", "read_only": true}], "binds": {"/etc/nginx/nginx.conf": "/var/lib/podlab/images/nginx/nginx.conf", "/etc/nginx/conf.d/default.conf": "/var/lib/podlab/images/nginx/conf.d/default.conf", "/etc/nginx/mime.types": "/etc/nginx/mime.types", "/etc/passwd": "/var/lib/podlab/images/nginx/passwd", "/etc/group": "/var/lib/podlab/images/nginx/group"}}, "client": {"image": "busybox:1.36", "argv": ["sh", "-c", "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"], "env": {"PATH": "/opt/podlab/busybox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, "working_dir": "/", "mounts": [{"volume": "pages", "path": "/pages", "sub_path": "", "read_only": false}]}}, "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pair", "namespace": "default", "uid": "9cac8a23-eda1-51bb-8044-3070839ae9b2", "creationTimestamp": "2030-01-01T00:00:00Z", "labels": {"app": "pair"}}, "spec": {"nodeName": "node1", "containers": [{"name": "server", "image": "nginx:1.27", "ports": [{"name": "http", "containerPort": 80}], "volumeMounts": [{"name": "pages", "mountPath": "/usr/share/nginx/html", "readOnly": true}]}, {"name": "client", "image": "busybox:1.36", "command": ["sh", "-c", "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"], "volumeMounts": [{"name": "pages", "mountPath": "/pages"}]}], "volumes": [{"name": "pages", "emptyDir": {}}], "restartPolicy": "Always"}}, "volumes": {"pages": {"kind": "emptyDir", "medium": "", "size": null}}}
+{"netns": "default_pair", "address": "10.1.1.2/24", "gateway": "10.1.1.1", "mac": "0a:58:0a:01:01:02", "mtu": 1500, "bridge": "cbr0", "hostname": "pair", "restart_policy": "Always", "etc": {"hostname": "pair\n", "hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n10.1.1.2\tpair\n", "resolv.conf": "# no name server: cluster.dns is not set\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"}, "containers": {"server": {"image": "nginx:1.27", "argv": ["nginx", "-g", "daemon off;"], "env": {"PATH": "/opt/podlab/nginx:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, "working_dir": "/", "services": {"WEB_SERVICE_HOST": "10.96.54.115", "WEB_SERVICE_PORT": "80", "WEB_SERVICE_PORT_HTTP": "80", "WEB_PORT": "tcp://10.96.54.115:80", "WEB_PORT_80_TCP": "tcp://10.96.54.115:80", "WEB_PORT_80_TCP_PROTO": "tcp", "WEB_PORT_80_TCP_PORT": "80", "WEB_PORT_80_TCP_ADDR": "10.96.54.115"}, "mounts": [{"volume": "pages", "path": "/usr/share/nginx/html", "sub_path": "", "read_only": true}], "binds": {"/etc/nginx/nginx.conf": "/var/lib/podlab/images/nginx/nginx.conf", "/etc/nginx/conf.d/default.conf": "/var/lib/podlab/images/nginx/conf.d/default.conf", "/etc/nginx/mime.types": "/etc/nginx/mime.types", "/etc/passwd": "/var/lib/podlab/images/nginx/passwd", "/etc/group": "/var/lib/podlab/images/nginx/group"}}, "client": {"image": "busybox:1.36", "argv": ["sh", "-c", "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"], "env": {"PATH": "/opt/podlab/busybox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, "working_dir": "/", "services": {"WEB_SERVICE_HOST": "10.96.54.115", "WEB_SERVICE_PORT": "80", "WEB_SERVICE_PORT_HTTP": "80", "WEB_PORT": "tcp://10.96.54.115:80", "WEB_PORT_80_TCP": "tcp://10.96.54.115:80", "WEB_PORT_80_TCP_PROTO": "tcp", "WEB_PORT_80_TCP_PORT": "80", "WEB_PORT_80_TCP_ADDR": "10.96.54.115"}, "mounts": [{"volume": "pages", "path": "/pages", "sub_path": "", "read_only": false}]}}, "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pair", "namespace": "default", "uid": "9cac8a23-eda1-51bb-8044-3070839ae9b2", "creationTimestamp": "2030-01-01T00:00:00Z", "labels": {"app": "pair"}}, "spec": {"nodeName": "node1", "containers": [{"name": "server", "image": "nginx:1.27", "ports": [{"name": "http", "containerPort": 80}], "volumeMounts": [{"name": "pages", "mountPath": "/usr/share/nginx/html", "readOnly": true}]}, {"name": "client", "image": "busybox:1.36", "command": ["sh", "-c", "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"], "volumeMounts": [{"name": "pages", "mountPath": "/pages"}]}], "volumes": [{"name": "pages", "emptyDir": {}}], "restartPolicy": "Always"}}, "volumes": {"pages": {"kind": "emptyDir", "medium": "", "size": null}}}
 END
 cat >/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/pod.json <<'END'
-{"netns": "default_web-bj5g7cqwgs-67xfb", "address": "10.1.1.3/24", "gateway": "10.1.1.1", "mac": "0a:58:0a:01:01:03", "mtu": 1500, "bridge": "cbr0", "hostname": "web-bj5g7cqwgs-67xfb", "restart_policy": "Always", "etc": {"hostname": "web-bj5g7cqwgs-67xfb\n", "hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n10.1.1.3\tweb-bj5g7cqwgs-67xfb\n", "resolv.conf": "# no name server: cluster.dns is not set\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"}, "containers": {"agnhost": {"image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "argv": ["/opt/podlab/agnhost", "netexec", "--http-port=80", "--udp-port=80"], "env": {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, "working_dir": "/"}}, "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-bj5g7cqwgs-67xfb", "namespace": "default", "uid": "8793852a-3f33-5273-b8a3-96f5fdb66a92", "creationTimestamp": "2030-01-01T00:00:00Z", "labels": {"app": "web", "pod-template-hash": "bj5g7cqwgs"}, "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-bj5g7cqwgs", "controller": true}]}, "spec": {"containers": [{"name": "agnhost", "image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": ["netexec", "--http-port=80", "--udp-port=80"], "ports": [{"name": "http", "containerPort": 80}, {"name": "udp", "containerPort": 80, "protocol": "UDP"}]}], "nodeName": "node1", "restartPolicy": "Always"}}}
+{"netns": "default_web-bj5g7cqwgs-67xfb", "address": "10.1.1.3/24", "gateway": "10.1.1.1", "mac": "0a:58:0a:01:01:03", "mtu": 1500, "bridge": "cbr0", "hostname": "web-bj5g7cqwgs-67xfb", "restart_policy": "Always", "etc": {"hostname": "web-bj5g7cqwgs-67xfb\n", "hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n10.1.1.3\tweb-bj5g7cqwgs-67xfb\n", "resolv.conf": "# no name server: cluster.dns is not set\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"}, "containers": {"agnhost": {"image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "argv": ["/opt/podlab/agnhost", "netexec", "--http-port=80", "--udp-port=80"], "env": {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, "working_dir": "/", "services": {"WEB_SERVICE_HOST": "10.96.54.115", "WEB_SERVICE_PORT": "80", "WEB_SERVICE_PORT_HTTP": "80", "WEB_PORT": "tcp://10.96.54.115:80", "WEB_PORT_80_TCP": "tcp://10.96.54.115:80", "WEB_PORT_80_TCP_PROTO": "tcp", "WEB_PORT_80_TCP_PORT": "80", "WEB_PORT_80_TCP_ADDR": "10.96.54.115"}}}, "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-bj5g7cqwgs-67xfb", "namespace": "default", "uid": "8793852a-3f33-5273-b8a3-96f5fdb66a92", "creationTimestamp": "2030-01-01T00:00:00Z", "labels": {"app": "web", "pod-template-hash": "bj5g7cqwgs"}, "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-bj5g7cqwgs", "controller": true}]}, "spec": {"containers": [{"name": "agnhost", "image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": ["netexec", "--http-port=80", "--udp-port=80"], "ports": [{"name": "http", "containerPort": 80}, {"name": "udp", "containerPort": 80, "protocol": "UDP"}]}], "nodeName": "node1", "restartPolicy": "Always"}}}
 END
 
 # The supervisor takes a moment.
@@ -432,5 +510,5 @@ END
 # podlab's own memory: what the settings were, and where everything in the cluster is.
 mkdir -p /var/lib/podlab
 cat >/var/lib/podlab/record.json <<'END'
-{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"disktype": "ssd", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {"default/web": {"body": {"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"app": "web"}, "name": "web"}, "spec": {"ports": [{"name": "http", "nodePort": 30080, "port": 80, "targetPort": "http"}], "selector": {"app": "web"}, "type": "NodePort"}}, "clusterIP": "10.96.54.115", "created": "2030-01-01T00:00:00Z", "nodePorts": [30080]}}, "slices": {"default/web-rh9hr": {"created": "2030-01-01T00:00:00Z", "endpoints": [{"address": "10.1.1.3", "node": "node1", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-67xfb"}, {"address": "10.1.2.3", "node": "node2", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-2zn8l"}], "manager": "endpointslice-controller.k8s.io", "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "service": "web"}}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.conf.all.route_localnet": "0", "net.ipv4.conf.default.forwarding": "0", "net.ipv4.conf.eth0.forwarding": "0", "net.ipv4.ip_forward": "0"}}
+{"cluster": {"cidr": "10.1.0.0/16", "created": {"deployment/default/web": "2030-01-01T00:00:00Z", "namespace/default": "2030-01-01T00:00:00Z", "namespace/kube-node-lease": "2030-01-01T00:00:00Z", "namespace/kube-public": "2030-01-01T00:00:00Z", "namespace/kube-system": "2030-01-01T00:00:00Z", "node/node1": "2030-01-01T00:00:00Z", "node/node2": "2030-01-01T00:00:00Z", "pod/default/pair": "2030-01-01T00:00:00Z", "pod/default/toolbox": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-2zn8l": "2030-01-01T00:00:00Z", "pod/default/web-bj5g7cqwgs-67xfb": "2030-01-01T00:00:00Z"}, "endpoints": {}, "generation": 1, "namespaces": ["default", "kube-system", "kube-public", "kube-node-lease"], "nodes": {"node1": {"address": "10.100.0.2", "labels": {"beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "disktype": "ssd", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": "node1", "kubernetes.io/os": "linux"}}, "node2": {"address": "10.100.0.3", "labels": {"beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "disktype": "ssd", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": "node2", "kubernetes.io/os": "linux"}}}, "objects": {}, "podCIDRs": {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}, "pods": {"default/pair": ["node1", "10.1.1.2"], "default/toolbox": ["node2", "10.1.2.2"], "default/web-bj5g7cqwgs-2zn8l": ["node2", "10.1.2.3"], "default/web-bj5g7cqwgs-67xfb": ["node1", "10.1.1.3"]}, "services": {"default/web": {"body": {"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"app": "web"}, "name": "web"}, "spec": {"ports": [{"name": "http", "nodePort": 30080, "port": 80, "targetPort": "http"}], "selector": {"app": "web"}, "type": "NodePort"}}, "clusterIP": "10.96.54.115", "created": "2030-01-01T00:00:00Z", "nodePorts": [30080]}}, "slices": {"default/web-rh9hr": {"created": "2030-01-01T00:00:00Z", "endpoints": [{"address": "10.1.1.3", "node": "node1", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-67xfb"}, {"address": "10.1.2.3", "node": "node2", "ready": true, "serving": true, "target": "default/web-bj5g7cqwgs-2zn8l"}], "manager": "endpointslice-controller.k8s.io", "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], "service": "web"}}, "waiting": [], "workloads": [{"containers": ["agnhost"], "desired": 2, "images": ["registry.k8s.io/e2e-test-images/agnhost:2.53"], "kind": "Deployment", "labels": {"app": "web"}, "name": "web", "namespace": "default", "nodeSelector": {}, "parallelism": 1, "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "serviceName": "", "strategy": "RollingUpdate", "templateHash": "bj5g7cqwgs"}]}, "cursor": "10.1.1.3", "foreign": [], "node": "node1", "sysctls": {"net.bridge.bridge-nf-call-iptables": "1", "net.ipv4.conf.all.route_localnet": "0", "net.ipv4.conf.default.forwarding": "0", "net.ipv4.conf.eth0.forwarding": "0", "net.ipv4.ip_forward": "0"}}
 END

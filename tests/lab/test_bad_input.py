@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from .conftest import pod
 
@@ -94,6 +95,35 @@ def test_no_directory_and_an_empty_one_are_errors_an_empty_list_is_not(lab, tmp_
     assert "recognized file extensions are [.json .yaml .yml]" in message(lab.play("-e", f"manifests={tmp_path}"))
     lab.write(empty={"apiVersion": "v1", "kind": "List", "items": []})
     lab.converge("--skip-tags", "verify")
+
+
+def test_what_may_not_change_is_told_by_what_the_hosts_remember(lab):
+    """And a ReplicaSet adopts what its selector matches, on nodes of the architecture that their machine has."""
+    sleep = {"name": "c", "image": "registry.k8s.io/pause"}
+    labels, machine = {"app": "tier"}, os.uname().machine
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    wish = {"beta.kubernetes.io/os": "linux", "kubernetes.io/arch": arch}
+    stray = pod("stray", sleep, nodeSelector=wish)
+    stray["metadata"]["labels"] = labels
+
+    def objects(selector, value):
+        template = {"metadata": {"labels": {**labels, "tier": "front"}}, "spec": {"containers": [sleep]}}
+        spec = {"replicas": 2, "selector": {"matchLabels": selector}, "template": template}
+        return {
+            "tier": {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "tier"}, "spec": spec},
+            "sealed": f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c}}, immutable: true, data: {{a: {value}}}}}",
+            "stray": stray,
+        }
+
+    lab.write(**objects(labels, "one"))
+    lab.converge("--skip-tags", "verify")
+    owners = 'cat /run/podlab/pods/*/pod.json | grep -o \'"name": "tier"\' | wc -l'
+    assert int(lab.sh("node1", owners)) + int(lab.sh("node2", owners)) == 2
+    assert lab.typed(lab.converge("--skip-tags", "verify", "--diff")) == {}
+    lab.write(**objects({"tier": "front"}, "two"))
+    said = message(lab.play("--skip-tags", "verify"))
+    assert 'spec.selector: Invalid value: {"matchLabels":{"tier":"front"}}: field is immutable; to make it anew' in said
+    assert "data: Forbidden: field is immutable when `immutable` is set; to make it anew" in said
 
 
 def test_a_node_cidr_of_28_fills_to_13_pods_and_says_so(lab):

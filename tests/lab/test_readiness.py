@@ -62,3 +62,46 @@ def test_a_rollout_that_does_not_get_ready_leaves_the_old_pods_serving(lab):
 
     lab.write(server=yaml.safe_dump(server("new", "true")))
     assert lab.play(*PATIENCE).returncode == 0
+
+
+def sleeper(name: str, command: str = "sleep infinity", **spec: object) -> dict:
+    more = {key: spec.pop(key) for key in ("readinessProbe",) if key in spec}
+    return pod(name, {"name": "c", "image": "busybox", "command": ["sh", "-c", command], **more}, **spec)
+
+
+def job(name: str, command: str, **spec: object) -> dict:
+    container = {"name": "c", "image": "busybox", "command": ["sh", "-c", command]}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {**spec, "template": template}}
+
+
+def test_times_of_a_manifest_are_kept(lab):
+    """A delay is waited for though it is longer than the timeout; a pod and a Job end by their deadlines, and a Job that
+    is over goes and does not come again."""
+    late = {"exec": {"command": ["true"]}, "initialDelaySeconds": 7, "periodSeconds": 1}
+    lab.write(
+        slow=sleeper("slow", readinessProbe=late),
+        limited=sleeper("limited", activeDeadlineSeconds=4),
+        quick=job("quick", "true", ttlSecondsAfterFinished=1),
+        kept=job("kept", "printf 42"),
+        long=job("long", "sleep infinity", activeDeadlineSeconds=4, completions=2),
+    )
+    done = lab.play(*PATIENCE)
+    assert done.returncode == 0, done.stdout
+    logs = [lab.sh(node, "cat /var/log/pods/default_kept-*/c/0/current", check=False) for node in ("node1", "node2")]
+    assert "".join(logs) == "42", "a last line needs no newline"
+    again = lab.play(*PATIENCE)
+    assert again.returncode == 0, again.stdout
+    assert "Job default/quick: it has finished, and is not there any more" in again.stdout
+    assert "Job default/long: Job was active longer than specified deadline" in again.stdout
+    assert "pod default/limited: Pod was active on the node longer than the specified deadline" in again.stdout
+    pods = [lab.sh(node, "ls /run/podlab/pods", check=False).split() for node in ("node1", "node2")]
+    assert sorted(name.rpartition("-")[0] or name for name in pods[0] + pods[1]) == [
+        "default_kept",
+        "default_limited",
+        "default_long",
+        "default_slow",
+    ]
+    last = lab.play(*PATIENCE)
+    assert last.returncode == 0, last.stdout
+    assert "changed=1" not in last.stdout, "nothing is left to do, and the Job is not made again"

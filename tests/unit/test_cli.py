@@ -181,19 +181,28 @@ def test_log_goes_on_where_it_was_when_its_file_is_put_aside(tmp_path: Path) -> 
     current = tmp_path / "current"
     current.write_bytes(b"one\n")
     log = follow.Log(str(tmp_path))
-    assert log.news() == b"one\n"
+    assert list(log.news()) == [b"one\n"]
     with current.open("ab") as file:
         file.write(b"two\n")
-    current.rename(tmp_path / "@400000005.s")
+    current.rename(tmp_path / "@1")
     current.write_bytes(b"three\n")
-    assert log.news() == b"two\nthree\n"
-    assert log.news() == b""
-    assert follow.Log(str(tmp_path)).news() == b"one\ntwo\nthree\n"
+    assert b"".join(log.news()) == b"two\nthree\n"
+    assert list(log.news()) == []
+    assert b"".join(follow.Log(str(tmp_path)).news()) == b"one\ntwo\nthree\n"
 
 
-def test_last_lines() -> None:
-    text = b"a\nb\nc"
-    assert [follow.last_lines(text, count) for count in (-1, 0, 1, 2, 9)] == [text, b"", b"c", b"b\nc", text]
+def test_who_is_too_slow_goes_on_with_the_first_whole_line_that_is_left(tmp_path: Path) -> None:
+    (tmp_path / "current").write_bytes(b"one\ntw")
+    log = follow.Log(str(tmp_path))
+    assert list(log.news()) == [b"one\ntw"]
+    for number, text in ((1, b""), (9, b"lf\nnine\nt"), (10, b"en\n")):
+        (tmp_path / "current").rename(tmp_path / f"@{number}")
+        (tmp_path / "current").write_bytes(text)
+    (tmp_path / "@1").unlink()
+    (tmp_path / "@9").write_bytes(b"lf\nnine\nt")
+    (tmp_path / "@10").write_bytes(b"en\n")
+    (tmp_path / "current").write_bytes(b"eleven")
+    assert b"".join(log.news()) == b"nine\nten\neleven"
 
 
 @pytest.mark.parametrize(("back", "text"), [("0", "new\n"), ("1", "old\n"), ("2", "")])

@@ -15,7 +15,7 @@ from podlab.planner import deployments
 from podlab.planner.cluster import Host
 from podlab.planner.controllers import Wanted, pods_of
 from podlab.planner.deployments import rolling
-from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Toleration, Workload
+from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Selector, Toleration, Workload
 from podlab.planner.names import replica_name
 from podlab.planner.schedule import place
 
@@ -130,6 +130,76 @@ def test_bare_pods_come_first_then_each_workloads_in_the_order_of_the_documents(
     assert names_of(wanted)[:2] == ["single", "db-0"] and names_of(wanted)[2].startswith("rs-")
     assert [pod.owner for pod in wanted.pods] == [None, "StatefulSet/default/db", "ReplicaSet/default/rs"]
     assert [pod.controller for pod in wanted.pods] == ["", "StatefulSet/db", "ReplicaSet/rs"]
+
+
+# --- adoption -------------------------------------------------------------------------------------------
+
+
+def tier(replicas: int, kind: str = "ReplicaSet", name: str = "tier") -> Workload:
+    return workload(kind, replicas, name=name, selector=Selector({"app": name}))
+
+
+def stray(name: str, app: str = "tier", namespace: str = "default") -> Pod:
+    return Pod(namespace, name, PodTemplate(SLEEP, labels={"app": app}), f"{name}.yml:1")
+
+
+def test_a_replica_set_adopts_bare_pods_that_match_and_makes_the_rest():
+    world = World()
+    others = [stray("other", app="other"), stray("far", namespace="far")]
+    wanted = world.look(tier(2), stray("stray"), *others)
+    assert [pod.owner for pod in wanted.pods] == ["ReplicaSet/default/tier", None, None, "ReplicaSet/default/tier"]
+    assert wanted.pods[0].controller == "ReplicaSet/tier"
+    world.settle(tier(2), stray("stray"), *others)
+    settled = sorted(world.names)
+    world.settle(tier(2), stray("stray"), *others)
+    assert sorted(world.names) == settled and len(settled) == 4
+
+
+def test_a_bare_pod_that_comes_later_takes_the_place_of_one_of_its_own_and_gives_it_back():
+    world = World()
+    world.settle(tier(2))
+    own = set(world.names)
+    world.settle(tier(2), stray("stray"))
+    assert "stray" in world.names and len(world.names) == 2
+    world.settle(tier(2))
+    assert set(world.names) == own
+
+
+def test_a_bare_pod_too_many_is_not_made_and_that_is_said():
+    wanted = World().look(tier(1), stray("a"), stray("b"))
+    assert names_of(wanted) == ["a"]
+    assert wanted.notes == [
+        "ReplicaSet default/tier adopts the pods that its selector matches and wants 1; deleted, as too many: default/b"
+    ]
+
+
+def test_a_bare_pod_that_has_ended_is_nobodys():
+    world = World()
+    world.settle(tier(1), stray("stray"))
+    world.fare("Succeeded", "stray")
+    wanted = world.look(tier(1), stray("stray"))
+    assert [pod.owner for pod in wanted.pods] == [None, "ReplicaSet/default/tier"]
+
+
+def test_of_two_replica_sets_the_first_adopts():
+    second = replace(tier(1, name="second"), selector=Selector({"app": "tier"}))
+    wanted = World().look(tier(1), second, stray("stray"))
+    assert [pod.owner for pod in wanted.pods] == ["ReplicaSet/default/tier", "ReplicaSet/default/second"]
+
+
+def test_a_deployment_does_not_adopt_a_replica_set_and_that_is_said():
+    old = replace(tier(1, name="old"), labels={"app": "tier"})
+    assert World().look(tier(1, "Deployment"), old, tier(1, name="other")).notes == [
+        "Deployment default/tier: its selector matches the ReplicaSet old, which on a cluster it would adopt and scale down"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job"])
+def test_others_adopt_nobody(kind):
+    wanted = World(node("node1")).look(tier(1, kind), stray("stray"))
+    assert [pod.owner for pod in wanted.pods] == [None, f"{kind}/default/tier"]
+    told = ["DaemonSet default/tier: its selector matches default/stray, which on a cluster it would adopt and replace"]
+    assert wanted.notes == (told if kind == "DaemonSet" else [])
 
 
 def test_a_pod_that_nobody_wants_any_more_is_not_wanted():
@@ -532,7 +602,7 @@ def test_stateful_pods_have_names_labels_and_a_host_name_that_stay():
         "app": "db",
         "statefulset.kubernetes.io/pod-name": "db-3",
         "apps.kubernetes.io/pod-index": "3",
-        "controller-revision-hash": "aaaa",
+        "controller-revision-hash": "db-aaaa",
     }
     assert pod.template.spec["hostname"] == "db-3" and pod.template.spec["subdomain"] == "data"
 
@@ -803,3 +873,113 @@ def test_the_same_input_gives_the_same_pods_however_it_is_ordered(order, replica
     assert [pod.key for pod in again] == list(first)
     shuffled = world.look(*(items[index] for index in order)).pods
     assert {pod.key: pod for pod in shuffled} == first
+
+
+# --- times ---------------------------------------------------------------------------------------------
+
+
+def aged(world: World, seconds: float) -> None:
+    for key, one in world.present.items():
+        world.present[key] = replace(one, ready_for=seconds if one.ready else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("Deployment", {"strategy": "RollingUpdate", "max_surge": 1}),
+        ("DaemonSet", {"max_surge": 0, "max_unavailable": 1}),
+        ("DaemonSet", {"max_surge": 1, "max_unavailable": 0}),
+        ("StatefulSet", {"strategy": "OrderedReady"}),
+    ],
+)
+def test_a_rollout_goes_on_when_pods_have_been_ready_for_long_enough(kind: str, more: dict[str, Any]) -> None:
+    world = World()
+    replicas = 0 if kind == "DaemonSet" else 3
+    world.settle(workload(kind, replicas, "old", **more))
+    new = workload(kind, replicas, "new", min_ready=10, **more)
+    first = world.step(new)
+    assert first.min_ready == {new.key: 10}
+    world.get_ready()
+    aged(world, 9.5)
+    # Those of the old template have been there for ever.
+    for key, one in world.present.items():
+        if (one.row or {}).get("revision", "old") == "old" and "new" not in str(one.row):
+            world.present[key] = replace(one, ready_for=1e9)
+    before = dict(world.present)
+    again = world.step(new)
+    assert world.present.keys() == before.keys(), "it is ready, and yet to count"
+    assert again.rolling and again.min_ready == {new.key: 10}
+    aged(world, 10.0)
+    world.step(new)
+    assert world.present.keys() != before.keys() or world.present != before
+
+
+def test_pods_of_a_stateful_set_come_when_the_one_before_counts() -> None:
+    world, item = World(), workload("StatefulSet", 2, strategy="OrderedReady", min_ready=10)
+    world.step(item)
+    world.get_ready()
+    aged(world, 5.0)
+    assert len(world.step(item).pods) == 1
+    aged(world, 10.0)
+    assert len(world.step(item).pods) == 2
+
+
+def test_a_job_is_over_when_its_time_is() -> None:
+    world, item = World(), workload("Job", 3, parallelism=1, deadline=60, strategy="NonIndexed")
+    (pod,) = world.step(item).pods
+    assert pod.template.deadline == 60
+    key = pod.key
+    world.present[key].row["deadline"] = 60  # type: ignore[index]
+    world.present[key] = replace(world.present[key], phase="Succeeded", age=20.0)
+    second = world.step(item).pods[-1]
+    assert second.template.deadline == 40, "it has what is left of the Job's time"
+    world.present[second.key].row["deadline"] = 40  # type: ignore[index]
+    world.present[key] = replace(world.present[key], age=30.0)
+    assert world.look(item).pods[-1].template.deadline == 40, "what a pod was given stays"
+    world.present[key] = replace(world.present[key], age=61.0)
+    late = world.look(item)
+    assert late.notes == ["Job default/web: Job was active longer than specified deadline"]
+    assert {one.key for one in late.pods if one.kept} == {key, second.key}, "its node ends it, and it stays to be seen"
+    assert late.rolling == []
+    world.present[second.key] = replace(world.present[second.key], phase="Failed", age=41.0)
+    assert len(world.look(item).pods) == 2, "nobody comes in its place"
+
+
+def test_a_pod_of_a_job_has_the_shorter_of_both_times() -> None:
+    template = PodTemplate(SLEEP, labels={"app": "web"}, spec={"containers": []}, deadline=5)
+    for deadline, expected in ((60, 5), (3, 3), (None, 5)):
+        (pod,) = World().look(workload("Job", 1, template=template, deadline=deadline)).pods
+        assert pod.template.deadline == expected
+
+
+def test_a_job_without_any_time_makes_no_pods() -> None:
+    wanted = World().look(workload("Job", 1, deadline=0))
+    assert (wanted.pods, wanted.notes) == ([], ["Job default/web: Job was active longer than specified deadline"])
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_job_that_has_finished_goes_after_its_time_and_is_not_made_again(phase: str) -> None:
+    world, item = World(), workload("Job", 1, ttl=100, backoff_limit=0)
+    (pod,) = world.step(item).pods
+    for ended, gone in ((None, False), (99.0, False), (100.0, True)):
+        world.present[pod.key] = replace(world.present[pod.key], phase=phase, ended_for=ended)
+        wanted = world.look(item)
+        assert (wanted.pods == []) is gone
+        assert (item.key in wanted.expired) is gone
+    there: dict[str, Present] = {}
+    for present in (world.present, there):
+        again = pods_of(Desired((), (item,)), world.nodes, present, wanted.expired)
+        assert (again.pods, again.expired) == ([], wanted.expired)
+        assert "not there any more" in again.notes[0]
+    for other in (replace(item, template_hash="bbbb"), replace(item, ttl=200), replace(item, ttl=None)):
+        anew = pods_of(Desired((), (other,)), world.nodes, there, wanted.expired)
+        assert len(anew.pods) == 1 and anew.expired == {}
+
+
+def test_a_job_that_runs_is_not_over() -> None:
+    world, item = World(), workload("Job", 2, parallelism=2, ttl=0)
+    first, second = world.step(item).pods
+    world.present[first.key] = replace(world.present[first.key], phase="Succeeded", ended_for=1000.0)
+    assert len(world.look(item).pods) == 2
+    world.present[second.key] = replace(world.present[second.key], phase="Succeeded", ended_for=0.0)
+    assert world.look(item).pods == []

@@ -393,11 +393,12 @@ def test_pods_with_other_numbers_for_a_name_are_in_other_slices():
         *some(5, ports={}),
     ]
     found = made(pods, ports=NAMED)
-    assert [(part.ports[0].port, [one.target for one in part.endpoints]) for part in found] == [
-        (8080, ["default/web-1", "default/web-3"]),
-        (9090, ["default/web-2"]),
+    assert [([port.port for port in part.ports], [one.target for one in part.endpoints]) for part in found] == [
+        ([8080], ["default/web-1", "default/web-3"]),
+        ([9090], ["default/web-2"]),
+        ([], ["default/web-4", "default/web-5"]),  # which have no port of that name and protocol
     ]
-    assert len({part.name for part in found}) == 2
+    assert len({part.name for part in found}) == 3
 
 
 def test_a_pod_without_one_of_the_ports_has_the_others():

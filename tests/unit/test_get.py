@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -533,3 +534,41 @@ def test_selectors(text: str, wanted: bool) -> None:
 def test_what_is_no_selector(text: str) -> None:
     with pytest.raises(Failure, match="unable to parse requirement"):
         get.parse_selector(text)
+
+
+# --- times --------------------------------------------------------------------------------------------
+
+
+def test_pods_are_available_once_they_have_been_ready_for_so_long() -> None:
+    now = NOW.timestamp()
+    lives = [
+        live(f"web-new-{seconds}", owner="ReplicaSet/web-new", a={**RUNS, "started": now - seconds})
+        for seconds in (4, 40)
+    ]
+    for least, available in ((0, 2), (10, 1), (100, 0)):
+        found = replace(state(*lives, workloads=[{**WEB, "minReadySeconds": least}]), now=now)
+        (deployment,) = workloads.deployments(found)
+        status = deployment["status"]
+        assert (status["readyReplicas"], status["availableReplicas"]) == (2, available)
+        assert deployment["spec"]["minReadySeconds"] == least
+        assert workloads.replicasets(found)[0]["status"]["availableReplicas"] == available
+
+
+def test_what_was_ended_for_its_time_says_so() -> None:
+    too_late = {
+        "reason": "DeadlineExceeded",
+        "message": "Pod was active on the node longer than the specified deadline",
+    }
+    ended = {**ENDED, "last": last(143), "restarts": 1, "backoff": 20, "failed": too_late}
+    pod = one_pod(a=ended)
+    assert row(pod) == "p 0/1 DeadlineExceeded 0 90s"
+    assert "terminated" in pod["status"]["containerStatuses"][0]["state"], "it waits for no other start"
+    assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
+    times = {"activeDeadlineSeconds": 5, "ttlSecondsAfterFinished": 9}
+    item = workload("Job", "late", replicas=1, selector={"matchLabels": {}}, **times)
+    found = state(live("late-1", "OnFailure", owner="Job/late", a=ended), workloads=[item])
+    (job,) = workloads.jobs(replace(found, now=NOW.timestamp()))
+    condition = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+    words = "Job was active longer than specified deadline"
+    assert job["status"]["conditions"] == [{**condition, "message": words}]
+    assert (job["spec"]["activeDeadlineSeconds"], job["spec"]["ttlSecondsAfterFinished"]) == (5, 9)

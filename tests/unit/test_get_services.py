@@ -211,6 +211,23 @@ def test_a_cluster_of_an_older_podlab_has_none(plural):
     assert get.LISTS[plural](objects.state_of({"node1": answer()}, ["node1"])) == []
 
 
+def test_pods_without_the_named_port_stand_in_a_slice_of_unset_ports_and_lead_nowhere():
+    found = state(
+        service("web", clusterIP="10.96.0.10", ports=[HTTP]),
+        service("two", clusterIP="10.96.0.11", selector={"app": "web"}, ports=[{**HTTP, "name": "a"}, {"name": "b", "port": 81}]),
+        pods=(backend(2, ports={}),),
+    )  # fmt: skip
+    parts = [line.partition(" ")[2] for line in shown("endpointslices", found)]
+    assert parts == ["ADDRESSTYPE PORTS ENDPOINTS AGE", "IPv4 81 10.1.1.2 10m", "IPv4 <unset> 10.1.1.2 10m"]
+    assert shown("endpoints", found) == ["NAME ENDPOINTS AGE", "two 10.1.1.2:81 10m", "web <none> 10m"]
+    lines = [" ".join(line.split()) for name in ("web", "two") for line in told(found, name).splitlines()]
+    assert [line for line in lines if line.startswith(("Port", "Target", "Endpoints"))] == [
+        *("Port: http 80/TCP", "TargetPort: http/TCP", "Endpoints: 10.1.1.2"),
+        *("Port: a 80/TCP", "TargetPort: http/TCP", "Endpoints:"),
+        *("Port: b 81/TCP", "TargetPort: 81/TCP", "Endpoints: 10.1.1.2:81"),
+    ]
+
+
 # --- describe -------------------------------------------------------------------------------------------
 
 

@@ -326,6 +326,75 @@ def test_a_container_whose_supervisor_was_killed_is_started_by_the_next_one(host
     until(lambda: host.pid("web") not in (None, pid))
 
 
+# --- the pod's own end -------------------------------------------------------------------------------
+
+
+def test_a_pod_that_was_active_for_too_long_is_ended_and_stays_down(host: Host) -> None:
+    loop = "trap 'echo term >>order; exit 0' TERM; echo up >>up; while :; do sleep 0.02; done"
+    row = host.add(web=(loop, {}), crash=("exit 1", {}))
+    host.write({**row, "deadline": 2})
+    until(lambda: host.words("up"))
+    host.start()
+    until(lambda: host.told("DeadlineExceeded"))
+    assert host.told("DeadlineExceeded") == ["Pod was active on the node longer than the specified deadline"]
+    until(lambda: host.words("order") == ["term"] and host.pid("web") is None)
+    until(lambda: host.last("web"))
+    failed = json.loads((host.service("crash") / "failed").read_text())
+    assert failed == {"reason": "DeadlineExceeded", "message": kubelet.TOO_LONG}
+    until(lambda: not any(kubelet.is_wanted(str(host.service(name))) for name in ("web", "crash")))
+    began = float((host.pods / "default_web" / "began").read_text())
+    # A kubelet that comes back leaves it at that.
+    host.stop()
+    host.start()
+    other = host.add("default_other", web=(SLEEP, {"readiness": probe(exec=["true"])}))
+    until(lambda: host.health("web", other["netns"]).get("ready"))
+    assert [event.get("count") for event in host.events() if event["reason"] == "DeadlineExceeded"] == [None]
+    assert float((host.pods / "default_web" / "began").read_text()) == began
+    assert host.words("up") == ["up"]
+
+
+def test_the_time_of_a_pod_goes_on_while_its_kubelet_is_away(host: Host) -> None:
+    host.write({**host.add(init=("a",), a=(SLEEP, {"restart_policy": "OnFailure"}), web=(SLEEP, {})), "deadline": 3600})
+    (host.pods / "default_web" / "began").write_text(f"{time.time() - 3601}")
+    until(lambda: host.pid("a"))
+    host.start()
+    until(lambda: host.pid("a") is None and host.told("DeadlineExceeded"))
+    until(lambda: host.last("a"))
+    time.sleep(0.3)  # several looks of the kubelet: nothing of it begins any more
+    assert not (host.service("web") / "started").exists()
+
+
+def test_a_pod_that_is_done_in_time_has_not_failed(host: Host) -> None:
+    host.write({**host.add(policy="Never", web=("exit 0", {})), "deadline": 1})
+    until(lambda: host.last("web"))
+    (host.pods / "default_web" / "began").write_text(f"{time.time() - 10}")
+    host.start()
+    other = host.add("default_other", web=(SLEEP, {"readiness": probe(exec=["true"])}))
+    until(lambda: host.health("web", other["netns"]).get("ready"))
+    assert not (host.service("web") / "failed").exists()
+    assert host.told("DeadlineExceeded") == []
+
+
+def test_it_is_told_since_when_a_container_is_ready(host: Host) -> None:
+    good = f"{host.path}/good"
+    before = time.time()
+    host.add(
+        web=(SLEEP, {"readiness": probe(exec=["test", "-e", good])}), up=(SLEEP, {"startup": probe(exec=["true"])})
+    )
+    host.start()
+    until(lambda: host.health("web").get("readiness"))
+    assert "ready_at" not in host.health("web")
+    Path(good).touch()
+    made = time.time()
+    first = until(lambda: host.health("web").get("ready_at"))
+    assert made <= first <= time.time()
+    assert before <= until(lambda: host.health("up").get("ready_at")) <= time.time()
+    Path(good).unlink()
+    until(lambda: not host.health("web")["ready"])
+    Path(good).touch()
+    until(lambda: host.health("web")["ready_at"] > first)
+
+
 # --- probes ------------------------------------------------------------------------------------------
 
 
@@ -728,13 +797,11 @@ def get(port: int, **rest: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def server(status: int = 200, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Answers every request with a status, and keeps the latest one in ``requests``."""
+    """Answers every request with a status."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            requests.append((self.path, dict(self.headers.items())))
             self.send_response(status)
-            self.send_header("Location", "/elsewhere")
             self.end_headers()
             with contextlib.suppress(OSError):
                 self.wfile.write(b"x" * 100000)
@@ -742,16 +809,12 @@ def server(status: int = 200, tls: ssl.SSLContext | None = None) -> Iterator[int
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    requests.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
         if tls:
             found.socket = tls.wrap_socket(found.socket, server_side=True)
         threading.Thread(target=found.serve_forever, daemon=True).start()
         yield found.server_address[1]
         found.shutdown()
-
-
-requests: list[tuple[str, dict[str, str]]] = []
 
 
 @contextlib.contextmanager
@@ -776,35 +839,287 @@ def listener(answer: bytes | None = None) -> Iterator[int]:
             thread.join()
 
 
+@contextlib.contextmanager
+def talker(*answers: bytes, host: str = "127.0.0.1", hold: bool = False) -> Iterator[int]:
+    """Gives these answers, one a connection, the last one again and again; requests are kept in ``heard``.
+
+    :param hold: it leaves its connections open.
+    """
+    heard.clear()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family, backlog=64) as sock, contextlib.ExitStack() as kept:
+
+        def serve() -> None:
+            left = list(answers)
+            with contextlib.suppress(OSError):
+                while True:
+                    peer = sock.accept()[0]
+                    request = b""
+                    while not request.endswith(b"\r\n\r\n") and (more := peer.recv(65536)):
+                        request += more
+                    heard.append(request.decode(errors="surrogateescape"))
+                    port = str(sock.getsockname()[1]).encode()
+                    peer.sendall((left.pop(0) if len(left) > 1 else left[0]).replace(b"PORT", port))
+                    kept.enter_context(peer) if hold else peer.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield sock.getsockname()[1]
+        sock.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+heard: list[str] = []
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def to(location: str, code: int = 302, body: str = "") -> bytes:
+    return f"HTTP/1.1 {code} X\r\nLocation: {location}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def targets() -> list[str]:
+    return [request.split("\r\n")[0].removeprefix("GET ").removesuffix(" HTTP/1.1") for request in heard]
+
+
 @pytest.mark.parametrize(
     ("status", "answer"),
     [
         (200, (True, "")),
         (204, (True, "")),
-        (302, (True, "")),
-        (399, (True, "")),
+        (302, (True, "Probe terminated redirects, Response body: ")),
+        (304, (True, "Probe terminated redirects, Response body: ")),
+        (399, (True, "Probe terminated redirects, Response body: ")),
+        (101, (False, "HTTP probe failed with statuscode: 101")),
         (400, (False, "HTTP probe failed with statuscode: 400")),
         (500, (False, "HTTP probe failed with statuscode: 500")),
+        (999, (False, "HTTP probe failed with statuscode: 999")),
     ],
 )
 def test_the_status_of_an_http_answer_decides(status: int, answer: tuple[bool, str]) -> None:
-    with server(status) as port:
+    with talker(f"HTTP/1.0 {status} So\r\n\r\n".encode()) as port:
         assert asked(get(port)) == answer
 
 
-def test_an_http_probe_says_who_it_is(host: Host) -> None:
-    with server() as port:
-        assert asked(get(port, path="a b?c=d", headers=[["X-One", "1"], ["X-One", "2"]])) == (True, "")
-        path, headers = requests[-1]
-        assert path == "/a%20b?c=d"
-        assert (headers["Host"], headers["User-Agent"], headers["Accept"]) == (
-            f"127.0.0.1:{port}",
-            "kube-probe/1.30",
-            "*/*",
+# What Go's url.Parse, URL.String and Request.write make of them.
+TARGETS = {
+    "/app?deep=1&q=%7Bx%7D": "/app?deep=1&q=%7Bx%7D",
+    "/app#/status": "/app",
+    "/50%": "/50%25",
+    "/two words": "/two%20words",
+    "//x": "/",
+    "//x/y": "/y",
+    "///x": "///x",
+    "//x:y/z": "//x:y/z",
+    "a b?c d": "/a%20b?c d",  # a query goes as it stands, and most servers refuse this one
+    "%zz": "/%25zz",
+    "/%zz?q": "/%25zz%3Fq",
+    "/\u00fc": "/%C3%BC",
+    "/a%c3%bc(b)": "/a%c3%bc(b)",
+    "/a(b) %7e": "/a%28b%29%20~",
+    "": "/",
+    "ready": "/ready",
+    "?q=1": "/?q=1",
+    "/x?": "/x?",
+    "*": "/*",
+    "/a;b,c:d@e$f&g=h+i": "/a;b,c:d@e$f&g=h+i",
+    "/a|b^c`d": "/a%7Cb%5Ec%60d",
+    "/tab\there": "/tab%09here",
+    "http://other:90/path?q": "/path?q",
+    "/a:b": "/a:b",
+    ":80/x": "/:80/x",
+    "0a:b/c": "/0a:b/c",
+}
+
+
+@pytest.mark.parametrize("path", TARGETS)
+def test_a_path_is_read_as_a_url(path: str) -> None:
+    with talker(OK) as port:
+        assert asked(get(port, path=path)) == (True, "")
+        assert targets() == [TARGETS[path]]
+        assert f"Host: 127.0.0.1:{port}\r\n" in heard[0]
+
+
+def test_a_path_with_another_scheme_has_no_host() -> None:
+    assert asked(get(80, path="web:8080/x")) == (False, 'Get "http:8080/x": http: no Host in request URL')
+
+
+def test_a_path_may_have_a_user() -> None:
+    with talker(b"HTTP/1.1 500 X\r\n\r\n") as port:
+        asked(get(port, path="http://me:secret@x/y"))
+        assert "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n" in heard[0]
+    assert asked(get(1, path="http://me:secret@x/y"))[1].startswith('Get "http://me:***@127.0.0.1:1/y": dial tcp')
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/next?a=b", "/next?a=b"),
+        ("next", "/deep/next"),
+        ("../x/./y", "/x/y"),
+        ("?q", "/deep/path?q"),
+        ("http://127.0.0.1:PORT", "/"),
+        ("//127.0.0.1:PORT/a b", "/a%20b"),
+    ],
+)
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_on_the_same_host_is_followed(location: str, target: str, code: int) -> None:
+    with talker(to(location, code), b"HTTP/1.1 503 X\r\n\r\n") as port:
+        assert asked(get(port, path="/deep/path?x")) == (False, "HTTP probe failed with statuscode: 503")
+        assert targets() == ["/deep/path?x", target]
+        assert f"\r\nReferer: http://127.0.0.1:{port}/deep/path?x\r\n" in heard[1]
+
+
+def test_a_redirect_to_another_host_is_a_success_with_a_warning(host: Host) -> None:
+    with talker(to("http://192.0.2.1/login", body="Found")) as port:
+        words = "Probe terminated redirects, Response body: Found"
+        assert asked(get(port)) == (True, words)
+        host.add(web=(SLEEP, {"readiness": probe(**get(port)), "liveness": probe(**get(port))}))
+        host.start()
+        until(lambda: len(host.told("ProbeWarning")) == 2)
+        assert sorted(host.told("ProbeWarning")) == [
+            f"Liveness probe warning: {words}",
+            f"Readiness probe warning: {words}",
+        ]
+        assert host.told("Unhealthy") == []
+        until(lambda: host.health("web")["ready"])
+        assert host.health("web")["readiness"] == {"ok": True, "message": ""}
+
+
+def test_redirects_end() -> None:
+    with talker(to("/again")) as port:
+        assert asked(get(port)) == (False, 'Get "/again": stopped after 10 redirects')
+        assert len(heard) == 10
+    with talker(to("http://[x/")) as port:
+        message = f"""Get "http://127.0.0.1:{port}/healthz": failed to parse Location header "http://[x/": missing ']' in host"""
+        assert asked(get(port)) == (False, message)
+    with talker(to("ftp://127.0.0.1/x")) as port:
+        assert asked(get(port)) == (False, 'Get "ftp://127.0.0.1/x": unsupported protocol scheme "ftp"')
+
+
+def test_a_host_of_the_manifest_goes_along_with_a_relative_redirect_alone() -> None:
+    there = {"headers": [["Host", "web.local"]]}
+    with talker(to("/next"), to("http://127.0.0.1:PORT/last"), OK) as port:
+        assert asked(get(port, **there)) == (True, "")
+        hosts = [line for request in heard for line in request.split("\r\n") if line.startswith("Host")]
+        assert hosts == ["Host: web.local", "Host: web.local", f"Host: 127.0.0.1:{port}"]
+
+
+def test_an_http_probe_says_who_it_is() -> None:
+    more = [["x-one", "1"], ["B", "2"], ["X-One", "3"], ["content-length", "5"]]
+    with talker(OK) as port:
+        assert asked(get(port, headers=more)) == (True, "")
+        assert heard[0].split("\r\n")[1:-2] == [
+            f"Host: 127.0.0.1:{port}",
+            "User-Agent: kube-probe/1.30",
+            "Accept: */*",
+            "B: 2",
+            "X-One: 1",
+            "X-One: 3",
+            "Connection: close",
+        ]
+        given = [
+            ["host", "web.local"],
+            ["Accept", ""],
+            ["User-Agent", "me"],
+            ["user-agent", "you"],
+            ["connection", "close"],
+        ]
+        asked(get(port, headers=given))
+        assert heard[1].split("\r\n")[1:-2] == ["Host: web.local", "User-Agent: me", "Connection: close"]
+        asked(get(port, headers=[["User-Agent", ""], ["Host", ""]]))
+        assert heard[2].split("\r\n")[1:-2] == [f"Host: 127.0.0.1:{port}", "Accept: */*", "Connection: close"]
+
+
+CHUNKED = b"HTTP/1.1 302 X\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (b"HTTP/1.1 302 X\r\nContent-Length: 3\r\n\r\nabcd", (True, "abc")),
+        (b"HTTP/1.1 302 X\r\n\r\n" + b"x" * 30_000, (True, "x" * 10_240)),
+        (CHUNKED + b"3;a=b\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", (True, "abcde")),
+        (CHUNKED + b"8000\r\n" + b"x" * 0x4000, (True, "x" * 10_240)),
+        (b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 302 X\r\n\r\nab", (True, "ab")),
+        (b"HTTP/1.1 302\n\nab", (True, "ab")),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 3\r\n\r\n", (True, None)),
+        (b"HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\nab", (False, "unexpected EOF")),
+        (CHUNKED + b"3\r\nab", (False, "unexpected EOF")),
+        (CHUNKED + b"x\r\nab", (False, "invalid byte in chunk length")),
+        (b"HTTP/1.1 200 X\r\nContent-Length: x\r\n\r\n", (False, 'GET BROKEN bad Content-Length "x"')),
+        (b"HTTP/1.1 200 X\r\nno header\r\n\r\n", (False, "GET BROKEN malformed MIME header line: no header")),
+        (b"HTTP/1.1 200 X\r\nServer: x\r\n", (False, "GET BROKEN unexpected EOF")),
+        (b"hello\r\n", (False, 'GET BROKEN malformed HTTP response "hello"')),
+        (b"\0\x1b[31m", (False, 'GET BROKEN malformed HTTP response "\0\x1b[31m"')),
+        (b"HTTP/1.1 20 OK\r\n", (False, 'GET BROKEN malformed HTTP status code "20"')),
+        (b"HTTP/1.1 2000 OK\r\n", (False, 'GET BROKEN malformed HTTP status code "2000"')),
+        (b"HTTP/x.y 200 OK\r\n", (False, 'GET BROKEN malformed HTTP version "HTTP/x.y"')),
+        (b"", (False, "GET EOF")),
+    ],
+)
+def test_an_answer_is_read_to_its_end(answer: bytes, result: tuple[bool, str | None]) -> None:
+    with talker(answer) as port:
+        fine, words = result
+        get_error, broken = (
+            f'Get "http://127.0.0.1:{port}/healthz": ',
+            "net/http: HTTP/1.x transport connection broken: ",
         )
-        assert headers["X-One"] == "2"  # a dict keeps the last of the two
-        asked(get(port, headers=[["host", "web.local"], ["Accept", ""], ["User-Agent", "me"]]))
-        assert requests[-1][1] == {"host": "web.local", "User-Agent": "me", "Connection": "close"}
+        if fine:
+            expected = "" if words is None else f"Probe terminated redirects, Response body: {words}"
+        else:
+            assert words
+            expected = words.replace("GET BROKEN ", get_error + broken).replace("GET ", get_error)
+        assert asked(get(port)) == (fine, expected)
+
+
+@pytest.mark.parametrize("answer", [OK, CHUNKED + b"0\r\n\r\n", b"HTTP/1.1 204 X\r\n\r\n"])
+def test_nobody_waits_for_a_connection_that_stays_open(answer: bytes) -> None:
+    with talker(answer, hold=True) as port:
+        assert asked(get(port))[0]
+
+
+def test_a_body_that_does_not_end_is_an_error(host: Host) -> None:
+    words = "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+    with talker(b"HTTP/1.1 200 OK\r\n\r\nand", hold=True) as port:
+        host.add(web=(SLEEP, {"readiness": probe(**get(port))}))
+        host.start()
+        until(lambda: host.told("Unhealthy"))
+        assert host.told("Unhealthy") == [f"Readiness probe errored and resulted in Failure state: {words}"]
+        assert not host.health("web")["ready"]
+        assert kubelet.ProbeError(words) == asked(get(port), timeout=0.1)[1]
+
+
+def test_a_connection_that_is_reset_is_told_with_its_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+
+        def serve() -> None:
+            peer = sock.accept()[0]
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            peer.recv(1)
+            peer.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = sock.getsockname()[1]
+        fine, message = asked(get(port))
+        thread.join()
+    assert not fine
+    assert message.startswith(f'Get "http://127.0.0.1:{port}/healthz": read tcp')
+    assert message.endswith(": read: connection reset by peer")
+
+
+def test_an_address_may_be_one_of_ipv6() -> None:
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6) as sock:
+        port = sock.getsockname()[1]
+        assert asked({"tcp": {"host": "::1", "port": port}}) == (True, "")
+        sock.close()
+        assert asked({"tcp": {"host": "::1", "port": port}}) == (
+            False,
+            f"dial tcp [::1]:{port}: connect: connection refused",
+        )
+        with talker(OK, host="::1") as port:
+            assert asked(get(port, host="::1")) == (True, "")
+            assert f"\r\nHost: [::1]:{port}\r\n" in heard[0]
 
 
 def test_an_https_probe_believes_any_certificate(tmp_path: Path) -> None:

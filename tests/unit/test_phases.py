@@ -302,3 +302,43 @@ BAD = {"ok": False, "message": "HTTP probe failed with statuscode: 500"}
 )
 def test_words_say_what_holds_a_pod_up(row_: dict[str, Any], facts: dict[str, Any], expected: list[str]) -> None:
     assert phases.words(row_, phases.status(row_, facts), facts) == expected
+
+
+# --- times -------------------------------------------------------------------------------------------
+
+PROBED = {"readiness": {}}
+TOO_LATE = {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
+
+
+@pytest.mark.parametrize("policy", ["Always", "OnFailure", "Never"])
+@pytest.mark.parametrize("facts", [up(), ended(0), again(1)])
+def test_a_pod_whose_time_is_over_has_failed(policy: str, facts: dict[str, Any]) -> None:
+    pod = row(policy, c={})
+    found = phases.status(pod, {"c": {**facts, "failed": TOO_LATE}})
+    assert (found["phase"], found["reason"], found["message"]) == ("Failed", *TOO_LATE.values())
+    assert not phases.is_ready(found) and not phases.is_settled(pod, found) and phases.has_ended(found)
+    words = phases.words(pod, found, {"c": {**facts, "failed": TOO_LATE}})
+    assert words == [
+        "its pod has failed: DeadlineExceeded: Pod was active on the node longer than the specified deadline"
+    ]
+
+
+def test_for_how_long_a_pod_is_ready() -> None:
+    health = {"pid": 7, "started": True, "ready": True, "ready_at": 150.0}
+    facts = {"a": up({**health}, pid=7, started=100.0, seen=160.0), "b": up(started=140.0, seen=160.0)}
+    pod = row(a=PROBED, b={})
+    assert phases.ready_for(pod, phases.status(pod, facts), facts) == 10.0
+    assert phases.ready_since(pod, facts) == 150.0
+    facts["a"]["health"]["ready"] = False
+    assert phases.ready_for(pod, phases.status(pod, facts), facts) == 0.0
+    assert phases.ready_since(row(b={}), {}) is None
+
+
+def test_for_how_long_a_pod_has_ended() -> None:
+    pod, gone = row("Never", a={}, b={}), ended(0, seen=160.0)
+    gone["last"] = {**gone["last"], "ended": 100}
+    late = {**gone, "last": {**gone["last"], "ended": 120}}
+    facts = {"a": gone, "b": late}
+    assert phases.ended_for(phases.status(pod, facts), facts) == 40.0
+    facts = {"a": gone, "b": up(seen=160.0)}
+    assert phases.ended_for(phases.status(pod, facts), facts) is None

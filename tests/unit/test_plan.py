@@ -222,6 +222,15 @@ def test_the_second_run_has_nothing_to_do(sample):
     assert record(second)["generation"] == 1
 
 
+def test_a_pod_that_asks_for_an_architecture_stays_on_a_node_that_is_not_seen():
+    lab = Lab()
+    asking = [pod(name, node_selector={"kubernetes.io/arch": "amd64"}) for name in ("a", "b")]
+    before = places(lab.run(wanting(*asking)))
+    assert {node for node, _ in before.values()} == {"node1", "node2"}
+    lab.away.add("node2")
+    assert places(lab.run(wanting(*asking))) == before
+
+
 def test_what_is_ignored_and_who_waits_is_said():
     lab = Lab()
     lab.away.add("node2")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import importlib.util
 import json
 import os
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -187,12 +192,16 @@ def test_the_last_lines_are_those_of_the_latest_start_that_said_something(host: 
     host.log("p", "c", 10, "")
     assert ready.last_lines(logs) == ["nine"]
     host.log("p", "c", 10, "".join(f"{number}\n" for number in range(6)))
-    host.log("p", "c", 10, "".join(f"old {number}\n" for number in range(6)), "@40000000b.s")
-    host.log("p", "c", 10, "older\n", "@40000000a.s")
+    host.log("p", "c", 10, "".join(f"old {number}\n" for number in range(6)), "@10")
+    host.log("p", "c", 10, "older\n", "@9")
     expected = [f"old {number}" for number in range(2, 6)] + [str(number) for number in range(6)]
     assert ready.last_lines(logs) == expected
     host.log("p", "c", 10, "x" * 100_000 + "\nend\n")
     assert ready.last_lines(logs)[-1] == "end"
+    # A line may begin in one part and end in the next, and no other sign than a newline ends one.
+    host.log("p", "c", 11, "one\nhalf", "@1")
+    host.log("p", "c", 11, " a\u2028line\rmore\nlast")
+    assert ready.last_lines(logs) == ["one", "half a\u2028line\rmore", "last"]
 
 
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])
@@ -210,9 +219,165 @@ def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     assert json.loads(done.stdout) == {"changed": False, "unready": [{"pod": "default/web", "words": words}]}
 
 
-def test_every_fast_module_has_its_door() -> None:
-    doors = Path(__file__).resolve().parents[2] / "action_plugins"
-    assert os.readlink(doors / "podlab_ready.py") == "fast_lane.py"
+def delayed(seconds: int, **more: Any) -> dict[str, Any]:
+    return {"readiness": {**PROBE, "initial_delay": seconds, **more}}
+
+
+def begun(host: Host, netns: str, container: str, ago: float, **files: str) -> None:
+    host.run(netns, container, **files)
+    moment = time.time() - ago
+    os.utime(host.services / f"{netns}.{container}" / "started", (moment, moment))
+
+
+def left(pods: dict[str, str], timeout: float, **more: Any) -> dict[str, int]:
+    """For how long each pod is waited for."""
+    waiting = ready.Wait(pods, timeout, **more)
+    assert not waiting.run(0.0)
+    return {item["pod"]: item["left"] for item in waiting.progress()}
+
+
+def test_time_counts_from_when_the_slowest_probe_could_succeed_first(host: Host) -> None:
+    plain, slow = host.pod("plain", c={}), host.pod("slow", c=delayed(180), d=delayed(5))
+    several = host.pod("several", c={**delayed(20, success=3), "startup": {**PROBE, "initial_delay": 30}})
+    old, later = host.pod("old", c=delayed(180)), host.pod("later", c=delayed(180))
+    for name in ("c", "d"):
+        begun(host, slow, name, 10)
+    begun(host, several, "c", 0)
+    begun(host, old, "c", 3600)
+    expected = {
+        "default/slow": 230,
+        "default/several": 110,
+        "default/plain": 60,
+        "default/old": 60,
+        "default/later": 60,
+    }
+    found = left(dict.fromkeys((plain, slow, several, old, later), "Ready"), 60)
+    assert found.keys() == expected.keys()
+    assert all(abs(found[pod] - expected[pod]) <= 3 for pod in expected), found
+
+
+def test_a_pod_gets_no_new_time_when_it_is_started_again(host: Host) -> None:
+    web = host.pod("web", c=delayed(100))
+    begun(host, web, "c", 50)
+    waiting = ready.Wait({web: "Ready"}, 60)
+    assert not waiting.run(0.0)
+    begun(host, web, "c", 0, restarts="1\n", last=ended(1))
+    again = ready.Wait({web: "Ready"}, 60, state=json.loads(json.dumps(waiting.state)))
+    assert not again.run(0.0)
+    assert again.deadline(web) == waiting.deadline(web)
+    assert abs(again.progress()[0]["left"] - 110) <= 3
+
+
+def test_without_any_patience_nobody_waits_for_a_delay(host: Host) -> None:
+    web = host.pod("web", c=delayed(180))
+    host.run(web, "c")
+    (found,) = waited({web: "Ready"}, 0.0)
+    assert found["words"][0].startswith(
+        "container 'c' is running and not ready; its readiness probe is asked first in 1"
+    )
+
+
+def test_who_never_gets_ready_holds_up_no_longer_than_that(host: Host) -> None:
+    web = host.pod("web", c=delayed(180))
+    begun(host, web, "c", 179.5)
+    began = time.monotonic()
+    assert [found["pod"] for found in waited({web: "Ready"}, 1.0)] == ["default/web"]
+    assert time.monotonic() - began >= 1.4
+
+
+def test_a_pod_counts_once_it_has_been_ready_for_so_long(host: Host) -> None:
+    web, other = host.pod("web", c={}), host.pod("other", c={"readiness": PROBE})
+    begun(host, web, "c", 9)
+    begun(host, other, "c", 3600, health=health(ready=True, ready_at=time.time() - 2))
+    found = left(dict.fromkeys((web, other), "Ready"), 60, available={web: 5, other: 100})
+    assert found.keys() == {"default/other"}
+    waiting = ready.Wait({other: "Ready"}, 60, {other: 100})
+    waiting.run(0.0)
+    words = "it is ready, and counts once it has been for 100 s"
+    assert waiting.progress()[0]["words"] == waiting.unready()[0]["words"][0] == words
+    waiting = ready.Wait({other: "Ready"}, 60, {other: 3})
+    assert waiting.run() and waiting.unready() == []
+
+
+def test_it_can_tell_how_far_it_is_and_go_on(host: Host) -> None:
+    """As the action plugin asks it, again and again."""
+    web, done = host.pod("web", c={"readiness": PROBE}), host.pod("done", c={})
+    bad = {"ok": False, "message": "HTTP probe failed with statuscode: 503"}
+    host.run(web, "c", health=health(ready=False, readiness=bad))
+    host.run(done, "c")
+    library = Path(__file__).resolve().parents[2] / "library"
+    given = {"pods": {web: "Ready", done: "Ready"}, "timeout": 60, "report_after": 0.1}
+
+    def call(**more: Any) -> dict[str, Any]:
+        text = luggage.program(library, "podlab_ready", {**given, **more}, False)
+        text = text.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
+        argv = [sys.executable, "-IS", "-"]
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    first = call()
+    words = "container 'c' is running and not ready; readiness probe: HTTP probe failed with statuscode: 503"
+    assert [(item["pod"], item["words"]) for item in first["waiting"]] == [("default/web", words)]
+    assert first["state"]["missing"] == {web: "Ready"}
+    host.write(done, "c", status="")  # what was there once is not waited for again
+    host.run(web, "c", health=health(ready=True))
+    last = call(state=first["state"])
+    assert (last["unready"], "waiting" in last, "state" in last) == ([], False, False)
+
+
+# --- who is waited for, on a terminal ------------------------------------------------------------------
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Any:
+    path = Path(__file__).resolve().parents[2] / "action_plugins" / "podlab_ready.py"
+    spec = importlib.util.spec_from_file_location("podlab_ready_plugin", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+WAITING = [
+    {"pod": "default/web", "left": 50, "words": "readiness probe: \x1b[2Jno\r\n\x9b31m\u202egood"},
+    {"pod": "x/y"},
+]
+
+
+def test_a_line_says_on_whom_it_waits_and_commands_no_terminal(plugin: Any) -> None:
+    assert plugin.line("node1", WAITING, 12.4) == (
+        "waiting for default/web on node1 and 1 more, 12 s, at most 50 s more: "
+        "readiness probe: \\x1b[2Jno\\r\\n\\x9b31m\\u202egood"
+    )
+
+
+def test_a_terminal_has_one_line_and_it_is_gone_in_the_end(plugin: Any) -> None:
+    ours, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    said: list[str] = []
+    with contextlib.ExitStack() as held:
+        one, other = plugin.Teller(held, terminal, said.append), plugin.Teller(held, terminal, said.append)
+        one.tell("node1", WAITING, 2.0)
+        other.tell("node2", WAITING, 2.0)
+        one.tell("node1", [{"pod": "default/" + "\u4e16" * 40, "left": 1, "words": ""}], 4.0)
+        text = os.read(ours, 4096).decode()
+        first, second = text.split("\r")[1:4:2]
+        assert first == "waiting for default/web on node1 and 1 "
+        assert second.startswith("waiting for default/\u4e16")
+        assert sum(map(plugin._width, second)) == 39, "a line that is too long would go on in the next"
+        assert "node2" not in text and "\x1b" not in text
+    assert os.read(ours, 4096).decode() == "\r" + " " * 39 + "\r"
+    assert said == []
+    os.close(ours)
+    os.close(terminal)
+
+
+def test_elsewhere_it_is_a_plain_line_now_and_then(plugin: Any) -> None:
+    said: list[str] = []
+    with contextlib.ExitStack() as held:
+        plugin.Teller(held, None, said.append).tell("node1", WAITING, 10.0)
+    assert len(said) == 1 and said[0].startswith("waiting for default/web on node1 and 1 more, 10 s, at most 50 s more")
 
 
 # --- facts -------------------------------------------------------------------------------------------

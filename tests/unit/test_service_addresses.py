@@ -17,6 +17,7 @@ from podlab.planner.service_addresses import allocate, waiting
 from podlab.planner.service_model import Given, Ingress, Service
 from podlab.planner.service_record import remembered
 from podlab.planner.service_settings import pool_of
+from podlab.planner.updates import IMMUTABLE, ONCE_SET
 from tests.unit.bodies import desired, problems_of, service
 
 HOSTS = [Host("node1", "node", "10.100.0.2"), Host("node2", "node", "10.100.0.3"), Host("gw", "gateway", "10.100.0.1")]
@@ -218,10 +219,10 @@ def test_what_was_given_is_kept_and_may_not_be_changed():
     lab.run(service(clusterIP="10.96.0.10"))
     assert ips(lab.run(service())) == {"web": "10.96.0.10"}
     assert lab.problems(service(clusterIP="10.96.0.11")) == [
-        'spec.clusterIPs[0]: Invalid value: []string{"10.96.0.11"}: may not change once set'
+        f'spec.clusterIPs[0]: Invalid value: []string{{"10.96.0.11"}}: {ONCE_SET}'
     ]
     assert lab.problems(service(clusterIP="None")) == [
-        'spec.clusterIPs[0]: Invalid value: []string{"None"}: may not change once set'
+        f'spec.clusterIPs[0]: Invalid value: []string{{"None"}}: {ONCE_SET}'
     ]
     assert ips(lab.run(service(clusterIP="10.96.0.10"))) == {"web": "10.96.0.10"}
 
@@ -386,7 +387,7 @@ def test_ports_of_health_checks_that_cannot_be():
         node_port("b", 30502),
         balanced("c", **LOCAL, healthCheckNodePort=30502),
     ) == [
-        "spec.healthCheckNodePort: Forbidden: field is immutable",
+        f"spec.healthCheckNodePort: Forbidden: {IMMUTABLE}",
         "spec.healthCheckNodePort: Internal error: failed to allocate requested HealthCheck NodePort 80: "
         "provided port is not in the valid range. The range of valid ports is 30000-32767",
         "spec.healthCheckNodePort: Internal error: failed to allocate requested HealthCheck NodePort 30502: "
@@ -427,6 +428,25 @@ def test_without_a_pool_one_waits_and_is_told():
     services: Sequence[Service] = desired(*documents).services
     assert waiting(services, found) == [
         "no load balancer gives an address to Service default/a, default/b: cluster.load_balancer_pool is not set"
+    ]
+
+
+def test_a_balancer_of_another_class_gives_the_address_and_podlabs_own_does_not():
+    lab = Lab(load_balancer_pool="192.0.2.0/24")
+    documents = [
+        balanced("mine", loadBalancerClass="podlab.io/gateway"),
+        balanced("plain"),
+        balanced("theirs", loadBalancerClass="example.com/lb"),
+        balanced("asks", loadBalancerClass="example.com/lb", loadBalancerIP="192.0.2.9"),
+        balanced("told", loadBalancerClass="example.com/lb", status=[{"ip": "203.0.113.7"}]),
+    ]
+    found = lab.run(*documents)
+    assert [name for name, ip in balancers(found).items() if ip] == ["mine", "plain", "told"]
+    assert balancers(found)["told"] == "203.0.113.7"
+    services: Sequence[Service] = desired(*documents).services
+    assert waiting(services, found) == [
+        "no load balancer gives an address to Service default/theirs (example.com/lb), default/asks (example.com/lb): "
+        "podlab's own has the loadBalancerClass podlab.io/gateway, or none"
     ]
 
 

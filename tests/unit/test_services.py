@@ -18,7 +18,7 @@ from podlab.planner.model import Document
 from podlab.planner.service_addresses import allocate
 from podlab.planner.service_chapter import services_chapter
 from podlab.planner.service_model import Ingress, Service, ServicePort
-from tests.unit.bodies import IMAGES, desired, problems_of, service, wrong
+from tests.unit.bodies import IMAGES, NOT_YET, desired, problems_of, service, wrong
 
 RECORDED = sorted((Path(__file__).parents[1] / "kube-proxy").glob("*.json"))
 DNS_LABEL = (
@@ -152,7 +152,6 @@ def test_what_has_no_meaning_here_is_said_once_by_path():
     document = service(
         metadata={"annotations": annotations},
         type="LoadBalancer",
-        loadBalancerClass="example.com/lb",
         externalIPs=["2001:db8::1", "2001:db8::2"],
         loadBalancerSourceRanges=["2001:db8::/32"],
         status=[{"ip": "2001:db8::3"}],
@@ -162,8 +161,11 @@ def test_what_has_no_meaning_here_is_said_once_by_path():
         "Service: metadata.annotations[service.kubernetes.io/topology-mode]",
         "Service: status.loadBalancer.ingress[*].ip of IPv6",
         "Service: spec.loadBalancerSourceRanges[*] of IPv6",
-        "Service: spec.loadBalancerClass",
     )
+
+
+def test_every_way_to_prefer_the_zone():
+    assert [desired(service(trafficDistribution=word)).services[0].prefers_close for word in ("PreferClose", "PreferSameZone")] == [True, True]  # fmt: skip
 
 
 # --- bad ones -------------------------------------------------------------------------------------------
@@ -234,7 +236,8 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"externalTrafficPolicy": "Local"}, ['spec.externalTrafficPolicy: Invalid value: "Local": may only be set for externally-accessible services']),
     ({"type": "NodePort", "externalTrafficPolicy": "local"}, ['spec.externalTrafficPolicy: Unsupported value: "local": supported values: "Cluster", "Local"']),
     ({"internalTrafficPolicy": "local"}, ['spec.internalTrafficPolicy: Unsupported value: "local": supported values: "Cluster", "Local"']),
-    ({"trafficDistribution": "Far"}, ['spec.trafficDistribution: Unsupported value: "Far": supported values: "PreferClose"']),
+    ({"trafficDistribution": "PreferSameNode"}, [f"spec.trafficDistribution: {NOT_YET} use PreferSameZone, or internalTrafficPolicy: Local"]),
+    ({"trafficDistribution": "Far"}, ['spec.trafficDistribution: Unsupported value: "Far": supported values: "PreferClose", "PreferSameNode", "PreferSameZone"']),
     ({"loadBalancerSourceRanges": ["10.0.0.0/8"]}, [f"spec.LoadBalancerSourceRanges: Forbidden: {ONLY_BALANCED}"]),
     ({**BALANCED, "loadBalancerSourceRanges": ["10.0.0.0", "x/8", "10.0.0.0/33"]}, [
         f'spec.LoadBalancerSourceRanges[{at}]: Invalid value: "{text}": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'

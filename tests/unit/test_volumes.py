@@ -44,6 +44,11 @@ def test_an_empty_directory(source, expected):
     assert made(emptyDir=source) == expected
 
 
+@pytest.mark.parametrize("source", [{}, {"emptyDir": None}, {"hostPath": None}])
+def test_a_volume_of_nothing_is_an_empty_directory(source):
+    assert made(**source) == Volume("emptyDir")
+
+
 def files(**written: File) -> Volume:
     return Volume("files", files={name.replace("__", "/").replace("_", "."): file for name, file in written.items()})
 
@@ -99,7 +104,9 @@ FAR = f"{NOT_YET} there is no storage beyond the nodes; use emptyDir, or hostPat
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ({}, ["", ": Required value: must specify a volume type"]),
+        ({"emptyDir": {"mode": 0o700}}, [f".emptyDir.mode: {NOT_YET} every user may write to an emptyDir; use securityContext.fsGroup"]),
+        ({"image": {"reference": "busybox"}}, [f".image: {NOT_YET} there is no registry; put the files into a ConfigMap"]),
+        ({"configMap": {"name": "site", "defaultUser": 7, "items": [{"key": "a", "path": "x", "user": 7}]}}, [f".configMap.{field}: {NOT_YET} files of a volume are root's; use securityContext.fsGroup" for field in ("defaultUser", "items[0].user")]),
         ({"emptyDir": {}, "configMap": {"name": "site"}}, [".configMap: Forbidden: may not specify more than 1 volume type"]),
         ({"emptyDir": {"medium": "HugePages"}}, [f".emptyDir.medium: {NOT_YET} use Memory, or leave it out for the node's disk"]),
         ({"emptyDir": {"sizeLimit": "big"}}, [".emptyDir.sizeLimit: Invalid value: \"big\": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"]),
@@ -202,7 +209,7 @@ M = f"{C}.volumeMounts[0]"
     [
         ({"name": ""}, [".mountPath: Required value", ".name: Required value"]),
         ({"name": "w", "mountPath": "/x"}, ['.name: Not found: "w": the pod has no volume of this name']),
-        ({"mountPath": "data"}, ['.mountPath: Invalid value: "data": must be an absolute path']),
+        ({"mountPath": "data"}, []),
         ({"mountPath": "//"}, ['.mountPath: Invalid value: "//": must not be the root of the container']),
         ({"mountPath": "/a:b"}, [".mountPath: Invalid value: \"/a:b\": must not contain ':'"]),
         ({"mountPath": "/a/../b"}, [".mountPath: Invalid value: \"/a/../b\": must not contain '..'"]),
@@ -225,6 +232,10 @@ def test_a_bad_mount(mount, expected):
     ]
     document = mounting(mount, env=env, metadata={"annotations": {"note": "/etc"}})
     assert wrong(document) == [M + line for line in expected]
+
+
+def test_a_mount_at_a_relative_path_is_at_the_root():
+    assert container_of(mounting({"mountPath": "data"})).mounts[0].path == "/data"
 
 
 def test_two_mounts_in_one_place():

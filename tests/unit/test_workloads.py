@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.model import Selector
-from tests.unit.bodies import NOT_YET, desired, workload, workload_of, wrong
+from podlab.planner import objects
+from podlab.planner.model import Document, Selector
+from tests.unit.bodies import IMAGES, NOT_YET, desired, workload, workload_of, wrong
 
 ALL = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job")
 NEGATIVE = "must be greater than or equal to 0"
@@ -190,11 +191,17 @@ CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]
         ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}, [f"{U}.rollingUpdate.maxUnavailable: {NOT_YET} pods are replaced one by one"]),
         ({"ordinals": {"start": -1}}, [f"spec.ordinals.start: Invalid value: -1: {NEGATIVE}"]),
         ({"serviceName": "a.b"}, ['spec.serviceName: Invalid value: "a.b": must not contain dots']),
-        ({"volumeClaimTemplates": [CLAIM]}, [f"spec.volumeClaimTemplates: {NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"]),
+        ({"volumeClaimTemplates": [CLAIM], }, [f"spec.volumeClaimTemplates: {NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"]),
     ],
 )  # fmt: skip
 def test_a_bad_stateful_set(spec, expected):
     assert wrong(workload("StatefulSet", **spec)) == expected
+
+
+def test_a_mount_of_a_claim_is_no_second_mistake():
+    mounting = {"containers": [{"name": "c", "image": "nginx", "volumeMounts": [{"name": "data", "mountPath": "/d"}]}]}
+    (problem,) = wrong(workload("StatefulSet", mounting, volumeClaimTemplates=[CLAIM]))
+    assert problem.startswith("spec.volumeClaimTemplates: ")
 
 
 def test_what_becomes_of_claims_does_not_matter():
@@ -202,6 +209,46 @@ def test_what_becomes_of_claims_does_not_matter():
     assert desired(workload("StatefulSet", persistentVolumeClaimRetentionPolicy=policy)).ignored == (
         "StatefulSet: spec.persistentVolumeClaimRetentionPolicy",
     )
+
+
+# --- names ----------------------------------------------------------------------------------------------
+
+
+LONG = "must be no more than 63 characters"
+
+
+def named(kind: str, name: str, **spec: object) -> Document:
+    one = workload(kind, **spec)
+    return Document({**one.body, "metadata": {"name": name}}, one.file, one.line)
+
+
+def lines(document: Document) -> list[str]:
+    return objects.survey([document], IMAGES)[1]
+
+
+def test_a_stateful_set_has_room_for_the_label_of_its_revision():
+    assert lines(named("StatefulSet", "a" * 52)) == []
+    made = workload_of(workload("StatefulSet")).template_hash
+    assert lines(named("StatefulSet", "a" * 53, ordinals={"start": 3})) == [
+        f'm/w.yaml:1: The Pod "{"a" * 53}-3" is invalid: metadata.labels: Invalid value: "{"a" * 53}-{made}": {LONG}'
+    ]
+    assert lines(named("StatefulSet", "a" * 53, replicas=0)) == []
+    assert wrong(named("StatefulSet", "a.b")) == ['metadata.name: Invalid value: "a.b": must not contain dots']
+
+
+def test_a_job_has_room_for_its_label_and_for_the_host_name_of_its_last_pod():
+    assert lines(named("Job", "a" * 63)) == []
+    assert wrong(named("Job", "a" * 64)) == [f'spec.template.labels: Invalid value: "{"a" * 64}": {LONG}']
+    indexed = {"completionMode": "Indexed", "completions": 11}
+    assert lines(named("Job", "a" * 60, **indexed)) == []
+    assert wrong(named("Job", "a" * 61, **indexed)) == [
+        f'metadata.name: Invalid value: "{"a" * 61}": will not able to create pod with invalid DNS label: {"a" * 61}-10'
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "DaemonSet"])
+def test_of_others_long_names_are_cut(kind):
+    assert lines(named(kind, "a" * 63)) == []
 
 
 # --- Job ------------------------------------------------------------------------------------------------
@@ -265,7 +312,61 @@ def test_a_job_ends(policy, expected):
 
 
 def test_nobody_watches_a_job_between_two_runs():
-    document = workload("Job", activeDeadlineSeconds=1, ttlSecondsAfterFinished=1, podReplacementPolicy="Failed")
-    assert desired(document).ignored == tuple(
-        f"Job: spec.{name}" for name in ("activeDeadlineSeconds", "ttlSecondsAfterFinished", "podReplacementPolicy")
+    document = workload("Job", podReplacementPolicy="Failed")
+    assert desired(document).ignored == ("Job: spec.podReplacementPolicy",)
+
+
+# --- times ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"])
+def test_a_pod_counts_after_so_many_seconds(kind):
+    assert workload_of(workload(kind)).min_ready == 0
+    assert workload_of(workload(kind, minReadySeconds=5)).min_ready == 5
+    assert wrong(workload(kind, minReadySeconds=-1)) == [f"spec.minReadySeconds: Invalid value: -1: {NEGATIVE}"]
+
+
+def test_a_rollout_has_more_time_than_one_of_its_pods():
+    longer = "must be greater than minReadySeconds"
+    assert wrong(workload(minReadySeconds=600)) == [f"spec.progressDeadlineSeconds: Invalid value: 600: {longer}"]
+    assert wrong(workload(minReadySeconds=5, progressDeadlineSeconds=5)) == [
+        f"spec.progressDeadlineSeconds: Invalid value: 5: {longer}"
+    ]
+    assert workload_of(workload(minReadySeconds=600, progressDeadlineSeconds=601)).min_ready == 600
+
+
+def test_a_job_has_its_time_and_is_kept_for_a_time():
+    made = workload_of(workload("Job"))
+    assert (made.deadline, made.ttl, made.template.deadline) == (None, None, None)
+    made = workload_of(
+        workload("Job", {"activeDeadlineSeconds": 7}, activeDeadlineSeconds=0, ttlSecondsAfterFinished=0)
     )
+    assert (made.deadline, made.ttl, made.template.deadline) == (0, 0, 7)
+    for field in ("activeDeadlineSeconds", "ttlSecondsAfterFinished"):
+        assert wrong(workload("Job", **{field: -1})) == [f"spec.{field}: Invalid value: -1: {NEGATIVE}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "of"),
+    [("Deployment", "ReplicaSet"), ("ReplicaSet", "ReplicaSet"), ("DaemonSet", "DaemonSet"), ("StatefulSet", "StatefulSet")],
+)  # fmt: skip
+def test_what_is_always_replaced_has_no_end(kind, of):
+    assert wrong(workload(kind, {"activeDeadlineSeconds": 5})) == [
+        f"spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in {of} is not Supported"
+    ]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 2**31])
+def test_a_pod_is_active_for_a_second_at_least(seconds):
+    assert wrong(workload("Job", {"activeDeadlineSeconds": seconds}))[0] == (
+        f"spec.template.spec.activeDeadlineSeconds: Invalid value: {seconds}: must be between 1 and 2147483647, inclusive"
+    )
+
+
+def test_defaults_that_are_written_out_make_no_other_pods_of_a_job():
+    plain, written = (
+        workload("Job"),
+        workload("Job", {"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}),
+    )
+    assert workload_of(plain).template_hash == workload_of(written).template_hash
+    assert workload_of(workload("Job", {"hostname": "h"})).template_hash != workload_of(plain).template_hash

@@ -33,6 +33,7 @@ class ContainerRow(_Plain, total=False):
     Probes and hooks are the kubelet's; nothing here reads more of them than whether they are there.
     """
 
+    services: dict[str, str]  # the variables of Services, as they were when the plan started it; those of ``env`` win
     restart_policy: str  # where it is not the pod's: OnFailure or Never of an init container, Always of a sidecar
     mounts: list[Mount]
     binds: dict[str, str]  # what the image brings, read-only: path in the container -> on the host
@@ -88,7 +89,7 @@ def log_directory(netns: str, container: str) -> str:
 def environment(hostname: str, row: ContainerRow) -> dict[str, str]:
     """What a container's process starts with. An id without a home in /etc/passwd gets / from containerd."""
     home = "/root" if not row.get("user") else "/"
-    return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row["env"]}
+    return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row.get("services", {}), **row["env"]}
 
 
 # --- the root ---------------------------------------------------------------------------------------------
@@ -274,7 +275,9 @@ def run_script(pod: PodRow, name: str) -> str:
     on_host = pod.get("host_network", False)
     lines = [
         f"#!{EXECLINE}/execlineb -P",
+        f"{EXECLINE}/redirfd -r 5 restarts",  # for the log: which start this is, whatever is counted before it looks
         f"{EXECLINE}/pipeline -w {{ ./log }}",
+        f"{EXECLINE}/fdclose 5",
         f"{EXECLINE}/fdmove -c 2 1",  # after the pipe is there, or errors would go past the log
         f"{EXECLINE}/redirfd -w 3 started",  # its time stamp is the start's
         f"{EXECLINE}/redirfd -w 3 status",
@@ -322,9 +325,32 @@ def enter_script(pod: PodRow, name: str) -> str:
 
 
 LOG_SCRIPT = """#!/bin/sh
-# Each start logs into a directory of its own, as the kubelet does it; s6-log keeps it small.
-read -r n <restarts
-exec s6-log -b n2 s1000000 "./logs/$n"
+# Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+trap '' TERM INT HUP
+umask 022
+read -r n <&5
+exec 5<&-
+[ -d "logs/$n" ] || mkdir -p "logs/$n"
+cd "logs/$n" || exec cat >/dev/null
+part=0 before=-1
+for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
+while :; do
+    # At most 1 MiB a round, and less where little is printed at a time.
+    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
+        size=$(stat -c %s current)
+        [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
+        before=$size
+        if [ "${size:-0}" -ge 1000000 ]; then
+            part=$((part + 1)) before=0
+            mv current "@$part"
+            rm -f "@$((part - 2))"
+        fi
+    else
+        # There is no room: what is printed is lost, rather than the container held up.
+        timeout -s KILL 1 cat >/dev/null && exit 0
+    fi
+done
 """
 
 
@@ -344,7 +370,8 @@ read -r n <restarts
 echo "$1 $2 $started $now" >last
 {_END_OF_OTHERS if shared else ""}rm -f status
 if {never}; then exit 125; fi
-echo $((n + 1)) >restarts
+echo $((n + 1)) >restarts.new
+mv restarts.new restarts
 read -r wait 2>/dev/null <backoff || wait=0
 if [ $((now - started)) -ge 600 ]; then wait=0; fi
 next=$((wait ? wait * 2 : 10))

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 from . import passages, service_lines, volume_lines
 from .containers import LOGS, NETNS, PODS, SERVICES, VOLUMES, service_name
 from .passages import Part, Passage, Typed
-from .sandbox import namespace_files, pause_argv, pause_command, unshare_argv, veth_name
+from .sandbox import BIND_ON_ITSELF, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
 if TYPE_CHECKING:
     from .pods import PodRow, Steps
 
-GROUND = f"for dir in {NETNS} {PODS}; do mkdir -p $dir; mountpoint -q $dir || mount --bind $dir $dir; done"
+# mountpoint(1) reads a table, in which the machine's mounts below an embedded host's own /run stand as well. The kernel
+# takes --make-shared, as "ip netns" says it first, for nothing but a mount that is seen there.
+GROUND = (
+    f"for dir in {NETNS} {PODS}; do mkdir -p $dir; "
+    f"mount --make-shared $dir 2>/dev/null || {' '.join(BIND_ON_ITSELF)} $dir $dir; done"
+)
 
 GROUND_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || umount {NETNS}'
 
@@ -114,7 +119,7 @@ def sandbox_lines(row: PodRow) -> list[Typed]:
     home, files = f"{PODS}/{row['netns']}", namespace_files(row, row["netns"])
     pause = f"setsid {shlex.join(pause_argv(row))}"
     # The name of a PID namespace comes from pause's parent, some time after pause itself.
-    late = (f"until mountpoint -q {files['pid']}; do sleep 0.1; done",) if "pid" in files else ()
+    late = (f'until [ "$(stat -fc %T {files["pid"]})" = nsfs ]; do sleep 0.1; done',) if "pid" in files else ()
     return [
         f"mkdir -p {home} && touch {' '.join(files.values())}",
         shlex.join(unshare_argv(row)),

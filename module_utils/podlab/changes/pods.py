@@ -12,6 +12,7 @@ from .bridge import Link
 from .containers import PODS as PODS
 from .containers import SERVICES as SERVICES
 from .containers import ContainerRow
+from .sandbox import BIND_ON_ITSELF as BIND_ON_ITSELF
 from .sandbox import SANDBOX_SYSCTLS as SANDBOX_SYSCTLS
 from .sandbox import alias as alias
 from .sandbox import is_plain as is_plain
@@ -51,6 +52,7 @@ class PodRow(_Plain, total=False):
     volumes: dict[str, dict[str, Any]]
     fs_group: int
     grace: int  # seconds; the manifest's terminationGracePeriodSeconds
+    deadline: int  # seconds that it may be active
 
 
 class Pod(TypedDict, total=False):
@@ -62,6 +64,7 @@ class Pod(TypedDict, total=False):
     facts: dict[str, dict[str, Any]]  # container -> how it fares, by host/status.py
     initialized: bool  # one of the containers that come after the init containers was started once
     kubelet: bool  # the host's kubelet is there; the same for all of its pods
+    age: float | None  # seconds since the kubelet has begun with it; it counts them where there is a deadline
     eth0: Link | None
     lo_up: bool
     routes: list[str]  # "default via 10.1.1.1", as far as the kernel did not make them
@@ -102,9 +105,13 @@ class Steps:
 
 
 def needs_kubelet(row: PodRow) -> bool:
-    """Whether a pod needs more than a supervisor: init containers in their order, probes, a postStart hook."""
+    """Whether a pod needs more than a supervisor: init containers in their order, probes, a postStart hook, an end."""
     cares = ("readiness", "liveness", "startup", "post_start")
-    return bool(row.get("init")) or any(key in container for container in row["containers"].values() for key in cares)
+    return (
+        bool(row.get("init"))
+        or "deadline" in row
+        or any(key in container for container in row["containers"].values() for key in cares)
+    )
 
 
 # --- volumes ----------------------------------------------------------------------------------------------
@@ -305,6 +312,8 @@ def _has_ended(row: PodRow, name: str, pod: Pod) -> bool:
     """Whether a container has ended and its restart policy, as it is now, leaves it at that."""
     facts = pod.get("facts", {}).get(name) or {}
     last, policy = facts.get("last"), policy_of(row, name)
+    if facts.get("failed"):
+        return True  # with its pod, for good
     if facts.get("pid") or not last:
         return False
     return policy == "Never" or (policy == "OnFailure" and last["exit"] == 0)

@@ -17,6 +17,10 @@ SANDBOX_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
 }
 
+# Bound on itself below a shared directory (/run under systemd) a directory would be that one's peer, and whatever is
+# mounted in it would lie there twice. Private and shared again it has peers of its own.
+BIND_ON_ITSELF = ("mount", "--bind", "--make-private", "--make-shared")
+
 
 def veth_name(netns: str) -> str:
     """The node's end of a pod's wire: ``veth`` and eight digits, as the CNI plugins name it, but stable."""

@@ -45,7 +45,23 @@ def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = 
     # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.
     missing = (" not found", references.ADD_ONE)
     problems += [line for line in more if not (broken and line.endswith(missing))]
-    return wanted, list(dict.fromkeys(_in_order(problems, documents)))
+    return wanted, list(dict.fromkeys(_in_order(without_parts(problems, documents), documents)))
+
+
+def without_parts(problems: Sequence[str], documents: Sequence[Document]) -> list[str]:
+    """Without what is wrong inside of a field that is refused or missing as a whole: that is one mistake."""
+    if not problems:
+        return []
+    refused = [
+        fields.subject(document) + verdict.path
+        for document in map(objects.without_api_access, documents)
+        if document.body["kind"] in fields.TABLE
+        for verdict in fields.judge(document.body["kind"], document.body)
+        if verdict.rule.outcome is fields.Outcome.REFUSED
+    ]
+    missing = [line.removesuffix(fields.required("")) for line in problems if line.endswith(fields.required(""))]
+    whole = tuple(path + mark for path in (*refused, *missing) for mark in ".[")
+    return [line for line in problems if not line.startswith(whole)]
 
 
 def load(directory: str) -> list[Document]:
@@ -268,8 +284,8 @@ class _File:
         for field, value in (("Kind", kind), ("apiVersion", version)):
             if not isinstance(value, str) or not value:
                 self._problem(line, f"Object '{field}' is missing in '{fields.show(body)}'")
-        if (version, kind) == ("v1", "List"):
-            self._add_items(body.get("items"), node)
+        if (version, kind) == ("v1", "List") or (_is_list(kind) and isinstance(body.get("items"), list)):
+            self._add_items(_typed_items(body), node)
         elif isinstance(kind, str) and isinstance(version, str):
             self.documents.append(Document(body, self.path, line))
 
@@ -281,6 +297,19 @@ class _File:
             return
         for item, item_node in zip(items, _item_nodes(node, len(items)), strict=True):
             self._add(item, item_node)
+
+
+def _is_list(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.endswith("List")
+
+
+def _typed_items(body: Mapping[str, Any]) -> Any:
+    """The items of a List. Those of a ``PodList`` need not say that each of them is a Pod."""
+    items, kind = body.get("items"), body["kind"].removesuffix("List")
+    if not kind or not isinstance(items, list):
+        return items
+    own = {"apiVersion": body["apiVersion"], "kind": kind}
+    return [{**own, **item} if isinstance(item, dict) else item for item in items]
 
 
 def _line(node: yaml.Node) -> int:

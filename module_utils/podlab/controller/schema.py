@@ -10,13 +10,12 @@ from typing import Any
 from ..planner import fields, objects
 from ..planner.model import Document
 
-_OLDEST_SCHEMA = (1, 30)
 # A compiled check takes 0.01 ms a document instead of 0.25, and up to 0.4 s to compile.
 _MANY = 1000
 
 
 def schema_problems(documents: Sequence[Document]) -> list[str]:
-    """Where ``documents`` depart from the OpenAPI schema of Kubernetes 1.30 (strict: no unknown field).
+    """Where ``documents`` depart from the OpenAPI schema of Kubernetes (strict: no unknown field).
 
     One line for each departure. Kinds that podlab does not take are passed over; ``objects`` has a line
     for them.
@@ -77,19 +76,22 @@ def _name(kind: str, api_version: str) -> str:
 def _schema(name: str) -> Any:
     from kubernetes_validate import utils
 
-    return utils.schema_contents(f"{_schemas()}/{name}.json", "1.30")
+    release = newest_release()
+    return utils.schema_contents(f"kubernetes-json-schema/v{release}-local-strict/{name}.json", release)
 
 
 @functools.cache
-def _schemas() -> str:
-    """The directory of the library with the strict schemas of the oldest release not below 1.30."""
+def newest_release() -> str:
+    """The release of Kubernetes whose schemas are used: the newest that the library has.
+
+    Not an older one for the sake of what else is modelled on it: a manifest that is written today is for an API server
+    of today, and the table of fields tells what podlab does not know.
+    """
     # Imported late: 0.2 s that a run without manifests need not spend.
     from kubernetes_validate import utils
 
-    for version in utils.all_versions():
-        if tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_SCHEMA:
-            return f"kubernetes-json-schema/v{version}-local-strict"
-    raise RuntimeError("kubernetes-validate has no schema of Kubernetes 1.30 or later; install a newer one")
+    release: str = utils.latest_version()
+    return release
 
 
 def _in_words(error: Any, document: Document) -> Iterator[str]:

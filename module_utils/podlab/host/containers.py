@@ -31,7 +31,7 @@ from .record import text_of, write_file
 from .run import HostError, daemon, run, wait_until
 
 OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
-KEPT = ("last", "restarts", "started", "backoff")  # what tells how a container has fared
+KEPT = ("last", "restarts", "started", "backoff", "failed")  # what tells how a container has fared
 _NOTHING: Any = {"containers": {}}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TypedDict
 
+from .namespaces import more_namespaces
 from .run import HostError, run
 
 TRIALS = {
@@ -53,7 +54,8 @@ def _trial(name: str) -> str:
     try:
         run(["unshare", "--net", "ip", "-batch", "-"], TRIALS[name] + "\n")
     except HostError as error:
-        return str(error).splitlines()[0]
+        words = str(error).splitlines()[0]
+        return words + more_namespaces(words, ["net"])
     return ""
 
 

@@ -47,12 +47,18 @@ PROBES = ("startup", "readiness", "liveness")
 MOST_OUTPUT = 10 * 1024  # bytes of a probe's answer that are kept, as in the kubelet
 MOST_EVENTS = 100
 DEAD = ("", "Z", "X")  # states of a process, as proc(5) has them
+MOST_REQUESTS = 10  # of one probe that is redirected
+MOST_HEADERS = 1 << 20  # bytes
+PROBE_AGENT, HOOK_AGENT = "kube-probe/1.30", "kube-lifecycle/1.30"
 BAD_STATUS = "HTTP probe failed with statuscode: "
+BROKEN = "net/http: HTTP/1.x transport connection broken: "
 DEFAULT_GRACE = 30.0  # seconds, as terminationGracePeriodSeconds has it
 SHORTEST_GRACE = 2.0  # seconds that a container gets after its preStop hook took all
 LOOK = 1.0  # seconds between two looks at the directory of pods
 SOON, LATER = 0.05, 0.5  # seconds between two looks at something that is about to start
 NEVER = float("inf")
+BEGAN = "began"  # of a pod with a deadline: when this program met it first
+TOO_LONG = "Pod was active on the node longer than the specified deadline"
 
 
 # --- the loop --------------------------------------------------------------------------------------
@@ -226,8 +232,8 @@ def ask(service: str, pid: int, handler: Row, until: float, agent: str) -> Gener
 
 def do_hook(service: str, pid: int, hook: Row, until: float) -> Generator[Wait, int | None, Answer]:
     """Carry out a lifecycle hook. As with the kubelet an answer over HTTP will do, whatever it says."""
-    fine, message = yield from ask(service, pid, hook, until, "kube-lifecycle/1.30")
-    return (True, "") if message.startswith(BAD_STATUS) else (fine, message)
+    fine, message = yield from ask(service, pid, hook, until, HOOK_AGENT)
+    return (True, "") if message.startswith(BAD_STATUS) or isinstance(message, ProbeError) else (fine, message)
 
 
 def _ask_command(service: str, pid: int, command: Sequence[str], until: float) -> Generator[Wait, int | None, Answer]:
@@ -239,88 +245,435 @@ def _ask_command(service: str, pid: int, command: Sequence[str], until: float) -
 
 def _dial(host: str, port: int, until: float) -> Generator[Wait, int | None, socket.socket]:
     """A connection. :raises OSError: in the words of Go's net package."""
-    address = host
-    if not _is_numeric(host):
+    addresses = [host]
+    if _family(host) is None:
         # A child asks: the resolver of this process would make all others wait.
-        code, output = yield from execute(["/usr/bin/getent", "ahostsv4", host], until)
-        if not code and output:
-            address = output.split()[0]
-        else:
+        code, output = yield from execute(["/usr/bin/getent", "ahosts", host], until)
+        addresses = list(dict.fromkeys(line.split()[0] for line in output.splitlines() if line.strip()))
+        if code or not addresses:
             raise OSError(f"dial tcp: lookup {host}: {'i/o timeout' if code is None else 'no such host'}")
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    failure: OSError | None = None
+    for address in addresses:
+        try:
+            return (yield from _connect(address, port, until))
+        except OSError as error:
+            failure = failure or error
+    assert failure
+    raise failure
+
+
+def _connect(address: str, port: int, until: float) -> Generator[Wait, int | None, socket.socket]:
+    there = host_and_port(address, port)
+    family = _family(address)
+    sock = socket.socket(family or socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         failure = sock.connect_ex((address, port))
         if failure == errno.EINPROGRESS:
             if (yield {sock.fileno(): select.EPOLLOUT}, until) is None:
-                raise OSError(f"dial tcp {address}:{port}: i/o timeout")
+                raise OSError(f"dial tcp {there}: i/o timeout")
             failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
-            raise OSError(f"dial tcp {address}:{port}: connect: {os.strerror(failure).lower()}")
+            raise OSError(f"dial tcp {there}: connect: {os.strerror(failure).lower()}")
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _is_numeric(host: str) -> bool:
+def _family(host: str) -> int | None:
+    """Of an address; None of a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return int(family)
+    return None
+
+
+def host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+# --- URLs ------------------------------------------------------------------------------------------
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+DIGITS = "0123456789"
+PLAIN = frozenset(f"{LETTERS}{DIGITS}-_.~$&+,/:;=@")  # what stands in a path for itself (Go: shouldEscape)
+WRITTEN = PLAIN | frozenset("!'()*[]%")  # what is left alone where somebody has written it so (validEncoded)
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Url:
+    """A URL by the rules of Go's net/url, as far as a request needs it. ``path`` is as it goes over the wire."""
+
+    def __init__(self, path: str = "") -> None:
+        self.scheme = self.user = self.host = self.opaque = self.fragment = ""
+        self.reference = ""  # how an answer has written it
+        self.port = 0
+        self.path = path
+        self.query: str | None = None
+
+    def __str__(self) -> str:
+        """As it is told: without a password."""
+        if self.opaque:
+            return f"{self.scheme}:{self.opaque}"
+        user, has_password, _ = self.user.partition(":")
+        words = f"{user}:***@" if has_password else f"{user}@" if user else ""
+        fragment = f"#{self.fragment}" if self.fragment else ""
+        return f"{self.scheme}://{words}{self.authority}{self.path}{self._tail}{fragment}"
+
+    @property
+    def authority(self) -> str:
+        if not self.port:
+            return f"[{self.host}]" if ":" in self.host else self.host
+        return host_and_port(self.host, self.port)
+
+    @property
+    def target(self) -> str:
+        """What stands in a request line."""
+        return (self.path or "/") + self._tail
+
+    @property
+    def _tail(self) -> str:
+        return "" if self.query is None else f"?{self.query}"
+
+    def resolved(self, reference: str) -> Url:
+        """Where a ``Location`` leads from here. :raises ValueError: it is no URL."""
+        found = parse_url(reference)
+        if not found.scheme and not found.host and not found.opaque:
+            found.host, found.port, found.user = self.host, self.port, self.user
+            if not found.path and found.query is None:
+                found.query = self.query
+                found.fragment = found.fragment or self.fragment
+            if not found.path.startswith("/"):
+                found.path = (self.path.rpartition("/")[0] + "/" + found.path) if found.path else self.path
+        found.scheme = found.scheme or self.scheme
+        found.path = _without_dots(found.path)
+        found.reference = reference
+        return found
+
+
+def probe_url(request: Row) -> Url:
+    """What a probe asks for: its path read as a URL, at its own host and port. What is no URL is a path letter by
+    letter (pkg/probe/http, formatURL)."""
+    path = request.get("path", "/")
     try:
-        socket.inet_pton(socket.AF_INET, host)
-    except OSError:
-        return False
-    return True
+        url = parse_url(path)
+    except ValueError:
+        url = Url(_quoted(path))
+    url.scheme = request.get("scheme", "HTTP").lower()
+    url.host, url.port = request["host"], request["port"]
+    if url.path and not url.path.startswith("/"):
+        url.path = f"/{url.path}"
+    return url
+
+
+def parse_url(text: str) -> Url:
+    """:raises ValueError: in Go's words."""
+    url = Url()
+    rest, _, fragment = text.partition("#")
+    if any(letter < " " or letter == "\x7f" for letter in rest):
+        raise ValueError("net/url: invalid control character in URL")
+    head, colon, tail = rest.partition(":")
+    if colon and not head:
+        raise ValueError("missing protocol scheme")
+    if colon and head[0] in LETTERS and all(letter in f"{LETTERS}{DIGITS}+-." for letter in head):
+        url.scheme, rest = head.lower(), tail
+    rest, mark, query = rest.partition("?")
+    url.query = query if mark else None
+    if not rest.startswith("/"):
+        if url.scheme:
+            url.opaque = rest + url._tail
+            return url
+        if ":" in rest.partition("/")[0]:
+            raise ValueError("first path segment in URL cannot contain colon")
+    if rest.startswith("//") and (url.scheme or not rest.startswith("///")):
+        authority, slash, tail = rest[2:].partition("/")
+        rest = slash + tail
+        url.user, _, there = authority.rpartition("@")
+        url.host, url.port = _host_of(there)
+    url.path = _in_path(rest)
+    url.fragment = _in_path(fragment)
+    return url
+
+
+def _host_of(text: str) -> tuple[str, int]:
+    """Host and port (0 where there is none) of an authority."""
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]")
+        if not bracket:
+            raise ValueError("missing ']' in host")
+    else:
+        host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
+        port = colon + port
+    number = port.removeprefix(":")
+    if port and not (port.startswith(":") and all(letter in DIGITS for letter in number)):
+        raise ValueError(f'invalid port "{port}" after host')
+    for letter in host:
+        if letter < "\x80" and letter not in WRITTEN - frozenset("/@%"):
+            raise ValueError(f'invalid character "{letter}" in host name')
+    return host, min(int(number or 0), 65536)
+
+
+def _in_path(text: str) -> str:
+    """A path as it is sent: left alone if it can be, or else with percent signs. :raises ValueError: a wrong one."""
+    data, at = bytearray(), 0
+    while at < len(text):
+        if text[at] == "%":
+            digits = text[at + 1 : at + 3]
+            if len(digits) < 2 or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
+                raise ValueError(f'invalid URL escape "{text[at : at + 3]}"')
+            data.append(int(digits, 16))
+            at += 3
+        else:
+            data += text[at].encode(errors="surrogateescape")
+            at += 1
+    return text if WRITTEN.issuperset(text) else _quoted(data.decode(errors="surrogateescape"))
+
+
+def _quoted(path: str) -> str:
+    data = path.encode(errors="surrogateescape")
+    return "".join(chr(byte) if chr(byte) in PLAIN else f"%{byte:02X}" for byte in data)
+
+
+def _without_dots(path: str) -> str:
+    """RFC 3986, 5.2.4."""
+    if not path:
+        return ""
+    segments = path.split("/")[1 if path.startswith("/") else 0 :]
+    kept: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return "/" + "/".join([*kept, *([""] if segments[-1] in (".", "..") else [])])
+
+
+# --- HTTP ------------------------------------------------------------------------------------------
+
+
+class ProbeError(str):
+    """Why there is no whole answer. The kubelet says ``errored`` of it and not ``failed``."""
+
+
+class HttpFailure(Exception):
+    """What Go's client would return as an error of a request, without the words ``Get "URL"``."""
 
 
 def _ask_http(request: Row, until: float, agent: str) -> Generator[Wait, int | None, Answer]:
-    """A redirect counts as success wherever it leads: the kubelet follows it on the same host alone."""
-    host, port, scheme = request["host"], request["port"], request.get("scheme", "HTTP").lower()
-    path = _escaped("/" + request.get("path", "/").lstrip("/"))
-    url = f"{scheme}://{host}:{port}{path}"
-    # Names as written, and each that the user gives in place of ours; an empty Accept is none.
-    headers = {"host": ("Host", f"{host}:{port}"), "user-agent": ("User-Agent", agent), "accept": ("Accept", "*/*")}
-    more = [(name, value) for name, value in request.get("headers", ()) if name.lower() not in headers]
-    headers |= {name.lower(): (name, value) for name, value in request.get("headers", ()) if name.lower() in headers}
-    lines = [f"{name}: {value}" for name, value in (*headers.values(), *more) if value or name.lower() != "accept"]
-    text = "\r\n".join([f"GET {path} HTTP/1.1", *lines, "Connection: close", "", ""])
+    """Redirects are followed on the same host, up to ten requests. One to another host is a success with a warning: the
+    only success with a message. A hook's are followed everywhere."""
+    url = first = probe_url(request)
+    headers = _headers(request.get("headers", ()), agent)
+    host = next(iter(headers.pop("Host", [])), "")
+    for number in range(1, MOST_REQUESTS + 1):
+
+        def follow(code: int, answered: Mapping[str, str], url: Url = url) -> Url | None:
+            location = answered.get("location", "")
+            if code not in (301, 302, 303, 307, 308) or not location:
+                return None
+            try:
+                found = url.resolved(location)
+            except ValueError as error:
+                raise HttpFailure(f'failed to parse Location header "{location}": {error}') from error
+            return found if found.host == first.host or agent == HOOK_AGENT else None
+
+        try:
+            code, following, body = yield from _exchange(url, host, headers, until, follow)
+        except HttpFailure as error:
+            return False, f'Get "{url}": {error}'
+        if isinstance(body, ProbeError):
+            return False, body
+        if following is None:
+            break
+        if number == MOST_REQUESTS:
+            return False, f'Get "{following.reference}": stopped after {MOST_REQUESTS} redirects'
+        if parse_url(following.reference).scheme:
+            host = ""  # the manifest's is not for an address that the answer has spelled out
+        if not (url.scheme == "https" and following.scheme == "http"):
+            headers["Referer"] = [str(url)]
+        url = following
+    if 300 <= code < 400:
+        return True, f"Probe terminated redirects, Response body: {body}"
+    return (True, "") if 200 <= code < 300 else (False, f"{BAD_STATUS}{code}")
+
+
+def _headers(given: Iterable[Sequence[str]], agent: str) -> dict[str, list[str]]:
+    """Name in its canonical form -> values, in the order in which they are sent."""
+    found: dict[str, list[str]] = {}
+    for name, value in given:
+        canonical = "-".join(word[:1].upper() + word[1:].lower() for word in name.split("-"))
+        found.setdefault(canonical, []).append(value)
+    agents = found.pop("User-Agent", [agent])[:1]
+    if not found.setdefault("Accept", ["*/*"])[0]:
+        del found["Accept"]
+    for name in ("Content-Length", "Transfer-Encoding", "Trailer"):
+        found.pop(name, None)  # there is no body
+    host = {"Host": found.pop("Host")} if "Host" in found else {}
+    return {**host, **({"User-Agent": agents} if agents[0] else {}), **dict(sorted(found.items()))}
+
+
+def _request(url: Url, host: str, headers: Mapping[str, Sequence[str]]) -> bytes:
+    lines = [f"GET {url.target} HTTP/1.1", f"Host: {host or url.authority}"]
+    lines += [f"{name}: {value}" for name, values in headers.items() for value in values]
+    if url.user and "Authorization" not in headers:
+        import binascii
+
+        lines.append(f"Authorization: Basic {binascii.b2a_base64(url.user.encode(), newline=False).decode()}")
+    if not any(word in value.lower() for value in headers.get("Connection", ()) for word in ("close", "upgrade")):
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode(errors="surrogateescape")
+
+
+def _exchange(
+    url: Url,
+    host: str,
+    headers: Mapping[str, Sequence[str]],
+    until: float,
+    follow: Callable[[int, Mapping[str, str]], Url | None],
+) -> Generator[Wait, int | None, tuple[int, Url | None, str]]:
+    """Ask once: the status, where to go on, and the body where that is nowhere. :raises HttpFailure: no answer."""
     late = "(Client.Timeout exceeded while awaiting headers)"
+    if url.opaque or not url.host:
+        raise HttpFailure("http: no Host in request URL")
+    if url.scheme not in DEFAULT_PORTS:
+        raise HttpFailure(f'unsupported protocol scheme "{url.scheme}"')
     try:
-        sock = yield from _dial(host, port, until)
+        sock = yield from _dial(url.host, url.port or DEFAULT_PORTS[url.scheme], until)
     except OSError as error:
-        return False, f'Get "{url}": {error}' + (f" {late}" if str(error).endswith("i/o timeout") else "")
+        raise HttpFailure(f"{error} {late}" if str(error).endswith("i/o timeout") else str(error)) from error
     try:
-        if scheme == "https":
-            sock = _in_tls(sock, headers["host"][1])
+        if url.scheme == "https":
+            sock = _in_tls(sock, url.host)
             yield from _patiently(sock.do_handshake, False, sock, select.EPOLLIN, until)  # type: ignore[attr-defined]
-        rest = memoryview(text.encode(errors="surrogateescape"))
+        rest = memoryview(_request(url, host, headers))
         while rest:
             rest = rest[(yield from _patiently(sock.send, rest, sock, select.EPOLLOUT, until)) :]
-        received, more_bytes = b"", b"-"
-        while more_bytes and b"\n" not in received and len(received) < MOST_OUTPUT:
-            more_bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
-            received += more_bytes
-        while more_bytes and len(received) < MOST_OUTPUT:
-            # The rest of the answer is read, or the server would be told that its client broke off.
-            try:
-                more_bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
-            except OSError:
-                break
-            received += more_bytes
-    except TimeoutError:
-        return False, f'Get "{url}": context deadline exceeded {late}'
+        code, answered, received = yield from _head(sock, until)
+        following = follow(code, answered)
+        if following is None:
+            return code, None, (yield from _body(sock, code, answered, received, until))
+        return code, following, ""
+    except TimeoutError as error:
+        raise HttpFailure(f"context deadline exceeded {late}") from error
     except OSError as error:
-        return False, f'Get "{url}": {_tls_words(error)}'
+        raise HttpFailure(_broken(sock, error)) from error
     finally:
         sock.close()
-    first = received.partition(b"\n")[0].decode(errors="replace").strip()
-    words = first.split(" ")
-    if not received:
-        return False, f'Get "{url}": EOF'
-    if not first.startswith("HTTP/") or len(words) < 2 or not (words[1].isdigit() and len(words[1]) == 3):
-        return False, f'Get "{url}": net/http: HTTP/1.x transport connection broken: malformed HTTP response "{first}"'
-    code = int(words[1])
-    return (True, "") if 200 <= code < 400 else (False, f"{BAD_STATUS}{code}")
 
 
-def _in_tls(sock: socket.socket, name: str) -> socket.socket:
+def _head(sock: socket.socket, until: float) -> Generator[Wait, int | None, tuple[int, dict[str, str], bytes]]:
+    """Status, headers by their names in small letters, and what was read of the body."""
+    received = b""
+    while True:
+        ended = _end_of_head(received)
+        if ended:
+            code, headers = parse_head(received[:ended])
+            received = received[ended:]
+            if 100 <= code < 200 and code != 101:
+                continue  # the answer is yet to come
+            return code, headers, received
+        more: bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
+        first, newline, _ = received.partition(b"\n")
+        if newline or (not more and received):
+            parse_status(first)  # of what is no HTTP nothing more is waited for
+        if not more:
+            raise HttpFailure(f"{BROKEN}unexpected EOF" if received else "EOF")
+        if len(received) > MOST_HEADERS:
+            raise HttpFailure(f"net/http: server response headers exceeded {MOST_HEADERS} bytes; aborted")
+        received += more
+
+
+def _end_of_head(data: bytes) -> int:
+    """Where the empty line is over; 0 if it has not come."""
+    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n", b"\n\r\n") if (at := data.find(mark)) >= 0]
+    return min(ends, default=0)
+
+
+def parse_status(line: bytes) -> int:
+    """:raises HttpFailure: this is no status line."""
+    text = line.decode(errors="replace").rstrip("\r\n")
+    protocol, blank, rest = text.partition(" ")
+    if not blank:
+        raise HttpFailure(f'{BROKEN}malformed HTTP response "{text}"')
+    code = rest.lstrip(" ").partition(" ")[0]
+    if len(code) != 3 or not all(letter in DIGITS for letter in code):
+        raise HttpFailure(f'{BROKEN}malformed HTTP status code "{code}"')
+    number = protocol.removeprefix("HTTP/")
+    if number == protocol or len(number) != 3 or number[1] != "." or not (number[0] + number[2]).isdigit():
+        raise HttpFailure(f'{BROKEN}malformed HTTP version "{protocol}"')
+    return int(code)
+
+
+def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    first, *lines = head.split(b"\n")
+    code, headers = parse_status(first), dict[str, str]()
+    for raw in lines:
+        line = raw.decode("latin-1").rstrip("\r")
+        name, colon, value = line.partition(":")
+        if line[:1] in (" ", "\t"):
+            continue  # the rest of a long line, which means nothing to us
+        if line and (not colon or not name or name != name.strip()):
+            raise HttpFailure(f"{BROKEN}malformed MIME header line: {line}")
+        if line:
+            headers.setdefault(name.lower(), value.strip())
+    return code, headers
+
+
+def _body(
+    sock: socket.socket, code: int, headers: Mapping[str, str], received: bytes, until: float
+) -> Generator[Wait, int | None, str]:
+    """The beginning of the body, or a ProbeError if it breaks off before its end."""
+    if code < 200 or code in (204, 304):
+        return ""
+    length = headers.get("content-length")
+    chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+    if length is not None and not chunked and not (length.isascii() and length.isdigit()):
+        raise HttpFailure(f'{BROKEN}bad Content-Length "{length}"')
+    while True:
+        try:
+            data, over = dechunked(received) if chunked else (received, False)
+        except ValueError as error:
+            return ProbeError(str(error))
+        if length is not None and not chunked:
+            data, over = data[: int(length)], len(data) >= int(length)
+        if over or len(data) >= MOST_OUTPUT:
+            return data[:MOST_OUTPUT].decode(errors="replace")
+        try:
+            more: bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
+        except TimeoutError:
+            words = "(Client.Timeout or context cancellation while reading body)"
+            return ProbeError(f"context deadline exceeded {words}")
+        except OSError as error:
+            return ProbeError(_broken(sock, error))
+        if not more:
+            ended = length is None and not chunked
+            return data.decode(errors="replace") if ended else ProbeError("unexpected EOF")
+        received += more
+        if len(received) > MOST_HEADERS:
+            return ProbeError("http: chunked encoding contains too much non-data")
+
+
+def dechunked(received: bytes) -> tuple[bytes, bool]:
+    """What chunks hold, and whether the last one has come. :raises ValueError: these are none."""
+    data = b""
+    while True:
+        line, newline, rest = received.partition(b"\n")
+        if not newline:
+            return data, False
+        digits = line.partition(b";")[0].strip()
+        if not digits or len(digits) > 16 or not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
+            raise ValueError("invalid byte in chunk length")
+        size = int(digits, 16)
+        if not size:
+            return data, True
+        data += rest[:size]
+        if len(rest) < size + 2:
+            return data, False
+        received = rest[size:].removeprefix(b"\r").removeprefix(b"\n")
+
+
+def _in_tls(sock: socket.socket, host: str) -> socket.socket:
     """A client's end of TLS, which believes any certificate, as the kubelet's does."""
     import socket as large  # these two make the program half as large again, which only those pay who ask
     import ssl
@@ -328,11 +681,11 @@ def _in_tls(sock: socket.socket, name: str) -> socket.socket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    server = name.rpartition(":")[0] or name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("DEFAULT@SECLEVEL=1")  # Debian's own level refuses keys that Go takes
     plain = large.socket(fileno=sock.detach())
-    return context.wrap_socket(
-        plain, do_handshake_on_connect=False, server_hostname=None if _is_numeric(server) else server
-    )
+    name = host if _family(host) is None else None
+    return context.wrap_socket(plain, do_handshake_on_connect=False, server_hostname=name)
 
 
 def _patiently(
@@ -355,16 +708,18 @@ def _patiently(
             raise TimeoutError
 
 
-def _tls_words(error: OSError) -> str:
-    if getattr(error, "reason", "") in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+def _broken(sock: socket.socket, error: OSError) -> str:
+    """Why a connection has ended, in the words of Go's net package."""
+    reason: str | None = getattr(error, "reason", None)  # of an error of TLS
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         return "http: server gave HTTP response to HTTPS client"
-    return (error.strerror or str(error)).lower() if error.errno else str(error)
-
-
-def _escaped(path: str) -> str:
-    """What may not stand in a request line as percent signs (RFC 3986, 2.1)."""
-    data = path.encode(errors="surrogateescape")
-    return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in data)
+    if reason or not error.errno:
+        return str(error)
+    verb = "write" if error.errno == errno.EPIPE else "read"
+    ends = ""
+    with contextlib.suppress(OSError):
+        ends = "->".join(host_and_port(*end[:2]) for end in (sock.getsockname(), sock.getpeername()))
+    return f"{verb} tcp{' ' if ends else ''}{ends}: {verb}: {os.strerror(error.errno).lower()}"
 
 
 # --- services of s6 --------------------------------------------------------------------------------
@@ -429,8 +784,8 @@ def is_wanted(service: str) -> bool:
 
 
 def is_going(service: str) -> bool:
-    """Whether somebody takes the container away: nothing of it is started, probed or ended by others then."""
-    return os.path.exists(f"{service}/ending")
+    """Whether the container is on its way out for good: nothing of it is started, probed or ended by others then."""
+    return os.path.exists(f"{service}/ending") or os.path.exists(f"{service}/failed")
 
 
 # --- the end of a container ------------------------------------------------------------------------
@@ -681,18 +1036,19 @@ class Container:
         while True:
             yield {}, began
             began = time.monotonic()
-            fine, message = yield from ask(self.service, pid, probe, began + probe["timeout"], "kube-probe/1.30")
+            fine, message = yield from ask(self.service, pid, probe, began + probe["timeout"], PROBE_AGENT)
             if self.condemned or is_going(self.service) or not is_alive(pid):
                 return  # what it answers on its way out means nothing
-            if not fine:
-                tell(self.pod["netns"], self.name, "Warning", "Unhealthy", f"{kind.title()} probe failed: {message}")
+            self._tell_of(kind, fine, message)
             times, before = (times + 1 if fine == before else 1), fine
             found: dict[str, Any] = {kind: {"ok": fine, "message": message[:1024] if not fine else ""}}
             if times >= probe["success" if fine else "failure"]:
                 if kind == "readiness":
                     found["ready"] = fine
+                    if fine and not self.health["ready"]:
+                        found["ready_at"] = time.time()
                 elif kind == "startup" and fine:
-                    found |= {"started": True, "ready": "readiness" not in self.row}
+                    found |= {"started": True, "ready": "readiness" not in self.row, "ready_at": time.time()}
                 self._learn(found)
                 if kind == "startup" and fine:
                     return
@@ -701,6 +1057,14 @@ class Container:
                     return
             self._learn(found)
             began += probe["period"]
+
+    def _tell_of(self, kind: str, fine: bool, message: str) -> None:
+        """The kubelet's events. A success with words is a warning over HTTP; of a command it is what it printed."""
+        if not fine:
+            how = "errored and resulted in Failure state" if isinstance(message, ProbeError) else "failed"
+            tell(self.pod["netns"], self.name, "Warning", "Unhealthy", f"{kind.title()} probe {how}: {message}")
+        elif message and "http" in self.row[kind]:
+            tell(self.pod["netns"], self.name, "Warning", "ProbeWarning", f"{kind.title()} probe warning: {message}")
 
     def _start(self) -> float:
         """When this start began, on the clock of ``time.monotonic``."""
@@ -752,9 +1116,11 @@ class Pod:
         }
         self.told: dict[str, float] = {}  # container -> when its supervisor was told to start it
         self.task = loop.spawn(self.keep_order()) if self.init else None
+        self.deadline = loop.spawn(self.keep_deadline()) if "deadline" in row else None
 
     def cancel(self) -> None:
         self.loop.cancel(self.task)
+        self.loop.cancel(self.deadline)
         for container in self.containers.values():
             container.cancel()
 
@@ -767,6 +1133,23 @@ class Pod:
             if name:
                 self.start(name)
             yield from pause(LOOK if not name and self.is_initialized() else SOON)
+
+    def keep_deadline(self) -> Steps:
+        """End a pod that has been active for as long as it may: it has failed then, however its containers end."""
+        path = f"{PODS}/{self.row['netns']}/{BEGAN}"
+        began = float(_text(path) or time.time())
+        _write(path, f"{began}")
+        yield {}, time.monotonic() + max(0.0, began + self.row["deadline"] - time.time())
+        services = {name: service_of(self.row["netns"], name) for name in self.row["containers"]}
+        if self.is_over() or all(os.path.exists(f"{service}/failed") for service in services.values()):
+            return
+        tell(self.row["netns"], "", "Normal", "DeadlineExceeded", TOO_LONG)
+        for service in services.values():  # all of them before the first ends: none is to start in between
+            _write(f"{service}/failed", json.dumps({"reason": "DeadlineExceeded", "message": TOO_LONG}))
+            _write(f"{service}/down", "")
+            tell_supervisor(service, b"O")
+        for name in services:
+            self.loop.spawn(ending(self.row, name, None, f"Stopping container {name}"))
 
     def turn(self) -> str | None:
         """The container that is to be started now. None if all are, or one is waited for."""
@@ -848,10 +1231,10 @@ def of_use(row: Any) -> dict[str, Any] | None:
     containers = {
         name: {key: container[key] for key in care if key in container} for name, container in row["containers"].items()
     }
-    if not row.get("init") and not any(map(needs_care, containers.values())):
+    if not row.get("init") and "deadline" not in row and not any(map(needs_care, containers.values())):
         return None
     kept = {"netns": row["netns"], "restart_policy": row["restart_policy"], "init": row.get("init", [])}
-    return {**kept, "containers": containers, **({"grace": row["grace"]} if "grace" in row else {})}
+    return {**kept, "containers": containers, **{key: row[key] for key in ("grace", "deadline") if key in row}}
 
 
 # --- the host --------------------------------------------------------------------------------------

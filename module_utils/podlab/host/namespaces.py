@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import operator
 import os
@@ -53,7 +54,17 @@ def inside(netns: str | None) -> Iterator[None]:
 def unshare(kinds: Sequence[str]) -> None:
     """Give this thread namespaces of its own; what it starts from now on lives in them."""
     if LIBC.unshare(functools.reduce(operator.or_, (CLONE[kind] for kind in kinds))):
-        raise OSError(ctypes.get_errno(), f"unshare: {os.strerror(ctypes.get_errno())}")
+        words = os.strerror(ctypes.get_errno())
+        raise OSError(f"unshare: {words}{more_namespaces(words, kinds)}")
+
+
+def more_namespaces(words: str, kinds: Sequence[str]) -> str:
+    """What to do where the kernel's words are those of a limit of namespaces (namespaces(7)), or nothing. Which limits
+    there are is not seen from here: those of an embedded host are the machine's."""
+    if os.strerror(errno.ENOSPC) not in words:
+        return ""
+    limits = " ".join(f"user.max_{kind}_namespaces=10000" for kind in kinds)
+    return f": the machine allows no more namespaces; allow them there with: sudo sysctl {limits}"
 
 
 def give_name(kind: str, path: str) -> None:

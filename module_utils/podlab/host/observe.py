@@ -49,6 +49,7 @@ def observe(role: str) -> dict[str, Any]:
         "programs": _own_programs(),
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
         "kernel": kernel.features(),
+        "machine": os.uname().machine,
         "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
         "resolv_conf": record.text_of("/etc/resolv.conf") or "",
     }

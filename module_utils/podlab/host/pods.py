@@ -9,12 +9,14 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..changes.containers import SERVICES, log_directory, service_name
 from ..changes.pods import (
+    BIND_ON_ITSELF,
     PODS,
     SANDBOX_SYSCTLS,
     Pod,
@@ -28,7 +30,8 @@ from ..changes.pods import (
     veth_name,
 )
 from . import containers, status, volumes
-from .namespaces import NETNS, give_name, socket_in, unshare
+from .kubelet import BEGAN
+from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
 from .record import text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
@@ -51,6 +54,7 @@ def observe() -> dict[str, Pod]:
             "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
             "initialized": _is_initialized(row),
             "kubelet": kubelet,
+            "age": _age(netns),
             "eth0": None,
             "lo_up": False,
             "routes": [],
@@ -81,6 +85,11 @@ def observe() -> dict[str, Pod]:
 
 def _service(netns: str, container: str) -> str:
     return f"{SERVICES}/{service_name(netns, container)}"
+
+
+def _age(netns: str) -> float | None:
+    began = text_of(f"{PODS}/{netns}/{BEGAN}")
+    return time.time() - float(began) if began else None
 
 
 def _is_initialized(row: PodRow | None) -> bool:
@@ -216,12 +225,11 @@ def _sandbox_is_sound(netns: str, row: PodRow | None, pause: int | None) -> bool
 def _make_sandboxes(rows: Sequence[PodRow]) -> None:
     if not rows:
         return
-    mounts = volumes.mounted()  # os.path.ismount does not see that a directory is bound on itself
     for directory in (NETNS, PODS):
         # A mount of its own, as "ip netns add" makes it: who need not see the names below can drop all of them at once.
         os.makedirs(directory, exist_ok=True)
-        if directory not in mounts:
-            run(["mount", "--bind", directory, directory])
+        if directory not in volumes.mounted([directory]):  # ismount does not see that a directory is bound on itself
+            run([*BIND_ON_ITSELF, directory, directory])
     for row in rows:
         os.makedirs(f"{PODS}/{row['netns']}", exist_ok=True)
         for path in namespace_files(row, row["netns"]).values():
@@ -263,10 +271,12 @@ def _make_plain_sandboxes(rows: Sequence[PodRow]) -> None:
 def _why_no_sandbox(row: PodRow, code: int, err: str) -> list[str]:
     """sysctl(8) does what it can of its list, so each of its complaints is one setting's."""
     lines = [line for line in err.strip().splitlines() if line] or [f"exit code {code}"] * bool(code)
-    words = []
+    words, kinds = [], [*namespace_files(row, row["netns"])]
     for line in lines:
         name = next((name for name in row.get("sysctls", {}) if name in line or name.replace(".", "/") in line), None)
-        words.append(f"sysctl {name}={row['sysctls'][name]} is refused: {line}" if name else line)
+        words.append(
+            f"sysctl {name}={row['sysctls'][name]} is refused: {line}" if name else line + more_namespaces(line, kinds)
+        )
     return words if code else []
 
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 
 # Every host starts this anew: a third of its time would go into importing typing, subprocess and shutil.
 TYPE_CHECKING = False
@@ -61,6 +62,8 @@ def container(service: str) -> dict[str, Any]:
         # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
         "health": health if isinstance(health := _json(f"{service}/health"), dict) else None,
         "down": os.path.exists(f"{service}/down"),
+        "failed": failed if isinstance(failed := _json(f"{service}/failed"), dict) else None,  # its pod, and why
+        "seen": time.time(),  # when this was looked at, on this host's clock
     }
 
 

@@ -275,7 +275,7 @@ def unmount_beneath(paths: Sequence[str]) -> None:
     :raises HostError: something stays. Then nobody may delete there.
     """
     for _ in range(10):  # mounts may lie on each other
-        mounts = [mount for mount in mounted() if any(mount == path or mount.startswith(f"{path}/") for path in paths)]
+        mounts = mounted(paths)
         if not mounts:
             return
         # Lazily: a process that stands in it must not keep it.
@@ -283,8 +283,30 @@ def unmount_beneath(paths: Sequence[str]) -> None:
     raise HostError(f"cannot unmount {' '.join(mounts)}")
 
 
-def mounted() -> list[str]:
-    """Mount points of this host, in the order in which they were mounted (proc_pid_mountinfo(5))."""
+def mounted(paths: Sequence[str]) -> list[str]:
+    """Mount points at these paths or below, in the order in which they were mounted (proc_pid_mountinfo(5)).
+
+    Only the uppermost mount of a place counts. The table also lists those that another mount hides: the machine's
+    below an embedded host's own /run, and the second of a pair where the directory above is shared and bound on itself.
+    """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        words = [line.split(" ")[4] for line in file]
-    return [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), word) for word in words]
+        fields = [line.split(" ", 5) for line in file]
+    mounts = [
+        (number, re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)) for number, *_, path, _ in fields
+    ]
+    # Asked of no others: one on a server that does not answer would keep whoever asks.
+    asked = [(n, at) for n, at in mounts if any(at == path or at.startswith(f"{path}/") for path in paths)]
+    return [at for number, at in asked if _uppermost_mount(at) == number]
+
+
+def _uppermost_mount(path: str) -> str | None:
+    """The number, as /proc/self/mountinfo has it, of the mount that is seen at a path."""
+    try:
+        found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        with open(f"/proc/self/fdinfo/{found}", encoding="ascii") as file:
+            return next((line.split()[1] for line in file if line.startswith("mnt_id:")), None)
+    finally:
+        os.close(found)

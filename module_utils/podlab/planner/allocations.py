@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from .addresses import pod_addresses, pod_cidrs
-from .cluster import Cluster, Host
+from .cluster import ARCH_LABELS, Cluster, Host
 from .fitness import is_own, own_bridge
 from .model import Invalid
 from .schedule import Placement
@@ -44,6 +45,23 @@ def _cidr_of_bridge(node: Host, cluster: Cluster) -> str | None:
 def newest_record(hosts: Sequence[Host]) -> Mapping[str, Any]:
     """What was written last about the cluster. An older record may tell of pods that are gone since."""
     return max((host.record.get("cluster", {}) for host in hosts), key=lambda record: record.get("generation", 0))
+
+
+def with_remembered_labels(hosts: Sequence[Host]) -> list[Host]:
+    """A node that this run does not see is still of the architecture that it was of: its pods stay there."""
+    nodes = newest_record(hosts).get("nodes", {}) if hosts else {}
+    found = []
+    for host in hosts:
+        known = nodes.get(host.name, {}).get("labels", {}) if host.observation is None else {}
+        remembered = {name: known[name] for name in ARCH_LABELS if name in known}
+        found.append(replace(host, labels={**remembered, **host.labels}) if remembered else host)
+    return found
+
+
+def finished_of(hosts: Sequence[Host]) -> Mapping[str, str]:
+    """Jobs that have finished and are not there any more: the workload's key -> what it was."""
+    finished: Mapping[str, str] = newest_record(hosts).get("finished", {})
+    return finished
 
 
 Past = dict[str, tuple[str, "str | None"]]

@@ -19,6 +19,7 @@ from .wishes import taint
 
 POD_ROUTING = ("gateway", "host-gw", "vxlan")
 LARGEST_VNI = 2**24 - 1
+ARCH_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 ROLES = ("node", "gateway", "outside")
 
 
@@ -100,8 +101,22 @@ class Host:
         return bool(self.record)
 
     def all_labels(self) -> dict[str, str]:
-        """The node's labels with those that a kubelet sets."""
-        return {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", **self.labels}
+        """The node's labels with those that a kubelet sets by itself
+        (https://kubernetes.io/docs/reference/node/node-labels/)."""
+        own = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
+        machine = (self.observation or {}).get("machine")
+        if machine:
+            own |= dict.fromkeys(ARCH_LABELS, architecture(machine))
+        return {**own, **self.labels}
+
+
+def architecture(machine: str) -> str:
+    """What Kubernetes calls a machine that ``uname -m`` calls so: the word that Go has for it."""
+    names = {
+        **{"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i586": "386", "i686": "386"},
+        **{"armv6l": "arm", "armv7l": "arm", "armv8l": "arm", "loongarch64": "loong64"},
+    }
+    return names.get(machine, machine)
 
 
 def cluster_of(settings: Mapping[str, Any]) -> Cluster:

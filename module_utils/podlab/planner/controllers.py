@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .adoption import adopt
 from .cluster import Host
 from .daemons import daemon_set
 from .deployments import deployment, replica_set
-from .jobs import job
+from .jobs import identity, job
 from .model import Desired, Pod, Present, Workload
 from .replicas import POD_TEMPLATE_HASH, Names, Scene, Step, label_of, revision_of
 from .stateful import stateful_set
@@ -30,34 +31,47 @@ _CONTROLLERS: Mapping[str, Callable[[Scene], Step]] = {
 @dataclass
 class Wanted:
     """The pods that shall be there now. ``rolling`` has words for each workload that takes another step once they are
-    ready; ``notes`` for each that stands still, and why."""
+    available; ``notes`` for each that stands still, and why."""
 
     pods: list[Pod]
     rolling: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    min_ready: dict[str, int] = field(default_factory=dict)  # of those: the workload's key -> minReadySeconds
+    expired: dict[str, str] = field(default_factory=dict)  # Jobs that are over and gone -> what they were
 
 
-def pods_of(desired: Desired, nodes: Sequence[Host], present: Mapping[str, Present]) -> Wanted:
+def pods_of(
+    desired: Desired, nodes: Sequence[Host], present: Mapping[str, Present], expired: Mapping[str, str] | None = None
+) -> Wanted:
     """Which pods shall be there now: bare ones first, then those of each workload, in the order of the documents.
 
     :param nodes: the hosts that run pods.
     :param present: pod key -> the pod, as this run finds it. On a node that is not seen only the names of pods are
         known: one that a workload would make is that one, counted and not available; what nobody makes is left alone.
+    :param expired: what an earlier run has found of Jobs that are over and gone.
     :raises Invalid: names that two pods would have.
     """
     by_name = {node.name: node for node in nodes}
     there = {key: one for key, one in present.items() if one.node in by_name}
     mine = _owned(desired.workloads, there)
     names = Names(desired.pods)
-    wanted = Wanted(list(desired.pods))
+    bare, adopted, notes = adopt(desired.pods, desired.workloads, there)
+    wanted = Wanted(bare, notes=notes)
     for workload in desired.workloads:
-        scene = Scene(workload, by_name, mine[workload.key], there, names)
+        scene = Scene(workload, by_name, mine[workload.key], there, names, adopted[workload.key])
         step = _CONTROLLERS[workload.kind](scene)
+        if workload.ttl is not None and (step.expired or (expired or {}).get(workload.key) == identity(workload)):
+            # Were it not remembered, the same manifest would make it again, as it does on Kubernetes.
+            wanted.expired[workload.key] = identity(workload)
+            wanted.notes.append(scene.titled("it has finished, and is not there any more by ttlSecondsAfterFinished"))
+            continue
         wanted.pods += step.pods
         if step.note:
             wanted.notes.append(step.note)
         if step.unfinished and _is_moving(scene, step):
             wanted.rolling.append(step.unfinished)
+            if workload.min_ready:
+                wanted.min_ready[workload.key] = workload.min_ready
         elif step.unfinished:
             wanted.notes.append(f"{step.unfinished}; the rest waits for nodes that are not part of this run")
     names.check()
@@ -109,7 +123,7 @@ def _is_awaited(scene: Scene, pod: Pod) -> bool:
         return False
     if one is None or (pod.kept is None and revision_of(one) != pod.revision):
         return True
-    return one.phase not in ("Succeeded", "Failed") if pod.until == "Ended" else not one.ready
+    return one.phase not in ("Succeeded", "Failed") if pod.until == "Ended" else not scene.is_available(one)
 
 
 def _each_once(pods: list[Pod]) -> list[Pod]:

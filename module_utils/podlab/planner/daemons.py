@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .cluster import Host
 from .filters import may_stay, objection
 from .model import PodTemplate, Present, Toleration
-from .replicas import REVISION_HASH, Scene, Step, generated, is_available, label_of
+from .replicas import REVISION_HASH, Scene, Step, generated, label_of
 
 _CONDITIONS = (
     ("not-ready", "NoExecute"),
@@ -31,10 +31,7 @@ class _Spot:
     name: str
     new: Present | None
     old: Present | None
-
-    @property
-    def new_is_available(self) -> bool:
-        return self.new is not None and is_available(self.new)
+    new_is_available: bool
 
 
 def daemon_set(scene: Scene) -> Step:
@@ -44,7 +41,7 @@ def daemon_set(scene: Scene) -> Step:
     # Of two on one node the one that is ready counts.
     old = {
         one.node: one
-        for one in sorted(scene.mine, key=lambda one: (is_available(one), one.key))
+        for one in sorted(scene.mine, key=lambda one: (scene.is_available(one), one.key))
         if label_of(one, REVISION_HASH) != item.template_hash and scene.can_stay(one)
     }
     spots = []
@@ -60,7 +57,8 @@ def daemon_set(scene: Scene) -> Step:
             new = None
         # Who runs there stays when a taint NoSchedule comes.
         if objection(template, node) is None or (new and may_stay(template, node)):
-            spots.append(_Spot(node, name, new, old.get(node.name)))
+            available = new is not None and scene.is_available(new)
+            spots.append(_Spot(node, name, new, old.get(node.name), available))
     come = _coming(scene, spots)
     pods = []
     left = 0
@@ -80,7 +78,7 @@ def _coming(scene: Scene, spots: list[_Spot]) -> set[str]:
     empty = {spot.node.name for spot in spots if not spot.new and not spot.old}
     updatable = [spot for spot in spots if spot.old and not spot.new and spot.node.is_managed]
     # An old pod that is not ready can be replaced without anybody missing it.
-    broken = {spot.node.name for spot in updatable if spot.old and not is_available(spot.old)}
+    broken = {spot.node.name for spot in updatable if spot.old and not scene.is_available(spot.old)}
     sound = [spot.node.name for spot in updatable if spot.node.name not in broken]
     if surge:
         under_way = sum(1 for spot in spots if spot.old and spot.new and not spot.new_is_available)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .model import Pod, Present, Workload
 from .names import replica_name
-from .replicas import POD_TEMPLATE_HASH, Scene, Step, generated, is_available, label_of, revision_of
+from .replicas import POD_TEMPLATE_HASH, Scene, Step, generated, label_of, revision_of
 
 
 def deployment(scene: Scene) -> Step:
@@ -34,9 +34,9 @@ def deployment(scene: Scene) -> Step:
     if item.strategy == "Recreate":
         # The old ones go first, all of them; those that come have to wait for it.
         return Step(made(list(there)), _progress(scene, len(there)))
-    ready = [one for one in old if is_available(one)]
-    unready = [one for one in old if not is_available(one)]
-    available = sum(map(is_available, there.values()))
+    ready = [one for one in old if scene.is_available(one)]
+    unready = [one for one in old if not scene.is_available(one)]
+    available = sum(map(scene.is_available, there.values()))
     count, stay_ready, stay_unready = rolling(item, len(there), available, len(ready), len(unready))
     chosen = set(there)
     for name in names:
@@ -106,10 +106,13 @@ def _progress(scene: Scene, count: int) -> str:
 
 
 def replica_set(scene: Scene) -> Step:
-    """Without revisions: a changed template is for pods to come, those that are there stay as they are."""
+    """Without revisions: a changed template is for pods to come, those that are there stay as they are.
+
+    Bare pods that it has adopted count, and come before its own: they have names that somebody has written down.
+    """
     item = scene.workload
     pods = []
-    for ordinal in range(item.replicas):
+    for ordinal in range(item.replicas - scene.adopted):
         name = scene.names.make(
             item,
             lambda attempt, ordinal=ordinal: generated(  # type: ignore[misc]

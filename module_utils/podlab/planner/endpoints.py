@@ -389,9 +389,8 @@ class _Yard:
     def _groups(self, service: Service) -> Groups:
         grouped: dict[tuple[SlicePort, ...], list[Endpoint]] = defaultdict(list)
         for pod in self._selected(service):
-            ports = _ports_of(service, pod)
-            if ports or not service.ports:
-                grouped[ports].append(_endpoint_of(service, pod))
+            # One that has none of the ports stands in a slice without any, which leads nowhere.
+            grouped[_ports_of(service, pod)].append(_endpoint_of(service, pod))
         return {ports: list(_parts(found)) for ports, found in grouped.items()}
 
     def _selected(self, service: Service) -> list[Backend]:

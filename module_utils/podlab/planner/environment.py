@@ -15,6 +15,7 @@ from . import names
 from .model import Container, FieldRef, Value
 from .reading import Node
 from .references import ENVIRONMENT_FIELDS, Scope, as_text, field_ref, resource, source, value_of_key
+from .service_links import may_be_link
 
 # execve(2): one argument, or one NAME=value, with its final NUL: 32 pages of 4 KiB (MAX_ARG_STRLEN).
 _LONGEST_ARGUMENT = 32 * 4096 - 1
@@ -24,6 +25,10 @@ _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 # A text with holes for what is not known yet.
 Parts = tuple[Value, ...]
+
+# How a hole for the variable of a Service begins. Fields of a pod have other names.
+_LINK = "services['"
+_NONE: Mapping[str, str] = {}
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
@@ -64,22 +69,28 @@ class Resolved(NamedTuple):
     sub_paths: tuple[str, ...]
 
 
-def resolved(container: Container, facts: Mapping[str, str]) -> Resolved:
+def resolved(container: Container, facts: Mapping[str, str], links: Mapping[str, str] = _NONE) -> Resolved:
     """Environment, arguments and paths made whole.
 
     :param facts: what the pod's fields are: path, as ``fieldRef`` has it -> value. A label or annotation that
         the pod does not have is empty.
+    :param links: the variables of Services. Where there is none of a name, ``$(NAME)`` stays as it is written.
     :raises KeyError: a field that the container needs is not among the facts.
     """
     env: dict[str, str] = {}
 
     def lookup(name: str) -> str | None:
+        if name.startswith(_LINK):
+            return _link(name, links)
         if name in facts or name.startswith(_KEYED):
             return fact(name, facts)
         return env.get(name)
 
     for name, value in container.env.items():
-        env[name] = fact(value.path, facts) if isinstance(value, FieldRef) else _expanded(value, lookup)
+        if isinstance(value, FieldRef):
+            env[name] = _link(value.path, links) if value.path.startswith(_LINK) else fact(value.path, facts)
+        else:
+            env[name] = _expanded(value, lookup)
     return Resolved(
         env,
         tuple(_expanded(word, lookup) for word in container.argv),
@@ -93,6 +104,11 @@ _KEYED = ("metadata.labels['", "metadata.annotations['")
 def fact(path: str, facts: Mapping[str, str]) -> str:
     """The value of a field of the pod; empty for a label or annotation that it does not have."""
     return facts.get(path, "") if path.startswith(_KEYED) else facts[path]
+
+
+def _link(path: str, links: Mapping[str, str]) -> str:
+    name = path[len(_LINK) : -len("']")]
+    return links.get(name, f"$({name})")
 
 
 # --- when a manifest is read ----------------------------------------------------------------------------
@@ -121,9 +137,13 @@ class Environment:
         end = 0
         for match in _REFERENCE.finditer(text):
             parts.append(text[end : match.start()])
-            parts += ["$"] if match[1] is None else self._variables.get(match[1], (match[0],))
+            parts += ["$"] if match[1] is None else self._variable(match[1])
             end = match.end()
         return (*parts, text[end:])
+
+    def _variable(self, name: str) -> Parts:
+        unknown: Value = FieldRef(f"{_LINK}{name}']") if may_be_link(name) else f"$({name})"
+        return self._variables.get(name, (unknown,))
 
     def unknown(self, text: str) -> list[str]:
         """Variables of ``text`` that there are none of."""
@@ -231,6 +251,9 @@ def _add_all(made: Environment, node: Node, item: Node, scope: Scope) -> None:
 def _value_from(variable: Node, scope: Scope, containers: Mapping[str, Node], own: str) -> Parts | None:
     """One variable's value; None where there is none to set."""
     node = variable["valueFrom"]
+    if node["fileKeyRef"].given:
+        node["fileKeyRef"].refuse("use configMapKeyRef or secretKeyRef")
+        return None
     written = [name for name in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef") if node[name].given]
     if not written:
         node.invalid("must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`", "")

@@ -94,11 +94,13 @@ _CONTAINER = {
     "args": HONOURED,
     "workingDir": HONOURED,
     "restartPolicy": HONOURED,
+    "restartPolicyRules": refused("the restartPolicy of the pod says what comes back"),
     "env": HONOURED,
     "envFrom": HONOURED,
     "ports": HONOURED,
     **_under("lifecycle.postStart", {**_HANDLER, "sleep": HONOURED}),
     **_under("lifecycle.preStop", {**_HANDLER, "sleep": HONOURED}),
+    "lifecycle.stopSignal": refused("a container is ended by SIGTERM", "SIGTERM"),
     **_under("livenessProbe", _PROBE),
     **_under("readinessProbe", _PROBE),
     **_under("startupProbe", _PROBE),
@@ -109,6 +111,7 @@ _CONTAINER = {
     "volumeMounts[*].readOnly": HONOURED,
     "volumeMounts[*].recursiveReadOnly": refused("readOnly covers what is mounted", "Disabled", "IfPossible"),
     "volumeMounts[*].mountPropagation": refused("nothing is mounted while a container runs", "None"),
+    "volumeMounts[*].bindMountOptions": refused("nothing is mounted with options; use readOnly"),
     "volumeDevices": refused("a container sees no block devices"),
     "securityContext.capabilities": HONOURED,
     "securityContext.readOnlyRootFilesystem": HONOURED,
@@ -134,6 +137,7 @@ _CONTAINER = {
 
 # --- pods
 
+FILES_OF_ROOT = "files of a volume are root's; use securityContext.fsGroup"
 _NO_STORAGE = "nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"
 
 VOLUME = {
@@ -143,12 +147,15 @@ VOLUME = {
     "emptyDir": HONOURED,
     "hostPath": HONOURED,  # where cluster.allow_host_path says so
     "projected.defaultMode": HONOURED,
+    "projected.defaultUser": refused(FILES_OF_ROOT),
     "projected.sources[*].configMap": HONOURED,
     "projected.sources[*].downwardAPI": HONOURED,
     "projected.sources[*].secret": HONOURED,
     "projected.sources[*].clusterTrustBundle": refused("there is no API server; put the file into a ConfigMap"),
+    "projected.sources[*].podCertificate": refused("there is no API server to sign one; put the file into a Secret"),
     "projected.sources[*].serviceAccountToken": refused("there is no API server to show a token to; leave it out"),
     "secret": HONOURED,
+    "image": refused("there is no registry; put the files into a ConfigMap"),
     "persistentVolumeClaim": refused(_NO_STORAGE),
     "ephemeral": refused(_NO_STORAGE),
     **dict.fromkeys(
@@ -189,8 +196,10 @@ _POD_SPEC = {
     **_under("volumes[*]", VOLUME),
     "restartPolicy": HONOURED,
     "terminationGracePeriodSeconds": HONOURED,
+    "activeDeadlineSeconds": HONOURED,
     # who it is
     "hostname": HONOURED,
+    "hostnameOverride": refused("use hostname, and subdomain with setHostnameAsFQDN for a longer one"),
     "subdomain": HONOURED,
     "setHostnameAsFQDN": HONOURED,
     "hostAliases": HONOURED,
@@ -212,8 +221,10 @@ _POD_SPEC = {
     "securityContext.sysctls": HONOURED,
     "securityContext.appArmorProfile": IGNORED,
     "securityContext.fsGroupChangePolicy": IGNORED,
+    "securityContext.seLinuxChangePolicy": IGNORED,
     "securityContext.seLinuxOptions": IGNORED,
     "securityContext.seccompProfile": IGNORED,
+    "securityContext.supplementalGroupsPolicy": IGNORED,  # no image of the catalogue brings groups of its own
     "securityContext.windowsOptions": IGNORED,
     # Where a pod runs decides which wires its packets cross, so a wish about it is kept or refused.
     "nodeName": HONOURED,
@@ -227,18 +238,20 @@ _POD_SPEC = {
     **_under("affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].podAffinityTerm", _KEEP_AWAY),
     "schedulerName": refused("there is one scheduler", "default-scheduler"),
     "schedulingGates": refused("a pod is scheduled at once"),
+    "schedulingGroup": refused("a pod is scheduled for itself"),
     "readinessGates": refused("nobody sets conditions from outside; use a readinessProbe"),
     "runtimeClassName": refused("there is one way to run a container"),
     "os.name": refused("the nodes run Linux", "linux"),
-    "activeDeadlineSeconds": IGNORED,
     "automountServiceAccountToken": IGNORED,
-    "enableServiceLinks": IGNORED,
+    "enableServiceLinks": HONOURED,
+    "evictionResponders": IGNORED,
     "imagePullSecrets": IGNORED,
     "overhead": IGNORED,
     "preemptionPolicy": IGNORED,
     "priority": IGNORED,
     "priorityClassName": IGNORED,
     "resourceClaims": IGNORED,
+    "resources": IGNORED,
 }
 
 # --- what makes pods
@@ -261,8 +274,8 @@ _DEPLOYMENT = {
     "spec.strategy": HONOURED,
     # On Kubernetes a new Deployment that is paused makes no pods, so ignoring this would start some.
     "spec.paused": refused("a Deployment is always rolled out; set replicas to 0", False),
-    "spec.minReadySeconds": IGNORED,
-    "spec.progressDeadlineSeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
+    "spec.progressDeadlineSeconds": IGNORED,  # nobody watches a rollout but the run itself, by ready_timeout
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -270,14 +283,14 @@ _REPLICA_SET = {
     **_WORKLOAD,
     "spec.replicas": HONOURED,
     "spec.selector": HONOURED,
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
 }
 
 _DAEMON_SET = {
     **_WORKLOAD,
     "spec.selector": HONOURED,
     "spec.updateStrategy": HONOURED,
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -292,7 +305,7 @@ _STATEFUL_SET = {
     "spec.updateStrategy.rollingUpdate.partition": HONOURED,
     "spec.updateStrategy.rollingUpdate.maxUnavailable": refused("pods are replaced one by one", 1),
     "spec.volumeClaimTemplates": refused(_NO_STORAGE),
-    "spec.minReadySeconds": IGNORED,
+    "spec.minReadySeconds": HONOURED,
     "spec.persistentVolumeClaimRetentionPolicy": IGNORED,
     "spec.revisionHistoryLimit": IGNORED,
 }
@@ -312,10 +325,11 @@ _JOB = {
     "spec.manualSelector": refused("a Job's pods are known by its name", False),
     "spec.selector": refused("a Job's pods are known by its name"),
     "spec.podFailurePolicy": refused(_ONE_LIMIT),
+    "spec.scheduling": refused("a pod is scheduled for itself"),
     "spec.successPolicy": refused("a Job is done when all of its completions are"),
-    "spec.activeDeadlineSeconds": IGNORED,
+    "spec.activeDeadlineSeconds": HONOURED,
+    "spec.ttlSecondsAfterFinished": HONOURED,
     "spec.podReplacementPolicy": IGNORED,
-    "spec.ttlSecondsAfterFinished": IGNORED,
 }
 
 # --- what is only kept
@@ -330,7 +344,7 @@ _NAMESPACE = {
 _STORED = {
     **_OBJECT,
     "data": HONOURED,
-    "immutable": IGNORED,  # the directory is the desired state, and may be another tomorrow
+    "immutable": HONOURED,
 }
 
 # --- services
@@ -348,6 +362,7 @@ _SERVICE = {
     "spec.internalTrafficPolicy": HONOURED,
     "spec.ipFamilies": HONOURED,
     "spec.ipFamilyPolicy": HONOURED,
+    "spec.loadBalancerClass": HONOURED,
     "spec.loadBalancerIP": HONOURED,
     "spec.loadBalancerSourceRanges": HONOURED,
     "spec.ports[*].appProtocol": HONOURED,
@@ -366,7 +381,6 @@ _SERVICE = {
     "status.loadBalancer.ingress[*].hostname": HONOURED,
     "status.loadBalancer.ingress[*].ip": HONOURED,
     "status.loadBalancer.ingress[*].ipMode": HONOURED,
-    "spec.loadBalancerClass": IGNORED,  # there is one load balancer
     "status.conditions": DROPPED,
     "status.loadBalancer.ingress[*].ports": DROPPED,
 }

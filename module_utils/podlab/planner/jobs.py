@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .model import Container, Pod, PodTemplate, Present
+from .model import Container, Pod, PodTemplate, Present, Workload
 from .replicas import Scene, Step, generated, revision_of
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -39,15 +39,34 @@ class _Tally:
         return sum(1 for task in self.tasks if task.phase == phase)
 
     @property
+    def age(self) -> float:
+        """Seconds since the first of them has begun."""
+        return max((task.there.age for task in self.tasks if task.there and task.there.age is not None), default=0.0)
+
+    @property
+    def ended_for(self) -> float:
+        """Seconds since the last of them has ended; -1 while one has not."""
+        ends = [task.there.ended_for for task in self.tasks if task.there]
+        return min((-1.0 if one is None else one for one in ends), default=-1.0)
+
+    @property
     def active(self) -> list[_Task]:
         return [task for task in self.tasks if task.phase not in ("Succeeded", "Failed")]
+
+
+def identity(item: Workload) -> str:
+    """One that differs in any of these is another Job."""
+    return f"{item.template_hash}/{item.strategy}/{item.replicas}/{item.parallelism}/{item.ttl}"
 
 
 def job(scene: Scene) -> Step:
     item = scene.workload
     tally = _indexed(scene) if item.strategy == "Indexed" else _counted(scene)
     succeeded, failed = tally.count("Succeeded"), tally.count("Failed")
-    has_failed = failed > item.backoff_limit and succeeded < item.replicas
+    is_late = succeeded < item.replicas and item.deadline is not None and tally.age >= item.deadline
+    has_failed = is_late or (failed > item.backoff_limit and succeeded < item.replicas)
+    if item.ttl is not None and (has_failed or succeeded >= item.replicas) and tally.ended_for >= item.ttl:
+        return Step([], expired=True)
     rest = max(item.replicas - succeeded, 0)
     wanted = 0 if has_failed or item.suspended else min(item.parallelism, rest)
     active = tally.active[:wanted]
@@ -60,16 +79,29 @@ def job(scene: Scene) -> Step:
     templates: dict[int | None, PodTemplate] = {}
     pods: list[Pod] = []
     for task in tally.tasks:
-        if task.there and task.phase in ("Succeeded", "Failed"):
-            pods.append(scene.kept(task.there, until="Ended"))
+        has_ended = task.phase in ("Succeeded", "Failed")
+        if task.there and task.there.row and (has_ended or (is_late and "deadline" in task.there.row)):
+            pods.append(scene.kept(task.there, until="Ended"))  # its node ends what has no time left
         elif task.name in running:
             if task.index not in templates:
                 templates[task.index] = _template(scene, task.index)
             until = "Ended" if more else "Ready"
-            pods.append(scene.pod(task.name, templates[task.index], revision=item.template_hash, until=until))
+            template = _in_time(scene, templates[task.index], task, tally.age)
+            pods.append(scene.pod(task.name, template, revision=item.template_hash, until=until))
     unfinished = scene.titled(f"{succeeded} of {item.replicas} completed") if more else ""
-    note = scene.titled("Job has reached the specified backoff limit") if has_failed else ""
-    return Step(pods, unfinished, note)
+    why = "Job was active longer than specified deadline" if is_late else "Job has reached the specified backoff limit"
+    return Step(pods, unfinished, scene.titled(why) if has_failed else "")
+
+
+def _in_time(scene: Scene, template: PodTemplate, task: _Task, age: float) -> PodTemplate:
+    """With what is left of the Job's time: its node ends a pod, whether a run is there or not. What a pod was given
+    when it was made stays, or each run would find it changed."""
+    if scene.workload.deadline is None:
+        return template
+    left = max(scene.workload.deadline - int(age), 1)
+    given = ((task.there.row or {}) if task.there else {}).get("deadline", left)
+    own = template.deadline
+    return replace(template, deadline=given if own is None else min(own, given))
 
 
 def _own(scene: Scene, name: str) -> Present | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from .names import file_name
 from .service_model import Service, Slice, WrittenEndpoints
@@ -230,6 +230,7 @@ class PodTemplate:
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     restart_policy: str = "Always"
     grace: int | None = None  # terminationGracePeriodSeconds as written
+    deadline: int | None = None  # activeDeadlineSeconds
     # where it runs
     node_name: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
@@ -247,6 +248,7 @@ class PodTemplate:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     fs_group: int | None = None
     service_account: str = "default"
+    service_links: bool = True
     spec: Mapping[str, Any] = field(default_factory=dict)  # as written, for ``get -o yaml``
 
 
@@ -277,6 +279,16 @@ class Pod:
         return file_name(self.namespace, self.name)
 
 
+class FixedJob(TypedDict):
+    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
+    Job is suspended."""
+
+    completions: int | None
+    suspended: bool
+    template: str
+    unscheduled: str
+
+
 @dataclass(frozen=True)
 class Workload:
     """What makes pods out of a template. ``replicas`` of a Job are its completions; a DaemonSet has none.
@@ -304,6 +316,10 @@ class Workload:
     parallelism: int = 1
     backoff_limit: int = 6
     suspended: bool = False
+    fixed_job: FixedJob | None = None
+    deadline: int | None = None  # activeDeadlineSeconds of a Job
+    ttl: int | None = None  # ttlSecondsAfterFinished
+    min_ready: int = 0  # minReadySeconds
 
     @property
     def key(self) -> str:
@@ -319,6 +335,10 @@ class Present:
     row: Mapping[str, Any] | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
+    ready_for: float = float("inf")  # seconds
+    age: float | None = None  # seconds since its node has begun with it, where anybody counts them
+    ended_for: float | None = None  # seconds since the last of its containers has ended
+    is_over: bool = False  # it was active for as long as it may be
 
 
 @dataclass(frozen=True)
@@ -347,4 +367,5 @@ class Desired:
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once

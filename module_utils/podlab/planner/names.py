@@ -13,10 +13,11 @@ import re
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_SEARCH_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH = rf"{_SEARCH_LABEL}(\.{_SEARCH_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _GOOD_SUBDOMAIN = re.compile(_SUBDOMAIN).fullmatch
 _LABEL_VALUE = f"({_QUALIFIED})?"
-_ENVIRONMENT = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _DATA_KEY = "[-._a-zA-Z0-9]+"
 _HEADER = "[-A-Za-z0-9]+"
 _PERCENTAGE = "[0-9]+%"
@@ -73,6 +74,18 @@ def dns1123_subdomain(value: str) -> list[str]:
     return _too_long(value, 253) + _mismatch(value, _SUBDOMAIN, message, "example.com")
 
 
+def search_domain(value: str) -> list[str]:
+    """A domain of a search list: since Kubernetes 1.34 with underscores too, and "." for names as they are."""
+    if value == ".":
+        return []
+    message = (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', "
+        "and must start and end with an alphanumeric character"
+    )
+    value = value.removesuffix(".")
+    return _too_long(value, 253) + _mismatch(value, _SEARCH, message, "example.com")
+
+
 def qualified_name(value: str) -> list[str]:
     """A label or annotation key: ``name`` or ``prefix.example/name``."""
     message = (
@@ -117,17 +130,10 @@ def port_name(value: str) -> list[str]:
 
 
 def environment_name(value: str) -> list[str]:
-    """The name of an environment variable, as Kubernetes 1.30 has it (later releases take more)."""
-    message = (
-        "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', "
-        "and must not start with a digit"
-    )
-    wrong = _mismatch(value, _ENVIRONMENT, message, "my.env-name", "MY_ENV.NAME", "MyEnvName1")
-    if value in (".", ".."):
-        wrong.append(f"must not be '{value}'")
-    elif value.startswith(".."):
-        wrong.append("must not start with '..'")
-    return wrong
+    """The name of an environment variable: since Kubernetes 1.34 all that can be printed, but "="."""
+    if value and all(" " <= letter <= "~" and letter != "=" for letter in value):
+        return []
+    return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
 
 
 def data_key(value: str) -> list[str]:

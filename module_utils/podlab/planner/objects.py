@@ -8,6 +8,7 @@ reported together. Which pods a workload makes is for ``controllers``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from . import endpoints, fields, names, services
@@ -18,7 +19,7 @@ from .reading import Node, annotations_of, labels_of, object_name
 from .references import Scope, gathered
 from .service_model import Service, Slice, WrittenEndpoints
 from .stored import config_map, secret
-from .workloads import workload
+from .workloads import unfit_names, workload
 
 # What a new cluster has before anybody makes a namespace.
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -52,7 +53,7 @@ def survey(
     """
     cluster = _Cluster(documents, images, allow_host_path)
     for document in documents:
-        cluster.add(document)
+        cluster.add(without_api_access(document))
     wanted = Desired(
         pods=tuple(cluster.pods.values()),
         workloads=tuple(cluster.workloads.values()),
@@ -61,6 +62,7 @@ def survey(
         services=tuple(cluster.services.values()),
         slices=tuple(cluster.slices.values()),
         endpoints=tuple(cluster.endpoints.values()),
+        places=cluster.places,
         ignored=tuple(cluster.ignored),
     )
     return wanted, cluster.problems
@@ -82,6 +84,7 @@ class _Cluster:
         self.services: dict[str, Service] = {}
         self.slices: dict[str, Slice] = {}
         self.endpoints: dict[str, WrittenEndpoints] = {}
+        self.places: dict[str, str] = {}
         self.ignored: dict[str, None] = {}
         self.problems: list[str] = []
 
@@ -100,6 +103,8 @@ class _Cluster:
     def _judge(self, document: Document) -> None:
         kind = document.body["kind"]
         for verdict in fields.judge(kind, document.body):
+            if verdict.path == "metadata.generateName" and document.body["metadata"].get("name"):
+                continue  # the name counts, as it does for the API server
             if verdict.rule.outcome is fields.Outcome.REFUSED:
                 self.problems.append(fields.subject(document) + fields.refusal(verdict))
             else:
@@ -107,8 +112,6 @@ class _Cluster:
 
     def add_namespace(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1123_label)
-        if not root["metadata"]["namespace"].absent:
-            root["metadata"]["namespace"].forbidden("not allowed on this type")
         _check_metadata(root)
         self._is_first(document, "namespaces", "", name)
 
@@ -121,10 +124,11 @@ class _Cluster:
 
     def add_workload(self, document: Document, root: Node) -> None:
         kind = str(document.body["kind"])
-        name = object_name(root, names.dns1123_subdomain)
+        name = object_name(root, names.dns1123_label if kind == "StatefulSet" else names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
         made = workload(kind, root, name, document.where, self._scope(namespace))
+        self.problems += unfit_names(made) if name else []
         group = str(document.body["apiVersion"]).partition("/")[0]
         if self._is_first(document, f"{kind.lower()}s.{group}", namespace, name):
             self.workloads[made.key] = made
@@ -136,7 +140,8 @@ class _Cluster:
         _check_metadata(root)
         body = config_map(root) if kind == "ConfigMap" else secret(root)
         if self._is_first(document, f"{kind.lower()}s", namespace, name):
-            self.objects[f"{kind}/{namespace}/{name}"] = body
+            key = f"{kind}/{namespace}/{name}"
+            self.objects[key], self.places[key] = body, document.where
 
     def add_service(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1035_label)
@@ -153,6 +158,7 @@ class _Cluster:
         made = endpoints.endpoint_slice(root, name, namespace, self._ignorer(document))
         if self._is_first(document, "endpointslices.discovery.k8s.io", namespace, name):
             self.slices[made.key] = made
+            self.places[f"EndpointSlice/{made.key}"] = document.where
 
     def add_endpoints(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1123_subdomain)
@@ -207,6 +213,39 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
 def _check_metadata(root: Node) -> None:
     labels_of(root["metadata"]["labels"])
     annotations_of(root["metadata"]["annotations"])
+
+
+def without_api_access(document: Document) -> Document:
+    """A Pod without the volume ``kube-api-access-...``, which is in every dump of a pod though no one has written it.
+
+    The API server puts it there (plugin/pkg/admission/serviceaccount), for pods that speak to it. Here is none.
+    """
+    spec = document.body.get("spec")
+    if document.body.get("kind") != "Pod" or not isinstance(spec, dict) or not _has_api_access(spec.get("volumes")):
+        return document
+    kept = {**spec, "volumes": _without(spec["volumes"])}
+    for part in ("containers", "initContainers"):
+        if isinstance(spec.get(part), list):
+            kept[part] = [_without_mounts(container) for container in spec[part]]
+    return replace(document, body={**document.body, "spec": kept})
+
+
+def _has_api_access(items: Any) -> bool:
+    return isinstance(items, list) and any(map(_is_api_access, items))
+
+
+def _is_api_access(item: Any) -> bool:
+    return isinstance(item, dict) and str(item.get("name")).startswith("kube-api-access-")
+
+
+def _without(items: list[Any]) -> list[Any]:
+    return [item for item in items if not _is_api_access(item)]
+
+
+def _without_mounts(container: Any) -> Any:
+    if not isinstance(container, dict) or not _has_api_access(container.get("volumeMounts")):
+        return container
+    return {**container, "volumeMounts": _without(container["volumeMounts"])}
 
 
 def _declared_namespaces(documents: Sequence[Document]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from . import egress, expectations, hostports, service_expectations
 from .addresses import capacity
-from .allocations import allocate_addresses, allocate_cidrs, past_of
+from .allocations import allocate_addresses, allocate_cidrs, finished_of, newest_record, past_of, with_remembered_labels
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
 from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, rules_in_the_way, unfit_hosts
@@ -26,12 +26,15 @@ from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
+from .replicas import revision_of
 from .routing import carriers, impossible_ways, routes_of, vxlan_row
 from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 from .service_addresses import allocate
 from .service_chapter import services_chapter, strangers
+from .service_links import Links
 from .service_model import Given
+from .updates import changed_pods, forbidden_updates
 
 T = TypeVar("T")
 
@@ -76,13 +79,15 @@ def plan(
         are ready).
     :raises Invalid: with every problem found.
     """
+    hosts = with_remembered_labels(hosts)
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
     with _collecting([*problems, *inventory, *unfit_hosts(hosts, cluster), *strangers(hosts)]) as found:
         found.problems += impossible_ways(cluster, hosts) if not inventory else []
+        found.problems += forbidden_updates(desired, newest_record(hosts) if hosts else {})
         present = present_pods(hosts, past)
-        wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present), Wanted([]))
+        wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present, finished_of(hosts)), Wanted([]))
         pods = wanted.pods
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
@@ -98,6 +103,8 @@ def plan(
         if not found.problems:  # or a name may be none
             names = {pod.key: pod.netns for pod in pods}
             found.problems += namespaces_in_the_way(hosts, names, placement.nodes)
+        links = Links.of(desired.services, given, pods)
+        found.problems += links.too_many(pods)
     on_nodes = {pod.key for pod in pods if is_on_node(pod)}
     wired = Placement({key: node for key, node in placement.nodes.items() if key not in on_nodes})
     addresses, cursors = allocate_addresses(nodes, cidrs, wired, past)
@@ -119,11 +126,17 @@ def plan(
         settled=settled,
         touches_pods=touches_pods,
     )
-    shared = shared_record(cluster, hosts, desired, pods, cidrs, placement, addresses, now, services.record)
+    shared = shared_record(cluster, hosts, desired, wanted, cidrs, placement, addresses, now, services.record)
     ways = routes_of(cluster, hosts, cidrs)
     result: dict[str, Any] = {
         "hosts": {},
-        "notes": [*_notes(desired, placement), *wanted.notes, *services.notes, *rules_in_the_way(hosts, cluster)],
+        "notes": [
+            *_notes(desired, placement),
+            *changed_pods(desired.pods, present),
+            *wanted.notes,
+            *services.notes,
+            *rules_in_the_way(hosts, cluster),
+        ],
         "rolling": wanted.rolling,
         "leading": bool(desired.services),
     }
@@ -132,6 +145,11 @@ def plan(
         if pod.key in placement.nodes:
             pods_by_node[placement.nodes[pod.key]].append(pod)
     alike: Alike = {}
+    # Their manifest has asked for this end.
+    over = [
+        pod.key for pod in pods if (one := present.get(pod.key)) and one.is_over and revision_of(one) == pod.revision
+    ]
+    result["notes"] += [f"pod {key}: Pod was active on the node longer than the specified deadline" for key in over]
     for host in hosts:
         if host.in_run and host.observation is None:
             result["hosts"][host.name] = {"pending": []}
@@ -143,7 +161,10 @@ def plan(
                 frame = bridge_row(host, cluster, cidrs[host.name])
                 born = shared["created"]
                 pod_rows = [
-                    pod_row(pod, host, cluster, frame, str(addresses[pod.key]), born[f"pod/{pod.key}"], alike)
+                    pod_row(
+                        *(pod, host, cluster, frame, str(addresses[pod.key]), born[f"pod/{pod.key}"], alike),
+                        links=links.of_pod(pod),
+                    )
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
@@ -163,9 +184,12 @@ def plan(
             pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
             rows["routes_parts"] = _routes_parts(seen, rows["routes"])
             if host.role == "node":
-                awaited = {pod.netns: pod.until for pod in mine if not pod.kept}
+                awaited = {pod.netns: pod.until for pod in mine if not pod.kept and pod.key not in over}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
                     rows["ready"] = {"pods": awaited, "timeout": cluster.ready_timeout}
+                    stepping = [pod for pod in mine if not pod.kept and pod.owner in wanted.min_ready]
+                    if stepping:
+                        rows["ready"]["available"] = {pod.netns: wanted.min_ready[str(pod.owner)] for pod in stepping}
             result["hosts"][host.name] = {**rows, "pending": pending}
     if any("ready" in rows for rows in result["hosts"].values()):
         # All hosts of the run take part: where pods have moved is news for each of them.

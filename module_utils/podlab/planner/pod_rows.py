@@ -24,11 +24,20 @@ from .names import pod_hostname
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
 
 
+_NONE: Mapping[str, str] = {}
+
 Alike = dict[int, dict[str, ContainerRow]]  # id of a template -> containers that are the same in all of its pods
 
 
 def pod_row(
-    pod: Pod, node: Host, cluster: Cluster, frame: BridgeRow, address: str, created: str, alike: Alike
+    pod: Pod,
+    node: Host,
+    cluster: Cluster,
+    frame: BridgeRow,
+    address: str,
+    created: str,
+    alike: Alike,
+    links: Mapping[str, str] = _NONE,
 ) -> PodRow:
     """What ``podlab_pods`` shall make true for one pod.
 
@@ -36,6 +45,7 @@ def pod_row(
     :param address: the pod's, without prefix length; a pod on the node's network has the node's.
     :param created: RFC 3339.
     :param alike: what this plan knows already of a template's containers. Replicas share it.
+    :param links: the variables of Services that it gets if it is started now.
     """
     if pod.kept:
         # It stays as it was made; the bridge that it hangs on may be another by now.
@@ -46,9 +56,10 @@ def pod_row(
     uid = _uid(pod, created)
     facts = _Facts(lambda: _facts(pod, node, address, uid))
     hostname, domain = _names(pod, node, cluster)
-    containers = alike.get(id(template)) or _container_rows(template, facts)
+    containers = alike.get(id(template)) or _container_rows(template, facts, links)
     if not facts.asked:
         alike[id(template)] = containers
+    containers = _as_started(containers, pod, node, facts)
     row: PodRow = {
         "netns": pod.netns,
         "address": f"{address}/{32 if template.host_network else length}",
@@ -79,6 +90,8 @@ def pod_row(
         row["fs_group"] = template.fs_group
     if template.grace is not None:
         row["grace"] = template.grace
+    if template.deadline is not None:
+        row["deadline"] = template.deadline
     return row
 
 
@@ -221,16 +234,37 @@ def _uid(pod: Pod, created: str) -> str:
 # --- what runs in it ------------------------------------------------------------------------------------
 
 
-def _container_rows(template: PodTemplate, facts: Mapping[str, str]) -> dict[str, ContainerRow]:
-    rows = {item.name: _container_row(item, facts) for item in (*template.init_containers, *template.containers)}
-    usual = "Never" if template.restart_policy == "Never" else "OnFailure"
-    for item in template.init_containers:
-        rows[item.name]["restart_policy"] = item.restart_policy or usual
-    return rows
+def _container_rows(
+    template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
+) -> dict[str, ContainerRow]:
+    every = (*template.init_containers, *template.containers)
+    return {item.name: _container_row(item, template, facts, links) for item in every}
 
 
-def _container_row(container: Container, facts: Mapping[str, str]) -> ContainerRow:
-    env, argv, sub_paths = resolved(container, facts)
+def _as_started(
+    containers: dict[str, ContainerRow], pod: Pod, node: Host, facts: Mapping[str, str]
+) -> dict[str, ContainerRow]:
+    """Containers that differ from what runs in nothing but Services stay as they are: what comes or goes beside a
+    container restarts nothing."""
+    before = (node.observation or {}).get("pods", {}).get(pod.netns, {}).get("row")
+    if before is None or before.get("revision", "") != pod.revision:
+        return containers
+    if (before["object"]["spec"].get("enableServiceLinks") is not False) != pod.template.service_links:
+        return containers
+    kept: dict[str, ContainerRow] = {}
+    for item in (*pod.template.init_containers, *pod.template.containers):
+        there = before["containers"].get(item.name)
+        if there is not None and there.get("services", {}) != containers[item.name].get("services", {}):
+            same = _container_row(item, pod.template, facts, there.get("services", {}))
+            if same == there:
+                kept[item.name] = same
+    return {**containers, **kept} if kept else containers
+
+
+def _container_row(
+    container: Container, template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
+) -> ContainerRow:
+    env, argv, sub_paths = resolved(container, facts, links)
     own = container.path + ":" if container.path else ""
     row: ContainerRow = {
         "image": container.image,
@@ -239,6 +273,7 @@ def _container_row(container: Container, facts: Mapping[str, str]) -> ContainerR
         "working_dir": container.working_dir,
     }
     extras: dict[str, Any] = {
+        "services": links,
         "mounts": [
             {"volume": mount.volume, "path": mount.path, "sub_path": sub_path, "read_only": mount.read_only}
             for mount, sub_path in zip(container.mounts, sub_paths, strict=True)
@@ -252,6 +287,10 @@ def _container_row(container: Container, facts: Mapping[str, str]) -> ContainerR
         **_security(container.security),
     }
     row.update({key: value for key, value in extras.items() if value or key in ("user", "group", "capabilities")})  # type: ignore[typeddict-item]
+    if any(container is item for item in template.init_containers):
+        row["restart_policy"] = container.restart_policy or (
+            "Never" if template.restart_policy == "Never" else "OnFailure"
+        )
     return row
 
 

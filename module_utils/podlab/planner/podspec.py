@@ -22,14 +22,17 @@ ALWAYS = ("Always",)
 ANY_POLICY = ("Always", "OnFailure", "Never")
 
 
-def pod_template(node: Node, scope: Scope, restart_policies: Sequence[str] = ALWAYS) -> PodTemplate:
+def pod_template(
+    node: Node, scope: Scope, restart_policies: Sequence[str] = ALWAYS, claims: Sequence[str] = ()
+) -> PodTemplate:
     """Reads ``metadata`` and ``spec`` below ``node``.
 
     :param restart_policies: those that the kind allows, the default first.
+    :param claims: names of the volumes that ``volumeClaimTemplates`` bring.
     """
     metadata, spec = node["metadata"], node["spec"]
     own_labels, own_annotations = labels_of(metadata["labels"]), annotations_of(metadata["annotations"])
-    pod = _Pod(spec, scope, own_labels, own_annotations)
+    pod = _Pod(spec, scope, own_labels, own_annotations, claims)
     containers, init = pod.containers()
     for field, check in (
         ("hostname", names.dns1123_label),
@@ -48,6 +51,7 @@ def pod_template(node: Node, scope: Scope, restart_policies: Sequence[str] = ALW
         volumes=pod.volumes,
         restart_policy=spec["restartPolicy"].one_of(restart_policies),
         grace=pod.grace,
+        deadline=_deadline(spec["activeDeadlineSeconds"]),
         node_name=spec["nodeName"].text() or None,
         node_selector=labels_of(spec["nodeSelector"]),
         tolerations=wishes.tolerations(spec["tolerations"]),
@@ -63,6 +67,7 @@ def pod_template(node: Node, scope: Scope, restart_policies: Sequence[str] = ALW
         sysctls=sysctls(context["sysctls"], pod.host_network),
         fs_group=pod_security(context),
         service_account=spec["serviceAccountName"].text() or spec["serviceAccount"].text() or "default",
+        service_links=spec["enableServiceLinks"].boolean(True),
         spec=spec.mapping(),
     )
 
@@ -75,6 +80,10 @@ def _grace(node: Node) -> int | None:
     return 1 if seconds < 0 else seconds
 
 
+def _deadline(node: Node) -> int | None:
+    return node.between(0, 1, 2**31 - 1) if node.given else None
+
+
 # --- containers -----------------------------------------------------------------------------------------
 
 
@@ -82,7 +91,12 @@ class _Pod:
     """A pod's containers, and what each of them may need to know of the others."""
 
     def __init__(
-        self, spec: Node, scope: Scope, own_labels: Mapping[str, str], own_annotations: Mapping[str, str]
+        self,
+        spec: Node,
+        scope: Scope,
+        own_labels: Mapping[str, str],
+        own_annotations: Mapping[str, str],
+        claims: Sequence[str],
     ) -> None:
         self.spec = spec
         self.scope = scope
@@ -94,6 +108,8 @@ class _Pod:
         self.regular, self.init = spec["containers"].items(), spec["initContainers"].items()
         self.named = {node["name"].text(): node for node in (*self.init, *self.regular)}
         self.volumes: dict[str, Volume] = volumes(spec["volumes"], scope, self.named)
+        # Claims of a StatefulSet are refused as a whole; their mounts are no second mistake.
+        self.volumes = {**dict.fromkeys(claims, Volume("emptyDir")), **self.volumes}
 
     def containers(self) -> tuple[tuple[Container, ...], tuple[Container, ...]]:
         """The regular ones and the init containers."""
@@ -106,8 +122,9 @@ class _Pod:
         return tuple(regular), tuple(init)
 
     def _regular(self, node: Node, seen: set[str]) -> Container:
-        if node["restartPolicy"].given:
-            node["restartPolicy"].forbidden("may not be set for a regular container")
+        own, pods = node["restartPolicy"].text(), self.spec["restartPolicy"].text() or "Always"
+        if own not in ("", pods):
+            node["restartPolicy"].refuse(f"containers have the restartPolicy of their pod, which is {pods}")
         return self._container(node, seen, with_probes=True)
 
     def _init(self, node: Node, seen: set[str]) -> Container:
@@ -175,7 +192,7 @@ def _host_aliases(node: Node) -> tuple[tuple[str, tuple[str, ...]], ...]:
     made = []
     for item in node.items():
         address = item["ip"].text()
-        if not is_address(address):
+        if not item["ip"].absent and not is_address(address):
             item["ip"].invalid("must be valid IP address", address)
         for name in item["hostnames"].items():
             name.check(names.dns1123_subdomain(name.text()))
@@ -214,7 +231,7 @@ def _dns(spec: Node) -> Dns:
             f"must not have more than {_LONGEST_SEARCHES} characters (including spaces) in the search list"
         )
     for search in node["searches"].items():
-        search.check(names.dns1123_subdomain(search.text().removesuffix(".")))
+        search.check(names.search_domain(search.text()))
     return Dns(policy, nameservers, searches, tuple(map(_option, node["options"].items())))
 
 

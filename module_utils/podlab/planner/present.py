@@ -30,7 +30,10 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
                 continue  # what a node still runs that was given to another since
             status = phases.status(row, pod["facts"])
             ready = pod["sandbox"] and phases.is_ready(status)
-            present[key] = Present(key, host.name, row, ready, status["phase"])
+            since = phases.ready_for(row, status, pod["facts"])
+            ended = phases.ended_for(status, pod["facts"])
+            is_over = status.get("reason") == "DeadlineExceeded"
+            present[key] = Present(key, host.name, row, ready, status["phase"], since, pod.get("age"), ended, is_over)
     return present
 
 

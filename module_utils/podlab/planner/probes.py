@@ -118,9 +118,9 @@ class Probes:
             return Handler("tcp", host=_host(body["host"]), port=self._port(body["port"]))
         if kind == "sleep":
             seconds = body["seconds"].integer(0)
-            if not 0 < seconds <= self.grace:
+            if not 0 <= seconds <= self.grace:
                 body.invalid(
-                    f"must be greater than 0 and less than terminationGracePeriodSeconds ({self.grace})", seconds
+                    f"must be non-negative and less than terminationGracePeriodSeconds ({self.grace})", seconds
                 )
             return Handler("sleep", seconds=seconds)
         return Handler("exec", self._command(body["command"], is_probe) if kind == "exec" else ())
@@ -143,14 +143,13 @@ class Probes:
             if any(letter in value for letter in "\r\n\0"):
                 header["value"].invalid("must be a single line")
             headers.append((name, value))
-        path = node["path"].text() or "/"
-        if any(letter <= " " or letter == "\x7f" for letter in path):
-            node["path"].invalid("must not contain blanks or control characters")
+        if node["protocol"].text() not in ("", "HTTP1", "HTTP/1.1"):
+            node["protocol"].refuse("probes and hooks speak HTTP/1.1")
         return Handler(
             "http",
             host=_host(node["host"]),
             port=self._port(node["port"]),
-            path=path if path.startswith("/") else f"/{path}",
+            path=node["path"].text() or "/",  # any words: the kubelet reads them as a URL when it asks
             scheme=node["scheme"].one_of(("HTTP", "HTTPS")),
             headers=tuple(headers),
         )

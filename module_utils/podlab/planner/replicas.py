@@ -27,6 +27,7 @@ class Step:
     pods: list[Pod]
     unfinished: str = ""
     note: str = ""
+    expired: bool = False  # a Job that has finished, so long ago that it is not there any more
 
 
 class Names:
@@ -80,6 +81,7 @@ class Scene:
     mine: Sequence[Present]  # rows of which name this workload as their controller
     present: Mapping[str, Present]  # all that is there, on nodes of the inventory
     names: Names
+    adopted: int = 0  # bare pods that are this workload's by their labels
     _templates: dict[object, PodTemplate] = field(default_factory=dict)
 
     @cached_property
@@ -93,6 +95,10 @@ class Scene:
             other = self.present.get(f"{self.workload.namespace}/{name}")
             found = other if other and other.row is None else None
         return found
+
+    def is_available(self, present: Present) -> bool:
+        """Whether a pod has been ready for as long as its workload asks for."""
+        return is_ready(present) and present.ready_for >= self.workload.min_ready
 
     def can_change(self, present: Present) -> bool:
         """Whether this run writes to the pod's node."""
@@ -157,7 +163,7 @@ def revision_of(present: Present) -> str:
     return str((present.row or {}).get("revision", ""))
 
 
-def is_available(present: Present) -> bool:
+def is_ready(present: Present) -> bool:
     """Nobody knows how a pod fares whose node is not seen, so nobody counts on it."""
     return present.ready and present.row is not None
 

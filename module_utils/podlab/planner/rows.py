@@ -12,19 +12,21 @@ from ..changes.sysctls import FORWARD, is_forwarding
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
+from .controllers import Wanted
 from .fitness import BRIDGE_NETFILTER, legs, uplink, ways_out
 from .hostports import HostPort
 from .hostports import sysctls as hostport_sysctls
-from .model import Desired, Pod, Workload
+from .model import Desired, Workload
 from .routing import pod_mtu
 from .schedule import Placement
+from .updates import selector_object
 
 
 def shared_record(
     cluster: Cluster,
     hosts: Sequence[Host],
     desired: Desired,
-    pods: Sequence[Pod],
+    wanted: Wanted,
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
@@ -37,24 +39,27 @@ def shared_record(
     """
     newest = newest_record(hosts)
     created = newest.get("created", {})
-    keys = [f"pod/{pod.key}" for pod in pods]
-    keys += [_created_key(item.key) for item in desired.workloads]
+    workloads = [item for item in desired.workloads if item.key not in wanted.expired]
+    keys = [f"pod/{pod.key}" for pod in wanted.pods]
+    keys += [_created_key(item.key) for item in workloads]
     keys += [_created_key(key) for key in desired.objects]
     keys += [f"node/{node}" for node in cidrs]
     keys += [f"namespace/{name}" for name in desired.namespaces]
-    wanted = Counter(pod.owner for pod in pods)
+    count = Counter(pod.owner for pod in wanted.pods)
     record: dict[str, Any] = {
         "cidr": cluster.cidr,
         "podCIDRs": dict(cidrs),
         "pods": {key: [node, addresses.get(key)] for key, node in placement.nodes.items()},
         "nodes": {host.name: _node(host) for host in hosts if host.role == "node"},
         "namespaces": list(desired.namespaces),
-        "workloads": [_workload(item, wanted[item.key]) for item in desired.workloads],
+        "workloads": [_workload(item, count[item.key]) for item in workloads],
         "objects": dict(desired.objects),
         **services,
         "created": {key: created.get(key, now) for key in keys},
         "waiting": list(placement.waiting),
     }
+    if wanted.expired:
+        record["finished"] = dict(wanted.expired)
     same = {key: value for key, value in newest.items() if key != "generation"} == record
     record["generation"] = newest.get("generation", 0) + (not same)
     return record
@@ -71,11 +76,7 @@ def _node(host: Host) -> dict[str, Any]:
 
 
 def _workload(item: Workload, desired: int) -> dict[str, Any]:
-    """What ``get`` needs to know of a workload beyond its pods."""
-    expressions = [
-        {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
-        for key, operator, values in item.selector.expressions
-    ]
+    """What ``get`` needs to know of a workload beyond its pods, and the next run of what may not change."""
     return {
         "kind": item.kind,
         "namespace": item.namespace,
@@ -84,16 +85,24 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
         "desired": desired,
         "templateHash": item.template_hash,
         "labels": dict(item.labels),
-        "selector": {
-            "matchLabels": dict(item.selector.labels),
-            **({"matchExpressions": expressions} if expressions else {}),
-        },
+        "selector": selector_object(item.selector),
         "containers": [container.name for container in item.template.containers],
         "images": [container.image for container in item.template.containers],
         "strategy": item.strategy,
         "serviceName": item.service_name,
         "parallelism": item.parallelism,
         "nodeSelector": dict(item.template.node_selector),
+        **({"job": item.fixed_job} if item.fixed_job else {}),
+        **{key: value for key, value in _times(item).items() if value is not None},
+    }
+
+
+def _times(item: Workload) -> dict[str, int | None]:
+    return {
+        "minReadySeconds": item.min_ready or None,
+        "activeDeadlineSeconds": item.deadline,
+        "ttlSecondsAfterFinished": item.ttl,
+        "backoffLimit": item.backoff_limit if item.kind == "Job" and item.backoff_limit != 6 else None,
     }
 
 

@@ -88,13 +88,14 @@ def _capabilities(node: Node) -> tuple[str, ...] | None:
 
 
 def _names(node: Node) -> list[str]:
+    """In any case, as containerd reads them. It puts ``CAP_`` before each: one that has it already is unknown to it."""
     found = []
     for item in node.items():
-        name = item.text()
+        name = item.text().upper()
         if name == "ALL" or name in _ALL:
             found.append(name)
-        elif name.upper().removeprefix("CAP_") in _ALL:
-            item.invalid(f"write {name.upper().removeprefix('CAP_')}, as Kubernetes has it")
+        elif name.removeprefix("CAP_") in _ALL:
+            item.invalid(f"write {name.removeprefix('CAP_')}, as Kubernetes has it")
         elif name:
             item.invalid("no capability of Linux has this name (capabilities(7))")
     return found

@@ -18,9 +18,10 @@ from . import fields
 from .allocations import newest_record
 from .cluster import Cluster, Host
 from .model import Invalid
-from .service_model import HEADLESS, LOAD_BALANCER, Given, Ingress, Service
+from .service_model import HEADLESS, LOAD_BALANCER, OWN_CLASS, Given, Ingress, Service
 from .service_record import node_ports_of
 from .service_settings import POOL, pool_of
+from .updates import IMMUTABLE, ONCE_SET
 
 HEALTHZ = 10256
 """Where every node tells that its rules are up to date (``host/healthz.py``)."""
@@ -62,8 +63,16 @@ def allocate(cluster: Cluster, hosts: Sequence[Host], services: Sequence[Service
 
 def waiting(services: Iterable[Service], given: Mapping[str, Given]) -> list[str]:
     """Words for Services that wait for a load balancer's address, because there is nobody to give them one."""
-    names = [item.key for item in services if item.type == LOAD_BALANCER and not given[item.key].ingress]
-    return [f"no load balancer gives an address to Service {_some(names)}: {POOL} is not set"] if names else []
+    waiting = [item for item in services if item.type == LOAD_BALANCER and not given[item.key].ingress]
+    own = [item.key for item in waiting if item.is_balanced_here]
+    words = [f"no load balancer gives an address to Service {_some(own)}: {POOL} is not set"] if own else []
+    others = [f"{item.key} ({item.load_balancer_class})" for item in waiting if not item.is_balanced_here]
+    if others:
+        words.append(
+            f"no load balancer gives an address to Service {_some(others)}: podlab's own has the loadBalancerClass "
+            f"{OWN_CLASS}, or none"
+        )
+    return words
 
 
 # --- ranges ---------------------------------------------------------------------------------------------
@@ -128,7 +137,7 @@ def _cluster_ips(cluster: Cluster, services: Sequence[Service], past: Past, prob
     for service in services:
         before, wanted = past.get(service.key, {}).get("clusterIP", ""), service.cluster_ip
         if before and wanted and before != wanted:
-            words = fields.invalid("spec.clusterIPs[0]", fields.go_strings([wanted]), "may not change once set")
+            words = fields.invalid("spec.clusterIPs[0]", fields.go_strings([wanted]), ONCE_SET)
             problems.append(_subject(service) + words)
             found[service.key] = wanted  # said once is enough
         elif service.has_address and before not in ("", HEADLESS) and pool.take(_number(before), service.key):
@@ -203,7 +212,7 @@ class _NodePorts:
         if not service.needs_health_check or not check:
             return
         if wanted not in (0, check):
-            self.problems.append(_subject(service) + fields.forbidden("spec.healthCheckNodePort", "field is immutable"))
+            self.problems.append(_subject(service) + fields.forbidden("spec.healthCheckNodePort", IMMUTABLE))
             self.health_checks[service.key] = wanted  # said once is enough
         elif self.pool.take(check, (service.key, "health check")):
             self.health_checks[service.key] = check
@@ -294,7 +303,7 @@ def _ingress(
 ) -> dict[str, tuple[Ingress, ...]]:
     """Where the manifest tells of an address, that one; else one out of the pool, which may be asked for by name."""
     found: dict[str, tuple[Ingress, ...]] = {}
-    balanced = [service for service in services if service.type == LOAD_BALANCER]
+    balanced = [service for service in services if service.is_balanced_here or service.ingress]
     ends = pool_of(cluster.load_balancer_pool)
     pool = _Range(*ends) if ends else None
     asked_for = [ip for service in services for ip in service.external_ips]

@@ -13,6 +13,9 @@ from typing import Any
 HEADLESS = "None"  # clusterIP of a Service that has none
 LOAD_BALANCER, NODE_PORT, EXTERNAL_NAME = "LoadBalancer", "NodePort", "ExternalName"
 
+OWN_CLASS = "podlab.io/gateway"
+"""The ``loadBalancerClass`` that is served here; so is a Service without any."""
+
 # Labels that keep kube-proxy away from a Service or an EndpointSlice, whatever their value.
 OPT_OUT = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
 
@@ -59,6 +62,7 @@ class Service:
     external_ips: tuple[str, ...] = ()
     ingress: tuple[Ingress, ...] = ()
     load_balancer_ip: str = ""
+    load_balancer_class: str = ""  # empty: whoever is the default one
     source_ranges: tuple[str, ...] = ()
     allocates_node_ports: bool = True
     external_local: bool = False
@@ -73,6 +77,11 @@ class Service:
     @cached_property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def is_balanced_here(self) -> bool:
+        """Whether it waits for an address of this lab, and not for another balancer of its class."""
+        return self.type == LOAD_BALANCER and self.load_balancer_class in ("", OWN_CLASS)
 
     @property
     def is_headless(self) -> bool:

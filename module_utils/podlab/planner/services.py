@@ -60,6 +60,7 @@ def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -
         cluster_ip=cluster_ip,
         external_ips=external_ips,
         ingress=_ingress(root["status"], kind, ignore),
+        load_balancer_class=spec["loadBalancerClass"].text() if kind == LOAD_BALANCER else "",
         load_balancer_ip=_load_balancer_ip(spec["loadBalancerIP"], kind),
         source_ranges=_source_ranges(spec, kind, ignore),
         allocates_node_ports=_allocates_node_ports(spec["allocateLoadBalancerNodePorts"], kind),
@@ -70,7 +71,7 @@ def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -
             spec["healthCheckNodePort"], kind == LOAD_BALANCER and external_local
         ),
         publishes_not_ready=spec["publishNotReadyAddresses"].boolean(),
-        prefers_close=spec["trafficDistribution"].one_of(("PreferClose",), "") == "PreferClose",
+        prefers_close=_prefers_close(spec["trafficDistribution"]),
         labels=own_labels,
         body=root.mapping(),
     )
@@ -94,8 +95,8 @@ def _check_type(spec: Node, kind: str, cluster_ip: str) -> None:
         else:
             spec["externalName"].required()
     if kind == LOAD_BALANCER:
-        if wanted := spec["loadBalancerClass"].text():
-            spec["loadBalancerClass"].check(names.qualified_name(wanted))
+        if spec["loadBalancerClass"].given:
+            spec["loadBalancerClass"].check(names.qualified_name(spec["loadBalancerClass"].text()))
     elif spec["loadBalancerClass"].given:
         spec["loadBalancerClass"].forbidden(_ONLY_BALANCED)
 
@@ -377,6 +378,14 @@ def _external_policy(node: Node, is_external: bool) -> str:
             node.invalid("may only be set for externally-accessible services")
         return ""
     return node.one_of(POLICIES)
+
+
+def _prefers_close(node: Node) -> bool:
+    """``PreferClose`` is the older word for ``PreferSameZone``."""
+    wanted = node.one_of(("PreferClose", "PreferSameNode", "PreferSameZone"), "")
+    if wanted == "PreferSameNode":
+        node.refuse("use PreferSameZone, or internalTrafficPolicy: Local")
+    return wanted != ""
 
 
 def _affinity_seconds(spec: Node) -> int:

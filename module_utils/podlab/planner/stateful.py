@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from .model import Pod, PodTemplate, Present
-from .replicas import REVISION_HASH, Scene, Step, is_available, revision_of
+from .replicas import REVISION_HASH, Scene, Step, is_ready, revision_of
+from .workloads import revision_name
 
 
 def stateful_set(scene: Scene) -> Step:
@@ -49,13 +50,13 @@ class _StatefulSet:
                 continue
             if not self._is_old(one):
                 self.pods[ordinal] = self.make(ordinal)
-            elif self._may_update(ordinal, one) and not is_available(one):
+            elif self._may_update(ordinal, one) and not is_ready(one):
                 # Kubernetes would wait for it, though a corrected template is just what it needs
                 # (kubernetes/kubernetes#67250). It serves nobody, so no order is lost.
                 self._renew(ordinal)
             else:
                 self.pods[ordinal] = self.scene.kept(one)
-            all_ready = all_ready and is_available(one)
+            all_ready = all_ready and self.scene.is_available(one)
         return all_ready
 
     def _shrink(self, wanted: range, all_ready: bool) -> list[int]:
@@ -112,7 +113,7 @@ class _StatefulSet:
             **item.template.labels,
             "statefulset.kubernetes.io/pod-name": name,
             "apps.kubernetes.io/pod-index": str(ordinal),
-            REVISION_HASH: item.template_hash,
+            REVISION_HASH: revision_name(item),
         }
         spec = {**item.template.spec, "hostname": name}
         if item.service_name:

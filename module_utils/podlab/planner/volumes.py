@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from . import names
 from .environment import Environment, written
-from .field_table import VOLUME
+from .field_table import FILES_OF_ROOT, VOLUME
 from .model import File, Mount, Volume
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node, no_backsteps, relative_path
@@ -45,8 +45,7 @@ def _parents(path: str) -> list[str]:
 
 def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
     kinds = [kind for kind, value in node.mapping().items() if kind != "name" and value is not None]
-    if not kinds:
-        node.required("must specify a volume type")
+    # Without any it is an emptyDir, as the API server's defaults have it (``SetDefaults_Volume``).
     for kind in kinds[1:]:
         node[kind].forbidden(_ONE_TYPE)
     for kind in kinds[:1]:
@@ -58,6 +57,8 @@ def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
 
 
 def _empty_dir(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+    if node["mode"].given:
+        node["mode"].refuse("every user may write to an emptyDir; use securityContext.fsGroup")
     medium = node["medium"].text()
     if medium not in ("", "Memory"):
         # The API server takes any word, and the kubelet then starts nothing.
@@ -135,6 +136,7 @@ def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
 def _keys(node: Node, kind: str, name_field: str, scope: Scope, mode: int) -> dict[str, File]:
     """The files of a ConfigMap or Secret: all of them, or those that ``items`` names."""
     data = source(node, kind, scope, name_field)
+    _no_user(node)
     content = _content(data)
     if node["items"].absent:
         return {key: File(value, mode) for key, value in content.items()}
@@ -158,6 +160,7 @@ def _content(data: Data | None) -> dict[str, bytes]:
 
 def _fields(node: Node, containers: Mapping[str, Node], mode: int) -> dict[str, File]:
     """The files of a downwardAPI source."""
+    _no_user(node)
     files: dict[str, File] = {}
     for item in node["items"].items():
         path, own = _path(item["path"]), _mode(item["mode"], mode)
@@ -195,6 +198,13 @@ def _no_nul(node: Node, path: str) -> None:
         node.invalid("must not contain NUL", path)
 
 
+def _no_user(node: Node) -> None:
+    """Owners of single files, which the API has had since 1.37."""
+    for owner in (node["defaultUser"], *(item["user"] for item in node["items"].items())):
+        if owner.given:
+            owner.refuse(FILES_OF_ROOT)
+
+
 def _mode(node: Node, default: int) -> int:
     mode = node.integer(default)
     if not 0 <= mode <= 0o777:
@@ -221,14 +231,14 @@ def mounts(node: Node, known: Mapping[str, Volume], env: Environment) -> tuple[M
     seen: set[str] = set()
     for item in node.items():
         name, path = item["name"].text(), item["mountPath"].text()
+        if path and not path.startswith("/"):
+            path = f"/{path}"  # as the kubelet has it (volumeutil.MakeAbsolutePath)
         if item["name"].absent:
             item["name"].required()
         elif name and name not in known:
             item["name"].not_found("the pod has no volume of this name")
         if item["mountPath"].absent:
             item["mountPath"].required()
-        elif path and not path.startswith("/"):
-            item["mountPath"].invalid("must be an absolute path")
         elif path in seen:
             item["mountPath"].invalid("must be unique")
         elif not path.strip("/"):

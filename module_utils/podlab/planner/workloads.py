@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import names
+from . import fields, names
 from .model import PodTemplate, Selector, Workload
 from .podspec import ALWAYS, ANY_POLICY, pod_template
 from .reading import Node, labels_of, selector
 from .references import Scope
+from .updates import fixed_job
 
 # A slip of the finger must not fill the controller's memory; no cluster CIDR has room for more anyway.
 MOST_REPLICAS = 1_000_000
@@ -21,15 +22,20 @@ Fields = dict[str, Any]
 def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Workload:
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
-    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS)
+    claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
+    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims)
     own = READERS[kind](spec, template)
+    if kind != "Job":
+        own |= {"min_ready": spec["minReadySeconds"].at_least(0)}
+        _no_deadline(kind, written["spec"]["activeDeadlineSeconds"])
     wanted = Selector({"batch.kubernetes.io/job-name": name}) if kind == "Job" else _selector(kind, spec, template)
     return Workload(
         kind=kind,
         namespace=scope.namespace,
         name=name,
         template=template,
-        template_hash=template_hash(written.value),
+        # A Job's template is the same with the API's defaults written out, so its pods are.
+        template_hash=own["fixed_job"]["template"] if kind == "Job" else template_hash(written.value),
         where=where,
         labels=labels_of(root["metadata"]["labels"]),
         selector=wanted,
@@ -40,6 +46,33 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
 def template_hash(template: Any) -> str:
     """The same ten characters for the same template, in whatever order its fields are written."""
     return names.short_hash(json.dumps(template, sort_keys=True, separators=(",", ":")), 10)
+
+
+# --- names and labels that are made of its name ---------------------------------------------------------
+
+
+def revision_name(item: Workload) -> str:
+    """The ControllerRevision of a StatefulSet, which its pods have as a label."""
+    return f"{item.name}-{item.template_hash}"
+
+
+def unfit_names(item: Workload) -> list[str]:
+    """What cannot be made of a workload's name: a label has 63 characters at most."""
+    if item.kind == "StatefulSet" and item.replicas:
+        # The API server takes the StatefulSet, and then none of its pods.
+        revision, first = revision_name(item), f"{item.name}-{item.first_ordinal}"
+        subject = fields.subject_of(item.where, "Pod", first)
+        return [subject + fields.invalid("metadata.labels", revision, words) for words in names.label_value(revision)]
+    if item.kind != "Job":
+        return []
+    subject = fields.subject_of(item.where, "Job", item.name)
+    if wrong := names.label_value(item.name):
+        return [subject + fields.invalid("spec.template.labels", item.name, words) for words in wrong]
+    last = f"{item.name}-{item.replicas - 1}"
+    if item.strategy == "Indexed" and item.replicas and names.dns1123_label(last):
+        words = f"will not able to create pod with invalid DNS label: {last}"
+        return [subject + fields.invalid("metadata.name", item.name, words)]
+    return []
 
 
 def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
@@ -55,6 +88,13 @@ def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
     if not made.matches(template.labels):
         spec["template"]["metadata"]["labels"].invalid("`selector` does not match template `labels`")
     return made
+
+
+def _no_deadline(kind: str, node: Node) -> None:
+    """What is replaced as soon as it has ended must not have an end."""
+    if node.given:
+        of = {"Deployment": "ReplicaSet"}.get(kind, kind)  # whose pods they are
+        node.forbidden(f"activeDeadlineSeconds in {of} is not Supported")
 
 
 def _replicas(node: Node, default: int = 1) -> int:
@@ -90,7 +130,9 @@ def _at_most_all(node: Node, wish: tuple[int, bool]) -> None:
 
 def _deployment(spec: Node, template: PodTemplate) -> Fields:
     replicas = _replicas(spec["replicas"])
-    strategy = spec["strategy"]
+    strategy, progress = spec["strategy"], spec["progressDeadlineSeconds"]
+    if progress.at_least(600) <= spec["minReadySeconds"].integer(0):
+        progress.invalid("must be greater than minReadySeconds", progress.integer(600))
     made: Fields = {"replicas": replicas, "strategy": strategy["type"].text() or "RollingUpdate"}
     if made["strategy"] == "Recreate":
         if strategy["rollingUpdate"].given:
@@ -197,6 +239,14 @@ def _job(spec: Node, template: PodTemplate) -> Fields:
         "parallelism": parallelism,
         "backoff_limit": spec["backoffLimit"].at_least(6),
         "suspended": spec["suspend"].boolean(),
+        "fixed_job": fixed_job(
+            spec["template"].value,
+            # Without either of the two one pod has to end well; with parallelism alone nobody knows how many.
+            spec["completions"].integer(1) if spec["completions"].given or not spec["parallelism"].given else None,
+            spec["suspend"].boolean(),
+        ),
+        "deadline": spec["activeDeadlineSeconds"].at_least(0) if spec["activeDeadlineSeconds"].given else None,
+        "ttl": spec["ttlSecondsAfterFinished"].at_least(0) if spec["ttlSecondsAfterFinished"].given else None,
     }
 
 
