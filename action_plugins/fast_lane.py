@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible.vars.clean import remove_internal_keys
 
 from podlab.controller import luggage, process
 from podlab.printable import printable_result
@@ -40,7 +41,7 @@ class ActionModule(ActionBase):
         python = constants.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         answer = self._low_level_execute_command(shlex.join([str(python), "-IS", "-"]), in_data=text.encode())
         try:
-            result.update(json.loads(answer["stdout"].strip().rpartition("\n")[2]))
+            result.update(believable(answer["stdout"].strip().rpartition("\n")[2]))
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
             if words.startswith("Traceback") and self._display.verbosity < 1:
@@ -49,3 +50,17 @@ class ActionModule(ActionBase):
         if name == "podlab_observe":
             result["_ansible_verbose_override"] = True  # not even with -v: values of Secrets are in it
         return printable_result(result)
+
+
+def believable(words: str) -> dict[str, Any]:
+    """What a host says of itself, without what only the controller may say: a host that lies could add another one
+    whose connection is this machine (``add_host``), and have its commands run here.
+
+    :raises ValueError: it is no answer of a module.
+    """
+    answer = json.loads(words)
+    if not isinstance(answer, dict):
+        raise ValueError(f"it is no answer of a module: {words}")
+    answer.pop("ansible_facts", None)  # none of podlab's modules has any
+    remove_internal_keys(answer)
+    return answer

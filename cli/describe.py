@@ -121,9 +121,7 @@ def _more(
 
 def _output(host: Host, command: Sequence[str], program: str = "") -> str:
     try:
-        done = subprocess.run(
-            host.question(command), input=program, capture_output=True, text=True, timeout=host.patience
-        )
+        done = host.question(command).run(input=program, capture_output=True, timeout=host.patience)
     except (OSError, Silent, subprocess.TimeoutExpired):
         return ""
     return done.stdout

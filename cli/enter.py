@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -21,7 +22,7 @@ from podlab.controller import process
 from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
-from .hosts import Embedded, Silent, on_terminal
+from .hosts import Call, Embedded, Silent, on_terminal
 from .output import complain
 from .target import Target, find
 
@@ -52,12 +53,10 @@ def execute(
             complain("Unable to use a TTY - input is not a terminal or the right kind of file")
         tty = False
     process.forget_the_shell()
-    argv = target.host.argv(target.entering(name, on_terminal(command) if tty else command), tty=tty)
+    call = target.host.call(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    if tty or not any(map(os.isatty, STREAMS)):
-        _become(argv)
-    raise SystemExit(_behind_pipes(argv))
+    _become(call, () if tty else filter(os.isatty, STREAMS))
 
 
 def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoReturn:
@@ -71,7 +70,7 @@ def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoRetu
         process.forget_the_shell()
     tty = os.isatty(0) and os.isatty(1)
     try:
-        _become(host.argv(command, tty=tty) if command else host.login(tty=tty))
+        _become(host.call(command, tty=tty) if command else host.login(tty=tty))
     except Silent as error:
         raise Failure(f"error: {name} does not answer: {error}") from error
 
@@ -100,17 +99,17 @@ def logs(
     names = list(target.row["containers"]) if every else [target.container(container)]
     # Of several containers each begins a line; the last words of a single one are left as it wrote them.
     words = [*(["follow"] if follow else []), *(["line"] if every else [])]
-    argvs = [_log_reader(target, name, _starts_back(target, name, previous), tail, words) for name in names]
+    calls = [_log_reader(target, name, _starts_back(target, name, previous), tail, words) for name in names]
     if not every:
         _feed_program()
-        _become(argvs[0])
+        _become(calls[0])
     started = []
-    for argv in argvs:
+    for call in calls:
         _feed_program()
-        started.append(subprocess.Popen(argv))
+        started.append(_Copied(call))
         if not follow:
             started[-1].wait()
-    return max(process.wait() for process in started)
+    return max(copied.wait() for copied in started)
 
 
 def _feed_program() -> None:
@@ -122,9 +121,9 @@ def _feed_program() -> None:
     os.close(program)
 
 
-def _log_reader(target: Target, container: str, back: int, tail: int, words: Sequence[str]) -> list[str]:
+def _log_reader(target: Target, container: str, back: int, tail: int, words: Sequence[str]) -> Call:
     directory = f"/var/log/pods/{target.row['netns']}/{container}"
-    return target.host.argv([target.host.python, "-IS", "-", directory, str(tail), str(back), *words])
+    return target.host.call([target.host.python, "-IS", "-", directory, str(tail), str(back), *words])
 
 
 def _starts_back(target: Target, container: str, previous: bool) -> int:
@@ -152,37 +151,66 @@ def _starts_back(target: Target, container: str, previous: bool) -> int:
     return 0
 
 
-def _become(argv: Sequence[str]) -> NoReturn:
-    """Replace this process. Python ignores SIGPIPE, and what is ignored stays so in the next program."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def _become(call: Call, apart: Iterable[int] = ()) -> NoReturn:
+    """Replace this process, or stay to hand on what the command shall not have itself.
+
+    :param apart: streams that it shall not have.
+    """
     for stream in filter(None, (sys.stdout, sys.stderr)):  # a closed one is none
         stream.flush()
+    apart = {*apart, *_files(call)}
     try:
-        os.execvp(argv[0], list(argv))
-    except OSError as error:
-        raise Failure(f"error: {argv[0]}: {error.strerror}") from error
+        if apart:
+            raise SystemExit(_Copied(call, apart).wait())
+        # Python ignores SIGPIPE, and what is ignored stays so in the next program.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        call.become()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Failure(f"error: {call.argv[0]}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _behind_pipes(argv: Sequence[str]) -> int:
-    """Run a command that shall not see our terminal: without ``-t`` programs write plain text, as on Kubernetes."""
-    ends = [subprocess.PIPE if os.isatty(stream) else None for stream in STREAMS]
+def _files(call: Call) -> list[int]:
+    """Streams that are files of this machine, which a lab shall not have: through /proc/self/fd whoever may write to
+    one can open it anew for that."""
+    return [stream for stream in STREAMS if call.prepare and _is_file(stream)]
+
+
+def _is_file(stream: int) -> bool:
     try:
-        process = subprocess.Popen(argv, stdin=ends[0], stdout=ends[1], stderr=ends[2])
-    except OSError as error:
-        raise Failure(f"error: {argv[0]}: {error.strerror}") from error
-    if process.stdin:  # left alone in the end: it may be waiting for a key
-        threading.Thread(target=_copy, args=(0, process.stdin.fileno(), process.stdin), daemon=True).start()
-    copies = [
-        threading.Thread(target=_copy, args=(pipe.fileno(), stream))
-        for stream, pipe in ((1, process.stdout), (2, process.stderr))
-        if pipe
-    ]
-    for copy in copies:
-        copy.start()
-    code = process.wait()
-    for copy in copies:
-        copy.join()
-    return code if code >= 0 else 128 - code
+        kind = os.fstat(stream)
+    except OSError:  # it is closed
+        return False
+    if stat.S_ISCHR(kind.st_mode):
+        return not os.isatty(stream) and kind.st_rdev != os.stat(os.devnull).st_rdev
+    return not (stat.S_ISFIFO(kind.st_mode) or stat.S_ISSOCK(kind.st_mode))
+
+
+class _Copied:
+    """A command behind pipes, where it cannot see what is behind them.
+
+    Without ``-t`` that is our terminal: programs write plain text then, as on Kubernetes.
+    """
+
+    def __init__(self, call: Call, apart: Collection[int] | None = None) -> None:
+        apart = _files(call) if apart is None else apart
+        ends = [subprocess.PIPE if stream in apart else None for stream in STREAMS]
+        self._process = call.start(stdin=ends[0], stdout=ends[1], stderr=ends[2])
+        if feed := self._process.stdin:  # left alone in the end: it may be waiting for a key
+            threading.Thread(target=_copy, args=(0, feed.fileno(), feed), daemon=True).start()
+        self._copies = [
+            threading.Thread(target=_copy, args=(pipe.fileno(), stream))
+            for stream, pipe in ((1, self._process.stdout), (2, self._process.stderr))
+            if pipe
+        ]
+        for copy in self._copies:
+            copy.start()
+
+    def wait(self) -> int:
+        """Until it has ended and all that it said is handed on; its exit code."""
+        code = self._process.wait()
+        for copy in self._copies:
+            copy.join()
+        return int(code if code >= 0 else 128 - code)
 
 
 def _copy(source: int, target: int, close: IO[bytes] | None = None) -> None:

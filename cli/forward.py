@@ -24,7 +24,7 @@ from podlab.planner.service_model import HEADLESS
 
 from . import objects
 from .failure import Failure
-from .hosts import Silent
+from .hosts import Call, Silent
 from .output import complain, say
 from .target import Target, find
 
@@ -102,21 +102,21 @@ def _named(name: str, pod: objects.Object) -> int:
     raise Failure(f"error: Pod '{pod['metadata']['name']}' does not have a named port '{name}'")
 
 
-def _relay(target: Target) -> Callable[[int], list[str]]:
+def _relay(target: Target) -> Callable[[int], Call]:
     """What to run here for a connection to a port of the pod."""
     inside = [] if target.row.get("host_network") else ["ip", "netns", "exec", target.row["netns"]]
     # Its text is a word of the command line: its input is the connection's.
     program = [*inside, target.host.python, "-IS", "-c", RELAY.read_text("utf-8")]
-    return lambda port: target.host.argv([*program, str(port)])
+    return lambda port: target.host.call([*program, str(port)])
 
 
 class Forwarder:
     """All ports that lead into one pod.
 
-    :param relay: port -> the command that connects its input and output to that port of the pod.
+    :param relay: port -> the call that connects its input and output to that port of the pod.
     """
 
-    def __init__(self, pod: str, netns: str, relay: Callable[[int], list[str]]) -> None:
+    def __init__(self, pod: str, netns: str, relay: Callable[[int], Call]) -> None:
         self.pod, self.netns, self.relay = pod, netns, relay
 
     def serve(self, mappings: Sequence[Mapping]) -> NoReturn:
@@ -145,9 +145,7 @@ class Forwarder:
         with client:
             try:
                 # In a session of its own: Ctrl-C is meant for us.
-                process = subprocess.Popen(
-                    self.relay(far), stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
-                )
+                process = self.relay(far).start(stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True)
             except (OSError, Silent) as error:
                 return self._tell(local, far, str(error))
             assert process.stdin

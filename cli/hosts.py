@@ -1,6 +1,6 @@
 """How to run something on a host: an embedded one, one over SSH, this machine.
 
-A host turns the argument vector of a command into the one that runs it there. What becomes of input, terminal
+A host turns the argument vector of a command into a call that runs it there. What becomes of input, terminal
 and exit code is then left to the programs made for it: nsenter, script and ssh.
 """
 
@@ -10,22 +10,50 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from podlab.embedded import ENVIRONMENT, enter
+from podlab import entry
+from podlab.embedded import ENVIRONMENT
 from podlab.records import sound_answer
 
 from .output import complain
 
+FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
 
 
 class Silent(Exception):
     """A host does not answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What to run here so that a command runs there: none of these without the others.
+
+    :param environment: None: this process's own.
+    :param prepare: what a child does before it becomes the program.
+    :param alone: what does all of that by itself: a process with threads, which may take a moment to go, enters no user
+        namespace.
+    """
+
+    argv: list[str]
+    environment: Mapping[str, str] | None = None
+    prepare: Callable[[], None] | None = None
+    alone: list[str] | None = None
+
+    def start(self, **options: Any) -> subprocess.Popen[Any]:
+        return subprocess.Popen(self.argv, env=self.environment, preexec_fn=self.prepare, **options)
+
+    def run(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.argv, env=self.environment, preexec_fn=self.prepare, text=True, **options)
+
+    def become(self) -> NoReturn:
+        argv = self.alone or self.argv
+        os.execvpe(argv[0], argv, os.environ if self.environment is None else self.environment)
 
 
 @dataclass(frozen=True)
@@ -36,7 +64,7 @@ class Host:
     role: str
     variables: Mapping[str, str]
 
-    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
+    def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         """What to run here so that ``command`` runs there, as root.
 
         :param tty: give it a terminal of its own there.
@@ -44,19 +72,23 @@ class Host:
         """
         raise NotImplementedError
 
-    def login(self, *, tty: bool) -> list[str]:
+    def login(self, *, tty: bool) -> Call:
         """What to run here for a shell there."""
-        return self.argv(["bash", "-l"], tty=tty)
+        return self.call(["bash", "-l"], tty=tty)
 
-    def question(self, command: Sequence[str]) -> list[str]:
-        """As ``argv``, for a command that nobody attends to."""
-        return self.argv(command)
+    def question(self, command: Sequence[str]) -> Call:
+        """As ``call``, for a command that nobody attends to."""
+        return self.call(command)
 
     @property
     def python(self) -> str:
         """Interpreter discovery, Ansible's default, would cost a connection of its own."""
         given = self.variables.get("ansible_python_interpreter", "auto")
         return "/usr/bin/python3" if given.startswith("auto") else given
+
+    def filtered(self, command: Sequence[str]) -> list[str]:
+        """Run a command there under the filter that containers have: who joins their namespaces brings his own."""
+        return [self.python, "-IS", "-c", FILTER.read_text("utf-8"), *command]
 
     @property
     def patience(self) -> float:
@@ -77,36 +109,41 @@ class Embedded(Host):
     lab: str
     pid: int | None
 
-    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
+    def filtered(self, command: Sequence[str]) -> list[str]:
+        return list(command)  # as all that enters the lab is
+
+    def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         if self.pid is None:
             raise Silent("it is off")
+        # From the start: who is in the host already can read the environment of who comes in.
         words = {**ENVIRONMENT, "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
-        inside = [*clean(words, "/root"), *(on_terminal(command) if tty else command)]
-        return [*enter(self.pid), *inside]
+        inside = ["/usr/bin/env", "--default-signal", "-C", "/root", *(on_terminal(command) if tty else command)]
+        alone = [*entry.enter(self.pid), *inside]
+        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid), alone)
 
 
 @dataclass(frozen=True)
 class Local(Host):
     """This machine, with ``ansible_connection: local``."""
 
-    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
-        return [*self._become(), *command]
+    def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
+        return Call([*self._become(), *command])
 
 
 @dataclass(frozen=True)
 class Ssh(Host):
     """A host over SSH. The far shell takes one line, so this is the one place where words are quoted."""
 
-    def argv(self, command: Sequence[str], *, tty: bool = False) -> list[str]:
-        return [*self._ssh("-t" if tty else "-T"), shlex.join([*self._become(), *command])]
+    def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
+        return Call([*self._ssh("-t" if tty else "-T"), shlex.join([*self._become(), *command])])
 
-    def login(self, *, tty: bool) -> list[str]:
+    def login(self, *, tty: bool) -> Call:
         become = self._become()
-        return [*self._ssh("-t" if tty else "-T"), *([shlex.join([*become[:-1], "-i"])] if become else [])]
+        return Call([*self._ssh("-t" if tty else "-T"), *([shlex.join([*become[:-1], "-i"])] if become else [])])
 
-    def question(self, command: Sequence[str]) -> list[str]:
+    def question(self, command: Sequence[str]) -> Call:
         options = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=1")
-        return [*self._ssh(*options), shlex.join([*self._become(), *command])]
+        return Call([*self._ssh(*options), shlex.join([*self._become(), *command])])
 
     @property
     def patience(self) -> float:
@@ -126,18 +163,6 @@ class Ssh(Host):
         if key:
             argv += ["-i", os.path.expanduser(key)]
         return [*argv, "--", known.get("ansible_host", self.name)]
-
-
-def clean(environment: Mapping[str, str], directory: str) -> list[str]:
-    """Start a command with exactly this environment, there."""
-    return [
-        "/usr/bin/env",
-        "-i",
-        "--default-signal",
-        "-C",
-        directory,
-        *(f"{key}={value}" for key, value in environment.items()),
-    ]
 
 
 def on_terminal(command: Sequence[str]) -> list[str]:
@@ -168,11 +193,9 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
 def _status(host: Host, program: str) -> dict[str, Any] | str:
     """What ``host/status.py`` prints on a host, or why it does not."""
     try:
-        done = subprocess.run(
-            host.question([host.python, "-IS", "-"]),
+        done = host.question([host.python, "-IS", "-"]).run(
             input=program,
             capture_output=True,
-            text=True,
             timeout=host.patience,
         )
         answer: dict[str, Any] = json.loads(done.stdout)

@@ -68,7 +68,7 @@ def _output(host: Host, command: Sequence[str]) -> str:
     :raises Failure: the host does not answer.
     """
     try:
-        done = subprocess.run(host.question(command), capture_output=True, text=True, timeout=PATIENCE)
+        done = host.question(command).run(capture_output=True, timeout=PATIENCE)
     except Silent as error:
         raise Failure(f"error: {host.name} does not answer: {error}") from error
     except subprocess.TimeoutExpired as error:

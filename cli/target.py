@@ -81,7 +81,7 @@ class Target:
         if pid is None:
             raise Failure(f'error: unable to upgrade connection: container not found ("{container}")')
         # Written with the container's own run script, so that it gets what the container got.
-        return [f"{SERVICES}/{self.row['netns']}.{container}/enter", str(pid), *command]
+        return self.host.filtered([f"{SERVICES}/{self.row['netns']}.{container}/enter", str(pid), *command])
 
 
 def find(word: str, namespace: str, sources: Sequence[str]) -> Target:

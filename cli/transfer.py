@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from .failure import Failure
+from .hosts import Call
 from .output import complain
 from .target import Target, find
 
@@ -73,20 +74,20 @@ class Inside:
     target: Target
     container: str
 
-    def argv(self, *command: str) -> list[str]:
-        return self.target.host.argv(self.target.entering(self.container, command))
+    def call(self, *command: str) -> Call:
+        return self.target.host.call(self.target.entering(self.container, command))
 
     def store(self, source: str, destination: str) -> int:
         """Copy into the container; what exists there and is a directory gets it under its own name."""
         path = destination.rstrip("/") or "/"
-        test = subprocess.run(self.argv("test", "-d", path), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        test = self.call("test", "-d", path).run(stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if test.returncode == 0:
             path = posixpath.join(path, os.path.basename(os.path.abspath(source)))
         directory, name = posixpath.split(path)
         # -m: times are now, as kubectl has it. -p: the modes as they are. -o: whoever unpacks owns it, for the
         # owner here may be nobody there.
-        argv = self.argv("tar", "-xmpof", "-", *(["-C", directory] if directory else []))
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE)
+        call = self.call("tar", "-xmpof", "-", *(["-C", directory] if directory else []))
+        process = call.start(stdin=subprocess.PIPE)
         assert process.stdin
         try:
             with process.stdin:
@@ -103,8 +104,8 @@ class Inside:
         absolute = source.startswith("/")
         # Below ./ whatever it is: no name shall look like an option.
         member = "./" + posixpath.normpath(source).lstrip("/")
-        argv = self.argv("tar", "-cf", "-", *(["-C", "/"] if absolute else []), member)
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        call = self.call("tar", "-cf", "-", *(["-C", "/"] if absolute else []), member)
+        process = call.start(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert process.stdout
         with process.stdout:
             try:

@@ -12,8 +12,9 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
+from podlab import entry
 from podlab.controller import process
-from podlab.embedded import ENVIRONMENT, Lab, enter, usual_limits
+from podlab.embedded import ENVIRONMENT, Lab, usual_limits
 
 DOCUMENTATION = """
 name: embedded
@@ -58,7 +59,13 @@ class Connection(ConnectionBase):
     def _run(self, argv: list[str], stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
         self._connect()
         environment = ENVIRONMENT | {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
-        done = subprocess.run([*enter(self._pid), *argv], input=stdin or b"", capture_output=True, env=environment)
+        done = subprocess.run(
+            [*entry.command(self._pid), *argv],
+            input=stdin or b"",
+            capture_output=True,
+            preexec_fn=entry.seal(self._pid),
+            env=environment,
+        )
         return done.returncode, done.stdout, done.stderr
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:

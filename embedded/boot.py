@@ -16,26 +16,39 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
-CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
-CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x20000000, 0x40000000
-HOST_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x04000000, 0x08000000, 0x10000000
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+# What the root of a host rules. Its pid namespace is the lab's, as who mounts /proc has to rule that, and its cgroup
+# namespace is the lab's, as nobody in a host shall mount cgroups.
+HOST_NAMESPACES = {"user": CLONE_NEWUSER, "net": CLONE_NEWNET, "ipc": CLONE_NEWIPC, "uts": CLONE_NEWUTS}
 
-MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC = 0x1, 0x2, 0x20, 0x1000, 0x2000, 0x4000
+MS_RDONLY, MS_NOSUID, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MNT_DETACH = 0x1, 0x2, 0x8, 0x20, 0x1000, 0x4000, 2
 AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
+SYS_PIVOT_ROOT = {"x86_64": 155}.get(os.uname().machine, 41)  # the others have the generic table
 
-# Folders that exist in the upper layer belong to this namespace's root; in the lower one they belong to the
-# machine's, whom an ordinary user's lab does not map. With those of update-alternatives a host chooses its iptables.
-OWN_FOLDERS = {
+# What a host has of the machine: through an overlay, so that what is written stays in the host, and what is a socket
+# or a pipe there leads nowhere. Folders named here are made in the upper layer, where they belong to the host's root;
+# in the lower one they belong to the machine's, whom no lab maps. With those of update-alternatives a host chooses
+# its iptables.
+SEEN = {
+    "usr": ("bin", "sbin", "local", "local/bin"),
+    "opt": (),
     "etc": ("alternatives",),
-    "var": ("lib", "log", "cache", "spool", "lib/dpkg/alternatives"),
+    "var/lib/dpkg": ("alternatives",),
 }
-
-# What the machine keeps as a host of some cluster itself. To its embedded hosts it would be their own past.
-UNSEEN = ("/var/lib/podlab", "/var/log/pods")
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # into /usr, or directories of their own
+# Containers lay more over these, and Linux stacks no three overlays. Where the machine's own root is one, as in a
+# container, a host sees them through a read-only mount.
+DEEP = ("usr", "opt", *LINKS)
+OVERLAYFS = 0x794C7630
+# Directories that are there with all that they hold of directories, and these are empty: programs count on theirs,
+# and what is in them is the machine's own business.
+EMPTY = ("var", "var/lib", "var/cache", "var/log", "var/spool")
+OWN_FILES = ("passwd", "group")  # for whoever adds users: these are rewritten in place
 
 # Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
 ONE = ("accept_redirects", "arp_evict_nocarrier", "secure_redirects", "send_redirects", "shared_media")
@@ -49,38 +62,137 @@ def _checked(result: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
+def unshare(flags: int) -> None:
+    _checked(libc.unshare(flags), "unshare")
+
+
+def setns(descriptor: int, kind: str) -> None:
+    _checked(libc.setns(descriptor, HOST_NAMESPACES[kind]), f"enter the {kind} namespace")
+
+
 def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
     result = libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode())
     _checked(result, f"mount -t {kind} {source} {target}")
 
 
-def read_only_from_the_root_down() -> None:
-    """mount_setattr(2): unlike ``mount -o remount`` it reaches every mount and keeps their other flags."""
-    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
-    result = libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, attributes, ctypes.sizeof(attributes))
-    _checked(result, "make / read-only")
+# --- what a host is made of -------------------------------------------------------------------------------
+
+
+def own_namespaces() -> dict[str, int]:
+    """A user namespace below the lab's, and those that its root shall rule: kind -> descriptor.
+
+    The host's root must not be the lab's, which makes the mounts of the host: what a mount namespace inherits from one
+    of another user namespace is locked as it is (mount_namespaces(7)). Only so does read-only stay read-only.
+    """
+    with keeper(lambda: unshare(CLONE_NEWUSER)) as pid:
+        for file in ("uid_map", "gid_map"):
+            with open(f"/proc/self/{file}", encoding="ascii") as mine:
+                ids = sum(int(line.split()[2]) for line in mine)
+            with open(f"/proc/{pid}/{file}", "w", encoding="ascii") as theirs:
+                theirs.write(f"0 0 {ids}")
+        user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
+
+    def others() -> None:
+        # Once there are ids: files of /proc/net belong to whoever is root then.
+        setns(user, "user")
+        unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
+    with keeper(others) as pid:
+        return {
+            "user": user,
+            **{kind: os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("net", "ipc", "uts")},
+        }
+
+
+@contextlib.contextmanager
+def keeper(make: Callable[[], None]) -> Iterator[int]:
+    """A process that has made namespaces and keeps them for the length of the block: its pid."""
+    (said, say), (hear, end) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(end)
+        try:
+            make()
+            os.write(say, b".")
+            os.read(hear, 1)
+        except OSError as error:
+            os.write(say, str(error).encode())
+        os._exit(0)
+    os.close(say)
+    try:
+        words = os.read(said, 1000)
+        if words != b".":
+            raise OSError(words.decode() or "the keeper of a host's namespaces has died")
+        yield child
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)
+        os.close(said)
+        os.close(hear)
 
 
 def furnish(name: str) -> None:
-    """Give a host file systems of its own. The machine's are seen, and cannot be written to."""
-    read_only_from_the_root_down()
-    mount("proc", "/proc", "proc")
-    mount("sysfs", "/sys", "sysfs", MS_RDONLY)
-    settings_of_its_own()
+    """Give a host a root of its own with a little of the machine's in it, and let go of the rest.
+
+    In the end nothing of the machine is below any mount: who takes one away finds an empty directory.
+    """
+    layers, root = "/tmp", "/tmp/root"  # any directory that is everywhere
+    mount("tmpfs", layers, "tmpfs", options="mode=755")
+    os.mkdir(root)
+    mount("tmpfs", root, "tmpfs", options="mode=755")
+    for directory, mode in (("home", 0o755), ("mnt", 0o755), ("srv", 0o755), ("root", 0o700), ("tmp", 0o1777)):
+        os.mkdir(f"{root}/{directory}")
+        os.chmod(f"{root}/{directory}", mode)
+    for directory in EMPTY:
+        same_directories(directory, root)
+    for directory, folders in SEEN.items():
+        see(directory, folders, root, layers)
+    for link in LINKS:
+        if os.path.islink(f"/{link}"):
+            os.symlink(os.readlink(f"/{link}"), f"{root}/{link}")
+        elif os.path.isdir(f"/{link}"):
+            see(link, (), root, layers)
+    mounts = [
+        ("proc", "proc", 0, ""),
+        ("sys", "sysfs", MS_RDONLY, ""),
+        ("run", "tmpfs", 0, "mode=755"),
+        ("dev", "tmpfs", MS_NOSUID, "mode=755"),
+    ]
+    for directory, kind, flags, options in mounts:
+        os.makedirs(f"{root}/{directory}", exist_ok=True)
+        mount(kind, f"{root}/{directory}", kind, flags, options)
+    devices(f"{root}/dev")
+    for directory in ("netns", "lock"):
+        os.mkdir(f"{root}/run/{directory}")
+    files_of_its_own(f"{root}/etc", name)
     fresh_network_settings()
-    mount("tmpfs", "/run", "tmpfs", options="mode=755")
-    for directory, folders in OWN_FOLDERS.items():
-        lay_over(f"/{directory}", f"/{directory}", f"/run/.layers/{directory}", folders, mount_points())
-    mount("tmpfs", "/tmp", "tmpfs", options="mode=1777")
-    mount("tmpfs", "/var/tmp", "tmpfs", options="mode=1777")
-    mount("tmpfs", "/root", "tmpfs", options="mode=700")
-    devices()
-    os.makedirs("/run/netns")
-    os.makedirs("/run/lock")
-    replace("/etc/hostname", f"{name}\n")
-    replace("/etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
-    replace("/etc/resolv.conf", "# an embedded host has no name server\n")
-    _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
+    os.chdir(root)
+    _checked(libc.syscall(SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
+    _checked(libc.umount2(b".", MNT_DETACH), "umount the machine's root")
+    os.chdir("/")
+
+
+def same_directories(directory: str, root: str) -> None:
+    os.makedirs(f"{root}/{directory}", exist_ok=True)
+    for entry in os.scandir(f"/{directory}") if os.path.isdir(f"/{directory}") else ():
+        path = f"{root}/{directory}/{entry.name}"
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry), path)
+        elif entry.is_dir() and not os.path.exists(path):
+            os.mkdir(path)
+            os.chmod(path, entry.stat().st_mode & 0o1777)
+
+
+def see(directory: str, folders: tuple[str, ...], root: str, layers: str) -> None:
+    """Lay an empty layer over a directory of the machine, if there is such a one."""
+    below, above = f"/{directory}", f"{layers}/{directory}"
+    os.makedirs(f"{root}/{directory}", exist_ok=True)
+    if not os.path.isdir(below):
+        return
+    if is_overlay(below) and directory in DEEP:
+        mount(below, f"{root}/{directory}", "", MS_BIND | MS_REC)
+        return read_only(f"{root}/{directory}")
+    lay_over(below, f"{root}/{directory}", above, folders, [f"{root}{point}" for point in mount_points()])
 
 
 def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mounts: list[str]) -> None:
@@ -95,13 +207,9 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
     """
     if not any(point.startswith(f"{target}/") for point in mounts):
         for folder in ("", *folders):
-            os.makedirs(f"{layer}/{folder}", exist_ok=True)
-        for path in UNSEEN:
-            if path.startswith(f"{target}/") and os.path.lexists(source + path.removeprefix(target)):
-                upper = layer + path.removeprefix(target)
-                os.makedirs(os.path.dirname(upper), exist_ok=True)
-                os.mknod(upper, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs: there is nothing of this name
-        os.chmod(layer, os.stat(source).st_mode & 0o7777)
+            if not os.path.islink(f"{source}/{folder}"):
+                os.makedirs(f"{layer}/{folder}", exist_ok=True)
+        os.chmod(layer, os.stat(source).st_mode & 0o1777)
         os.makedirs(f"{layer}-work")
         options = f"lowerdir={source},upperdir={layer},workdir={layer}-work,userxattr"
         mount("overlay", target, "overlay", options=options)
@@ -113,8 +221,6 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
     for entry in os.scandir(below):
         place = f"{target}/{entry.name}"
         inner = tuple(path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/"))
-        if place in UNSEEN:
-            continue
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), place)
         elif entry.is_dir():
@@ -134,16 +240,6 @@ def mount_points() -> list[str]:
     return [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path) for path in paths]
 
 
-def settings_of_its_own() -> None:
-    """Leave only the network's settings writable: the kernel lets root's uid write the others, whatever its
-    user namespace, and they are the machine's."""
-    mount("/proc/sys/net", "/proc/sys/net", "", MS_BIND)
-    mount("/proc/sys", "/proc/sys", "", MS_BIND | MS_REC)
-    mount("", "/proc/sys", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
-    if os.path.exists("/proc/sysrq-trigger"):
-        mount("/dev/null", "/proc/sysrq-trigger", "", MS_BIND)
-
-
 def fresh_network_settings() -> None:
     """The kernel's own defaults: a network namespace begins with copies of the machine's settings of its links, and a
     machine that is hardened, or a router, or a real server behind IPVS, has others."""
@@ -161,16 +257,30 @@ def _set(path: str, value: str) -> None:
         file.write(value)
 
 
-def devices() -> None:
-    """The few devices that programs need. Root's lab could write to the machine's disks through the others."""
-    dev = "/run/.dev"
-    os.makedirs(dev)
-    mount("tmpfs", dev, "tmpfs", MS_NOSUID, "mode=755")
+def is_overlay(path: str) -> bool:
+    answer = ctypes.create_string_buffer(256)  # struct statfs; its first word is the type
+    _checked(libc.statfs(path.encode(), answer), f"statfs {path}")
+    return ctypes.c_long.from_buffer(answer).value == OVERLAYFS
+
+
+def read_only(path: str) -> None:
+    """mount_setattr(2): unlike ``mount -o remount`` it reaches what is mounted below, and keeps other flags."""
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = libc.syscall(
+        SYS_MOUNT_SETATTR, AT_FDCWD, path.encode(), AT_RECURSIVE, attributes, ctypes.sizeof(attributes)
+    )
+    _checked(result, f"make {path} read-only")
+
+
+def devices(dev: str) -> None:
+    """The few devices that programs need."""
     for name in ("null", "zero", "full", "random", "urandom", "tty", "net/tun"):
         if os.path.exists(f"/dev/{name}"):
             os.makedirs(os.path.dirname(f"{dev}/{name}"), exist_ok=True)
             open(f"{dev}/{name}", "w").close()
             mount(f"/dev/{name}", f"{dev}/{name}", "", MS_BIND)
+            # Read-only: its mode and times are the machine's. What is written goes to the driver all the same.
+            mount("", f"{dev}/{name}", "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
     for name, kind, options in (("pts", "devpts", "newinstance,ptmxmode=666,mode=620"), ("shm", "tmpfs", "mode=1777")):
         os.makedirs(f"{dev}/{name}")
         mount(kind, f"{dev}/{name}", kind, options=options)
@@ -182,14 +292,23 @@ def devices() -> None:
         ("stderr", "/proc/self/fd/2"),
     ):
         os.symlink(target, f"{dev}/{name}")
-    mount(dev, "/dev", "", MS_MOVE)
+
+
+def files_of_its_own(etc: str, name: str) -> None:
+    replace(f"{etc}/hostname", f"{name}\n")
+    replace(f"{etc}/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
+    replace(f"{etc}/resolv.conf", "# an embedded host has no name server\n")
+    for file in OWN_FILES:
+        with open(f"{etc}/{file}", encoding="utf-8", errors="surrogateescape") as machines:
+            text = machines.read()
+        replace(f"{etc}/{file}", text)
 
 
 def replace(path: str, text: str) -> None:
     """A new file in place of the machine's: copying theirs up needs rights over its owner."""
     if os.path.lexists(path):
         os.unlink(path)
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
 
 
@@ -201,15 +320,19 @@ class Host:
         self.failed, failed_write = os.pipe()
         pid_read, pid_write = os.pipe()
         if os.fork() == 0:
-            if libc.unshare(HOST_NAMESPACES):
-                os.write(failed_write, f"unshare: {os.strerror(ctypes.get_errno())}".encode())
+            try:
+                own = own_namespaces()
+                unshare(CLONE_NEWNS | CLONE_NEWPID)
+                setns(own["net"], "net")  # whose /sys is going to be mounted
+                pid = os.fork()  # only a child is inside of a new pid namespace
+            except OSError as error:
+                os.write(failed_write, str(error).encode())
                 os._exit(1)
-            pid = os.fork()  # only a child is inside of a new pid namespace
             if pid:
                 os.write(pid_write, str(pid).encode())
                 os._exit(0)
             os.close(self.go)
-            self._init(name, argv, go_read, failed_write)
+            self._init(name, argv, own, go_read, failed_write)
         for descriptor in (go_read, failed_write, pid_write):
             os.close(descriptor)
         os.wait()
@@ -217,16 +340,19 @@ class Host:
         os.close(pid_read)
 
     @staticmethod
-    def _init(name: str, argv: list[str], go: int, failed: int) -> None:
+    def _init(name: str, argv: list[str], own: dict[str, int], go: int, failed: int) -> None:
         try:
             os.setsid()
             furnish(name)
+            for kind in ("user", "ipc", "uts"):
+                setns(own[kind], kind)
+            unshare(CLONE_NEWNS)  # of the host's root from here on, and what is in it is locked
+            _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
             os.write(failed, b"furnished")
             if os.read(go, 2) == b"go":
                 null = os.open("/dev/null", os.O_RDWR)
                 for descriptor in (0, 1, 2):
                     os.dup2(null, descriptor)
-                os.chdir("/")
                 os.execvp(argv[0], argv)
         except OSError as error:
             os.write(failed, str(error).encode())
@@ -247,15 +373,23 @@ class Host:
 
 
 def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
-    """Hosts that are on: name -> (pid of init, legs it was booted with)."""
+    """Hosts that are on: name -> (pid of init, legs it was booted with).
+
+    A host's init is the first process of a pid namespace, and a child of the lab's init. Only words make anything
+    else look like one: what a pod's program calls itself is its own choice.
+    """
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
                 argv = file.read().decode().split("\0")[:-1]
+            if argv[: len(identity)] != identity:
+                continue
+            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+                status = dict(line.split(":", 1) for line in file)
         except (OSError, UnicodeDecodeError):
             continue
-        if argv[: len(identity)] == identity:
+        if status["PPid"].strip() == "1" and status["NSpid"].split()[1:] == ["1"]:
             name, *legs = argv[len(identity) :]
             found[name] = (int(pid), legs)
     return found
@@ -312,6 +446,8 @@ def inner_lines(host: dict, legs: list[str]) -> list[str]:
 def prepare_holder() -> None:
     """Wires, not filters: the segments are layer 2 and carry IPv4 only."""
     ip(["link set lo up"])
+    with open("/proc/sys/user/max_cgroup_namespaces", "w", encoding="ascii") as file:
+        file.write("0")  # of the lab's user namespace, and so for all below it: who has one may mount cgroups
     for path, value in (("bridge/bridge-nf-call-iptables", "0"), ("ipv6/conf/default/disable_ipv6", "1")):
         try:
             with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:
@@ -358,6 +494,7 @@ def boot(order: dict) -> list[str]:
 
 
 def main() -> int:
+    os.umask(0o022)  # a host's directories are open to its users, whatever its caller's are
     try:
         json.dump(boot(json.load(sys.stdin)), sys.stdout)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import entry
+from .entry import enter as enter
+
 # The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
 UNUSED_IDS = 1879048192
 
@@ -61,7 +64,11 @@ class Lab:
 
     def holder(self) -> int | None:
         """Pid of the holder, or None while the lab is off."""
-        return next((pid for pid, argv in _own_processes() if argv == self._holder_argv), None)
+        for process in _own_processes():
+            # The first process of a pid namespace right below ours: nobody in a lab can be that.
+            if process.argv == self._holder_argv and process.pids[1:] == (1,):
+                return process.pids[0]
+        return None
 
     def hosts(self) -> dict[str, int]:
         """Embedded hosts that are on: name -> pid of their init, as the machine counts pids."""
@@ -76,10 +83,15 @@ class Lab:
         return None
 
     def _booted(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-        depth = len(self._host_argv)
-        for pid, argv in _own_processes():
-            if argv[:depth] == self._host_argv and len(argv) > depth:
-                yield argv[depth], pid, argv[depth + 1 :]
+        depth, holder = len(self._host_argv), None
+        for process in _own_processes():
+            argv = process.argv
+            if argv[:depth] != self._host_argv or len(argv) == depth or process.pids[2:] != (1,):
+                continue
+            # The word of a process is not enough: any pod may call itself so. A child of the holder it cannot be.
+            holder = holder or self.holder()
+            if process.parent == holder:
+                yield argv[depth], process.pids[0], argv[depth + 1 :]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -123,14 +135,10 @@ class Lab:
 
     def _light(self) -> int:
         """Start the holder: first the user namespace and its id maps, then all others inside of it."""
-        holder_namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--mount-proc"]
-        # The shell waits for a line, which comes when the id maps are written: only then has it the
-        # right to make the other namespaces. (unshare --map-users needs newuidmap and /etc/subuid.)
-        process = subprocess.Popen(
-            [
-                *("unshare", "--user", "sh", "-c", 'read -r _ && exec "$@"', "sh"),
-                *("unshare", *holder_namespaces, "--kill-child", "--", *self._holder_argv),
-            ],
+        # It only keeps the user namespace until the holder is in it. (unshare --map-users needs newuidmap and
+        # /etc/subuid.)
+        first = subprocess.Popen(
+            ["unshare", "--user", "sh", "-c", "read -r _"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -139,30 +147,48 @@ class Lab:
             env=ENVIRONMENT,
             text=True,
         )
-        assert process.stdin is not None
         try:
-            _wait_for(lambda: _has_own_user_namespace(process.pid) or process.poll() is not None)
-            _map_ids(process.pid)
-            process.stdin.write("go\n")
-            process.stdin.close()
-        except OSError as error:
-            process.kill()
-            raise PowerError(_why_no_user_namespace(process, error)) from error
-        _wait_for(lambda: self.holder() is not None or process.poll() is not None)
+            _wait_for(lambda: _has_own_user_namespace(first.pid) or first.poll() is not None)
+            _map_ids(first.pid)
+            second = self._start_holder(first.pid)
+            _wait_for(lambda: self.holder() is not None or second.poll() is not None)
+        except (OSError, subprocess.SubprocessError) as error:
+            first.kill()
+            raise PowerError(_why_no_user_namespace(first, error)) from error
+        finally:
+            assert first.stdin is not None
+            first.stdin.close()
+        first.wait()
         holder = self.holder()
         if holder is None:
-            raise PowerError(_why_no_user_namespace(process, None))
+            raise PowerError(_why_no_user_namespace(second, None))
         return holder
 
+    def _start_holder(self, pid: int) -> subprocess.Popen[str]:
+        namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--mount-proc"]
+        return subprocess.Popen(
+            ["unshare", *namespaces, "--kill-child", "--", *self._holder_argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=entry.seal(pid),
+            cwd="/",
+            env=ENVIRONMENT,
+            text=True,
+        )
+
     def _wire(self, holder: int, hosts: Sequence[Mapping[str, Any]], *, check: bool) -> list[str]:
-        program = Path(self.clone, "embedded", "boot.py")
+        # Its text, as the clone may lie where the lab cannot read it.
+        program = Path(self.clone, "embedded", "boot.py").read_text("utf-8")
         order = {"identity": list(self._host_argv), "hosts": list(hosts), "check": check}
         boot = subprocess.run(
-            [*enter(holder), "/usr/bin/python3", "-IS", str(program)],
+            [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
             input=json.dumps(order),
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
+            preexec_fn=entry.seal(holder),
         )
         if boot.returncode:
             words = boot.stderr.strip()
@@ -185,22 +211,30 @@ def usual_limits() -> None:
         resource.setrlimit(what, (soft, hard))
 
 
-def enter(pid: int) -> list[str]:
-    """The command that enters all namespaces of an embedded host, by the pid of its init."""
-    return ["nsenter", "-t", str(pid), "-U", "-m", "-n", "-p", "-i", "-u", "-C", "--preserve-credentials", "--"]
+@dataclass(frozen=True)
+class _Process:
+    """One that calls itself catatonit: its pids from our pid namespace down to its own, its parent, its words."""
+
+    pids: tuple[int, ...]
+    parent: int
+    argv: tuple[str, ...]
 
 
-def _own_processes() -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Processes of this user with their command lines. Those of others are never looked at."""
-    me = os.getuid()
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
+def _own_processes() -> Iterator[_Process]:
+    """Those of this user's labs. Those of others are never looked at."""
+    me = os.getuid() or UNUSED_IDS
+    for found in os.scandir("/proc"):
+        if not found.name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
+            with open(f"/proc/{found.name}/cmdline", "rb") as file:
                 raw = file.read()
-            if raw.startswith(b"catatonit\0") and entry.stat().st_uid == me:
-                yield int(entry.name), tuple(raw.decode(errors="replace").split("\0")[:-1])
+            if not raw.startswith(b"catatonit\0"):
+                continue
+            status = dict(line.split(":", 1) for line in Path(f"/proc/{found.name}/status").read_text().splitlines())
+            if int(status["Uid"].split()[1]) == me:
+                pids, argv = tuple(map(int, status["NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
+                yield _Process(pids, int(status["PPid"]), tuple(argv))
 
 
 def _has_own_user_namespace(pid: int) -> bool:
@@ -211,16 +245,16 @@ def _has_own_user_namespace(pid: int) -> bool:
 
 
 def _map_ids(pid: int) -> None:
-    """Root maps itself and an unused range; anybody else has only himself to map."""
+    """Root maps an unused range, so that root of the lab owns nothing of the machine: no file, no setting, no key.
+    Anybody else has only himself to map."""
     uid, gid = os.getuid(), os.getgid()
-    rest = f"\n1 {UNUSED_IDS} 65535" if uid == 0 else ""
     if uid:
         Path(f"/proc/{pid}/setgroups").write_text("deny")  # user_namespaces(7): before an ordinary user's gid_map
-    Path(f"/proc/{pid}/uid_map").write_text(f"0 {uid} 1{rest}")
-    Path(f"/proc/{pid}/gid_map").write_text(f"0 {gid} 1{rest}")
+    Path(f"/proc/{pid}/uid_map").write_text(f"0 {uid} 1" if uid else f"0 {UNUSED_IDS} 65536")
+    Path(f"/proc/{pid}/gid_map").write_text(f"0 {gid} 1" if uid else f"0 {UNUSED_IDS} 65536")
 
 
-def _why_no_user_namespace(process: subprocess.Popen[str], error: OSError | None) -> str:
+def _why_no_user_namespace(process: subprocess.Popen[str], error: Exception | None) -> str:
     """Name the setting that stands in the way, with the line that mends it."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2)

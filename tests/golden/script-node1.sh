@@ -130,7 +130,7 @@ mkdir -p -m 1777 /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/shm
 
 # One supervisor for all containers of the host: it starts again what ends.
 mkdir -p /run/podlab/services
-if [ -d /run/systemd/system ]; then systemd-run --quiet --unit=podlab '--description=containers of podlab' --property=KillMode=mixed --property=LimitNOFILE=1048576 -- s6-svscan -c 10000 /run/podlab/services; else setsid s6-svscan -c 10000 /run/podlab/services </dev/null >/dev/null 2>&1 & fi
+if [ -d /run/systemd/system ]; then systemd-run --quiet --unit=podlab '--description=containers of podlab' --property=KillMode=mixed --property=LimitNOFILE=1048576 --property=SystemCallArchitectures=native --property=SystemCallErrorNumber=EPERM '--property=SystemCallFilter=~add_key request_key keyctl io_uring_setup io_uring_enter io_uring_register bpf perf_event_open userfaultfd open_by_handle_at syslog' '--property=RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_KEY AF_NETLINK AF_PACKET AF_PPPOX AF_CAN AF_TIPC AF_XDP' -- s6-svscan -c 10000 /run/podlab/services; else setsid s6-svscan -c 10000 /run/podlab/services </dev/null >/dev/null 2>&1 & fi
 until s6-svscanctl -a /run/podlab/services 2>/dev/null; do sleep 0.1; done
 
 # A container is a directory of the supervisor's. `run` is a chain of programs, each of which starts the next: into

@@ -33,19 +33,19 @@ def test_only_ssh_quotes_and_it_quotes_every_word() -> None:
     known["ansible_ssh_common_args"] = "-o 'ProxyCommand=nc %h %p'"
     host = hosts.Ssh("far", "node", known)
     command = ["sh", "-c", "echo \"$1\"; rm -rf '/'", "sh", "a; b"]
-    *ssh, line = host.argv(command)
+    *ssh, line = host.call(command).argv
     assert shlex.split(line) == ["sudo", "-n", "--", *command]
     assert ssh[:2] == ["ssh", "-T"]
     assert ssh[-9:] == ["LogLevel=ERROR", "-o", "ProxyCommand=nc %h %p", "-p", "2222", "-l", "me", "--", "192.0.2.1"]
-    assert host.argv(command, tty=True)[1] == "-t"
-    assert host.login(tty=True)[-1] == "sudo -n -i"
-    assert hosts.Ssh("far", "node", {}).login(tty=True)[-2:] == ["--", "far"]
-    assert hosts.Local("here", "node", {}).argv(command) == command
+    assert host.call(command, tty=True).argv[1] == "-t"
+    assert host.login(tty=True).argv[-1] == "sudo -n -i"
+    assert hosts.Ssh("far", "node", {}).login(tty=True).argv[-2:] == ["--", "far"]
+    assert hosts.Local("here", "node", {}).call(command).argv == command
 
 
 def test_an_embedded_host_that_is_off_is_silent() -> None:
     with pytest.raises(hosts.Silent, match="off"):
-        hosts.Embedded("node1", "node", {}, "default", None).argv(["true"])
+        hosts.Embedded("node1", "node", {}, "default", None).call(["true"])
 
 
 def test_status_and_the_modules_mean_the_same_files() -> None:
@@ -162,9 +162,12 @@ def test_the_container_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_container_is_entered_by_the_script_that_was_written_with_it() -> None:
-    assert one_target(a=RUNS).entering("a", ["ls", "a b"]) == [
-        f"{pods.SERVICES}/default_p.a/enter", "7", "ls", "a b",
-    ]  # fmt: skip
+    *filtered, filter_, script, pid, ls, name = one_target(a=RUNS).entering("a", ["ls", "a b"])
+    assert [script, pid, ls, name] == [f"{pods.SERVICES}/default_p.a/enter", "7", "ls", "a b"]
+    # Who enters a real host's container brings the filter that the container has; a lab has it for all that enters.
+    assert filtered == ["/usr/bin/python3", "-IS", "-c"]
+    assert "seccomp" in filter_
+    assert hosts.Embedded("node1", "node", {}, "default", 7).filtered(["ls"]) == ["ls"]
     with pytest.raises(Failure, match=r'unable to upgrade connection: container not found \("a"\)$'):
         one_target(a={**ENDED, "restarts": 1, "last": last(1)}).entering("a", ["ls"])
     with pytest.raises(Failure, match="cannot exec into a container in a completed pod; current phase is Succeeded"):

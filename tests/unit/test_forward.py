@@ -26,12 +26,13 @@ DRIVER = """
 import sys
 from cli.failure import Failure
 from cli.forward import RELAY, Forwarder, Mapping
+from cli.hosts import Call
 
 # As through nsenter or ssh: to kill what was started does not kill the relay.
 relay = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-IS", "-c", RELAY.read_text()]
 pairs = [Mapping(*map(int, word.split(":"))) for word in sys.argv[1:]]
 try:
-    Forwarder("web", "default_web", lambda port: [*relay, str(port)]).serve(pairs)
+    Forwarder("web", "default_web", lambda port: Call([*relay, str(port)])).serve(pairs)
 except Failure as error:
     sys.exit(str(error))
 except KeyboardInterrupt:

@@ -53,9 +53,6 @@ def unshare_argv(row: PodRow) -> list[str]:
     argv = ["unshare", *(f"--{kind}={path}" for kind, path in files.items() if kind != "pid")]
     given = row.get("sysctls", {})
     settings = dict(given) if row.get("host_network") else {**SANDBOX_SYSCTLS, **given}
-    if any(not key.replace("/", ".").startswith("net.") for key in given):
-        # All of /proc/sys but net is read-only on an embedded host; these files belong to the new namespace.
-        argv.append("--mount-proc")
     words = [f"{key}={value}" for key, value in settings.items()]
     if row.get("host_network"):
         return [*argv, *(["sysctl", "-qw", *words] if words else ["true"])]

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..seccomp import DENIED, FAMILIES
 from . import passages
 from .containers import (
     IMAGES,
@@ -36,7 +37,11 @@ QUIET = "</dev/null >/dev/null 2>&1 &"  # a daemon must not hold the terminal, o
 SUPERVISOR = ("s6-svscan", "-c", "10000", SERVICES)
 UNIT = (
     *("systemd-run", "--quiet", "--unit=podlab", "--description=containers of podlab"),
-    *("--property=KillMode=mixed", "--property=LimitNOFILE=1048576", "--"),
+    *("--property=KillMode=mixed", "--property=LimitNOFILE=1048576"),
+    # podlab's own filter (podlab/seccomp.py), in systemd's words.
+    *("--property=SystemCallArchitectures=native", "--property=SystemCallErrorNumber=EPERM"),
+    *(f"--property=SystemCallFilter=~{' '.join(DENIED)}", f"--property=RestrictAddressFamilies={' '.join(FAMILIES)}"),
+    "--",
 )
 """Under systemd it is a unit of its own, so that it belongs to no login session; elsewhere a daemon."""
 

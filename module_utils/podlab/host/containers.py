@@ -13,6 +13,7 @@ import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from .. import seccomp
 from ..changes.containers import (
     IMAGES,
     SERVICES,
@@ -279,7 +280,7 @@ def ensure_supervisor() -> None:
         run(["systemctl", "reset-failed", "podlab.service"]) if _unit_failed() else None
         run([*UNIT, *SUPERVISOR])
     else:
-        daemon(SUPERVISOR)
+        daemon(SUPERVISOR, seccomp.installer(os.uname().machine))
     wait_until(supervisor_runs, seconds=10.0)
     if not supervisor_runs():
         raise HostError(f"s6-svscan does not answer at {SERVICES}")

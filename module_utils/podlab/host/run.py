@@ -122,14 +122,18 @@ def _skip_space(text: str, at: int) -> int:
     return at
 
 
-def daemon(argv: Sequence[str]) -> None:
-    """Start a process that stays when this one, and the session that brought it here, has gone."""
+def daemon(argv: Sequence[str], prepare: Callable[[], None] | None = None) -> None:
+    """Start a process that stays when this one, and the session that brought it here, has gone.
+
+    :param prepare: what it does before it becomes the program.
+    """
     subprocess.Popen(
         list(argv),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=prepare,
         cwd="/",
         env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
     )
