@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from ansible.plugins.action import ActionBase
 
+from podlab.controller import rollout_report
 from podlab.printable import printable
 
 
@@ -23,18 +24,9 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         self.validate_argument_spec(argument_spec={})
-        unready = [
-            {**pod, "node": host}
-            for host in task_vars["ansible_play_hosts"]
-            for pod in task_vars["hostvars"][host].get("rollout_ready", {}).get("unready", [])
-        ]
+        unready = rollout_report.unready(task_vars)
         if not unready:
             return {"changed": False, "unready": []}
-        lines = [line for pod in unready for line in (f"pod {pod['pod']} on {pod['node']}:", *_indented(pod["words"]))]
-        rolling = [f"unfinished: {words}" for words in task_vars["podlab_plan"]["rolling"]]
-        head = f"{len(unready)} {'pod is' if len(unready) == 1 else 'pods are'} not ready; everything else is in place"
-        return {"failed": True, "msg": printable("\n".join([head, *lines, *rolling])), "unready": unready}
-
-
-def _indented(words: list[str]) -> list[str]:
-    return [f"  {line}" for line in words]
+        rollout_report.tell_in_place()
+        words = printable("\n".join(rollout_report.lines(unready, task_vars)))
+        return {"failed": True, "msg": words, "unready": unready}

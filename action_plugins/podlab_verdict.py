@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import parcels
+from podlab.controller import parcels, rollout_report
 from podlab.planner import service_verdict, verdict
 from podlab.printable import printable
 
@@ -47,7 +47,13 @@ class ActionModule(ActionBase):
         report = judged(services, matrix["ends"], task_vars)
         wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
-            return {"failed": True, "msg": printable("\n".join(wrong))}
+            # Hosts take no part in the plays after this one, so what these would say is said here.
+            unready = rollout_report.unready(task_vars)
+            for line in report.notes:
+                self._display.display(printable(line))
+            rollout_report.tell_in_place()
+            words = "\n".join([*wrong, *rollout_report.lines(unready, task_vars)])
+            return {"failed": True, "msg": printable(words)}
         self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
         for line in service_verdict.summary(services, report):
             self._display.display(printable(line))
@@ -55,19 +61,22 @@ class ActionModule(ActionBase):
 
 
 def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any]) -> service_verdict.Report:
-    """What clients of Services met, as ``podlab_service_probe`` registered it twice on every host."""
+    """What clients of Services met, as the probes registered it on every host, in the order of these calls."""
     heard: dict[int, Any] = {}
     flows: dict[str, list[service_verdict.Flow]] = {}
+    listening: dict[str, list[str]] = {}
     failures = []
     for host in task_vars["ansible_play_hosts"]:
-        for name in ("verify_services", "verify_flows"):
+        for name in ("verify_result", "verify_services", "verify_flows"):
             found = task_vars["hostvars"][host].get(name, {})
-            if found.get("failed"):
+            if found.get("failed") and name != "verify_result":
                 failures.append(f"{host}: {found.get('msg')}")
+            for to, looks in json.loads(found.get("listening", "{}")).items():
+                listening.setdefault(to, []).extend(looks)
             heard |= {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
-            flows.setdefault(host, []).extend(
-                service_verdict.Flow(*flow) for flow in json.loads(found.get("flows", "[]"))
-            )
-    report = service_verdict.judge(services["asks"], ends, heard, flows)
+            if "flows" in found:
+                told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
+                flows.setdefault(host, []).extend(told)
+    report = service_verdict.judge(services["asks"], ends, heard, flows, listening, services["endpoints"])
     report.wrong[:0] = failures
     return report

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from podlab.controller.rollout_report import IN_PLACE
 from podlab.embedded import Lab
 from podlab.planner.service_model import OPT_OUT
 
@@ -19,16 +20,26 @@ LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
 
 def up(options: Sequence[str], manifests: str | None) -> int:
-    """Run site.yml and show what stands.
+    """Run site.yml and show what stands, also where some pods are not ready or calls went astray.
 
     :param options: for ansible-playbook, as they were written.
     :return: ansible-playbook's exit code.
     """
     words = ["-e", json.dumps({"manifests": manifests})] if manifests is not None else []
+    told, telling = os.pipe()
+    os.environ[IN_PLACE] = str(telling)
     code = play("site.yml", [*words, *options])
+    del os.environ[IN_PLACE]
+    os.close(telling)
+    os.set_blocking(told, False)
+    try:
+        is_in_place = code == 0 or os.read(told, 1) != b""
+    except BlockingIOError:
+        is_in_place = False
+    os.close(told)
     from ansible import context
 
-    if code == 0 and not any(context.CLIARGS.get(option) for option in LOOKING_ONLY):
+    if is_in_place and not any(context.CLIARGS.get(option) for option in LOOKING_ONLY):
         summary(context.CLIARGS["inventory"])
     return code
 

@@ -7,7 +7,8 @@ module: podlab_probe
 short_description: Find out who reaches whom, and with which source address
 description:
   - Opens a listener at every end of this host, calls every target from every source, and returns what was seen.
-  - It runs on all hosts at the same time and leaves no process behind. It changes nothing.
+  - It runs on all hosts at the same time. It changes nothing.
+  - With C(watch) it leaves a process that writes down connections, for C(podlab_service_probe), and ends by itself.
 author: podlab
 options:
   port: {description: TCP port of the listeners., type: int, required: true}
@@ -15,6 +16,11 @@ options:
   asks: {description: Source -> target -> address., type: json, required: true}
   callers: {description: How many calls each end waits for., type: json, required: true}
   deadline: {description: Seconds after which it gives up., type: float, default: 10}
+  watch: {description: Seconds to write down connections of this host; 0 - not at all., type: float, default: 0}
+  endpoints:
+    description: Endpoints of Services on this host, as C(podlab_service_probe) has them.
+    type: json
+    default: '[]'
 attributes:
   check_mode: {support: full, description: It never changes anything; in check mode it asks nothing.}
 """
@@ -33,11 +39,14 @@ answers:
   description: Source -> target -> C(seen), the source address that the target saw, or C(error).
   returned: always
   type: dict
+watcher: {description: Number of the process that writes down connections., returned: always, type: int}
+listening: {description: As C(podlab_service_probe) has it., returned: always, type: str}
 """
 
 import json
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host import connections, listeners
 from ansible.module_utils.podlab.host.probe import probe
 
 
@@ -49,16 +58,22 @@ def main() -> None:
             "asks": {"type": "json", "required": True},
             "callers": {"type": "json", "required": True},
             "deadline": {"type": "float", "default": 10},
+            "watch": {"type": "float", "default": 0},
+            "endpoints": {"type": "json", "default": "[]"},
         },
         supports_check_mode=True,
     )
     if module.check_mode:
-        module.exit_json(changed=False, answers={})
+        module.exit_json(changed=False, answers={}, watcher=0, listening="{}")
     long = {key: json.loads(module.params[key]) for key in ("ends", "asks", "callers")}
     try:
-        module.exit_json(changed=False, answers=probe(**{**module.params, **long}))
+        watcher = connections.watch(module.params["watch"]) if module.params["watch"] else 0
+        answers = probe(port=module.params["port"], deadline=module.params["deadline"], **long)
+        # Before any host calls a Service, and so before anything can be refused.
+        listening = {to: [state] for to, state in listeners.look(json.loads(module.params["endpoints"])).items()}
     except OSError as error:
         module.fail_json(msg=str(error))
+    module.exit_json(changed=False, answers=answers, watcher=watcher, listening=json.dumps(listening))
 
 
 if __name__ == "__main__":

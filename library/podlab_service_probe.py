@@ -7,18 +7,27 @@ module: podlab_service_probe
 short_description: Find out which endpoints of Services are met, and with which source address
 description:
   - Calls addresses of Services from the network namespaces of pods, and from the host itself.
-  - Tells of the host's connection tracking what became of calls that it has seen. It changes nothing.
+  - Tells of the host's connection tracking what became of calls that it has seen, and at which of its endpoints a
+    program listens. It changes nothing.
 author: podlab
 options:
   asks:
     description: What to call, as JSON - a list of C(id), C(netns), C(address), C(port), C(protocol), C(tries), C(lane),
-      C(until).
+      C(until), C(service), C(together), C(patience).
     type: str
     default: '[]'
   watched:
     description: Addresses and ports of connections to tell of, as JSON; none on a host that does not turn addresses.
     type: str
     default: '[]'
+  endpoints:
+    description: Endpoints of Services on this host, as JSON - a list of C(netns), C(address), C(port), C(protocol).
+    type: str
+    default: '[]'
+  watcher:
+    description: Number of the process that C(podlab_probe) has left to write down connections; it is ended.
+    type: int
+    default: 0
   deadline: {description: Seconds after which it gives up., type: float, default: 30}
 attributes:
   check_mode: {support: full, description: It never changes anything; in check mode it calls nobody.}
@@ -28,7 +37,7 @@ EXAMPLES = """
 - name: Call a cluster IP from node1
   podlab_service_probe:
     asks: '[{"id": 0, "netns": null, "address": "10.96.0.10", "port": 80, "protocol": "tcp", "tries": 1, "lane": "",
-      "until": ""}]'
+      "until": "", "service": "default/web", "together": 1, "patience": 7.5}]'
     watched: '[["10.96.0.10", 80]]'
 """
 
@@ -39,6 +48,12 @@ heard:
   returned: always
   type: str
 flows:
+  description: JSON - connections to what is watched.
+  returned: always
+  type: str
+listening:
+  description: JSON - endpoint (C(10.1.1.2:80/tcp)) -> what was there at each look (C(listens), C(nothing), C(full),
+    C(only at ADDRESS)).
   returned: always
   type: str
 """
@@ -46,6 +61,7 @@ flows:
 import json
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host import connections
 from ansible.module_utils.podlab.host.run import HostError
 from ansible.module_utils.podlab.host.service_probe import call
 
@@ -55,19 +71,26 @@ def main() -> None:
         argument_spec={
             "asks": {"type": "str", "default": "[]"},
             "watched": {"type": "str", "default": "[]"},
+            "endpoints": {"type": "str", "default": "[]"},
+            "watcher": {"type": "int", "default": 0},
             "deadline": {"type": "float", "default": 30},
         },
         supports_check_mode=True,
     )
     if module.check_mode:
-        module.exit_json(changed=False, heard="{}", flows="[]")
+        module.exit_json(changed=False, heard="{}", flows="[]", listening="{}")
+    asks, watched, endpoints = (json.loads(module.params[name]) for name in ("asks", "watched", "endpoints"))
     try:
-        heard, flows = call(
-            json.loads(module.params["asks"]), json.loads(module.params["watched"]), module.params["deadline"]
-        )
+        found = call(asks, watched, module.params["deadline"], endpoints)
+        told = connections.collect(module.params["watcher"], watched) if module.params["watcher"] else []
     except (HostError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, heard=json.dumps(heard), flows=json.dumps(flows))
+    module.exit_json(
+        changed=False,
+        heard=json.dumps(found.heard),
+        flows=json.dumps([*told, *found.flows]),
+        listening=json.dumps(found.listening),
+    )
 
 
 if __name__ == "__main__":

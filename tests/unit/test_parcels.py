@@ -14,7 +14,7 @@ CLUSTER: dict[str, Any] = {
     **{"services": {"default/web": {"clusterIP": "10.96.0.10"}}, "slices": {}, "endpoints": {}},
 }
 VERIFY = {"ends": [{"name": "a"}], "asks": {"a": {}}, "callers": {"a": 0}, "port": 20256}
-SERVICES = {"asks": [{"id": 0, "netns": None}], "watched": [["10.96.0.10", 80]], "deadline": 20}
+SERVICES = {"asks": [{"id": 0, "netns": None}], "watched": [["10.96.0.10", 80]], "endpoints": [], "deadline": 20}
 PORTS = [{"service": "default/web", "endpoints": [{"address": "10.1.1.2"}]}]
 
 
@@ -50,6 +50,7 @@ def test_what_grows_with_pods_and_services_is_text():
     assert row["verify_services"] == {
         "asks": '[{"id":0,"netns":null}]',
         "watched": '[["10.96.0.10",80]]',
+        "endpoints": "[]",
         "deadline": 20,
     }
     assert parcels.opened(closed["verify"]) == {"expect": {}}

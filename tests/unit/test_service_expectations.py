@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from podlab.changes import services as rules
 from podlab.changes.services import ServicePortRow
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.expectations import End
+from podlab.planner.pod_places import PodPlace
 from podlab.planner.service_expectations import MOST, probes, service_matrix
 from podlab.planner.service_rows import Rows
-from podlab.planner.service_verdict import Flow, judge, summary
+from podlab.planner.service_verdict import Flow, Report, judge, summary
 from tests.simulated_packet import Packet, outcomes
 
 READ: dict[str, Any] = {"links": {}}
@@ -41,6 +43,20 @@ ENDS = [
 ]
 BY_NAME = {one["name"]: one for one in ENDS}
 PODS = {"10.1.1.2", "10.1.2.2", "10.1.1.9"}
+
+
+def pods_at(*addresses: str) -> Any:
+    """Of an endpoint the pod that has it: with a network namespace of its own, or a node's."""
+
+    def of(_: str, found: Any) -> PodPlace | None:
+        address = found["address"]
+        if address not in addresses:
+            return None
+        return PodPlace(found["node"], None if address.startswith("10.100.") else f"ns-{address}", f"default/{address}")
+
+    return of
+
+
 HERE, THERE = "10.1.1.2:8080", "10.1.2.2:8080"
 
 
@@ -72,7 +88,7 @@ EVERY_WAY: dict[str, Any] = {
 def matrix(
     *ports: ServicePortRow, hosts: list[Host] = HOSTS, ends: list[End] = ENDS, **settings: Any
 ) -> dict[str, Any]:
-    return service_matrix(Cluster(**settings), hosts, CIDRS, ends, ports, PODS)
+    return service_matrix(Cluster(**settings), hosts, CIDRS, ends, ports, pods_at(*PODS))
 
 
 def ask(found: dict[str, Any], source: str, address: str) -> Any:
@@ -170,6 +186,7 @@ def test_source_addresses_of_a_cluster_ip():
         "outcome": "answer",
         "backends": {HERE: "10.1.1.9", THERE: "10.1.1.9"},
         "mute": [],
+        "homes": {HERE: "node1", THERE: "node2"},
         "sticky": False,
         "tries": 13,
     }
@@ -217,10 +234,10 @@ def test_where_node_ports_are_served(settings, node, localhost):
 
 def test_a_pod_on_its_nodes_network_sees_what_nobody_promises():
     row = port(endpoint("10.100.0.2", "node1"), endpoint("10.1.2.2"))
-    found = service_matrix(Cluster(), HOSTS, CIDRS, ENDS, [row], {*PODS, "10.100.0.2"})
+    found = service_matrix(Cluster(), HOSTS, CIDRS, ENDS, [row], pods_at(*PODS, "10.100.0.2"))
     assert ask(found, "client", "10.96.0.10")["backends"]["10.100.0.2:8080"] == ""
     assert ask(found, "there", "10.96.0.10")["backends"]["10.100.0.2:8080"] == "10.1.2.2"
-    found = service_matrix(Cluster(non_masquerade_cidrs=()), HOSTS, CIDRS, ENDS, [row], {*PODS, "10.100.0.2"})
+    found = service_matrix(Cluster(non_masquerade_cidrs=()), HOSTS, CIDRS, ENDS, [row], pods_at(*PODS, "10.100.0.2"))
     assert ask(found, "there", "10.96.0.10")["backends"]["10.100.0.2:8080"] == "10.100.0.3"
 
 
@@ -247,6 +264,26 @@ def test_a_single_port_is_asked_for_however_many_ask():
     assert matrix(port(*BOTH), port(*BOTH), ends=ends)["sampled"] == 1
 
 
+def test_each_host_looks_at_its_own_endpoints_and_asks_them_gently():
+    found = matrix(
+        port(*BOTH, node_port=30080), port(BOTH[0], port_name="b"), port(*BOTH, port_name="u", protocol="udp")
+    )
+    rows = probes(found, ENDS, [host.name for host in HOSTS])
+    own = {"netns": "ns-10.1.1.2", "address": "10.1.1.2", "port": 8080}
+    assert rows["node1"]["endpoints"] == [{**own, "protocol": "tcp"}, {**own, "protocol": "udp"}]
+    assert rows["node1"]["watch"] > 2 * rows["node1"]["deadline"]
+    assert rows["outside"]["watch"] == 0
+    asked = {row["service"]: (row["together"], row["patience"]) for row in rows["node1"]["asks"]}
+    # Two endpoints stand ten calls, of three hosts; one stands five, of two. Datagrams wait in nobody's queue.
+    assert asked == {"default/web:http": (3, 7.5), "default/web:b": (2, 7.5), "default/web:u": (0, 1.0)}
+
+
+def test_silence_that_is_expected_is_not_waited_for():
+    row = port(BOTH[1], internal_local=True)
+    rows = probes(matrix(row), ENDS, [host.name for host in HOSTS])["node1"]["asks"]
+    assert {(one["together"], one["patience"]) for one in rows} == {(0, 1.0)}
+
+
 def test_a_node_that_is_away_is_nobodys_way():
     hosts = [HOSTS[0], Host("node2", "node", "10.100.0.3"), *HOSTS[2:]]
     ends = [one for one in ENDS if one["host"] != "node2"]
@@ -263,17 +300,22 @@ def test_clients_of_a_node_share_out_the_tries():
     assert {item["tries"] for item in one} == {1}
     two = matrix(port(*BOTH))["asks"]
     assert {name: sum(item["tries"] for item in two if item["path"] == [name]) for name in ("node1", "node2")} == {
-        "node1": 39,
+        "node1": 42,
         "node2": 38,
     }
+    three = matrix(port(*BOTH, endpoint("10.1.1.9", port=81)))
+    assert ask(three, "here", "10.96.0.10")["tries"] == 24, "it alone can find out whether it reaches itself"
+    assert ask(three, "node1", "10.96.0.10")["tries"] < 24
     many = [endpoint(f"10.1.1.{at}") for at in range(2, 60)]
-    found = service_matrix(Cluster(), HOSTS, CIDRS, ENDS[1:2], [port(*many)], {one["address"] for one in many})
+    found = service_matrix(
+        Cluster(), HOSTS, CIDRS, ENDS[1:2], [port(*many)], pods_at(*(one["address"] for one in many))
+    )
     assert found["asks"][0]["tries"] == 100
 
 
 def test_a_refusal_is_waited_for_by_one_call_of_a_client_at_a_time():
     found = matrix(port(), port(BOTH[0], port_name="b"))
-    rows = probes(found["asks"], ENDS, [host.name for host in HOSTS])["node1"]["asks"]
+    rows = probes(found, ENDS, [host.name for host in HOSTS])["node1"]["asks"]
     assert {(row["lane"], row["until"], row["tries"]) for row in rows if row["netns"] == "client"} == {
         ("refusals client", "refused", 15),
         ("", "", 1),
@@ -291,17 +333,17 @@ def test_of_many_refusals_each_client_hears_a_few_of_its_own():
 
 def test_who_sticks_calls_twice_in_one_lane():
     found = matrix(port(*BOTH, affinity_seconds=9), port(BOTH[0], port_name="b"))
-    rows = probes(found["asks"], ENDS, [host.name for host in HOSTS])
+    rows = probes(found, ENDS, [host.name for host in HOSTS])
     assert {(row["tries"], row["lane"]) for row in rows["node1"]["asks"]} == {(2, "default/web:http"), (1, "")}
 
 
 def test_every_host_calls_for_its_own_ends():
     found = matrix(port(*BOTH, node_port=30080))
-    rows = probes(found["asks"], ENDS, [host.name for host in HOSTS])
+    rows = probes(found, ENDS, [host.name for host in HOSTS])
     assert "gateway" not in rows
     assert rows["outside"]["watched"] == []
     assert rows["outside"]["asks"] == [
-        {"id": at, "netns": None, "address": one["address"], "port": 30080, "protocol": "tcp", "tries": one["tries"], "lane": "", "until": ""}
+        {"id": at, "netns": None, "address": one["address"], "port": 30080, "protocol": "tcp", "tries": one["tries"], "lane": "", "until": "", "service": "default/web:http", "together": 3, "patience": 7.5}
         for at, one in enumerate(found["asks"])
         if one["source"] == "outside"
     ]  # fmt: skip
@@ -310,9 +352,10 @@ def test_every_host_calls_for_its_own_ends():
 
 
 def test_a_node_tells_of_what_it_turns():
-    rows = probes(matrix(port(*BOTH, node_port=30080))["asks"], ENDS, [host.name for host in HOSTS])
+    rows = probes(matrix(port(*BOTH, node_port=30080)), ENDS, [host.name for host in HOSTS])
     assert sorted(rows["node1"]["watched"]) == [
         ["10.1.1.1", 30080],
+        ["10.1.1.2", 8080],
         ["10.100.0.2", 30080],
         ["10.100.0.3", 30080],
         ["10.96.0.10", 80],
@@ -366,13 +409,22 @@ def test_a_cluster_that_does_as_expected():
     row = port(*BOTH, **EVERY_WAY, source_ranges=["10.1.0.0/16"])
     found = matrix(row, port(port_name="nobody"), port(*BOTH, port_name="sticky", affinity_seconds=9))
     tries, flows = ideal(found)
-    report = judge(found["asks"], ENDS, tries, flows)
+    report = judged(found, tries, flows)
     assert report.wrong == []
     assert (report.asked, report.calls) == (len(found["asks"]), sum(map(len, tries.values())))
 
 
+def judged(found: dict[str, Any], tries: Any, flows: Any, listening: Mapping[str, list[str]] = {}) -> Report:
+    return judge(found["asks"], ENDS, tries, flows, listening, found["endpoints"])
+
+
 def told(
-    row: ServicePortRow, source: str, tries: list[tuple[str, int]], flows: list[Flow], node: str = "node1"
+    row: ServicePortRow,
+    source: str,
+    tries: list[tuple[str, int]],
+    flows: list[Flow],
+    node: str = "node1",
+    listening: Mapping[str, list[str]] = {},
 ) -> list[str]:
     """What is said of one client that meets this, with the others as they should be."""
     found = matrix(row)
@@ -382,7 +434,7 @@ def told(
     ]
     every[at] = tries
     tracked[node] += flows
-    return judge(found["asks"], ENDS, every, tracked).wrong
+    return judged(found, every, tracked, listening).wrong
 
 
 CLIENT = "pod client -> default/web:http at 10.96.0.10:80/tcp: "
@@ -407,15 +459,76 @@ def test_what_is_said_of_a_client_that_met_something_else(row, heard, to, words)
     assert told(row, "client", [(heard, 7)], flows) == [CLIENT + words]
 
 
-def test_a_pod_that_serves_nothing_refuses_and_that_is_an_answer():
+# --- endpoints at which no program answers --------------------------------------------------------------
+
+AT_HERE, AT_THERE = f"{HERE}/tcp", f"{THERE}/tcp"
+
+
+def met_at(to: str, heard: str, looks: list[str], *, protocol: str = "tcp", is_home_told: bool = True) -> Report:
+    """What is said where every call of one client is led to one endpoint; ``is_home_told``: its node has seen them."""
+    row = port(*BOTH, protocol=protocol)
+    found = matrix(row)
+    tries, flows = ideal(found)
+    (at,) = [at for at, one in enumerate(found["asks"]) if one["source"] == "client"]
+    one = found["asks"][at]
+    tries[at] = [(heard, 7)]
+    flows["node1"].append(flow(one, 7, to, "10.1.1.9"))
+    if is_home_told:
+        flows["node2"].append(Flow(protocol, "10.1.1.9", 7, "10.1.2.2", 8080, "10.1.1.9", 7, "10.1.2.2", 8080))
+    return judged(found, tries, flows, {f"{to}/{protocol}": looks})
+
+
+@pytest.mark.parametrize(
+    ("heard", "looks", "note"),
+    [
+        pytest.param("refused", ["nothing", "nothing"], "nothing listens there; the way there is as planned", id="nothing"),
+        pytest.param("refused", ["only at 127.0.0.1"] * 2, "nothing listens there, but only at 127.0.0.1; the way there is as planned", id="elsewhere"),
+        pytest.param("refused", ["nothing", "listens"], "nothing listened there yet; the way there is as planned", id="late"),
+        pytest.param("refused", ["listens", "nothing"], "nothing listens there; the way there is as planned", id="ended"),
+        pytest.param("silence", ["listens", "full"], "a program listens there, and does not accept its connections", id="stuck"),
+    ],
+)  # fmt: skip
+def test_where_no_program_answers_that_is_a_note(heard, looks, note):
+    report = met_at(HERE, heard, looks)
+    assert report.wrong == []
+    assert report.notes == [f"default/web:http -> pod default/10.1.1.2 ({AT_HERE} on node1): {note}"]
+
+
+@pytest.mark.parametrize(
+    ("heard", "looks", "words"),
+    [
+        pytest.param("refused", ["listens", "listens"], "refused, though a program listens", id="listens"),
+        pytest.param("refused", ["full", "full"], "refused, though a program listens", id="full refuses nothing"),
+        pytest.param("refused", [], "refused, though a program listens", id="not known"),
+        pytest.param("silence", ["full", "listens"], "silence", id="full for a moment"),
+        pytest.param("no route to host", ["nothing"], "no route to host", id="another error"),
+    ],
+)
+def test_what_is_a_fault_for_all_that(heard, looks, words):
+    report = met_at(HERE, heard, looks)
+    assert report.wrong == [f"{CLIENT}{HERE}: expected an answer, got {words}"]
+    assert report.notes == []
+
+
+@pytest.mark.parametrize(("protocol", "heard"), [("tcp", "refused"), ("udp", "refused"), ("udp", "silence")])
+def test_what_the_endpoints_node_has_not_seen_is_refused_or_lost_on_the_way(protocol, heard):
+    assert met_at(THERE, heard, ["nothing"], protocol=protocol).wrong == []
+    (words,) = met_at(THERE, heard, ["nothing"], protocol=protocol, is_home_told=False).wrong
+    assert words.endswith(f"{THERE}: expected an answer, got {heard}, and node2 has not seen the call")
+
+
+def test_a_program_that_has_nothing_to_say_by_udp_is_fine_and_one_that_refuses_is_not():
+    report = met_at(HERE, "silence", ["listens"], protocol="udp")
+    assert (report.wrong, report.notes) == ([], [])
+    assert "refused, though" in met_at(HERE, "refused", ["listens"], protocol="udp").wrong[0]
+    assert "nothing listens there" in met_at(HERE, "silence", ["nothing"], protocol="udp").notes[0]
+
+
+def test_a_refusal_from_another_endpoint_than_planned_is_a_fault_whoever_listens():
     (one,) = [one for one in matrix(port(*BOTH))["asks"] if one["source"] == "client"]
-    assert told(port(*BOTH), "client", [("refused", 7)], [flow(one, 7, HERE, "10.1.1.9")]) == []
-
-
-def test_nobody_asks_a_silent_client_of_udp_what_he_has_heard():
-    row = port(*BOTH, protocol="udp")
-    (one,) = [one for one in matrix(row)["asks"] if one["source"] == "client"]
-    assert told(row, "client", [("silence", 7)], [flow(one, 7, HERE, "10.1.1.9")]) == []
+    astray = flow(one, 7, "10.1.1.2:81", "10.1.1.9")
+    words = told(port(*BOTH), "client", [("refused", 7)], [astray], listening={"10.1.1.2:81/tcp": ["nothing"]})
+    assert words == [f"{CLIENT}expected one of {HERE}, {THERE}, got to 10.1.1.2:81"]
 
 
 def test_the_same_mistake_is_told_once():
@@ -432,7 +545,7 @@ def test_an_endpoint_that_nobody_has_met():
     only = {node: [one for one in some if one.to != "10.1.2.2"] for node, some in flows.items()}
     kept = {one.source_port for some in only.values() for one in some}
     fewer = {at: [item for item in some if item[1] in kept] for at, some in tries.items()}
-    assert judge(found["asks"], ENDS, fewer, only).wrong == [
+    assert judged(found, fewer, only).wrong == [
         f"default/web:http on {node}: nobody has met {THERE}" for node in ("node1", "node2")
     ]
 
@@ -455,18 +568,18 @@ def test_a_call_is_followed_through_the_nodes_that_change_its_source():
     one = found["asks"][at]
     tries[at] = [("answer", 7)]
     flows["node1"].append(flow(one, 4242, "10.100.0.3:30080", "10.100.0.2", source_port=7))
-    assert "none of them" in judge(found["asks"], ENDS, tries, flows).wrong[0]
+    assert "none of them" in judged(found, tries, flows).wrong[0]
     flows["node2"].append(flow(one, 5, HERE, "10.100.0.3", source="10.100.0.2", source_port=4242))
-    assert judge(found["asks"], ENDS, tries, flows).wrong == []
+    assert judged(found, tries, flows).wrong == []
 
 
 def test_what_is_said_when_nothing_is_wrong():
     found = matrix(port(*BOTH), port(endpoint("192.0.2.7"), port_name="x"))
-    report = judge(found["asks"], ENDS, *ideal(found))
+    report = judged(found, *ideal(found))
     assert summary(found, report) == [
         "default/web:x: not probed: its endpoint 192.0.2.7 is no pod of the plan",
         f"5 of 5 ways to Services are as planned, source addresses included; {report.calls} calls met every endpoint\n",
     ]
     assert summary({**found, "unprobed": [], "ports": 9}, report)[0] == "1 of 9 ports of Services, a sample"
     nothing = matrix()
-    assert summary(nothing, judge([], ENDS, {}, {})) == []
+    assert summary(nothing, judge([], ENDS, {}, {}, {}, {})) == []

@@ -1,20 +1,24 @@
-"""Calls of Services, on this machine's own loopback, and what connection tracking is understood to say."""
+"""Calls of Services, on this machine's own loopback."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podlab.host import service_probe
-from podlab.host.service_probe import call, flows_of
+from podlab.host import listeners, service_probe
+from podlab.host.service_probe import call
 
 
 def ask(port: int, number: int = 0, **more: Any) -> dict[str, Any]:
     own = {"id": number, "netns": None, "address": "127.0.0.1", "port": port, "protocol": "tcp", "tries": 1}
-    return {**own, "lane": "", "until": "", **more}
+    return {**own, "lane": "", "until": "", "service": "default/web", "together": 0, "patience": 1.0, **more}
 
 
 @pytest.fixture
@@ -31,14 +35,14 @@ def closed() -> int:
 
 
 def heard(*asks: dict[str, Any], deadline: float = 20) -> dict[int, list[str]]:
-    found, flows = call(asks, [], deadline)
-    assert flows == []
-    return {number: [words for words, _ in tries] for number, tries in found.items()}
+    found = call(asks, [], deadline)
+    assert found.flows == []
+    return {number: [words for words, _ in tries] for number, tries in found.heard.items()}
 
 
 def test_every_try_is_a_call_from_a_port_of_its_own(listener):
     number = listener.getsockname()[1]
-    found, _ = call([ask(number, 7, tries=3)], [], 20)
+    found = call([ask(number, 7, tries=3)], [], 20).heard
     assert [words for words, _ in found[7]] == ["answer"] * 3
     callers = {listener.accept()[1][1] for _ in range(3)}
     assert callers == {port for _, port in found[7]}
@@ -49,11 +53,10 @@ def test_who_is_refused_hears_so_by_tcp_and_by_udp(closed):
     assert heard(ask(closed, 1), ask(closed, 2, protocol="udp")) == {1: ["refused"], 2: ["refused"]}
 
 
-def test_an_answer_by_udp_and_silence(monkeypatch):
-    monkeypatch.setattr(service_probe, "ATTEMPT", 0.2)
+def test_an_answer_by_udp_and_silence():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        assert heard(ask(silent.getsockname()[1], protocol="udp")) == {0: ["silence"]}
+        assert heard(ask(silent.getsockname()[1], protocol="udp", patience=0.2)) == {0: ["silence"]}
         assert silent.recv(64) == b"podlab\n"
 
 
@@ -71,7 +74,7 @@ def test_until_something_is_heard_nothing_else_counts(listener, closed):
 def test_calls_of_a_lane_come_one_after_the_other(listener):
     number = listener.getsockname()[1]
     asks = [ask(number, at, tries=2, lane="a") for at in range(3)]
-    found, _ = call(asks, [], 20)
+    found = call(asks, [], 20).heard
     order = [listener.accept()[1][1] for _ in range(6)]
     assert order == [port for at in range(3) for _, port in found[at]]
 
@@ -82,34 +85,86 @@ def test_more_calls_than_may_be_open(listener, monkeypatch):
     assert heard(*(ask(number, at, tries=2) for at in range(9))) == {at: ["answer"] * 2 for at in range(9)}
 
 
-def test_what_is_not_done_in_time_is_said(monkeypatch):
-    monkeypatch.setattr(service_probe, "ATTEMPT", 60.0)
+def test_what_is_not_done_in_time_is_said():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        asks = [ask(silent.getsockname()[1], protocol="udp"), ask(silent.getsockname()[1], 1, protocol="udp", lane="a")]
+        number = silent.getsockname()[1]
+        asks = [ask(number, at, protocol="udp", lane=lane, patience=60) for at, lane in enumerate(("", "a"))]
         assert heard(*asks, deadline=0.1) == {0: ["not tried to the end"], 1: ["not tried to the end"]}
 
 
-TRACKED = """\
-tcp      6 117 TIME_WAIT src=10.1.2.2 dst=10.96.54.115 sport=58124 dport=80 src=10.1.1.3 dst=10.1.2.2 sport=8080 dport=58124 [ASSURED] mark=0 use=1
-tcp      6 8 CLOSE src=10.100.0.2 dst=10.96.54.115 sport=40000 dport=80 src=10.1.1.3 dst=10.1.1.1 sport=8080 dport=31007 mark=0 use=1
-tcp      6 117 SYN_SENT src=10.1.2.2 dst=10.100.0.3 sport=5 dport=30080 [UNREPLIED] src=10.100.0.3 dst=10.1.2.2 sport=30080 dport=5 mark=0 use=1
-udp      17 29 src=10.1.1.2 dst=10.96.0.10 sport=41000 dport=53 [UNREPLIED] src=10.1.2.9 dst=10.1.1.2 sport=5353 dport=41000 mark=0 use=1
-icmp     1 29 src=10.1.1.2 dst=10.1.2.2 type=8 code=0 id=1 src=10.1.2.2 dst=10.1.1.2 type=0 code=0 id=1 mark=0 use=1
-"""
+# --- what listens with a short queue ----------------------------------------------------------------------
 
 
-def test_a_connection_tells_where_it_went_and_whom_the_endpoint_saw():
-    assert list(flows_of(TRACKED)) == [
-        ("tcp", "10.1.2.2", 58124, "10.96.54.115", 80, "10.1.2.2", 58124, "10.1.1.3", 8080),
-        ("tcp", "10.100.0.2", 40000, "10.96.54.115", 80, "10.1.1.1", 31007, "10.1.1.3", 8080),
-        ("tcp", "10.1.2.2", 5, "10.100.0.3", 30080, "10.1.2.2", 5, "10.100.0.3", 30080),
-        ("udp", "10.1.1.2", 41000, "10.96.0.10", 53, "10.1.1.2", 41000, "10.1.2.9", 5353),
+@pytest.fixture
+def reluctant() -> Iterator[socket.socket]:
+    """A listener with room for one connection that nobody has accepted, and no more."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        yield server
+
+
+def serve(server: socket.socket, times: int, most: list[int]) -> None:
+    """Accept one connection after the other, each when the one before has ended; how many waited meanwhile."""
+    for _ in range(times):
+        with server.accept()[0] as one:
+            while one.recv(64):
+                pass
+            waiting = [found for found in listeners.listeners(None) if found.port == server.getsockname()[1]]
+            most.append(sum(found.is_full for found in waiting))
+
+
+def test_few_calls_of_a_service_are_under_way_at_once(reluctant):
+    number, full = reluctant.getsockname()[1], list[int]()
+    server = threading.Thread(target=serve, args=(reluctant, 40, full), daemon=True)
+    server.start()
+    asks = [ask(number, at, tries=10, together=1, patience=7.5) for at in range(4)]
+    assert heard(*asks) == {at: ["answer"] * 10 for at in range(4)}
+    server.join(20)
+    assert full == [0] * 40
+
+
+def test_a_call_that_a_full_queue_has_lost_is_asked_again(reluctant):
+    number = reluctant.getsockname()[1]
+    with socket.create_connection(("127.0.0.1", number)), contextlib.ExitStack() as accepted:
+
+        def accept_when_one_was_lost() -> None:
+            before = overflows()
+            while overflows() == before:
+                time.sleep(0.01)
+            for _ in range(2):
+                accepted.enter_context(reluctant.accept()[0])
+
+        server = threading.Thread(target=accept_when_one_was_lost)
+        server.start()
+        assert heard(ask(number, together=1, patience=7.5)) == {0: ["answer"]}
+        server.join()
+
+
+def overflows() -> int:
+    """How many connections this network namespace has dropped because a listener's queue was full."""
+    names, values = (line.split() for line in Path("/proc/net/netstat").read_text().splitlines()[:2])
+    return int(values[names.index("ListenOverflows")])
+
+
+def test_when_one_was_silent_to_the_end_the_others_need_not_wait_in_turn(reluctant, monkeypatch):
+    monkeypatch.setattr(service_probe, "ATTEMPT", 0.1)
+    number = reluctant.getsockname()[1]
+    with socket.create_connection(("127.0.0.1", number)):
+        asks = [ask(number, at, tries=20, together=1, patience=0.3) for at in range(5)]
+        assert heard(*asks, deadline=5) == {at: ["silence"] * 20 for at in range(5)}
+
+
+def test_what_is_refused_at_once_leaves_its_place_to_the_next(closed, listener):
+    asks = [ask(closed, 0, tries=3, together=1), ask(1, 1, address="255.255.255.255", tries=3, together=1)]
+    found = heard(*asks, ask(listener.getsockname()[1], 2, tries=3, together=1))
+    assert [len(tries) for tries in found.values()] == [3, 3, 3]
+    assert found[0] + found[2] == ["refused"] * 3 + ["answer"] * 3
+
+
+def test_what_listens_is_looked_at_after_the_calls(listener, closed):
+    endpoints = [
+        {"netns": None, "address": "127.0.0.1", "port": port, "protocol": "tcp"}
+        for port in (listener.getsockname()[1], closed)
     ]
-
-
-def test_only_what_is_watched_is_told(monkeypatch):
-    monkeypatch.setattr(service_probe, "run", lambda argv: TRACKED if argv[-1] == "tcp" else "")
-    found = service_probe.tracked([["10.96.54.115", 80]])
-    assert [flow[1] for flow in found] == ["10.1.2.2", "10.100.0.2"]
-    assert service_probe.tracked([]) == []
+    found = call([], [], 20, endpoints).listening
+    assert list(found.values()) == [["listens"], ["nothing"]]

@@ -20,7 +20,7 @@ from ..planner.service_rows import compact
 
 Rows = Mapping[str, Any]  # chapter -> row
 
-LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched")}
+LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
 """Chapter -> parts of its row that grow with the pods. The modules take them as text."""
 
 RECORDED = records.PACKED

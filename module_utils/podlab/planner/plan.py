@@ -26,6 +26,7 @@ from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, r
 from .identity import unmapped
 from .model import Desired, Invalid, Pod
 from .observed import sound_hosts
+from .pod_places import PodPlaces
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
 from .replicas import revision_of
@@ -219,10 +220,10 @@ def plan(
     )
     for name, row in expectations.probes(result["verify"], result["hosts"]).items():
         result["hosts"][name]["verify"] = row
-    ends, known = result["verify"]["ends"], {address for address in addresses.values() if address}
-    matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, known)
+    ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
+    matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)
     result["verify"]["services"] = matrix
-    for name, row in service_expectations.probes(matrix["asks"], ends, result["hosts"]).items():
+    for name, row in service_expectations.probes(matrix, ends, result["hosts"]).items():
         result["hosts"][name]["verify_services"] = row
     return result
 

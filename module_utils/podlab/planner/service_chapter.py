@@ -24,12 +24,13 @@ class Chapter:
 
     ``leaves_pods``: whether nodes lead packets to a pod that this run may be about to take away. Then they have to know
     before that happens; everything else may wait until the new pods are ready. ``parting`` is what they are told then,
-    and ``rows`` what holds once those pods have gone. It is another thing only where a pod that is about to go serves
-    until it does, because there is nobody else.
+    and ``rows`` what holds once those pods have gone, with the ``slices`` behind them. It is another thing only where
+    a pod that is about to go serves until it does, because there is nobody else.
     """
 
     rows: Rows
     parting: Rows
+    slices: Mapping[str, Sequence[Slice]]
     record: Mapping[str, Any]
     notes: tuple[str, ...]
     sysctls: Mapping[str, str]
@@ -87,6 +88,7 @@ def services_chapter(
     return Chapter(
         rows=rows,
         parting=parting,
+        slices=next_slices,
         record=record,
         notes=(*notes, *waiting(desired.services, given), *_warnings(hosts)),
         sysctls=services.sysctls(cluster.localhost_node_ports, cluster.node_port_addresses, rows.ports),

@@ -10,17 +10,18 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypedDict
 
-from ..changes.kube_endpoints import by_address, cluster_wide, on_node
+from ..changes.kube_endpoints import EndpointRow, by_address, cluster_wide, on_node
 from ..changes.services import ServicePortRow
 from .addresses import gateway
 from .cluster import Cluster, Host
 from .endpoints import ZONE
 from .expectations import End
+from .pod_places import PodPlace
 from .routing import tunnel_end
 from .service_rows import addresses_of
 
@@ -30,7 +31,18 @@ MOST = 2000
 CERTAINTY = 18.0
 """So often is each endpoint called that one of them stays unseen by chance once in e to this power."""
 
+HAIRPIN_CERTAINTY, FEW = 8.0, 8
+"""As above, for a pod that calls a Service of its own, where there are no more endpoints than a few."""
+
 MOST_TRIES = 100
+
+BACKLOG = 5
+"""So many calls at once each endpoint stands, by all hosts together: the listen backlog of every socketserver of
+Python's. There is hardly a shorter one."""
+
+PATIENCE, HASTE = 7.5, 1.0
+"""Seconds until a call is silent. TCP asks again after 1, 3 and 7 s, for what a full backlog or a busy host has lost;
+where silence is to be expected, or all the answer there will be, that would only cost time."""
 
 MOST_REFUSALS = 12
 """A node refuses by ICMP, of which the kernel sends a client one a second, and six more at once (icmp(7))."""
@@ -58,6 +70,8 @@ class Ask(TypedDict):
     """``10.1.1.2:8080`` -> the source address that it has to see; empty where that is not podlab's to say."""
     mute: list[str]
     """Those that are reached, and whose answer does not find its way back."""
+    homes: dict[str, str]
+    """``10.1.1.2:8080`` -> the node that it is on."""
     sticky: bool
     """One client meets one endpoint, always the same."""
     tries: int
@@ -101,18 +115,19 @@ def service_matrix(
     cidrs: Mapping[str, str],
     ends: Sequence[End],
     ports: Sequence[ServicePortRow],
-    pods: Collection[str],
+    pod_at: Callable[[str, EndpointRow], PodPlace | None],
 ) -> dict[str, Any]:
-    """``asks``; ``unprobed``, in words; ``ports`` that could be asked for, and how many are: ``sampled``.
+    """``asks``; ``unprobed``, in words; ``ports`` that could be asked for, and how many are: ``sampled``;
+    ``endpoints`` of these: ``10.1.1.2:80/tcp`` -> ``host``, ``netns``, ``pod``.
 
     :param ends: those of ``expectations.matrix``.
-    :param pods: addresses of the plan's pods; an endpoint that is none of them is nobody to call.
+    :param pod_at: Service, endpoint -> the plan's pod that has it; what is no pod of the plan is nobody to call.
     """
     yard = _Yard(cluster, hosts, cidrs, ends)
     unprobed = []
     open_to_all = []
     for port in ports:
-        words = _unprobed(port, pods)
+        words = _unprobed(port, pod_at)
         if words:
             unprobed.append(f"{service_port(port)}: {words}")
         else:
@@ -120,24 +135,46 @@ def service_matrix(
     chosen = _sample(open_to_all, yard.count)
     asks = _with_few_refusals([ask for port in chosen for ask in yard.asks(port)])
     _share_out_tries(asks)
-    return {"asks": asks, "unprobed": unprobed, "ports": len(open_to_all), "sampled": len(chosen)}
+    endpoints = {
+        f"{end['address']}:{end['port']}/{port['protocol']}": place._asdict()
+        for port in chosen
+        for end in port["endpoints"]
+        if (place := pod_at(port["service"], end))
+    }
+    facts = {"unprobed": unprobed, "ports": len(open_to_all), "sampled": len(chosen)}
+    return {"asks": asks, "endpoints": endpoints, **facts}
 
 
 def service_port(port: ServicePortRow) -> str:
     return port["service"] + (f":{port['port_name']}" if port["port_name"] else "")
 
 
-def probes(asks: Sequence[Ask], ends: Iterable[End], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+def probes(matrix: Mapping[str, Any], ends: Iterable[End], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What each host has to do: ``asks``, those of its own ends; ``watched``, what it is to tell of connections that
-    it turns; ``deadline`` in seconds. A host that has no part in it has no row.
+    it turns or gets; ``endpoints`` of its own, at which something may listen or not; ``deadline`` and ``watch`` in
+    seconds. A host that has no part in it has no row.
+
+    :param matrix: that of ``service_matrix``.
 
     ``id`` is the place among ``asks``. Calls of one ``lane`` go one after the other: where a client is to meet one
     endpoint only, the first call decides, and clients of one host may look like one. Where ``until`` is heard, no
-    further try is needed: a refusal may get lost.
+    further try is needed: a refusal may get lost. No more calls of a ``service`` than ``together`` are under way on the
+    host at once (0: as many as there are), and each is given up after ``patience``.
     """
+    asks: Sequence[Ask] = matrix["asks"]
     by_name = {end["name"]: end for end in ends}
     rows: dict[str, list[dict[str, Any]]] = {host: [] for host in hosts}
     watched: dict[str, dict[tuple[str, int], None]] = {host: {} for host in rows}
+    endpoints: dict[str, list[dict[str, Any]]] = {host: [] for host in rows}
+    for to, place in matrix["endpoints"].items():
+        address, number, protocol = _parts(to)
+        if place["host"] in rows:
+            at_home = {"netns": place["netns"], "address": address, "port": number, "protocol": protocol}
+            endpoints[place["host"]].append(at_home)
+            watched[place["host"]][address, number] = None
+    callers: dict[str, set[str]] = defaultdict(set)
+    for ask in asks:
+        callers[ask["service"]].add(by_name[ask["source"]]["host"])
     for at, ask in enumerate(asks):
         end = by_name[ask["source"]]
         row = {
@@ -149,6 +186,8 @@ def probes(asks: Sequence[Ask], ends: Iterable[End], hosts: Iterable[str]) -> di
             "tries": ask["tries"],
             "lane": ask["service"] if ask["sticky"] else "",
             "until": "",
+            "service": ask["service"],
+            **_restraint(ask, len(callers[ask["service"]])),
         }
         if ask["outcome"] == REFUSED:
             row |= {"lane": f"refusals {ask['source']}", "until": REFUSED}
@@ -156,19 +195,42 @@ def probes(asks: Sequence[Ask], ends: Iterable[End], hosts: Iterable[str]) -> di
         for node in ask["path"]:
             watched[node][ask["address"], ask["port"]] = None
     calls = sum(ask["tries"] for ask in asks if ask["outcome"] != REFUSED)
-    # Silence takes a second, and many are silent at once; hosts begin one after the other.
-    deadline = 20 + len(rows) // 2 + calls // 50
+    # Silence takes some seconds, and many are silent at once; hosts begin one after the other.
+    deadline = 30 + len(rows) // 2 + calls // 50
     return {
-        host: {"asks": mine, "watched": [list(place) for place in watched[host]], "deadline": deadline}
+        host: {
+            "asks": mine,
+            "watched": [list(place) for place in watched[host]],
+            "endpoints": endpoints[host],
+            "deadline": deadline,
+            "watch": 2 * deadline + 60 if watched[host] else 0,  # from the calls of pods to the last look
+        }
         for host, mine in rows.items()
         if mine or watched[host]
     }
 
 
-def _unprobed(port: ServicePortRow, pods: Collection[str]) -> str:
+def _restraint(ask: Ask, hosts: int) -> dict[str, Any]:
+    """How gently an ask is to be asked where a program has to take every call. Datagrams need nobody to take them.
+
+    :param hosts: how many there are that call this Service.
+    """
+    if ask["protocol"] != "tcp" or ask["outcome"] != ANSWER or ask["mute"]:
+        return {"together": 0, "patience": HASTE}
+    return {"together": max(1, BACKLOG * len(ask["backends"]) // hosts), "patience": PATIENCE}
+
+
+def _parts(to: str) -> tuple[str, int, str]:
+    """Of ``10.1.1.2:80/tcp``."""
+    place, _, protocol = to.partition("/")
+    address, _, number = place.rpartition(":")
+    return address, int(number), protocol
+
+
+def _unprobed(port: ServicePortRow, pod_at: Callable[[str, EndpointRow], PodPlace | None]) -> str:
     if port["protocol"] == "sctp":
         return "not probed: not every kernel has sockets of SCTP"
-    stranger = next((end["address"] for end in port["endpoints"] if end["address"] not in pods), None)
+    stranger = next((end["address"] for end in port["endpoints"] if not pod_at(port["service"], end)), None)
     return f"not probed: its endpoint {stranger} is no pod of the plan" if stranger else ""
 
 
@@ -200,7 +262,7 @@ def _with_few_refusals(asks: Sequence[Ask]) -> list[Ask]:
     return [ask for at, ask in enumerate(asks) if at not in left_out]
 
 
-def _share_out_tries(asks: Iterable[Ask]) -> None:
+def _share_out_tries(asks: Sequence[Ask]) -> None:
     """Clients of one node draw lots by the same rules, so they call in turn until everybody must have been met."""
     groups: dict[tuple[str, str, frozenset[str]], list[Ask]] = defaultdict(list)
     for ask in asks:
@@ -215,6 +277,11 @@ def _share_out_tries(asks: Iterable[Ask]) -> None:
         wanted = choices * (math.log(choices) + CERTAINTY) if choices > 1 else 1
         for ask in group:
             ask["tries"] = min(MOST_TRIES, math.ceil(wanted / len(group)))
+    # Nobody but the pod itself can find out whether it reaches itself; one of its ways tells.
+    for ask in {(ask["service"], ask["source"]): ask for ask in reversed(asks)}.values():
+        choices = len(ask["backends"])
+        if 1 < choices <= FEW and not ask["sticky"] and any(_parts(to)[0] == ask["caller"] for to in ask["backends"]):
+            ask["tries"] = max(ask["tries"], math.ceil(HAIRPIN_CERTAINTY * choices))
 
 
 class _Yard:
@@ -340,6 +407,7 @@ class _Yard:
             "outcome": way.outcome,
             "backends": seen,
             "mute": [to for to in way.backends if _answers_past(call, homes[to], seen[to])],
+            "homes": {to: homes[to] for to in way.backends},
             "sticky": bool(port["affinity_seconds"]),
             "tries": 1,
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .expectations import End
-from .service_expectations import ANSWER, Ask
+from .service_expectations import ANSWER, REFUSED, SILENCE, Ask
 
 Tries = Mapping[int, Sequence[tuple[str, int]]]
 """Place among the asks -> of each try what the client heard, and the port that it called from.
@@ -33,18 +33,37 @@ class Flow(NamedTuple):
 
 @dataclass
 class Report:
-    """``wrong`` has a line for each kind of mistake; ``asked`` counts questions, ``calls`` all tries."""
+    """``wrong`` has a line for each kind of mistake, ``notes`` for each endpoint at which no program answers though the
+    way there is as planned; ``asked`` counts questions, ``calls`` all tries."""
 
     wrong: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     asked: int = 0
     calls: int = 0
 
 
-def judge(asks: Sequence[Ask], ends: Iterable[End], tries: Tries, flows: Mapping[str, Iterable[Flow]]) -> Report:
-    """:param flows: node -> what it tracked."""
+Tracked = Mapping[str, Mapping[object, Flow]]
+"""Node -> connection as it came -> the same as it went on."""
+
+Listening = Mapping[str, Sequence[str]]
+"""``10.1.1.2:80/tcp`` -> what listened there, at each look: ``listens``, ``full``, ``nothing``, ``only at ADDRESS``."""
+
+LISTENS, NOTHING, FULL = "listens", "nothing", "full"
+
+
+def judge(
+    asks: Sequence[Ask],
+    ends: Iterable[End],
+    tries: Tries,
+    flows: Mapping[str, Iterable[Flow]],
+    listening: Listening,
+    endpoints: Mapping[str, Mapping[str, Any]],
+) -> Report:
+    """:param flows: node -> what it tracked. :param endpoints: those of ``service_expectations.service_matrix``."""
     by_name = {end["name"]: end for end in ends}
     tracked: dict[str, dict[object, Flow]] = {node: {flow[:5]: flow for flow in found} for node, found in flows.items()}
     report = Report()
+    unanswered: dict[str, None] = {}
     met: dict[tuple[str, str, frozenset[str]], set[str]] = defaultdict(set)
     for at, ask in enumerate(asks):
         report.asked += 1
@@ -62,7 +81,9 @@ def judge(asks: Sequence[Ask], ends: Iterable[End], tries: Tries, flows: Mapping
             flow = _followed(called, ask, tracked)
             if flow:
                 reached.append(f"{flow.to}:{flow.to_port}")
-            problems |= dict.fromkeys(_problems(ask, outcome, flow))
+            problems |= dict.fromkeys(_problems(ask, outcome, flow, tracked, listening))
+            if flow and outcome in (REFUSED, SILENCE) and _program(ask, outcome, flow, listening) != LISTENS:
+                unanswered[f"{ask['service']} -> {flow.to}:{flow.to_port}/{ask['protocol']}"] = None
         report.wrong += [f"{who}: {words}" for words in problems]
         if ask["sticky"] and len(set(reached)) > 1:
             report.wrong.append(f"{who}: expected one endpoint for one client, got {', '.join(sorted(set(reached)))}")
@@ -71,12 +92,13 @@ def judge(asks: Sequence[Ask], ends: Iterable[End], tries: Tries, flows: Mapping
     for (service, node, backends), some in met.items():
         if missing := sorted(backends - some):
             report.wrong.append(f"{service} on {node}: nobody has met {', '.join(missing)}")
+    report.notes += [_note(words, listening, endpoints) for words in unanswered]
     return report
 
 
 def summary(matrix: Mapping[str, Any], report: Report) -> list[str]:
     """What there is to say when nothing is wrong; nothing where there are no Services."""
-    lines = [str(line) for line in matrix["unprobed"]]
+    lines = [str(line) for line in matrix["unprobed"]] + report.notes
     if matrix["sampled"] < matrix["ports"]:
         lines.append(f"{matrix['sampled']} of {matrix['ports']} ports of Services, a sample")
     if report.asked:
@@ -87,7 +109,7 @@ def summary(matrix: Mapping[str, Any], report: Report) -> list[str]:
     return lines
 
 
-def _followed(flow: Flow, ask: Ask, tracked: Mapping[str, Mapping[object, Flow]]) -> Flow | None:
+def _followed(flow: Flow, ask: Ask, tracked: Tracked) -> Flow | None:
     """The last node's view of a call that several may have turned; None where none has led it on to an endpoint."""
     found = None
     key: object = flow[:5]
@@ -99,12 +121,11 @@ def _followed(flow: Flow, ask: Ask, tracked: Mapping[str, Mapping[object, Flow]]
     return found if found and (found.to, found.to_port) != (ask["address"], ask["port"]) else None
 
 
-def _problems(ask: Ask, heard: str, flow: Flow | None) -> list[str]:
+def _problems(ask: Ask, heard: str, flow: Flow | None, tracked: Tracked, listening: Listening) -> list[str]:
     """What is wrong with one call."""
     if ask["outcome"] != ANSWER:
         if flow:
             return [f"expected {ask['outcome']}, got to {flow.to}:{flow.to_port}"]
-        # A client of UDP hears the same from nobody and from somebody who has nothing to say.
         return [] if heard == ask["outcome"] else [f"expected {ask['outcome']}, got {heard}"]
     if flow is None:
         return [f"expected one of {', '.join(ask['backends'])}, got {heard} and to none of them"]
@@ -114,7 +135,56 @@ def _problems(ask: Ask, heard: str, flow: Flow | None) -> list[str]:
     wanted = ask["backends"][to]
     if wanted and flow.seen != wanted:
         return [f"{to}: expected source {wanted}, got source {flow.seen}"]
-    if to not in ask["mute"] and ask["protocol"] == "tcp" and heard not in (ANSWER, "refused"):
-        # It may refuse: verify does not ask what is served there.
-        return [f"{to}: expected an answer, got {heard}"]
-    return []
+    return _problems_at_endpoint(ask, heard, flow, tracked, listening)
+
+
+def _problems_at_endpoint(ask: Ask, heard: str, flow: Flow, tracked: Tracked, listening: Listening) -> list[str]:
+    """What is wrong with a call that was led where it should be. Where no program takes it, that is no fault of the
+    network, if only it got there: what refuses or drops it on the way is one."""
+    to = f"{flow.to}:{flow.to_port}"
+    # A client of UDP hears the same from nobody and from a program that has nothing to say.
+    may_be_silent = to in ask["mute"] or ask["protocol"] == "udp"
+    if heard == ANSWER:
+        return []
+    if (heard == SILENCE and may_be_silent) or _program(ask, heard, flow, listening) != LISTENS:
+        home = ask["homes"][to]
+        if _has_come(flow, home, ask, tracked):
+            return []
+        return [f"{to}: expected an answer, got {heard}, and {home} has not seen the call"]
+    return [f"{to}: expected an answer, got {heard}" + (", though a program listens" if heard == REFUSED else "")]
+
+
+def _has_come(flow: Flow, home: str, ask: Ask, tracked: Tracked) -> bool:
+    """Whether the endpoint's node has seen a call, too, where that one is another and can be asked."""
+    key = (flow.protocol, flow.seen, flow.seen_port, flow.to, flow.to_port)
+    return home == ask["path"][-1] or home not in tracked or key in tracked[home]
+
+
+def _program(ask: Ask, heard: str, flow: Flow, listening: Listening) -> str:
+    """What was there of an endpoint's program when it was called. What is not known listens, or nothing were red.
+
+    One that has begun to listen between two looks, or has ended, may have refused. A queue that is full for a moment
+    loses no call: only one that is so in the end.
+    """
+    looks = listening.get(f"{flow.to}:{flow.to_port}/{ask['protocol']}", ())
+    if heard in (REFUSED, SILENCE):
+        for look in looks:
+            if look not in (LISTENS, FULL):
+                return look
+    return FULL if heard == SILENCE and looks and looks[-1] == FULL else LISTENS
+
+
+def _note(words: str, listening: Listening, endpoints: Mapping[str, Mapping[str, Any]]) -> str:
+    """:param words: Service and endpoint."""
+    service, _, to = words.partition(" -> ")
+    place = endpoints.get(to)
+    where = f"{service} -> pod {place['pod']} ({to}" + f" on {place['host']})" if place else words
+    looks = listening[to]
+    said = next((look for look in looks if look not in (LISTENS, FULL)), FULL)
+    if said == FULL:
+        return f"{where}: a program listens there, and does not accept its connections"
+    if looks[-1] == LISTENS:
+        return f"{where}: nothing listened there yet; the way there is as planned"
+    if said == NOTHING:
+        return f"{where}: nothing listens there; the way there is as planned"
+    return f"{where}: nothing listens there, but {said}; the way there is as planned"
