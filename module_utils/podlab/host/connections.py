@@ -87,10 +87,16 @@ def flows_of(text: str) -> Iterator[Flow]:
 
 
 def _socket_of(process: int) -> int | None:
-    """Bytes that wait for the process in its subscribed socket; None: it has subscribed to nothing."""
+    """Bytes that wait for the process in its subscribed socket; None: it has subscribed to nothing.
+
+    By inode: of the sockets that conntrack opens only one has the number of its process.
+    """
+    own = set()
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
+        own = {os.readlink(entry.path) for entry in entries}
     with open("/proc/net/netlink") as file:
         for line in file:
-            _, protocol, owner, groups, waiting, *_ = line.split()
-            if (protocol, owner) == (NETLINK_NETFILTER, str(process)) and int(groups, 16) & GROUP_NEW:
+            _, protocol, _, groups, waiting, *_, inode = line.split()
+            if protocol == NETLINK_NETFILTER and f"socket:[{inode}]" in own and int(groups, 16) & GROUP_NEW:
                 return int(waiting)
     return None
