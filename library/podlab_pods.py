@@ -49,7 +49,8 @@ def work(rows: dict[str, Any]) -> Any:
     steps = pods.changes(network.links(), host_pods.observe(), json.loads(rows["pods"]))
     stale = containers.stale_programs(rows["programs"])
     # One that is about to be started or taken away needs no telling.
-    restart = "kubelet" in stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
+    is_stale = not {"kubelet", "enter"}.isdisjoint(stale)  # it runs the text of both
+    restart = is_stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
     lines = passages.brief(service_lines.programs({name: rows["programs"][name] for name in stale}))
     lines += [service_lines.BUSYBOX] if lines and containers.lacks_busybox() else []
     lines += steps.lines()

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import platform
+import re
+
 import pytest
 import yaml
 
 from .conftest import agnhost, pod
+from .preloaded import library
+
+LOGGED = "/logged"
+SPY = {
+    "name": "c",
+    "image": "busybox",
+    "command": ["sh", "-c", "echo /spy/spy.so >/etc/ld.so.preload; exec sleep infinity"],
+    "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}},
+    "livenessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1},
+    "volumeMounts": [{"name": "spy", "mountPath": "/spy"}, {"name": "logged", "mountPath": LOGGED}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +35,18 @@ def pods(lab):
             nodeName="node1",
         ),
         crash=agnhost("crash", "netexec", nodeName="node1"),
+        library={
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "spy"},
+            "binaryData": {"spy.so": base64.b64encode(library(f"{LOGGED}/log")).decode()},
+        },
+        spy=pod(
+            "spy",
+            SPY,
+            volumes=[{"name": "spy", "configMap": {"name": "spy"}}, {"name": "logged", "emptyDir": {}}],
+            nodeName="node1",
+        ),
     )
     lab.converge("--skip-tags", "verify")
     return lab
@@ -67,6 +94,21 @@ def test_containers_of_a_pod_share_ipc_network_and_host_name_but_not_processes(p
 
 def test_a_container_may_not_change_its_network(pods):
     assert inside(pods, "ipc", "one", "grep CapEff /proc/1/status").split()[1] == "00000000a80425fb"  # containerd's
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the library is for x86_64")
+def test_whoever_enters_a_container_runs_nothing_of_its_own_before_he_has_dropped_his_privileges(pods):
+    """Every dynamic program runs what the container's /etc/ld.so.preload names: for a probe, and for ./lab exec."""
+    service, log = "/run/podlab/services/default_spy.c", "/var/lib/podlab/volumes/default_spy/logged/log"
+    wait(pods, f"grep -qs 'Name:.true' {log}")  # the probe
+    pods.sh("node1", f"{service}/enter $(sed -n 's/.*\"child-pid\": \\([0-9]*\\).*/\\1/p' {service}/status) ls /")
+    logged = pods.sh("node1", f"cat {log}")
+    found = re.findall(r"^Name:\t(.*)$|^CapEff:\t(.*)$|^NoNewPrivs:\t(.*)$", logged, re.MULTILINE)
+    words = ["".join(groups) for groups in found]
+    programs = set(zip(words[::3], words[1::3], words[2::3], strict=True))
+    dac_override = f"{2:016x}"
+    assert {program[1:] for program in programs} == {(dac_override, "1")}, programs
+    assert {program[0] for program in programs} >= {"sleep", "true", "ls"}
 
 
 def test_a_taken_port_fails_in_the_containers_own_log(pods):

@@ -68,6 +68,16 @@ CAPABILITIES = (
     *("NET_BIND_SERVICE", "NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE"),
 )
 
+# All of them, each at its number (linux/capability.h).
+NUMBERS = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+    "CHECKPOINT_RESTORE",
+)
+
 # What programs of the distribution need of /etc, and nothing that is the machine's own business. Each of these is a
 # mount a container, a third of a millisecond: what is only good to have is not here.
 ETC = (
@@ -161,7 +171,7 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     argv += ["--clearenv", "--chdir", row["working_dir"], "--"]
     argv += [f"{EXECLINE}/fdclose", "4"] if shared else []
     argv += _environment_argv()
-    return [*argv, *_identity_argv(pod, row, "--pdeathsig", "KILL"), *row["argv"]]
+    return [*argv, *_identity_argv(pod, row), *row["argv"]]
 
 
 def _parents_first(row: ContainerRow) -> list[tuple[int, Mount]]:
@@ -267,23 +277,21 @@ def _capabilities_at_the_door(pod: PodRow, row: ContainerRow) -> list[str]:
     return [*wanted, *(name for name in needed if name not in wanted)]
 
 
-def _identity_argv(pod: PodRow, row: ContainerRow, *more: str) -> list[str]:
+def _identity_argv(pod: PodRow, row: ContainerRow) -> list[str]:
     """setpriv, as far as the process is to be anybody else than root.
 
     A process that is not root has no capabilities, though they stay in its bounding set: so it is under runc,
     which knows ambient ones but is not told to set any.
     """
-    return _setpriv(pod, row, *more) if _has_other_ids(pod, row) else []
-
-
-def _setpriv(pod: PodRow, row: ContainerRow, *more: str) -> list[str]:
+    if not _has_other_ids(pod, row):
+        return []
     kept = ",".join(["-all", *(f"+{name.lower()}" for name in row.get("capabilities", CAPABILITIES))])
-    argv = ["/usr/bin/setpriv", *more, "--inh-caps=-all", f"--bounding-set={kept}"]
-    if _has_other_ids(pod, row):
-        groups = ",".join(map(str, groups_of(pod, row)))
-        argv += [f"--reuid={row.get('user', 0)}", f"--regid={row.get('group', 0)}"]
-        argv += [f"--groups={groups}" if groups else "--clear-groups"]
-    return [*argv, "--"]
+    groups = ",".join(map(str, groups_of(pod, row)))
+    return [
+        *("/usr/bin/setpriv", "--pdeathsig", "KILL", "--inh-caps=-all", f"--bounding-set={kept}"),
+        *(f"--reuid={row.get('user', 0)}", f"--regid={row.get('group', 0)}"),
+        *(f"--groups={groups}" if groups else "--clear-groups", "--"),
+    ]
 
 
 # --- the service ------------------------------------------------------------------------------------------
@@ -331,25 +339,21 @@ def overlay_argv(tree: str, layer: str) -> list[str]:
 
 
 def enter_script(pod: PodRow, name: str) -> str:
-    """``enter PID COMMAND ARG...`` runs a command in the container whose process 1 is PID, as a part of it.
+    """``enter PID COMMAND ARG...`` runs a command in the container whose process 1 is PID, as a part of it: podlab's
+    program of the same name does (host/enter.py)."""
+    words = _line(f"{IMAGES}/enter", f"{SERVICES}/{service_name(pod['netns'], name)}")
+    return f"#!{EXECLINE}/execlineb -S0\n{words} $@\n"
 
-    It gets what the container got: namespaces, root, environment, working directory, ids, capabilities. The
-    environment is the row's, not that of /proc/PID/environ: there servers write their titles. What the caller's shell
-    ignores (nohup) and its umask stay outside.
-    """
-    row, variables = pod["containers"][name], f"{SERVICES}/{service_name(pod['netns'], name)}/env"
-    words = [
-        *("--", *_environment_argv(), *_setpriv(pod, row, "--no-new-privs")),
-        *("/usr/bin/env", "--default-signal", "-C", row["working_dir"]),
-    ]
-    lines = [
-        f"#!{EXECLINE}/execlineb -s1",
-        f"{EXECLINE}/emptyenv",
-        f"{EXECLINE}/redirfd -r {ENVIRONMENT_FD} {_word(variables)}",
-        f"{EXECLINE}/umask 022",
-        f'"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" {_line(*map(_literal, words))} $@',
-    ]
-    return "\n".join(lines) + "\n"
+
+def identity_file(pod: PodRow, name: str) -> str:
+    """What that program makes of itself. ``working_dir`` comes last, since it may be any text."""
+    row = pod["containers"][name]
+    mask = sum(1 << NUMBERS.index(capability) for capability in row.get("capabilities", CAPABILITIES))
+    lines = [f"capabilities {mask:016x}"]
+    if _has_other_ids(pod, row):
+        groups = " ".join(map(str, groups_of(pod, row)))
+        lines += [f"user {row.get('user', 0)}", f"group {row.get('group', 0)}", f"groups {groups}"]
+    return "".join(f"{line}\n" for line in [*lines, f"working_dir {row['working_dir']}"])
 
 
 LOG_SCRIPT = """#!/bin/sh
@@ -426,6 +430,7 @@ def service_files(pod: PodRow, name: str) -> dict[str, str]:
     return {
         "run": run_script(pod, name),
         "enter": enter_script(pod, name),
+        "identity": identity_file(pod, name),
         "env": environment_file(pod["hostname"], pod["containers"][name]),
         "log": LOG_SCRIPT,
         "finish": finish_script(policy, shared=pod.get("share_processes", False)),
@@ -456,11 +461,3 @@ def _word(text: str) -> str:
     (https://skarnet.org/software/execline/execlineb.html).
     """
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _literal(text: str) -> str:
-    """A word that stands for itself though the script's arguments are substituted: ``$1``, ``$#``, ``$0``, ``$@``, and
-    with braces. Backslashes before one count twice, and one more quotes it; elsewhere they mean nothing
-    (https://skarnet.org/software/execline/el_substitute.html).
-    """
-    return re.sub(r"(\\*)\$(\{[01#@]\}|[01#@](?=[$\\{}]|\Z))", r"\1\1\\$\2", text)

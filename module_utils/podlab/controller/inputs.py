@@ -17,8 +17,8 @@ from .cache import cached
 LARGE = 2**18  # bytes; less takes less than half a second to read
 CATALOGUE = "catalogue.yml"
 SAMPLE = "manifests"
-# It runs on a node by itself, and is a module here so that it can be tested like every other.
-KUBELET = "module_utils/podlab/host/kubelet.py"
+# They run on a node by themselves, and are modules here so that they can be tested like every other.
+MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "kubelet")}
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
 
 
 def _programs(root: str) -> dict[str, str]:
-    """Every file beside the catalogue, and the kubelet."""
+    """Every file beside the catalogue, the kubelet, and what enters containers."""
     images = Path(root, "images")
     files = sorted(path for path in images.rglob("*") if path.is_file() and path.name != CATALOGUE)
     programs = {str(path.relative_to(images)): path.read_text("utf-8") for path in files}
-    return {**programs, "kubelet": Path(root, KUBELET).read_text("utf-8")}
+    return {**programs, **{name: Path(root, path).read_text("utf-8") for name, path in MODULES.items()}}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 RUN = os.environ.get("PODLAB_RUN", "/run/podlab")
 PODS = f"{RUN}/pods"
 SERVICES = f"{RUN}/services"
+ENTER = "/var/lib/podlab/images/enter"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 PROBES = ("startup", "readiness", "liveness")
@@ -149,23 +150,19 @@ def bury() -> None:
             dying.discard(pid)
 
 
-def execute(argv: list[str], until: float) -> Generator[Wait, int | None, tuple[int | None, str]]:
+def execute(start: Callable[[int], int], until: float) -> Generator[Wait, int | None, tuple[int | None, str]]:
     """Run a command: its exit code (None if it was not over in time) and the beginning of what it printed.
 
+    :param start: starts it, with this descriptor for what it prints, in a group of its own, so that it can be ended
+        with all that it has started; the pid.
     :raises OSError: it cannot be started.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     pid, handle, code, output = 0, -1, None, b""
     try:
-        nothing = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
-        both = [(os.POSIX_SPAWN_DUP2, writing, fd) for fd in (1, 2)]
         os.set_blocking(writing, True)
         try:
-            # A group of its own, so that it can be ended with all that it has started.
-            pid = os.posix_spawn(
-                argv[0], argv, {"PATH": PATH, "LC_ALL": "C.UTF-8"}, file_actions=[nothing, *both], setsid=True,
-                setsigdef=[signal.SIGPIPE],
-            )  # fmt: skip
+            pid = start(writing)
         finally:
             os.close(writing)
         children.add(pid)
@@ -179,7 +176,7 @@ def execute(argv: list[str], until: float) -> Generator[Wait, int | None, tuple[
                 waited.pop(reading)  # it has closed its output, and goes on
         output = (output + _read(reading))[:MOST_OUTPUT]
         if ready is None:
-            # First those inside of the container: nsenter then takes its child's leave, as somebody must.
+            # First those inside of the container: their parent then takes their leave, as somebody must.
             for child in _text(f"/proc/{pid}/task/{pid}/children").split():
                 with contextlib.suppress(OSError):
                     os.kill(int(child), signal.SIGKILL)
@@ -195,6 +192,53 @@ def execute(argv: list[str], until: float) -> Generator[Wait, int | None, tuple[
         if pid:
             end_group(pid)
     return code, output.decode(errors="replace")
+
+
+def _program(*argv: str) -> Callable[[int], int]:
+    def start(writing: int) -> int:
+        nothing = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+        both = [(os.POSIX_SPAWN_DUP2, writing, fd) for fd in (1, 2)]
+        return os.posix_spawn(
+            argv[0], argv, {"PATH": PATH, "LC_ALL": "C.UTF-8"}, file_actions=[nothing, *both], setsid=True,
+            setsigdef=[signal.SIGPIPE],
+        )  # fmt: skip
+
+    return start
+
+
+def _in_container(service: str, pid: int, command: Sequence[str]) -> Callable[[int], int]:
+    """What the service's ``enter`` does, without the start of Python that it is: in a child of this process."""
+    if not os.path.exists(f"{service}/identity"):  # a service from before there was such a file
+        return _program(f"{service}/enter", str(pid), *command)
+
+    def start(writing: int) -> int:
+        enter = _enter_program()
+        wanted = enter["Wanted"](service)
+        if child := os.fork():
+            return child
+        try:
+            signal.set_wakeup_fd(-1)
+            os.setsid()
+            for source, stream in ((os.open("/dev/null", os.O_RDONLY), 0), (writing, 1), (writing, 2)):
+                os.dup2(source, stream)
+            enter["enter"](wanted, pid, command)
+        finally:
+            os._exit(125)
+
+    return start
+
+
+def _enter_program() -> dict[str, Any]:
+    """Its text, run once. It brings ctypes along, which is large: only who has such a probe needs it."""
+    if not _entering:
+        with open(ENTER, encoding="utf-8") as file:
+            code = compile(file.read(), ENTER, "exec")
+        _entering["__name__"] = "enter"
+        exec(code, _entering)
+    return _entering
+
+
+_entering: dict[str, Any] = {}
 
 
 def end_group(pid: int) -> None:
@@ -238,7 +282,7 @@ def do_hook(service: str, pid: int, hook: Row, until: float) -> Generator[Wait, 
 
 
 def _ask_command(service: str, pid: int, command: Sequence[str], until: float) -> Generator[Wait, int | None, Answer]:
-    code, output = yield from execute([f"{service}/enter", str(pid), *command], until)
+    code, output = yield from execute(_in_container(service, pid, command), until)
     if code is None:
         return False, f'command "{" ".join(command)}" timed out'
     return code == 0, output.rstrip("\n")
@@ -249,7 +293,7 @@ def _dial(host: str, port: int, until: float) -> Generator[Wait, int | None, soc
     addresses = [host]
     if _family(host) is None:
         # A child asks: the resolver of this process would make all others wait.
-        code, output = yield from execute(["/usr/bin/getent", "ahosts", host], until)
+        code, output = yield from execute(_program("/usr/bin/getent", "ahosts", host), until)
         addresses = list(dict.fromkeys(line.split()[0] for line in output.splitlines() if line.strip()))
         if code or not addresses:
             raise OSError(f"dial tcp: lookup {host}: {'i/o timeout' if code is None else 'no such host'}")
