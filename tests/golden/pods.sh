@@ -19,9 +19,9 @@ ip -n default_new route add default via 10.1.1.1 dev eth0
 ip netns exec default_new busybox arping -q -c 1 -A -I eth0 10.1.1.4
 # write /run/podlab/pods/default_new/{hostname,hosts,resolv.conf}
 s6-svscanctl -a /run/podlab/services || setsid s6-svscan -c 10000 /run/podlab/services &
-# write /run/podlab/services/default_new.main/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_new.main/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_new.main: sleep 9
-# write /run/podlab/services/default_new.side/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_new.side/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_new.side: echo 'it'"'"'s'
 # write /run/podlab/pods/default_new/pod.json
 # write /run/podlab/pods/default_api/pod.json

@@ -74,8 +74,8 @@ ip -n default_web-bj5g7cqwgs-67xfb route add default via 10.1.1.1 dev eth0
 ip netns exec default_pair busybox arping -q -c 1 -A -I eth0 10.1.1.2
 ip netns exec default_web-bj5g7cqwgs-67xfb busybox arping -q -c 1 -A -I eth0 10.1.1.3
 
-# Programs that podlab brings for containers: from its directory images/, and module_utils/podlab/host/kubelet.py.
-# They are long; the pods go on after them.
+# Programs that podlab brings for containers: from its directory images/, and module_utils/podlab/host/enter.py and
+# kubelet.py. They are long; the pods go on after them.
 mkdir -p /var/lib/podlab/images
 cat >/var/lib/podlab/images/agnhost <<'END'
 #!/usr/bin/python3
@@ -157,11 +157,12 @@ cat >/run/podlab/services/.new/default_pair.server/run <<'END'
 "bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/run/podlab/services/default_pair.server/layers/0" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_pair/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_pair/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_pair/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_pair/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--dir" "/etc" "--ro-bind" "/var/lib/podlab/images/nginx/group" "/etc/group" "--dir" "/etc/nginx/conf.d" "--ro-bind" "/var/lib/podlab/images/nginx/conf.d/default.conf" "/etc/nginx/conf.d/default.conf" "--dir" "/etc/nginx" "--ro-bind" "/etc/nginx/mime.types" "/etc/nginx/mime.types" "--dir" "/etc/nginx" "--ro-bind" "/var/lib/podlab/images/nginx/nginx.conf" "/etc/nginx/nginx.conf" "--dir" "/etc" "--ro-bind" "/var/lib/podlab/images/nginx/passwd" "/etc/passwd" "--dir" "/usr/share/nginx" "--ro-bind" "/var/lib/podlab/volumes/default_pair/pages" "/usr/share/nginx/html" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--chdir" "/" "--" "/usr/lib/execline/bin/envfile" "/proc/self/fd/5" "/usr/lib/execline/bin/fdclose" "5" "nginx" "-g" "daemon off;"
 END
 cat >/run/podlab/services/.new/default_pair.server/enter <<'END'
-#!/usr/lib/execline/bin/execlineb -s1
-/usr/lib/execline/bin/emptyenv
-/usr/lib/execline/bin/redirfd -r 5 "/run/podlab/services/default_pair.server/env"
-/usr/lib/execline/bin/umask 022
-"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/lib/execline/bin/envfile" "/proc/self/fd/5" "/usr/lib/execline/bin/fdclose" "5" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "--default-signal" "-C" "/" $@
+#!/usr/lib/execline/bin/execlineb -S0
+"/var/lib/podlab/images/enter" "/run/podlab/services/default_pair.server" $@
+END
+cat >/run/podlab/services/.new/default_pair.server/identity <<'END'
+capabilities 00000000a80425fb
+working_dir /
 END
 cat >/run/podlab/services/.new/default_pair.server/env <<'END'
 HOSTNAME="pair"
@@ -249,11 +250,12 @@ cat >/run/podlab/services/.new/default_pair.client/run <<'END'
 "bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/usr" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_pair/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_pair/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_pair/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_pair/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--bind" "/var/lib/podlab/volumes/default_pair/pages" "/pages" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--chdir" "/" "--" "/usr/lib/execline/bin/envfile" "/proc/self/fd/5" "/usr/lib/execline/bin/fdclose" "5" "sh" "-c" "while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done"
 END
 cat >/run/podlab/services/.new/default_pair.client/enter <<'END'
-#!/usr/lib/execline/bin/execlineb -s1
-/usr/lib/execline/bin/emptyenv
-/usr/lib/execline/bin/redirfd -r 5 "/run/podlab/services/default_pair.client/env"
-/usr/lib/execline/bin/umask 022
-"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/lib/execline/bin/envfile" "/proc/self/fd/5" "/usr/lib/execline/bin/fdclose" "5" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "--default-signal" "-C" "/" $@
+#!/usr/lib/execline/bin/execlineb -S0
+"/var/lib/podlab/images/enter" "/run/podlab/services/default_pair.client" $@
+END
+cat >/run/podlab/services/.new/default_pair.client/identity <<'END'
+capabilities 00000000a80425fb
+working_dir /
 END
 cat >/run/podlab/services/.new/default_pair.client/env <<'END'
 HOSTNAME="pair"
@@ -341,11 +343,12 @@ cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/run <<'END'
 "bwrap" "--unshare-pid" "--as-pid-1" "--die-with-parent" "--json-status-fd" "3" "--perms" "1777" "--dir" "/tmp" "--perms" "1777" "--dir" "/var/tmp" "--dir" "/run" "--dir" "/var/log" "--dir" "/var/lib" "--dir" "/var/cache" "--dir" "/root" "--dir" "/home" "--dir" "/srv" "--dir" "/mnt" "--dir" "/etc/ssl" "--dir" "/opt" "--symlink" "../run" "/var/run" "--ro-bind" "/usr" "/usr" "--symlink" "usr/bin" "/bin" "--symlink" "usr/sbin" "/sbin" "--symlink" "usr/lib" "/lib" "--symlink" "usr/lib32" "/lib32" "--symlink" "usr/lib64" "/lib64" "--ro-bind-try" "/etc/alternatives" "/etc/alternatives" "--ro-bind-try" "/etc/group" "/etc/group" "--ro-bind-try" "/etc/ld.so.cache" "/etc/ld.so.cache" "--ro-bind-try" "/etc/localtime" "/etc/localtime" "--ro-bind-try" "/etc/nsswitch.conf" "/etc/nsswitch.conf" "--ro-bind-try" "/etc/passwd" "/etc/passwd" "--ro-bind-try" "/etc/protocols" "/etc/protocols" "--ro-bind-try" "/etc/services" "/etc/services" "--ro-bind-try" "/etc/ssl/certs" "/etc/ssl/certs" "--ro-bind-try" "/etc/ssl/openssl.cnf" "/etc/ssl/openssl.cnf" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/hosts" "/etc/hosts" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/hostname" "/etc/hostname" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/resolv.conf" "/etc/resolv.conf" "--proc" "/proc" "--ro-bind" "/proc/sys" "/proc/sys" "--dev" "/dev" "--bind" "/run/podlab/pods/default_web-bj5g7cqwgs-67xfb/shm" "/dev/shm" "--ro-bind" "/sys" "/sys" "--ro-bind" "/var/lib/podlab/images" "/opt/podlab" "--symlink" "/opt/podlab/agnhost" "/agnhost" "--cap-drop" "ALL" "--cap-add" "CAP_CHOWN" "--cap-add" "CAP_DAC_OVERRIDE" "--cap-add" "CAP_FOWNER" "--cap-add" "CAP_FSETID" "--cap-add" "CAP_KILL" "--cap-add" "CAP_SETGID" "--cap-add" "CAP_SETUID" "--cap-add" "CAP_SETPCAP" "--cap-add" "CAP_SETFCAP" "--cap-add" "CAP_NET_BIND_SERVICE" "--cap-add" "CAP_NET_RAW" "--cap-add" "CAP_SYS_CHROOT" "--cap-add" "CAP_MKNOD" "--cap-add" "CAP_AUDIT_WRITE" "--clearenv" "--chdir" "/" "--" "/usr/lib/execline/bin/envfile" "/proc/self/fd/5" "/usr/lib/execline/bin/fdclose" "5" "/opt/podlab/agnhost" "netexec" "--http-port=80" "--udp-port=80"
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/enter <<'END'
-#!/usr/lib/execline/bin/execlineb -s1
-/usr/lib/execline/bin/emptyenv
-/usr/lib/execline/bin/redirfd -r 5 "/run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost/env"
-/usr/lib/execline/bin/umask 022
-"nsenter" "-t" $1 "-m" "-n" "-p" "-i" "-u" "--" "/usr/lib/execline/bin/envfile" "/proc/self/fd/5" "/usr/lib/execline/bin/fdclose" "5" "/usr/bin/setpriv" "--no-new-privs" "--inh-caps=-all" "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write" "--" "/usr/bin/env" "--default-signal" "-C" "/" $@
+#!/usr/lib/execline/bin/execlineb -S0
+"/var/lib/podlab/images/enter" "/run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost" $@
+END
+cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/identity <<'END'
+capabilities 00000000a80425fb
+working_dir /
 END
 cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/env <<'END'
 HOSTNAME="web-bj5g7cqwgs-67xfb"

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from podlab.changes import containers
+from podlab.host import enter
+from podlab.planner import security
 
 NETNS, POD = "default_web", "/run/podlab/pods/default_web"
 SLEEP: containers.ContainerRow = {
@@ -94,6 +96,8 @@ def test_a_container_gets_its_variables_as_they_were_written(tmp_path, variables
     row: containers.ContainerRow = {**SLEEP, "env": variables}
     file = tmp_path / "env"
     file.write_text(containers.environment_file("web", row), encoding="utf-8", newline="")
+    read = enter.variables(file.read_bytes())  # by who enters later
+    assert {name.decode(): value.decode() for name, value in read.items()} == containers.environment("web", row)
     argv = [VARIABLES[0], str(file), "/usr/bin/env", "-0"]
     words = subprocess.run(argv, env={}, capture_output=True, check=True).stdout.decode().split("\0")[:-1]
     assert dict(word.split("=", 1) for word in words) == {
@@ -116,6 +120,31 @@ def test_the_start_is_dated_and_the_status_of_the_last_one_is_gone(service):
     arguments(service, SLEEP)
     assert (service / "status").read_text(encoding="utf-8") == ""
     assert (service / "started").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "mask", "ids"),
+    [
+        ({}, 0xA80425FB, (0, 0, None)),  # containerd's, and root's own ids
+        ({"capabilities": []}, 0, (0, 0, None)),
+        ({"capabilities": ["DAC_OVERRIDE", "CHECKPOINT_RESTORE"]}, 1 << 1 | 1 << 40, (0, 0, None)),
+        ({"user": 7, "group": 8, "groups": [10, 9]}, 0xA80425FB, (7, 8, [9, 10])),
+        ({"user": 7, "working_dir": "/a b\nuser 0\nworking_dir /"}, 0xA80425FB, (7, 0, [])),
+    ],
+)
+def test_who_enters_becomes_what_the_container_is(tmp_path, more, mask, ids):
+    row: containers.ContainerRow = {**SLEEP, **more}
+    for name, text in containers.service_files(pod_of(row), "main").items():
+        (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+    wanted = enter.Wanted(str(tmp_path))
+    assert wanted.capabilities == mask
+    assert (wanted.user, wanted.group, wanted.groups) == ids
+    assert wanted.working_dir.decode() == row["working_dir"]
+
+
+def test_every_capability_of_a_manifest_has_a_number():
+    assert set(security._ALL) == set(containers.NUMBERS)
+    assert containers.NUMBERS.index("SYS_ADMIN") == 21
 
 
 VARIABLES = (f"{containers.EXECLINE}/envfile", "/proc/self/fd/5", f"{containers.EXECLINE}/fdclose", "5")
@@ -233,6 +262,6 @@ def test_a_service_and_its_log_are_named_after_pod_and_container():
 
 def test_the_files_of_a_service():
     files = containers.service_files(pod_of(SLEEP, policy="Never"), "main")
-    assert set(files) == {"run", "log", "finish", "enter", "env", "timeout-finish", "restarts"}
+    assert set(files) == {"run", "log", "finish", "enter", "identity", "env", "timeout-finish", "restarts"}
     assert files["finish"] == containers.finish_script("Never")
     assert files["timeout-finish"] == "0\n"

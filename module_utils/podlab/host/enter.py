@@ -16,6 +16,7 @@ A program in one file. The kubelet runs its text in a child of its own: a start 
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # the large one imports enum
+import contextlib
 import ctypes
 import errno
 import os
@@ -146,7 +147,7 @@ def _execute(command: list[bytes], environment: dict[bytes, bytes]) -> int:
             if error.errno == errno.ENOEXEC:  # a script that names no interpreter
                 os.execve(b"/bin/sh", [b"/bin/sh", place, *command[1:]], environment)
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES) or len(places) == 1:
-                return error.errno
+                return error.errno or failure
             if error.errno == errno.EACCES:
                 failure = errno.EACCES  # the next place may have it
     return failure
@@ -185,10 +186,8 @@ def _longs(*numbers: int) -> list[ctypes.c_ulong]:
 
 
 def _say(text: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.write(2, f"{text}\n".encode(errors="surrogateescape"))
-    except OSError:
-        pass
 
 
 def main() -> None:
