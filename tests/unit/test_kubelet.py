@@ -10,6 +10,7 @@ import contextlib
 import http.server
 import json
 import os
+import select
 import signal
 import socket
 import ssl
@@ -648,6 +649,62 @@ def test_a_deaf_process_1_is_not_waited_for(host: Host, monkeypatch: pytest.Monk
     process.wait(PATIENCE)
 
 
+# --- the loop ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def readable(number: int) -> Iterator[list[int]]:
+    """Pipes with something in them."""
+    pipes = [os.pipe() for _ in range(number)]
+    for _, writing in pipes:
+        os.write(writing, b"x")
+    try:
+        yield [reading for reading, _ in pipes]
+    finally:
+        for fd in (fd for pipe in pipes for fd in pipe):
+            os.close(fd)
+
+
+def test_a_descriptor_is_not_ready_because_its_number_was() -> None:
+    """Of a probe's command the end and the output come in one round; whoever then opens something gets their numbers.
+
+    It was the container that was to end, which thus passed for dead at once, and was killed without its grace.
+    """
+    told: list[int | None] = []
+
+    def steps(full: list[int]) -> Any:
+        numbers = [os.dup(fd) for fd in full]
+        told.append((yield dict.fromkeys(numbers, select.EPOLLIN), kubelet.NEVER))
+        os.close(numbers[0])
+        os.close(numbers[1])
+        empty = os.pipe()
+        assert set(empty) == set(numbers)
+        told.append((yield dict.fromkeys(empty, select.EPOLLIN), time.monotonic()))
+        os.close(empty[0])
+        os.close(empty[1])
+
+    loop = kubelet.Loop()
+    with readable(2) as full:
+        loop.spawn(steps(full))
+        loop.run()
+    assert told[0] is not None
+    assert told[1:] == [None]
+
+
+def test_who_has_an_answer_is_not_too_late_because_many_have() -> None:
+    told: list[bool] = []
+
+    def steps(fd: int) -> Any:
+        told.append((yield {fd: select.EPOLLIN}, 0.0) == fd)
+
+    loop = kubelet.Loop()
+    with readable(200) as full:
+        for fd in full:
+            loop.spawn(steps(fd))
+        loop.run()
+    assert told == [True] * 200
+
+
 # --- robustness --------------------------------------------------------------------------------------
 
 
@@ -719,6 +776,34 @@ def test_sighup_does_no_harm_and_sigterm_ends_it_with_its_children(host: Host) -
     assert host.kubelet.returncode == 0
     until(lambda: not kubelet.is_alive(int(host.words("child")[0])))
     assert host.pid("web")  # and nothing has happened to the containers
+
+
+ENDED_WHILE_IT_STARTS_A_COMMAND = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(PROGRAM).parent)!r})
+import kubelet
+
+spawn, child = os.posix_spawn, os.environ["PODLAB_RUN"] + "/child"
+
+def spawn_and_be_told_to_end(*args, **rest):
+    pid = spawn(*args, **rest)
+    while not (os.path.exists(child) and os.path.getsize(child)):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    return pid
+
+os.posix_spawn = spawn_and_be_told_to_end
+kubelet.main()
+"""
+
+
+def test_sigterm_ends_the_command_that_is_being_started_as_well(host: Host) -> None:
+    """The signal comes when there is a process, and the kubelet has not yet heard its pid."""
+    host.add(web=(SLEEP, {"readiness": probe(exec=["sleep", "600"], timeout=600)}))
+    (host.service("web") / "enter").write_text(f"#!/bin/sh\necho $$ >>{host.path}/child\n{SLEEP}\n")
+    process = host.popen("/usr/bin/python3", "-ISc", ENDED_WHILE_IT_STARTS_A_COMMAND)
+    assert process.wait(PATIENCE) == 0
+    until(lambda: not kubelet.is_alive(int(host.words("child")[0])))
 
 
 def test_a_hundred_and_ten_probed_containers_fit_into_12_mib(host: Host) -> None:
