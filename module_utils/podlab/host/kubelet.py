@@ -124,11 +124,11 @@ class Loop:
         while self.tasks:
             until = min(task.until for task in self.tasks.values())
             timeout = None if until == NEVER else max(0.0, until - time.monotonic())
-            # All that is ready is asked for, not the first so many: the rest would pass for being too late.
+            # All events at once, not the first few: a task whose event is left behind would be told that it is late.
             events = self.epoll.poll(timeout, len(self.waiting) or 1)
             now = time.monotonic()
-            # One turn each, found before the first is taken: a descriptor that a turn closes leaves its number to the
-            # next that is opened, which is not ready.
+            # One turn for each task, and no look at ``waiting`` in between: a descriptor that a turn closes leaves its
+            # number to the next one that is opened, which would pass for ready.
             ready: dict[Task, int] = {}
             for fd, _ in events:
                 ready.setdefault(self.waiting[fd], fd)
