@@ -30,11 +30,11 @@ mkdir -p /var/lib/podlab/volumes/default_pair/pages && chmod 700 /var/lib/podlab
 # write /run/podlab/pods/default_pair/{hostname,hosts,resolv.conf}
 # write /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/{hostname,hosts,resolv.conf}
 s6-svscanctl -a /run/podlab/services || setsid s6-svscan -c 10000 /run/podlab/services &
-# write /run/podlab/services/default_pair.server/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_pair.server/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_pair.server: nginx -g 'daemon off;'
-# write /run/podlab/services/default_pair.client/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_pair.client/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_pair.client: sh -c 'while :; do hostname >/pages/index.html; wget -qO- http://localhost/; sleep 5; done'
-# write /run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-67xfb.agnhost: /opt/podlab/agnhost netexec --http-port=80 --udp-port=80
 # write /run/podlab/pods/default_pair/pod.json
 # write /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/pod.json
@@ -86,9 +86,9 @@ ip netns exec default_web-bj5g7cqwgs-2zn8l busybox arping -q -c 1 -A -I eth0 10.
 # write /run/podlab/pods/default_toolbox/{hostname,hosts,resolv.conf}
 # write /run/podlab/pods/default_web-bj5g7cqwgs-2zn8l/{hostname,hosts,resolv.conf}
 s6-svscanctl -a /run/podlab/services || setsid s6-svscan -c 10000 /run/podlab/services &
-# write /run/podlab/services/default_toolbox.netshoot/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_toolbox.netshoot/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_toolbox.netshoot: sleep infinity
-# write /run/podlab/services/default_web-bj5g7cqwgs-2zn8l.agnhost/{run,enter,env,log,finish,timeout-finish,restarts}
+# write /run/podlab/services/default_web-bj5g7cqwgs-2zn8l.agnhost/{run,enter,identity,env,log,finish,timeout-finish,restarts}
 s6-svscanctl -a /run/podlab/services  # default_web-bj5g7cqwgs-2zn8l.agnhost: /opt/podlab/agnhost netexec --http-port=80 --udp-port=80
 # write /run/podlab/pods/default_toolbox/pod.json
 # write /run/podlab/pods/default_web-bj5g7cqwgs-2zn8l/pod.json
