@@ -231,7 +231,8 @@ def _own_processes() -> Iterator[_Process]:
                 raw = file.read()
             if not raw.startswith(b"catatonit\0"):
                 continue
-            status = dict(line.split(":", 1) for line in Path(f"/proc/{found.name}/status").read_text().splitlines())
+            text = Path(f"/proc/{found.name}/status").read_text(errors="replace")  # a process may be called anything
+            status = dict(line.split(":", 1) for line in text.splitlines())
             if int(status["Uid"].split()[1]) == me:
                 pids, argv = tuple(map(int, status["NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
                 yield _Process(pids, int(status["PPid"]), tuple(argv))
