@@ -532,6 +532,15 @@ def test_a_refusal_from_another_endpoint_than_planned_is_a_fault_whoever_listens
     assert words == [f"{CLIENT}expected one of {HERE}, {THERE}, got to 10.1.1.2:81"]
 
 
+def test_a_node_that_has_lost_events_is_named_where_a_call_was_led_nowhere():
+    found = matrix(port(*BOTH))
+    tries, flows = ideal(found)
+    assert judge(found["asks"], ENDS, tries, flows, {}, found["endpoints"], ["node1"]).wrong == []
+    tries[0] = [("answer", 7)]
+    *_, last = judge(found["asks"], ENDS, tries, flows, {}, found["endpoints"], ["node1"]).wrong
+    assert last == "node1: it has lost events, and may not know where some calls went"
+
+
 def test_the_same_mistake_is_told_once():
     assert len(told(port(*BOTH), "client", [("silence", 7), ("silence", 8)], [])) == 1
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import connections, listeners
+from .connection_events import Flow
 from .namespaces import socket_in
 from .probe import ATTEMPT, allow_many_files
 
@@ -55,7 +56,7 @@ class Found(NamedTuple):
     what was there, at each look in turn."""
 
     heard: dict[int, list[tuple[str, int]]]
-    flows: list[connections.Flow]
+    flows: list[Flow]
     listening: dict[str, list[str]]
 
 
@@ -71,7 +72,7 @@ def call(
     :param endpoints: those of Services that are on this host, as ``listeners.look`` takes them.
     """
     allow_many_files()
-    met: dict[connections.Flow, None] = {}
+    met: dict[Flow, None] = {}
     listening: dict[str, list[str]] = defaultdict(list)
 
     def look() -> None:

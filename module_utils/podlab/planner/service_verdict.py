@@ -68,6 +68,7 @@ Tracked = Mapping[str, Mapping[object, Flow]]
 Listening = Mapping[str, Sequence[str]]
 """``10.1.1.2:80/tcp`` -> what listened there, at each look: ``listens``, ``full``, ``nothing``, ``only at ADDRESS``."""
 
+NOWHERE = "and to none of them"
 LISTENS, NOTHING, FULL = "listens", "nothing", "full"
 
 
@@ -78,8 +79,10 @@ def judge(
     flows: Mapping[str, Iterable[Flow]],
     listening: Listening,
     endpoints: Mapping[str, Mapping[str, Any]],
+    incomplete: Iterable[str] = (),
 ) -> Report:
-    """:param flows: node -> what it tracked. :param endpoints: those of ``service_expectations.service_matrix``."""
+    """:param flows: node -> what it tracked. :param endpoints: those of ``service_expectations.service_matrix``.
+    :param incomplete: nodes that have lost some of what they tracked."""
     by_name = {end["name"]: end for end in ends}
     tracked: dict[str, dict[object, Flow]] = {node: {flow[:5]: flow for flow in found} for node, found in flows.items()}
     report = Report()
@@ -120,6 +123,8 @@ def judge(
         if missing := sorted(backends - some):
             report.wrong.append(f"{service} on {node}: nobody has met {', '.join(missing)}")
     report.wrong += [words for own in of_itself.values() for words in own.wrong()]
+    if any(NOWHERE in words for words in report.wrong):
+        report.wrong += [f"{node}: it has lost events, and may not know where some calls went" for node in incomplete]
     report.notes += [_note(words, listening, endpoints) for words in unanswered]
     return report
 
@@ -162,7 +167,7 @@ def _problems(ask: Ask, heard: str, flow: Flow | None, tracked: Tracked, listeni
             return [f"expected {ask['outcome']}, got to {flow.to}:{flow.to_port}"]
         return [] if heard == ask["outcome"] else [f"expected {ask['outcome']}, got {heard}"]
     if flow is None:
-        return [f"expected one of {', '.join(ask['backends'])}, got {heard} and to none of them"]
+        return [f"expected one of {', '.join(ask['backends'])}, got {heard} {NOWHERE}"]
     to = f"{flow.to}:{flow.to_port}"
     if to not in ask["backends"]:
         return [f"expected one of {', '.join(ask['backends'])}, got to {to}"]
