@@ -41,6 +41,8 @@ for protocol in ("tcp", "udp"):
     rule = ["-t", "nat", "-A", "OUTPUT", "-p", protocol, "--dport", "9", "-j", "REDIRECT", "--to-ports", "10"]
     subprocess.run(["iptables", "-w", *rule], check=True)
 connection_events.BUFFER = int(sys.argv[1])
+with open(connection_events.SWITCH, "w") as switch:
+    switch.write(sys.argv[2])
 process = connection_events.watch(60)
 os.kill(process, signal.SIGSTOP)
 used = call(9, socket.SOCK_STREAM, 280) + call(9, socket.SOCK_DGRAM, 1)
@@ -51,10 +53,10 @@ print(json.dumps([used, flows, is_whole, again]))
 """
 
 
-def told_of_refusals(buffer: int) -> tuple[list[int], list[Any], bool, list[Any]]:
+def told_of_refusals(buffer: int, switch: str = "2") -> tuple[list[int], list[Any], bool, list[Any]]:
     """Ports that calls came from, and what is known of them, where the process that writes them down was not run
     meanwhile. In namespaces of its own, whose root may not have a larger buffer than every user."""
-    argv = ["unshare", "-r", "-n", sys.executable, "-c", REFUSED_WHILE_NOBODY_READS, str(buffer)]
+    argv = ["unshare", "-r", "-n", sys.executable, "-c", REFUSED_WHILE_NOBODY_READS, str(buffer), switch]
     environment = {"PYTHONPATH": str(ROOT / "module_utils"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     environment["XTABLES_LOCKFILE"] = "/dev/null"
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
@@ -89,6 +91,11 @@ def test_that_events_got_lost_is_told():
     used, flows, is_whole, _ = told_of_refusals(4096)
     assert 0 < len(flows) < len(used)
     assert not is_whole
+
+
+def test_that_events_are_switched_off_is_told():
+    _, flows, is_whole, _ = told_of_refusals(connection_events.BUFFER, switch="0")
+    assert (flows, is_whole) == ([], False)
 
 
 def test_what_is_no_connection_of_ipv4_with_ports_is_left_out():

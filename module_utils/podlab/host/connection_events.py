@@ -15,6 +15,7 @@ import struct
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import NamedTuple
 
 Flow = tuple[str, str, int, str, int, str, int, str, int]
@@ -23,6 +24,7 @@ Flow = tuple[str, str, int, str, int, str, int, str, int]
 NAME = "podlab-flows"
 BUFFER = 8 << 20
 NETLINK_NETFILTER, GROUP_NEW = 12, 1  # linux/netlink.h, linux/netfilter/nfnetlink_compat.h
+SWITCH = "/proc/sys/net/netfilter/nf_conntrack_events"
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 NEW, OVERRUN = 0x100, 4  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW; NLMSG_OVERRUN
 TUPLE_ORIG, TUPLE_REPLY = 1, 2  # linux/netfilter/nfnetlink_conntrack.h, these and all below
@@ -38,7 +40,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 
 class Told(NamedTuple):
-    """``is_whole``: no event got lost in a full buffer."""
+    """``is_whole``: no event got lost in a full buffer, and nobody has switched them off."""
 
     flows: list[Flow]
     is_whole: bool
@@ -84,7 +86,13 @@ def collect(process: int) -> Told:
             return nothing
         has_ended, _, _ = select.select([handle], [], [], 5)
         told = parse(memory.read())
-        return Told(told.flows, told.is_whole and bool(has_ended))
+        return Told(told.flows, told.is_whole and bool(has_ended) and _are_told())
+
+
+def _are_told() -> bool:
+    with contextlib.suppress(OSError):  # an older kernel has no choice
+        return Path(SWITCH).read_text().strip() != "0"
+    return True
 
 
 def _write_down(events: socket.socket, seconds: float) -> None:
