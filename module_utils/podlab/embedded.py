@@ -231,11 +231,12 @@ def _own_processes() -> Iterator[_Process]:
                 raw = file.read()
             if not raw.startswith(b"catatonit\0"):
                 continue
-            text = Path(f"/proc/{found.name}/status").read_text(errors="replace")  # a process may be called anything
-            status = dict(line.split(":", 1) for line in text.splitlines())
-            if int(status["Uid"].split()[1]) == me:
-                pids, argv = tuple(map(int, status["NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
-                yield _Process(pids, int(status["PPid"]), tuple(argv))
+            # As bytes: a process names itself, with any of them but the one that ends a line.
+            lines = Path(f"/proc/{found.name}/status").read_bytes().split(b"\n")
+            status = {key: value for key, _, value in (line.partition(b":") for line in lines)}
+            if int(status[b"Uid"].split()[1]) == me:
+                pids, argv = tuple(map(int, status[b"NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
+                yield _Process(pids, int(status[b"PPid"]), tuple(argv))
 
 
 def _has_own_user_namespace(pid: int) -> bool:
