@@ -106,6 +106,8 @@ def bare(name: str, role: str, address: str) -> Host:
             "net.ipv4.conf.all.rp_filter": "0",
             "net.ipv4.conf.all.send_redirects": "1",
             "net.ipv4.conf.eth0.rp_filter": "0",
+            "net.ipv4.conf.eth0.forwarding": "0",
+            "net.ipv4.conf.default.forwarding": "0",
             "net.ipv4.conf.eth0.send_redirects": "1",
         },
         "pods": {},

@@ -385,11 +385,11 @@ def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
                 argv = file.read().decode().split("\0")[:-1]
             if argv[: len(identity)] != identity:
                 continue
-            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-                status = dict(line.split(":", 1) for line in file)
+            with open(f"/proc/{pid}/status", "rb") as file:  # a process names itself, with any bytes
+                status = {key: value for key, _, value in (line.partition(b":") for line in file)}
         except (OSError, UnicodeDecodeError):
             continue
-        if status["PPid"].strip() == "1" and status["NSpid"].split()[1:] == ["1"]:
+        if status[b"PPid"].strip() == b"1" and status[b"NSpid"].split()[1:] == [b"1"]:
             name, *legs = argv[len(identity) :]
             found[name] = (int(pid), legs)
     return found
