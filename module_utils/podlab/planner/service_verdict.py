@@ -54,6 +54,11 @@ class _CallsOfItself:
     late: int = 0
     has_met: bool = False
 
+    def add(self, heard: Sequence[tuple[str, int]], reached: Sequence[str]) -> None:
+        self.calls += len(heard)
+        self.late += sum(outcome == LATE for outcome, _ in heard)
+        self.has_met |= self.itself in reached
+
     def wrong(self) -> list[str]:
         """Late answers alone are a busy machine's, and so few calls may miss an endpoint by chance."""
         if self.has_met or not self.late or self.calls < HAIRPIN_CERTAINTY * self.endpoints:
@@ -115,10 +120,7 @@ def judge(
             met[ask["service"], ask["path"][-1], frozenset(ask["backends"])] |= set(reached)
         if not ask["sticky"] and (itself := _itself(ask)):
             own = _CallsOfItself(who, itself, len(ask["backends"]))
-            own = of_itself.setdefault((ask["service"], ask["source"]), own)
-            own.calls += len(heard)
-            own.late += sum(outcome == LATE for outcome, _ in heard)
-            own.has_met |= itself in reached
+            of_itself.setdefault((ask["service"], ask["source"]), own).add(heard, reached)
     for (service, node, backends), some in met.items():
         if missing := sorted(backends - some):
             report.wrong.append(f"{service} on {node}: nobody has met {', '.join(missing)}")
