@@ -532,6 +532,11 @@ def test_a_gateway_has_rules_of_podlabs_only_where_its_own_keep_packets_back():
         ("100: from all iif cbr0 blackhole", True),
         ("100: from 192.168.0.0/16 lookup 7", False),
         ("100: from all to 10.0.0.0/8 lookup main", True),
+        ("100: from 10.1.2.3/16 lookup 7", True),
+        ("100: from 192.168.3.4/16 lookup 7", False),
+        ("100: from 2001:db8::/32 to 10.1.2.5 lookup 7", True),
+        ("100: from somewhere to 10.1.2.5/99 lookup 7", False),
+        ("100: from", False),
     ],
 )
 def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(rule, is_told):
