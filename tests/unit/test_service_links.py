@@ -169,7 +169,7 @@ def test_the_names_of_replicas_do_not_depend_on_addresses():
 
 
 def test_more_than_a_program_can_be_started_with_is_refused():
-    many = [service(f"a-service-with-quite-a-long-name-of-its-own-number-{number}") for number in range(2400)]
+    many = [service(f"a-service-with-quite-a-long-name-number-{number}") for number in range(3500)]
     [problem] = Lab().problems(wish(*many, pod("a"), pod("b"), pod("c", "elsewhere")))
     assert "Services of the namespace default" in problem
     assert "enableServiceLinks: false" in problem

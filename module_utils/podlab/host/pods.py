@@ -31,7 +31,7 @@ from ..changes.pods import (
     veth_name,
 )
 from . import containers, status, volumes
-from .kubelet import BEGAN
+from .kubelet import began
 from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
 from .record import make_directory, text_of, write_file
@@ -97,10 +97,8 @@ def _service(netns: str, container: str) -> str:
 
 def _age(netns: str) -> float | None:
     """Seconds since its sandbox was made; None where that is not known."""
-    try:
-        return time.time() - float(text_of(f"{PODS}/{netns}/{BEGAN}") or "")
-    except ValueError:
-        return None
+    found = began(netns)
+    return None if found is None else time.time() - found
 
 
 def _is_initialized(row: PodRow | None) -> bool:
