@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from podlab.changes import bridge, pods, routes, rules, sysctls
 from podlab.controller import inputs
+from podlab.planner import fitness
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
@@ -548,6 +549,12 @@ def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(
     assert [note for note in result["notes"] if "ip rule" in note] == [
         f"node1: ip rule {rule!r} may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
     ] * is_told
+
+
+def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
+    observation = {"links": {"eth0": {"addresses": ["10.100.0.2/24"], "alias": ""}}}
+    node = Host("node1", "node", "10.100.0.2", observation=observation)
+    assert fitness.ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
 
 
 def test_a_link_to_others_that_is_down_is_named():

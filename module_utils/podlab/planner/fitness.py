@@ -172,7 +172,7 @@ def ways_out(host: Host, others: Sequence[str]) -> list[str]:
     :param others: addresses or names of the other hosts of the inventory.
     """
     seen = host.observation or {}
-    known = [address for address in others if _ADDRESS.fullmatch(address)]
+    known = [address for address in others if _ADDRESS.fullmatch(address) and _network(address)]
     routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
     found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, known), *routed])
     links = seen.get("links", {})
