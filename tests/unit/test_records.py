@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from podlab import records
 from podlab.controller import inputs, parcels
-from podlab.host import record, run, status
+from podlab.host import pods, record, run, status
 from podlab.planner.cluster import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
@@ -289,6 +289,20 @@ def test_one_damaged_fact_ends_no_run(cabinet: Cabinet) -> None:
 
 
 # --- on a host
+
+
+def test_a_host_goes_by_no_fact_that_the_plan_leaves_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "SERVICES", str(tmp_path))
+    service = tmp_path / "default_web.c"
+    service.mkdir()
+    (service / "last").write_text("0 0 999999999999 1")
+    (service / "failed").write_text('{"reason": 3}')
+    row: Any = {"netns": "default_web", "containers": {"c": {}}}
+    told = pods._facts("default_web", row, as_written=True)["c"]
+    assert told["last"] and told["failed"]
+    found = pods._facts("default_web", row, as_written=False)["c"]
+    assert (found["last"], found["failed"]) == (None, None)
+    assert found == {**records.sound_facts(told)[0], "seen": found["seen"]}
 
 
 @pytest.fixture
