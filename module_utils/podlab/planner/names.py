@@ -140,7 +140,8 @@ def uncarried_name(value: str) -> list[str]:
     """A good name of an environment variable that ``envfile`` does not read (``changes.containers``): it cannot quote
     one. The variables would have to be words of a command line else, which everybody on the machine can read."""
     if value.startswith("#") or any(letter in " \"'?\\" for letter in value):
-        return ["""has no way into a container here: take a name without ' ', '"', "'", '?' and '\\', and no '#' in front"""]
+        letters = """ ' ', '"', "'", '?' and '\\'"""
+        return [f"has no way into a container here: take a name without{letters}, and no '#' in front"]
     return []
 
 
