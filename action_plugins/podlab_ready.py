@@ -15,6 +15,8 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 import fast_lane
 
+from podlab.printable import printable
+
 ON_TERMINAL, ELSEWHERE = 2.0, 10.0  # seconds between two words about it
 
 
@@ -50,6 +52,8 @@ class Teller:
         self.has_the_word = False
 
     def tell(self, host: str, waiting: Sequence[Mapping[str, Any]], seconds: float) -> None:
+        if not waiting:
+            return  # the time of the last one has ended between two looks
         text = line(host, waiting, seconds)
         if self.terminal is None:
             self.display(text)
@@ -75,12 +79,9 @@ def line(host: str, waiting: Sequence[Mapping[str, Any]], seconds: float) -> str
     """On whom it waits, for how long, and what its probe said last; nothing of it can command a terminal."""
     first, more = waiting[0], len(waiting) - 1
     others = f" and {more} more" if more else ""
+    said = " ".join(first["words"].splitlines())
     words = f"waiting for {first['pod']} on {host}{others}, {seconds:.0f} s, at most {first['left']} s more"
-    return printable(f"{words}: {first['words']}" if first["words"] else words)
-
-
-def printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return printable(f"{words}: {said}" if said else words)
 
 
 def _terminal(held: contextlib.ExitStack) -> int | None:

@@ -32,7 +32,9 @@ def status(row: Row, facts: Facts) -> Object:
     main = [_container(row, name, facts, is_init=False) for name in regular(row)]
     failed = next((known["failed"] for known in facts.values() if known.get("failed")), None)
     phase = "Failed" if failed else _phase(row, init, main)
-    found: Object = {"phase": phase, "conditions": _conditions(row, phase, init, main), **(failed or {})}
+    found: Object = {"phase": phase, "conditions": _conditions(row, phase, init, main)}
+    if failed:
+        found |= {"reason": failed["reason"], "message": failed["message"]}
     if init:
         found["initContainerStatuses"] = init
     return {**found, "containerStatuses": main}

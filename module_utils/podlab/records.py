@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, ip_address
+from math import isfinite
 from socket import inet_aton, inet_ntoa
 from typing import Annotated, Any, TypedDict
 
@@ -65,6 +66,7 @@ ObjectKey = Annotated[str, Rule(_matches("[^/]+/[^/]+/[^/]+"), "Kind/namespace/n
 Time = Annotated[str, Rule(is_time, "a time")]
 Count = Annotated[int, Rule(lambda number: number >= 0, "greater than or equal to 0")]
 Moment = Annotated[float, Rule(lambda seconds: 0 <= seconds < 2**37, "seconds since 1970")]
+Seconds = Annotated[float, Rule(isfinite, "a number of seconds")]
 Sysctl = Annotated[str, Rule(_matches(r"net\.[A-Za-z0-9_./-]+(?<!\.\.)"), "a kernel setting of the network")]
 ClusterIP = Annotated[str, Rule(lambda text: text in ("", "None") or _is_address(text), "an IPv4 address or None")]
 Strings = dict[str, str]
@@ -368,15 +370,35 @@ class Health(TypedDict, total=False):
     readiness: ProbeHealth | None
     liveness: ProbeHealth | None
     post_start: ProbeHealth | None
+    ready_at: Moment
+
+
+class Failed(TypedDict):
+    """Why the kubelet has ended a pod for good."""
+
+    reason: str
+    message: str
 
 
 class Facts(TypedDict):
+    """What ``host.status.container`` tells. Much of it comes from files: ``sound_facts`` leaves aside what does not
+    fit."""
+
     pid: int | None
     started: Moment | None
-    restarts: int
+    restarts: Count
     last: Ended | None
-    backoff: int
-    health: Any  # a file of the kubelet's: ``sound_facts`` reads it
+    backoff: Count
+    health: Health | None
+    down: bool
+    failed: Failed | None
+    seen: Moment
+
+
+_NO_FACTS: dict[str, Any] = {
+    **{"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None},
+    **{"down": False, "failed": None, "seen": 0.0},
+}
 
 
 class _Event(TypedDict):
@@ -437,7 +459,7 @@ class Route(_Metric):
 class AnswerPod(TypedDict):
     row: Any  # a record
     started: Moment | None
-    containers: dict[str, Facts]
+    containers: dict[str, dict[str, Any]]  # container -> Facts, as far as they fit
 
 
 class System(TypedDict):
@@ -459,7 +481,7 @@ class _ObservedPod(TypedDict):
     sandbox: bool
     row: Any  # a record: it is read by itself, so that one that is damaged stands for itself alone
     services: list[str]
-    facts: dict[str, Facts]
+    facts: dict[str, dict[str, Any]]  # container -> Facts, as far as they fit
     eth0: Link | None
     lo_up: bool
     routes: list[str]
@@ -468,7 +490,7 @@ class _ObservedPod(TypedDict):
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
     exposed: list[str]
-    age: float | None
+    age: Seconds | None
     kubelet: bool
     connected: list[str]
     neighbours: list[str]
@@ -616,9 +638,22 @@ def row_damage(row: object, netns: str) -> str:
     )
 
 
-def sound_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of a container. Where the kubelet's file is damaged, it has not told anything yet."""
-    return {**facts, "health": None if misfit(facts["health"], Health | None) else facts["health"]}
+def sound_facts(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
+    these what is wrong."""
+    kept, wrong = salvaged(facts, Facts)
+    return {**_NO_FACTS, **kept}, wrong
+
+
+def _sound_facts_of(pod: Mapping[str, Any], netns: str) -> tuple[dict[str, Any], list[str]]:
+    """The same of all containers of a pod, with a sentence about each that has something wrong."""
+    found, notes = {}, []
+    for name, facts in pod.items():
+        found[name], wrong = sound_facts(facts)
+        if wrong:
+            whose = f"what is kept of container {name} of pod {netns}"
+            notes.append(f"{whose} cannot be read in part: {'; '.join(wrong.values())}; that is left aside")
+    return found, notes
 
 
 def sound_observation(seen: Any, opened: dict[int, str]) -> tuple[Any, list[str], list[str]]:
@@ -633,8 +668,8 @@ def sound_observation(seen: Any, opened: dict[int, str]) -> tuple[Any, list[str]
     notes, pods = list(found.damage), dict(seen["pods"])
     for netns, pod in pods.items():
         words = row_damage(pod["row"], netns)
-        notes += [words] if words else []
-        facts = {name: sound_facts(one) for name, one in pod["facts"].items()}
+        facts, told = _sound_facts_of(pod["facts"], netns)
+        notes += [words] * bool(words) + told
         pods[netns] = {**pod, "row": None if words else pod["row"], "facts": facts}
     return {**seen, "record": found.record, "pods": pods}, notes, [found.newer] if found.newer else []
 
@@ -653,5 +688,7 @@ def sound_answer(answer: Any) -> tuple[Any, list[str]]:
         if words:
             notes.append(f"the record of a pod ({pod_path(netns)}) is damaged: {words}")
         else:
-            pods.append({**pod, "containers": {name: sound_facts(one) for name, one in pod["containers"].items()}})
+            facts, told = _sound_facts_of(pod["containers"], netns)
+            notes += told
+            pods.append({**pod, "containers": facts})
     return {**answer, "record": found.record, "pods": pods}, notes

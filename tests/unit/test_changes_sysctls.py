@@ -30,6 +30,13 @@ def test_changes(observed, wanted, recorded, written):
     assert sysctls.changes(observed, wanted, recorded) == written
 
 
+def test_nothing_is_given_back_to_a_link_that_has_gone():
+    gone, there = "net.ipv4.conf.wg0.forwarding", "net.ipv4.conf.eth0.forwarding"
+    seen, before = {FORWARD: "0", there: "0"}, {FORWARD: "0", gone: "0", there: "0"}
+    assert sysctls.changes(seen, {FORWARD: "1"}, before) == {FORWARD: "1", there: "0"}
+    assert sysctls.changes({FORWARD: "1", there: "1"}, {}, {**before, gone: "1"}) == {FORWARD: "0"}
+
+
 @pytest.mark.parametrize(
     ("observed", "wanted", "recorded", "remembered"),
     [

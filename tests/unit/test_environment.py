@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podlab.changes import containers
 from podlab.planner.environment import escaped, expand, fact, resolved
 from podlab.planner.model import Container, FieldRef, Image, Mount
+from podlab.planner.names import uncarried_name
 from podlab.planner.objects import desired as read
 from tests.unit.bodies import NOT_YET, C, container_of, data, desired, pod, problems_of, wrong
 
@@ -309,3 +316,44 @@ def test_a_value_and_a_source_of_one():
 )  # fmt: skip
 def test_a_bad_source_of_many(source, expected):
     assert wrong(pod(container={"envFrom": [source]}), SETTINGS, TOKEN, RAW) == expected
+
+
+# --- names that the way into a container does not carry ---------------------------------------------------
+
+ENVFILE = f"{containers.EXECLINE}/envfile"
+
+
+def carried(names: list[str]) -> bool:
+    """Whether variables of these names come out of ``envfile`` as they went in."""
+    row: Any = {"env": dict.fromkeys(names, "v"), "services": {}}
+    wanted = {f"{name}={value}" for name, value in containers.environment("web", row).items()}
+    reading, writing = os.pipe()
+    with open(writing, "w") as pipe:
+        pipe.write(containers.environment_file("web", row))
+    argv = [ENVFILE, f"/proc/self/fd/{reading}", "/usr/bin/env", "-0"]
+    done = subprocess.run(argv, env={}, pass_fds=[reading], capture_output=True, text=True, check=False)
+    os.close(reading)
+    return done.returncode == 0 and {*done.stdout.split("\0")} - {""} == wanted
+
+
+@pytest.mark.skipif(not os.path.exists(ENVFILE), reason="execline is not installed")
+def test_every_name_that_is_not_refused_comes_in_and_every_other_one_does_not():
+    letters = [chr(number) for number in range(ord(" "), ord("~") + 1) if chr(number) != "="]
+    every = [name for letter in letters for name in (letter, f"{letter}A", f"A{letter}B", f"A{letter}")]
+    fine = [name for name in every if not uncarried_name(name)]
+    assert carried(fine)
+    assert [name for name in every if name not in fine and carried([name])] == []
+
+
+@pytest.mark.parametrize("name", ["C D", "A\\B", 'A"B', "'q", "A?B", "#A", " A", "A "])
+def test_a_name_that_has_no_way_into_a_container_is_refused(name):
+    (problem,) = wrong(pod(container=env((name, "x"))))
+    shown = json.dumps(name)
+    assert problem.startswith(f"{C}.env[0].name: Invalid value: {shown}: has no way into a container here: ")
+    source = {"prefix": name, "configMapRef": {"name": "settings"}}
+    (problem,) = wrong(pod(container={"envFrom": [source]}), SETTINGS)
+    assert problem.startswith(f"{C}.envFrom[0].prefix: Invalid value: {shown}: has no way into a container here: ")
+
+
+def test_a_number_sign_inside_of_a_name_is_nothing_special():
+    assert desired(pod(container=env(("A#", "x"), ("%-:{}", "x")))).pods

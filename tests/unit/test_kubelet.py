@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from podlab.changes import pods as changes
-from podlab.host import kubelet
+from podlab.host import kubelet, pods
 
 PROGRAM = kubelet.__file__
 PATIENCE = 20.0  # seconds after which a test fails rather than hangs
@@ -366,6 +366,25 @@ def test_the_time_of_a_pod_goes_on_while_its_kubelet_is_away(host: Host) -> None
     until(lambda: host.last("a"))
     time.sleep(0.3)  # several looks of the kubelet: nothing of it begins any more
     assert not (host.service("web") / "started").exists()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "-inf", "-1", "1e300", "\x00", "1 2"])
+def test_the_time_of_a_pod_begins_now_where_nobody_knows_when_it_did(
+    host: Host, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (host.pods / "default_web").mkdir()
+    (host.pods / "default_web" / "began").write_text(text)
+    assert kubelet.began("default_web") is None
+    monkeypatch.setattr(pods, "PODS", str(host.pods))
+    assert pods._age("default_web") is None
+    row = {"netns": "default_web", "init": [], "containers": {}, "restart_policy": "Always", "deadline": 100}
+    loop = kubelet.Loop()
+    kubelet.Pod(loop, row)
+    (task,) = loop.tasks.values()
+    before = time.monotonic()
+    loop._advance(task, None)
+    assert before + 99 < task.until < time.monotonic() + 101
+    assert (age := pods._age("default_web")) is not None and 0 <= age < 60
 
 
 def test_a_pod_that_is_done_in_time_has_not_failed(host: Host) -> None:
@@ -1095,6 +1114,28 @@ def test_redirects_end() -> None:
         assert asked(get(port)) == (False, message)
     with talker(to("ftp://127.0.0.1/x")) as port:
         assert asked(get(port)) == (False, 'Get "ftp://127.0.0.1/x": unsupported protocol scheme "ftp"')
+
+
+def test_a_redirect_to_a_port_that_is_none_is_a_failed_try() -> None:
+    for port in ("65536", "99999", "9" * 30, "9" * 6000):
+        with talker(to(f"http://127.0.0.1:{port}/")) as own:
+            fine, message = asked(get(own))
+        assert not fine
+        assert message.endswith(": invalid port") and "dial tcp: address " in message
+    with talker(to("http://127.0.0.1:99999/")) as own:
+        words = 'Get "http://127.0.0.1:99999/": dial tcp: address 99999: invalid port'
+        assert asked(get(own)) == (False, words)
+
+
+def test_whatever_goes_wrong_with_a_probe_is_a_failed_try(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(kubelet, "_connect", broken)
+    assert asked(get(1)) == asked({"tcp": {"host": "127.0.0.1", "port": 1}}) == (False, "OverflowError: too large")
+    assert "OverflowError: too large" in capfd.readouterr().err
 
 
 def test_a_host_of_the_manifest_goes_along_with_a_relative_redirect_alone() -> None:

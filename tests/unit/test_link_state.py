@@ -62,9 +62,16 @@ def test_all_of_a_link_is_mended_by_one_line_for_each_kind():
 
 
 def test_settings_of_the_bridge_are_looked_at_where_it_is_and_else_where_it_will_have_them_from():
-    seen = {"net.ipv4.conf.cbr0.arp_ignore": "8", "net.ipv4.conf.default.forwarding": "0"}
+    seen = {"net.ipv4.conf.cbr0.arp_ignore": "8", "net.ipv4.conf.default.arp_filter": "1"}
     assert bridge.settings({"cbr0": cbr0()}, ROW, seen) == {"net.ipv4.conf.cbr0.arp_ignore": "0"}
-    assert bridge.settings({}, ROW, seen) == {"net.ipv4.conf.cbr0.forwarding": "1"}
+    assert bridge.settings({}, ROW, seen) == {"net.ipv4.conf.cbr0.arp_filter": "0"}
+
+
+def test_a_new_bridge_has_forwarding_by_what_the_chapter_before_makes_of_default():
+    seen = {"net.ipv4.conf.default.forwarding": "0"}
+    assert bridge.settings({}, ROW, seen) == {}
+    seen = {**seen, "net.ipv4.conf.cbr0.forwarding": "0"}
+    assert bridge.settings({"cbr0": cbr0()}, ROW, seen) == {"net.ipv4.conf.cbr0.forwarding": "1"}
 
 
 def test_what_delays_or_drops_packets_is_taken_away():

@@ -342,3 +342,10 @@ def test_for_how_long_a_pod_has_ended() -> None:
     assert phases.ended_for(phases.status(pod, facts), facts) == 40.0
     facts = {"a": gone, "b": up(seen=160.0)}
     assert phases.ended_for(phases.status(pod, facts), facts) is None
+
+
+def test_of_a_failed_pod_nothing_is_told_but_reason_and_message():
+    failed = {"reason": "DeadlineExceeded", "message": "too long", "phase": "Running", "conditions": []}
+    found = phases.status(row(c={}), {"c": {**UP, "failed": failed}})
+    assert (found["phase"], found["reason"], found["message"]) == ("Failed", "DeadlineExceeded", "too long")
+    assert found["conditions"]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from podlab.changes import bridge, pods, routes, rules, sysctls
 from podlab.controller import inputs
+from podlab.planner import fitness
 from podlab.planner.cluster import Cluster, Host
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
@@ -532,6 +533,11 @@ def test_a_gateway_has_rules_of_podlabs_only_where_its_own_keep_packets_back():
         ("100: from all iif cbr0 blackhole", True),
         ("100: from 192.168.0.0/16 lookup 7", False),
         ("100: from all to 10.0.0.0/8 lookup main", True),
+        ("100: from 10.1.2.3/16 lookup 7", True),
+        ("100: from 192.168.3.4/16 lookup 7", False),
+        ("100: from 2001:db8::/32 to 10.1.2.5 lookup 7", True),
+        ("100: from somewhere to 10.1.2.5/99 lookup 7", False),
+        ("100: from", False),
     ],
 )
 def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(rule, is_told):
@@ -543,6 +549,12 @@ def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(
     assert [note for note in result["notes"] if "ip rule" in note] == [
         f"node1: ip rule {rule!r} may lead pods' packets past podlab's routes; podlab has not made it and leaves it"
     ] * is_told
+
+
+def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
+    observation = {"links": {"eth0": {"addresses": ["10.100.0.2/24"], "alias": ""}}}
+    node = Host("node1", "node", "10.100.0.2", observation=observation)
+    assert fitness.ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
 
 
 def test_a_link_to_others_that_is_down_is_named():

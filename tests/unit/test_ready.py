@@ -350,8 +350,20 @@ WAITING = [
 def test_a_line_says_on_whom_it_waits_and_commands_no_terminal(plugin: Any) -> None:
     assert plugin.line("node1", WAITING, 12.4) == (
         "waiting for default/web on node1 and 1 more, 12 s, at most 50 s more: "
-        "readiness probe: \\x1b[2Jno\\r\\n\\x9b31m\\u202egood"
+        "readiness probe: \\x1b[2Jno \\x9b31m\\u202egood"
     )
+
+
+def test_nothing_is_said_when_nobody_is_waited_for_any_more(plugin: Any) -> None:
+    said: list[str] = []
+    with contextlib.ExitStack() as held:
+        plugin.Teller(held, None, said.append).tell("node1", [], 10.0)
+    assert said == []
+
+
+def test_what_can_be_read_is_shown_as_it_is(plugin: Any) -> None:
+    waiting = [{"pod": "x/y", "left": 5, "words": "\u00a0caf\u00e9\tna\u00efve\u3000"}]
+    assert plugin.line("node1", waiting, 1.0).endswith(": \u00a0caf\u00e9\tna\u00efve\u3000")
 
 
 def _read(terminal: int, returns: int) -> str:

@@ -6,7 +6,7 @@ import copy
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from podlab import records
 from podlab.controller import inputs, parcels
-from podlab.host import record, run, status
+from podlab.host import pods, record, run, status
 from podlab.planner.cluster import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
@@ -240,7 +240,69 @@ def test_a_damaged_row_of_a_pod_is_named_and_the_pod_is_mended(cabinet: Cabinet,
     assert "pods" in result["hosts"]["node1"]["pending"]
 
 
+def test_all_that_a_host_tells_of_a_container_has_a_type(tmp_path: Path) -> None:
+    assert set(status.container(str(tmp_path))) == set(get_type_hints(records.Facts))
+
+
+SECONDS = 1_767_355_200.0
+FACTS: dict[str, Any] = {
+    **{"pid": 7, "started": SECONDS, "restarts": 1, "backoff": 10, "down": False, "failed": None, "seen": SECONDS},
+    "last": {"exit": 0, "signal": 0, "started": 1, "ended": 2},
+    "health": {"pid": 7, "started": True, "ready": True, "ready_at": SECONDS},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("last", {"exit": 0, "signal": 0, "started": 999999999999, "ended": 2}, None),
+        ("last", {"exit": 0}, None),
+        ("started", -5.0, None),
+        ("restarts", -1, 0),
+        ("backoff", "x", 0),
+        ("failed", {"reason": "x"}, None),
+        ("failed", {"reason": "x", "message": ["y"]}, None),
+        ("health", {"pid": 7, "ready": True, "ready_at": "soon"}, None),
+        ("health", {"pid": 7, "ready": True, "ready_at": float("nan")}, None),
+        ("seen", "now", 0.0),
+        ("down", "yes", False),
+    ],
+)
+def test_a_fact_that_does_not_fit_is_left_aside_and_the_others_stay(name: str, value: Any, instead: Any) -> None:
+    assert records.sound_facts(FACTS) == (FACTS, {})
+    found, wrong = records.sound_facts({**FACTS, name: value})
+    assert found == {**FACTS, name: instead}
+    assert list(wrong) == [name]
+
+
+def test_one_damaged_fact_ends_no_run(cabinet: Cabinet) -> None:
+    seen = copy.deepcopy(cabinet.told["node1"])
+    netns = next(netns for netns, pod in seen["pods"].items() if pod["facts"])
+    name, facts = next(iter(seen["pods"][netns]["facts"].items()))
+    ended = {"exit": 0, "signal": 0, "started": 999999999999, "ended": 1}
+    damaged = {"last": ended, "failed": {"phase": "Lost"}, "health": {"ready_at": "x"}}
+    seen["pods"][netns]["facts"] = {name: {**facts, **damaged}}
+    found = [note for note in cabinet.plan({**cabinet.told, "node1": seen})["notes"] if "cannot be read" in note]
+    words = f"node1: what is kept of container {name} of pod {netns} cannot be read in part: "
+    assert len(found) == 1 and found[0].startswith(words), found
+    assert "last.started: must be seconds since 1970" in found[0] and "failed.message: is missing" in found[0]
+
+
 # --- on a host
+
+
+def test_a_host_goes_by_no_fact_that_the_plan_leaves_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "SERVICES", str(tmp_path))
+    service = tmp_path / "default_web.c"
+    service.mkdir()
+    (service / "last").write_text("0 0 999999999999 1")
+    (service / "failed").write_text('{"reason": 3}')
+    row: Any = {"netns": "default_web", "containers": {"c": {}}}
+    told = pods._facts("default_web", row, as_written=True)["c"]
+    assert told["last"] and told["failed"]
+    found = pods._facts("default_web", row, as_written=False)["c"]
+    assert (found["last"], found["failed"]) == (None, None)
+    assert found == {**records.sound_facts(told)[0], "seen": found["seen"]}
 
 
 @pytest.fixture

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podlab.changes import containers as changes
+from podlab.planner import service_links
 from podlab.planner.model import Desired, Document
+from podlab.planner.service_links import Links
 from tests.unit.bodies import data, desired
 from tests.unit.test_plan import Lab, pending
 
@@ -163,8 +169,35 @@ def test_the_names_of_replicas_do_not_depend_on_addresses():
 
 
 def test_more_than_a_program_can_be_started_with_is_refused():
-    many = [service(f"service-number-{number}") for number in range(2200)]
+    many = [service(f"a-service-with-quite-a-long-name-number-{number}") for number in range(3500)]
     [problem] = Lab().problems(wish(*many, pod("a"), pod("b"), pod("c", "elsewhere")))
     assert "Services of the namespace default" in problem
     assert "enableServiceLinks: false" in problem
     planned(*many, pod("a", enableServiceLinks=False))
+
+
+def test_the_limit_counts_what_the_kernel_counts():
+    """Each NAME=value with its NUL and a pointer (execve(2)), and nothing else."""
+
+    def refused(count: int) -> bool:
+        links = Links({"default": {f"N{number:07}": "v" * 82 for number in range(count)}}, {})  # 100 bytes each
+        return bool(links.too_many(wish(pod("a")).pods))
+
+    most = service_links.MOST_BYTES // 100
+    assert (refused(most), refused(most + 1)) == (False, True)
+
+
+def test_as_many_variables_as_are_let_pass_start_a_program(tmp_path: Path):
+    """With the longest line of arguments that is left room for."""
+    names = [f"N{number:07}" for number in range(service_links.MOST_BYTES // 100)]
+    row: Any = {"env": {}, "services": dict.fromkeys(names, "v" * 82)}
+    (tmp_path / "env").write_text(changes.environment_file("web", row))
+    argv = [f"{changes.EXECLINE}/envfile", str(tmp_path / "env"), "/usr/bin/printf", "%.1s", "x" * 131071, "y" * 60000]
+    if not Path(argv[0]).exists():
+        pytest.skip("execline is not installed")
+    done = subprocess.run(argv, env={}, capture_output=True, text=True, check=False, preexec_fn=_usual_stack)
+    assert (done.returncode, done.stdout) == (0, "xy"), done.stderr
+
+
+def _usual_stack() -> None:
+    resource.setrlimit(resource.RLIMIT_STACK, (8 * 1024 * 1024, resource.getrlimit(resource.RLIMIT_STACK)[1]))

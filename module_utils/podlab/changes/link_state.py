@@ -88,9 +88,12 @@ def knob(name: str, key: str) -> str:
 
 
 def knobs(name: str, *, is_there: bool, seen: Mapping[str, str]) -> dict[str, str]:
-    """Settings of the bridge to be written. One that is yet to be made gets those of ``default``."""
+    """Settings of the bridge to be written. One that is yet to be made gets those of ``default``, and ``forwarding`` is
+    among what the chapter *node* makes of them. In check mode nobody has made it: what ``default`` is then says nothing
+    of the bridge."""
     source = name if is_there else "default"
-    return {knob(name, key): it for key, it in KNOBS.items() if seen.get(knob(source, key)) not in (None, it)}
+    asked = {key: it for key, it in KNOBS.items() if is_there or key != "forwarding"}
+    return {knob(name, key): it for key, it in asked.items() if seen.get(knob(source, key)) not in (None, it)}
 
 
 def queues(link: str, disciplines: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -21,18 +21,18 @@ def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Ma
 
     ``recorded`` holds what the host had before podlab came, for every key that podlab ever changed.
     """
-    differing = {
+    settled = {
         key: value
         for key, value in {**recorded, **wanted}.items()
-        if observed.get(key) != value
-        and not (key in GUARDED and key in wanted)
+        if not (key in GUARDED and key in wanted)
         and (key in wanted or key in observed)  # a link may have gone, and its settings with it
     }
+    differing = {key: value for key, value in settled.items() if observed.get(key) != value}
     if FORWARD not in differing:
         return differing
     # It comes first, and the kernel gives its value to all links then.
     value = differing.pop(FORWARD)
-    kept = {key: it for key, it in {**recorded, **wanted}.items() if is_forwarding(key) and it != value}
+    kept = {key: it for key, it in settled.items() if is_forwarding(key) and it != value}
     return {FORWARD: value} | kept | {key: it for key, it in differing.items() if not is_forwarding(key) or it != value}
 
 

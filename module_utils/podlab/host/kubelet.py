@@ -281,6 +281,10 @@ def ask(service: str, pid: int, handler: Row, until: float, agent: str) -> Gener
         return True, ""
     except OSError as error:
         return False, str(error)
+    except Exception as error:  # a task that ends of it would never ask again
+        words = f"{type(error).__name__}: {error}"
+        complain(words)
+        return False, words
 
 
 def do_hook(service: str, pid: int, hook: Row, until: float) -> Generator[Wait, int | None, Answer]:
@@ -316,6 +320,8 @@ def _dial(host: str, port: int, until: float) -> Generator[Wait, int | None, soc
 
 
 def _connect(address: str, port: int, until: float) -> Generator[Wait, int | None, socket.socket]:
+    if port > 65535:  # an answer's, which may write what it likes
+        raise OSError(f"dial tcp: address {port}: invalid port")
     there = host_and_port(address, port)
     family = _family(address)
     sock = socket.socket(family or socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -464,7 +470,7 @@ def _host_of(text: str) -> tuple[str, int]:
     for letter in host:
         if letter < "\x80" and letter not in WRITTEN - frozenset("/@%"):
             raise ValueError(f'invalid character "{letter}" in host name')
-    return host, min(int(number or 0), 65536)
+    return host, int(number.lstrip("0")[:9] or 0)  # more digits make a port no better
 
 
 def _in_path(text: str) -> str:
@@ -1189,10 +1195,9 @@ class Pod:
 
     def keep_deadline(self) -> Steps:
         """End a pod that has been active for as long as it may: it has failed then, however its containers end."""
-        path = f"{PODS}/{self.row['netns']}/{BEGAN}"
-        began = float(_text(path) or time.time())
-        _write(path, f"{began}")
-        yield {}, time.monotonic() + max(0.0, began + self.row["deadline"] - time.time())
+        start = began(self.row["netns"]) or time.time()
+        _write(f"{PODS}/{self.row['netns']}/{BEGAN}", f"{start}")
+        yield {}, time.monotonic() + max(0.0, start + self.row["deadline"] - time.time())
         services = {name: service_of(self.row["netns"], name) for name in self.row["containers"]}
         if self.is_over() or all(os.path.exists(f"{service}/failed") for service in services.values()):
             return
@@ -1272,6 +1277,15 @@ class Pod:
                 _write(f"{service}/ending", "")
                 tell_supervisor(service, b"O")
                 yield from ending(self.row, name, None, f"Stopping container {name}")
+
+
+def began(netns: str) -> float | None:
+    """When a pod with a deadline was met first; None where that is not known, or what stands there is no such time."""
+    try:
+        found = float(_text(f"{PODS}/{netns}/{BEGAN}"))
+    except ValueError:
+        return None
+    return found if 0 <= found <= time.time() else None  # nan and inf are not
 
 
 def needs_care(container: Row) -> bool:

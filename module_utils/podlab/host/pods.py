@@ -31,7 +31,7 @@ from ..changes.pods import (
     veth_name,
 )
 from . import containers, status, volumes
-from .kubelet import BEGAN
+from .kubelet import began
 from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
 from .record import make_directory, text_of, write_file
@@ -58,7 +58,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
             "sandbox": _sandbox_is_sound(netns, row, pauses.get(netns)),
             "row": told if as_written else row,
             "services": services.get(netns, []),
-            "facts": {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())},
+            "facts": _facts(netns, row, as_written=as_written),
             "initialized": _is_initialized(row),
             "exposed": [name for name in services.get(netns, []) if not os.path.exists(f"{_service(netns, name)}/env")],
             "kubelet": kubelet,
@@ -95,12 +95,16 @@ def _service(netns: str, container: str) -> str:
     return f"{SERVICES}/{service_name(netns, container)}"
 
 
+def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any]:
+    """How each container fares. What is damaged counts for as little here as it does to the planner."""
+    told = {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())}
+    return told if as_written else {name: records.sound_facts(facts)[0] for name, facts in told.items()}
+
+
 def _age(netns: str) -> float | None:
     """Seconds since its sandbox was made; None where that is not known."""
-    try:
-        return time.time() - float(text_of(f"{PODS}/{netns}/{BEGAN}") or "")
-    except ValueError:
-        return None
+    found = began(netns)
+    return None if found is None else time.time() - found
 
 
 def _is_initialized(row: PodRow | None) -> bool:

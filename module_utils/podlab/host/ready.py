@@ -142,7 +142,7 @@ def look(netns: str, before: Look | None = None) -> Look:
     row = (before and before.row) or pods.applied_row(netns)
     if row is None:
         return Look(None, {}, {"phase": "Unknown"})
-    facts = {name: sound_facts(status.container(f"{SERVICES}/{netns}.{name}")) for name in row["containers"]}
+    facts = {name: sound_facts(status.container(f"{SERVICES}/{netns}.{name}"))[0] for name in row["containers"]}
     return Look(row, facts, phases.status(row, facts))
 
 

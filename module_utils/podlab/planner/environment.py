@@ -217,7 +217,7 @@ def environment(node: Node, scope: Scope, containers: Mapping[str, Node], known:
         if variable["name"].absent:
             variable["name"].required()
         elif name:
-            variable["name"].check(names.environment_name(name))
+            variable["name"].check(names.environment_name(name) or names.uncarried_name(name))
         if variable["valueFrom"].given:
             parts = _value_from(variable, scope, containers, node["name"].text())
         else:
@@ -232,7 +232,7 @@ def _add_all(made: Environment, node: Node, item: Node, scope: Scope) -> None:
     """Everything in a ConfigMap or Secret; the kubelet leaves out what is no name of a variable."""
     prefix = item["prefix"].text()
     if prefix:
-        item["prefix"].check(names.environment_name(prefix))
+        item["prefix"].check(names.environment_name(prefix) or names.uncarried_name(prefix))
     kinds = {"configMapRef": "ConfigMap", "secretRef": "Secret"}
     written = [name for name in kinds if item[name].given]
     if not written:

@@ -135,11 +135,19 @@ def _concerns_pods(rule: str, host: Host, cluster: Cluster) -> bool:
     """Whether it names pods' addresses, or a link of podlab's; one for everybody is mostly a VPN's, and no news."""
     words = rule.split()
     named = {key: word for key, word in pairwise(words) if key in ("from", "to", "iif", "oif")}
-    networks = [word for key, word in named.items() if key in ("from", "to") and word != "all"]
+    networks = [_network(word) for key, word in named.items() if key in ("from", "to")]
     within = IPv4Network(cluster.cidr)
     links = (host.observation or {})["links"]
     ours = any(links[word]["alias"].startswith(MARK) for word in named.values() if word in links)
-    return ours or any(IPv4Network(word).overlaps(within) for word in networks)
+    return ours or any(network.overlaps(within) for network in networks if network)
+
+
+def _network(word: str) -> IPv4Network | None:
+    """Of a rule. ``ip rule`` prints a selector as it was given, with host bits too; "all" and IPv6 are none."""
+    try:
+        return IPv4Network(word, strict=False)
+    except ValueError:
+        return None
 
 
 def uplink(host: Host) -> str | None:
@@ -164,7 +172,7 @@ def ways_out(host: Host, others: Sequence[str]) -> list[str]:
     :param others: addresses or names of the other hosts of the inventory.
     """
     seen = host.observation or {}
-    known = [address for address in others if _ADDRESS.fullmatch(address)]
+    known = [address for address in others if _ADDRESS.fullmatch(address) and _network(address)]
     routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
     found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, known), *routed])
     links = seen.get("links", {})

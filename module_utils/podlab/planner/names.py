@@ -136,6 +136,15 @@ def environment_name(value: str) -> list[str]:
     return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
 
 
+def uncarried_name(value: str) -> list[str]:
+    """A good name of an environment variable that ``envfile`` does not read (``changes.containers``): it cannot quote
+    one. The variables would have to be words of a command line else, which everybody on the machine can read."""
+    if value.startswith("#") or any(letter in " \"'?\\" for letter in value):
+        letters = """ ' ', '"', "'", '?' and '\\'"""
+        return [f"has no way into a container here: take a name without{letters}, and no '#' in front"]
+    return []
+
+
 def data_key(value: str) -> list[str]:
     """A key of a ConfigMap or Secret: a file name, 253 characters at most."""
     message = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"

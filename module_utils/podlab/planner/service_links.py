@@ -21,10 +21,11 @@ _NAME = re.compile(
     r"[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 
-# execve(2) takes 2 MiB of arguments and environment together where the stack is as usual, and bubblewrap is handed
-# every variable as three arguments, with a pointer each.
-MOST_BYTES = 1024 * 1024
-_WORDS = len("--setenv") + 3 + 3 * 8
+# execve(2) takes 2 MiB of arguments and environment together where the stack is as usual, each string with its NUL and
+# a pointer; no single one may be longer than 128 KiB, which no variable of a Service is. The last 256 KiB are for the
+# container's arguments and its own variables.
+MOST_BYTES = (2048 - 256) * 1024
+_REST = len("=") + len("\0") + 8
 
 
 def may_be_link(name: str) -> bool:
@@ -70,7 +71,7 @@ class Links:
     def too_many(self, pods: Sequence[Pod]) -> list[str]:
         """Where no program could be started any more: a line for the first pod of each namespace."""
         sizes = {
-            namespace: sum(len(name) + len(value) + _WORDS for name, value in variables.items())
+            namespace: sum(len(name) + len(value) + _REST for name, value in variables.items())
             for namespace, variables in self.by_namespace.items()
         }
         first: dict[str, Pod] = {}
