@@ -1,7 +1,7 @@
 """``./lab exec``, ``node`` and ``logs``: become the program that runs over there.
 
-On other machines the command replaces this process where it can, so input, output, signals and the exit code need nobody
-to hand them on; what is in a lab gets copies of them, see ``session.py``.
+Outside of a lab the command replaces this process where it can, so input, output, signals and the exit code need
+nobody to hand them on; what is in a lab gets copies of them, see ``session.py``.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _become(call: Call, apart: Iterable[int] = ()) -> NoReturn:
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):  # a closed one is none
         stream.flush()
-    apart = {*apart}
+    apart = set(apart)
     try:
         if call.prepare or apart:
             raise SystemExit(lead(call.start(apart=apart)))

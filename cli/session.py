@@ -1,7 +1,7 @@
 """A command in a lab, which is in a session of its own there, and what it gets of this machine: copies.
 
-A terminal that it held could be read after its end, and a file or a named pipe be opened anew through /proc/self/fd, for
-writing as well. Only what leads nowhere else goes through as it is: anonymous pipes, sockets and /dev/null.
+A terminal that it held could be read after its end, and a file or a named pipe be opened anew through /proc/self/fd,
+for writing as well. Only what leads nowhere else goes through as it is: anonymous pipes, sockets and /dev/null.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Copied(subprocess.Popen[Any]):
                 fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
         try:
-            super().__init__(argv, preexec_fn=become, **{"bufsize": 0, **options, **ends})
+            super().__init__(argv, preexec_fn=become, **(options | ends))
         finally:
             if screens:
                 os.close(slave)
@@ -89,6 +89,8 @@ class Copied(subprocess.Popen[Any]):
         ours = os.dup(pipe.fileno())
         pipe.close()
         if stream == 0:  # left alone in the end: it may be waiting for a key
+            # In the background there are no keys for it, which is no reason to stop.
+            signal.signal(signal.SIGTTIN, signal.SIG_IGN)
             _start(0, ours, close=ours)
         else:
             _start(ours, stream, self._copies, close=ours)

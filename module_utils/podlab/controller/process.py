@@ -66,7 +66,7 @@ def handing_on(
 
     From here a process group is reached as a whole: those in a pid namespace below are seen, too.
 
-    :param started: leaders of their process groups; it may grow.
+    :param started: it may grow.
     :param former: do then what would have been done else.
     :return: the signals that have come so far.
     """
@@ -77,8 +77,7 @@ def handing_on(
         received.append(number)
         for leader in started:
             if leader.returncode is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(leader.pid, number)
+                _signal(leader.pid, number)
         handler = before[number]
         if former and callable(handler):
             handler(number, frame)
@@ -94,6 +93,15 @@ def handing_on(
     finally:
         for number in heard:
             signal.signal(number, before[number])
+
+
+def _signal(pid: int, number: int) -> None:
+    """To its process group, if it leads one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
 
 
 @contextlib.contextmanager
