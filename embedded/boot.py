@@ -18,7 +18,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import NoReturn
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x04000000, 0x08000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
@@ -28,6 +29,7 @@ HOST_NAMESPACES = {"user": CLONE_NEWUSER, "net": CLONE_NEWNET, "ipc": CLONE_NEWI
 
 MS_RDONLY, MS_NOSUID, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MNT_DETACH = 0x1, 0x2, 0x8, 0x20, 0x1000, 0x4000, 2
 AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SYS_PIVOT_ROOT = {"x86_64": 155}.get(os.uname().machine, 41)  # the others have the generic table
 
 # What a host has of the machine: through an overlay, so that what is written stays in the host, and what is a socket
@@ -313,47 +315,65 @@ def replace(path: str, text: str) -> None:
 
 
 class Host:
-    """An embedded host that is being booted: its init waits at the door until its wires are in."""
+    """An embedded host that is being booted: its init waits at the door until its wires are in.
+
+    Beside it there is a keeper, whose child it is: a process of the lab that tells by its words which host this is. No
+    host sees it; what the init of a host calls itself is for that host's root to write.
+    """
 
     def __init__(self, name: str, argv: list[str]) -> None:
         go_read, self.go = os.pipe()
+        keep_read, self.keep = os.pipe()
+        self.kept, kept_write = os.pipe()
         self.failed, failed_write = os.pipe()
         pid_read, pid_write = os.pipe()
         if os.fork() == 0:
             try:
                 own = own_namespaces()
-                unshare(CLONE_NEWNS | CLONE_NEWPID)
-                setns(own["net"], "net")  # whose /sys is going to be mounted
+                unshare(CLONE_NEWPID)
                 pid = os.fork()  # only a child is inside of a new pid namespace
             except OSError as error:
                 os.write(failed_write, str(error).encode())
                 os._exit(1)
+            for descriptor in (self.go, self.keep, self.kept):
+                os.close(descriptor)
             if pid:
                 os.write(pid_write, str(pid).encode())
-                os._exit(0)
-            os.close(self.go)
-            self._init(name, argv, own, go_read, failed_write)
-        for descriptor in (go_read, failed_write, pid_write):
+                self._keep(argv, keep_read, (pid_write, failed_write, *own.values()))
+            os.close(kept_write)
+            self._init(name, own, go_read, failed_write)
+        for descriptor in (go_read, keep_read, kept_write, failed_write, pid_write):
             os.close(descriptor)
-        os.wait()
         self.pid = int(os.read(pid_read, 20) or 0)
         os.close(pid_read)
 
     @staticmethod
-    def _init(name: str, argv: list[str], own: dict[str, int], go: int, failed: int) -> None:
+    def _keep(argv: list[str], keep: int, others: Iterable[int]) -> NoReturn:
+        for descriptor in others:
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.setsid()
+            if os.read(keep, 2) == b"go":
+                take_null()
+                os.execvp(argv[0], argv)
+        os._exit(1)  # and the init with it
+
+    @staticmethod
+    def _init(name: str, own: dict[str, int], go: int, failed: int) -> NoReturn:
         try:
             os.setsid()
+            unshare(CLONE_NEWNS)
+            setns(own["net"], "net")  # whose /sys is going to be mounted
             furnish(name)
             for kind in ("user", "ipc", "uts"):
                 setns(own[kind], kind)
             unshare(CLONE_NEWNS)  # of the host's root from here on, and what is in it is locked
             _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
             os.write(failed, b"furnished")
+            _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
             if os.read(go, 2) == b"go":
-                null = os.open("/dev/null", os.O_RDWR)
-                for descriptor in (0, 1, 2):
-                    os.dup2(null, descriptor)
-                os.execvp(argv[0], argv)
+                take_null()
+                os.execvp("catatonit", ["catatonit", "-P", "podlab-init", name])
         except OSError as error:
             os.write(failed, str(error).encode())
         os._exit(1)
@@ -365,20 +385,26 @@ class Host:
             raise OSError(words.decode() or "the init of a host has died")
 
     def start(self) -> None:
-        """Let the init go on; an empty answer means that it has become catatonit."""
+        """Let both go on; nothing to read means that they have become catatonit."""
         os.write(self.go, b"go")
         words = os.read(self.failed, 1000)
         if words:
             raise OSError(words.decode())
+        os.write(self.keep, b"go")
+        os.read(self.kept, 1)
 
 
-def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
-    """Hosts that are on: name -> (pid of init, legs it was booted with).
+def take_null() -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
 
-    A host's init is the first process of a pid namespace, and a child of the lab's init. Only words make anything
-    else look like one: what a pod's program calls itself is its own choice.
+
+def keepers(identity: list[str]) -> Iterator[tuple[int, int | None, str, list[str]]]:
+    """Of each host the keeper, the init if it lives, the name and the legs that it was booted with.
+
+    Only words make anything else look like a keeper, which is a child of the lab's init and in its pid namespace.
     """
-    found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -387,12 +413,25 @@ def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
                 continue
             with open(f"/proc/{pid}/status", "rb") as file:  # a process names itself, with any bytes
                 status = {key: value for key, _, value in (line.partition(b":") for line in file)}
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                init = next(map(int, file.read().split()), None)
         except (OSError, UnicodeDecodeError):
             continue
-        if status[b"PPid"].strip() == b"1" and status[b"NSpid"].split()[1:] == [b"1"]:
+        if status[b"PPid"].strip() == b"1" and len(status[b"NSpid"].split()) == 1:
             name, *legs = argv[len(identity) :]
-            found[name] = (int(pid), legs)
-    return found
+            yield int(pid), init, name, legs
+
+
+def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
+    """Hosts that are on: name -> (pid of init, legs)."""
+    return {name: (init, legs) for _, init, name, legs in keepers(identity) if init}
+
+
+def halt(identity: list[str], surplus: Container[str]) -> None:
+    """End hosts, by their keepers, and keepers whose host has ended by itself."""
+    for keeper, init, name, _ in keepers(identity):
+        if name in surplus or init is None:
+            os.kill(keeper, signal.SIGKILL)
 
 
 def ip(lines: list[str], pid: int | None = None) -> None:
@@ -474,9 +513,8 @@ def boot(order: dict) -> list[str]:
 
     prepare_holder()
     for name in surplus:
-        pid, legs = on[name]
-        ip([f"link del {port(name, leg)}" for leg in legs if port(name, leg) in present])
-        os.kill(pid, signal.SIGKILL)
+        ip([f"link del {port(name, leg)}" for leg in on[name][1] if port(name, leg) in present])
+    halt(identity, surplus)
     present = links()
     bridges = {segment(leg) for host in wanted.values() for leg in host["legs"]} - present.keys()
     ip([f"link add {bridge} up type bridge mcast_snooping 0" for bridge in sorted(bridges)])

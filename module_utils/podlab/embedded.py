@@ -83,15 +83,19 @@ class Lab:
         return None
 
     def _booted(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """Name, pid of the init and legs of each host, by its keeper: what an init says of itself its host can change.
+
+        The word of a process is not enough for a keeper, either: any pod may call itself so. A child of the holder, in
+        the holder's pid namespace, it cannot be.
+        """
         depth, holder = len(self._host_argv), None
         for process in _own_processes():
             argv = process.argv
-            if argv[:depth] != self._host_argv or len(argv) == depth or process.pids[2:] != (1,):
+            if argv[:depth] != self._host_argv or len(argv) == depth or len(process.pids) != 2:
                 continue
-            # The word of a process is not enough: any pod may call itself so. A child of the holder it cannot be.
             holder = holder or self.holder()
-            if process.parent == holder:
-                yield argv[depth], process.pids[0], argv[depth + 1 :]
+            if process.parent == holder and (init := _child_of(process.pids[0])):
+                yield argv[depth], init, argv[depth + 1 :]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -237,6 +241,12 @@ def _own_processes() -> Iterator[_Process]:
             if int(status[b"Uid"].split()[1]) == me:
                 pids, argv = tuple(map(int, status[b"NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
                 yield _Process(pids, int(status[b"PPid"]), tuple(argv))
+
+
+def _child_of(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return next(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()), None)
+    return None
 
 
 def _has_own_user_namespace(pid: int) -> bool:

@@ -314,3 +314,21 @@ def test_who_calls_himself_a_host_is_none(attacked: Attacked) -> None:
     listing = subprocess.check_output(["ps", "-eo", "args"], text=True)
     assert f"{attacked.name} impostor" in listing
     assert set(attacked.hosts()) == {"node1"}
+
+
+REWRITE = """
+with open("/proc/1/stat") as stat:
+    start, end = map(int, stat.read().rpartition(")")[2].split()[45:47])
+with open("/proc/1/mem", "r+b", buffering=0) as memory:
+    memory.seek(start)
+    memory.write(b"x" * (end - start))
+with open("/proc/1/cmdline") as line:
+    print(line.read())
+"""
+
+
+def test_a_host_that_changes_the_words_of_its_init_is_who_it_was(attacked: Attacked) -> None:
+    before = attacked.hosts()
+    done = attacked.run("node", "node1", "--", "python3", "-IS", "-c", REWRITE)
+    assert done.stdout.startswith("xxxx"), done.stderr
+    assert attacked.hosts() == before and attacked.run("node", "node1", "--", "hostname").stdout == "node1\n"
