@@ -1,21 +1,18 @@
 """``./lab exec``, ``node`` and ``logs``: become the program that runs over there.
 
-The command replaces this process where it can, so input, output, signals and the exit code need nobody to hand
-them on.
+Outside of a lab the command replaces this process where it can, so input, output, signals and the exit code need
+nobody to hand them on; what is in a lab gets copies of them, see ``session.py``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
 from podlab.controller import process
 
@@ -24,9 +21,9 @@ from .failure import Failure
 from .get import must_be_on, not_found
 from .hosts import Call, Embedded, Silent, on_terminal
 from .output import complain
+from .session import STREAMS, lead
 from .target import Target, find
 
-STREAMS = (0, 1, 2)
 FOLLOW = Path(__file__).with_name("follow.py")
 
 
@@ -106,10 +103,10 @@ def logs(
     started = []
     for call in calls:
         _feed_program()
-        started.append(_Copied(call))
+        started.append(call.start())
         if not follow:
-            started[-1].wait()
-    return max(copied.wait() for copied in started)
+            lead(started[-1])
+    return lead(*started)
 
 
 def _feed_program() -> None:
@@ -152,70 +149,19 @@ def _starts_back(target: Target, container: str, previous: bool) -> int:
 
 
 def _become(call: Call, apart: Iterable[int] = ()) -> NoReturn:
-    """Replace this process, or stay to hand on what the command shall not have itself.
+    """Replace this process, or stay to hand on what the command shall not have itself: signals as well, if it is in a
+    lab.
 
     :param apart: streams that it shall not have.
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):  # a closed one is none
         stream.flush()
-    apart = {*apart, *_files(call)}
+    apart = set(apart)
     try:
-        if apart:
-            raise SystemExit(_Copied(call, apart).wait())
+        if call.prepare or apart:
+            raise SystemExit(lead(call.start(apart=apart)))
         # Python ignores SIGPIPE, and what is ignored stays so in the next program.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         call.become()
     except (OSError, subprocess.SubprocessError) as error:
         raise Failure(f"error: {call.argv[0]}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _files(call: Call) -> list[int]:
-    """Streams that are files of this machine, which a lab shall not have: through /proc/self/fd whoever may write to
-    one can open it anew for that."""
-    return [stream for stream in STREAMS if call.prepare and _is_file(stream)]
-
-
-def _is_file(stream: int) -> bool:
-    try:
-        kind = os.fstat(stream)
-    except OSError:  # it is closed
-        return False
-    if stat.S_ISCHR(kind.st_mode):
-        return not os.isatty(stream) and kind.st_rdev != os.stat(os.devnull).st_rdev
-    return not (stat.S_ISFIFO(kind.st_mode) or stat.S_ISSOCK(kind.st_mode))
-
-
-class _Copied:
-    """A command behind pipes, where it cannot see what is behind them.
-
-    Without ``-t`` that is our terminal: programs write plain text then, as on Kubernetes.
-    """
-
-    def __init__(self, call: Call, apart: Collection[int] | None = None) -> None:
-        apart = _files(call) if apart is None else apart
-        ends = [subprocess.PIPE if stream in apart else None for stream in STREAMS]
-        self._process = call.start(stdin=ends[0], stdout=ends[1], stderr=ends[2])
-        if feed := self._process.stdin:  # left alone in the end: it may be waiting for a key
-            threading.Thread(target=_copy, args=(0, feed.fileno(), feed), daemon=True).start()
-        self._copies = [
-            threading.Thread(target=_copy, args=(pipe.fileno(), stream))
-            for stream, pipe in ((1, self._process.stdout), (2, self._process.stderr))
-            if pipe
-        ]
-        for copy in self._copies:
-            copy.start()
-
-    def wait(self) -> int:
-        """Until it has ended and all that it said is handed on; its exit code."""
-        code = self._process.wait()
-        for copy in self._copies:
-            copy.join()
-        return int(code if code >= 0 else 128 - code)
-
-
-def _copy(source: int, target: int, close: IO[bytes] | None = None) -> None:
-    with contextlib.suppress(OSError):
-        while block := os.read(source, 65536):
-            os.write(target, block)
-    if close:
-        close.close()

@@ -10,17 +10,19 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from podlab import entry
+from podlab.controller import process
 from podlab.embedded import ENVIRONMENT
 from podlab.records import sound_answer
 
 from .output import complain
+from .session import STREAMS, Copied, is_apart
 
 FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
@@ -35,25 +37,33 @@ class Call:
     """What to run here so that a command runs there: none of these without the others.
 
     :param environment: None: this process's own.
-    :param prepare: what a child does before it becomes the program.
-    :param alone: what does all of that by itself: a process with threads, which may take a moment to go, enters no user
-        namespace.
+    :param prepare: what a child does before it becomes the program, which is in a lab then.
+    :param terminal: it makes a terminal there, and looks for the size of one here.
     """
 
     argv: list[str]
     environment: Mapping[str, str] | None = None
     prepare: Callable[[], None] | None = None
-    alone: list[str] | None = None
+    terminal: bool = False
 
-    def start(self, **options: Any) -> subprocess.Popen[Any]:
-        return subprocess.Popen(self.argv, env=self.environment, preexec_fn=self.prepare, **options)
+    def start(self, *, apart: Iterable[int] = (), **options: Any) -> Copied:
+        """:param apart: streams that it shall not have itself, beyond those that no lab gets."""
+        apart = {*apart, *(filter(is_apart, STREAMS) if self.prepare else ())}
+        terminal = self.terminal and self.prepare is not None
+        with process.deferred():
+            return Copied(self.argv, apart, terminal=terminal, prepare=self.prepare, env=self.environment, **options)
 
     def run(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        """What is not asked for is neither read nor printed."""
+        streams = () if options.get("capture_output") else ("stdout", "stderr")
+        options = {**dict.fromkeys(streams, subprocess.DEVNULL), **options}
+        if "input" not in options:
+            options = {"stdin": subprocess.DEVNULL, **options}
         return subprocess.run(self.argv, env=self.environment, preexec_fn=self.prepare, text=True, **options)
 
     def become(self) -> NoReturn:
-        argv = self.alone or self.argv
-        os.execvpe(argv[0], argv, os.environ if self.environment is None else self.environment)
+        """In the place of this process; who enters a lab cannot be in it."""
+        os.execvpe(self.argv[0], self.argv, os.environ if self.environment is None else self.environment)
 
 
 @dataclass(frozen=True)
@@ -118,8 +128,7 @@ class Embedded(Host):
         # From the start: who is in the host already can read the environment of who comes in.
         words = {**ENVIRONMENT, "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
         inside = ["/usr/bin/env", "--default-signal", "-C", "/root", *(on_terminal(command) if tty else command)]
-        alone = [*entry.enter(self.pid), *inside]
-        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid), alone)
+        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid), tty)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The way into a lab from the machine; there is no other one.
 
 Who enters brings nothing along: no descriptor beyond the three streams, no keyring, no environment, no id of the
-machine, no right to dump a core. Most of it has to be done between fork and exec (``seal``), before nsenter(1) joins
-the namespaces: a process of the lab may trace one that comes in as soon as it is among them.
+machine, no right to dump a core, no controlling terminal and no process group: signals to a group go across pid
+namespaces, to all that are the same user's. Most of it has to be done between fork and exec (``seal``), before
+nsenter(1) joins the namespaces: a process of the lab may trace one that comes in as soon as it is among them.
 
 As a program (``enter``) this is for callers that have an argument vector alone. It costs a start of Python.
 """
@@ -14,6 +15,7 @@ import fcntl
 import os
 import platform
 import resource
+import signal
 import sys
 from collections.abc import Callable
 
@@ -48,13 +50,16 @@ def seal(pid: int) -> Callable[[], None]:
 
     It becomes root of the lab's user namespace, and has nothing but its three streams.
 
-    :raises OSError: that process has ended.
+    :raises OSError: that process has ended, or this one leads a process group and so may begin no session.
     """
     machine, is_root = platform.machine(), os.getuid() == 0
     close_range, keyctl = _NUMBERS.get(machine, _GENERIC_NUMBERS)
     install = seccomp.installer(machine)
 
     def become_one_of_the_lab() -> None:
+        if os.getsid(0) != os.getpid() or _has_terminal():  # Popen may have begun one already
+            os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _libc.syscall(close_range, 3, ctypes.c_uint(-1), CLOSE_RANGE_CLOEXEC)
         # It may be refused, by a container around us or by a quota. Then keyctl(2) is what the filter below refuses.
         _libc.syscall(keyctl, KEYCTL_JOIN_SESSION_KEYRING, None)
@@ -82,6 +87,14 @@ def _user_namespace_of_the_lab(pid: int) -> int:
         return found
     os.close(found)
     return parent
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def main(pid: str, *argv: str) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import platform
+import select
+import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import termios
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,6 +42,33 @@ all:
           hosts:
             node1: {ansible_host: 10.100.0.2}
 """
+# Print which terminal can be had, and make that of the user, by its numbers, everybody's.
+TERMINALS = """
+import ctypes, os, sys
+PIDFD_OPEN, PIDFD_GETFD = 434, 438
+libc = ctypes.CDLL(None)
+found = set()
+def had(descriptor):
+    kind = os.fstat(descriptor)
+    if f"{kind.st_dev} {kind.st_ino}" == sys.argv[1]:
+        found.add("the user's")
+        os.fchmod(descriptor, 0o666)
+try:
+    os.open("/dev/tty", os.O_RDWR)
+    found.add("controlling")
+except OSError:
+    pass
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    process = libc.syscall(PIDFD_OPEN, int(pid), 0)
+    for number in range(8):
+        descriptor = libc.syscall(PIDFD_GETFD, process, number, 0)
+        try:
+            had(descriptor)
+            had(os.open(f"/proc/{pid}/fd/{number}", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
+        except OSError:
+            pass
+print("found", sorted(found))
+"""
 PLACES = {"host": ("node", "node1"), "pod": ("exec", "attacker")}
 JOIN_SESSION_KEYRING, SESSION_KEYRING = 1, -3
 libc = ctypes.CDLL(None, use_errno=True)
@@ -52,6 +84,10 @@ class Attacked:
     words: dict[str, str]
     mark: str = field(default_factory=lambda: f"podlab-canary-{uuid.uuid4().hex[:8]}")
     achieved: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> int:
+        return NOBODY if self.prefix else os.getuid()
 
     @property
     def canaries(self) -> Path:
@@ -99,12 +135,42 @@ class Attacked:
         up = self.run("up", "--manifests", str(self.home / "manifests"), "--skip-tags", "verify", before=before)
         assert up.returncode == 0, up.stdout + up.stderr
 
-    def run(self, *words: str, before: list[str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, before: list[str] | None = None) -> tuple[list[str], dict[str, str]]:
+        """``./lab``, and its environment."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
         environment = os.environ | {"PATH": path, "PODLAB_LAB": self.name, "ANSIBLE_NOCOLOR": "1"} | self.words
         environment["ANSIBLE_INVENTORY"] = str(self.home / "hosts.yml")
-        argv = [*(before or []), *self.prefix, str(ROOT / "lab"), *words]
+        return [*(before or []), *self.prefix, str(ROOT / "lab"), *words], environment
+
+    def run(self, *words: str, before: list[str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+        argv, environment = self.command(*words, before=before)
         return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, **options)  # type: ignore[call-overload,no-any-return]
+
+    def on_terminal(self, *words: str, streams: tuple[str, ...] = ("stdin", "stdout", "stderr")) -> tuple[str, int]:
+        """What is said by a command at the terminal of its user, as after a login, and the terminal's mode after that."""
+        ours, terminal = os.openpty()
+        os.fchmod(terminal, 0o600)
+        os.fchown(terminal, self.owner, -1)
+        kind = os.fstat(terminal)
+        argv, environment = self.command(*words, "python3", "-IS", "-c", TERMINALS, f"{kind.st_dev} {kind.st_ino}")
+
+        def log_in() -> None:
+            os.setsid()
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+        with tempfile.TemporaryFile() as said:
+            ends = {"stdin": terminal, "stdout": said, "stderr": said} | dict.fromkeys(streams, terminal)
+            process = subprocess.Popen(argv, cwd=ROOT, env=environment, preexec_fn=log_in, **ends)  # type: ignore[call-overload]
+            seen = b""
+            while process.poll() is None or select.select([ours], [], [], 0)[0]:
+                if select.select([ours], [], [], 0.05)[0]:
+                    seen += os.read(ours, 4096)
+            said.seek(0)
+            seen += said.read()
+        mode = stat.S_IMODE(os.fstat(terminal).st_mode)
+        os.close(ours)
+        os.close(terminal)
+        return seen.decode(), mode
 
     def attack(self, place: str) -> dict[str, list[str]]:
         order = {"canaries": str(self.canaries), "clone": str(ROOT), "mark": self.mark}
@@ -147,10 +213,9 @@ def attacked(request: pytest.FixtureRequest) -> Iterator[Attacked]:
         home.chmod(0o755)
         prefix, words = as_nobody(home) if os.getuid() == 0 and request.param != "root" else ([], {})
         found = Attacked(f"attacked-{uuid.uuid4().hex[:8]}", home, prefix, words)
-        owner = NOBODY if prefix else os.getuid()
-        found.owned_by(owner, undone)
+        found.owned_by(found.owner, undone)
         caller = undone.enter_context(
-            subprocess.Popen([sys.executable, "-c", "input()", found.mark], stdin=subprocess.PIPE, user=owner)
+            subprocess.Popen([sys.executable, "-c", "input()", found.mark], stdin=subprocess.PIPE, user=found.owner)
         )
         undone.callback(caller.kill)
         undone.callback(found.run, "down")
@@ -189,6 +254,60 @@ class TestNothing:
 
     def test_answers_that_no_namespace_parts(self, attacked: Attacked, place: str) -> None:
         assert attacked.achieved[place]["calls"] == []
+
+
+ALL = ("stdin", "stdout", "stderr")
+WAYS = {
+    "exec": (("exec", "attacker", "--"), ALL),
+    "exec -it": (("exec", "-it", "attacker", "--"), ALL),
+    "node": (("node", "node1", "--"), ALL),
+    "node into a file": (("node", "node1", "--"), ("stdin",)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_terminal_of_the_machine_is_had(attacked: Attacked, way: str) -> None:
+    """Neither as the controlling one nor as a stream of any process that is seen."""
+    words, streams = WAYS[way]
+    seen, mode = attacked.on_terminal(*words, streams=streams)
+    controlling = ["controlling"] if way in ("exec -it", "node") else []  # made for it
+    assert f"found {controlling}" in seen
+    assert mode == 0o600
+
+
+def test_a_named_pipe_that_is_a_stream_stays_as_it_is(attacked: Attacked) -> None:
+    pipe = attacked.home / "stream"
+    os.mkfifo(pipe, 0o600)
+    os.chown(pipe, attacked.owner, -1)
+    program = (
+        "import os; print(os.read(0, 9)); os.chmod('/proc/self/fd/0', 0o666); os.close(os.open('/proc/self/fd/0', 1))"
+    )
+    with pipe.open("r+b", buffering=0) as stream:
+        stream.write(b"x")
+        done = attacked.run("node", "node1", "--", "python3", "-c", program, stdin=stream)
+    assert "b'x'" in done.stdout
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_process_group_of_the_machine_hears_nothing(attacked: Attacked, place: str) -> None:
+    """Signals to one go across pid namespaces, to all that are the same user's."""
+    argv, environment = attacked.command(*PLACES[place], "--", "python3", "-c", "import os; os.kill(0, 9)")
+    script = 'sleep infinity & "$@"; kill -0 $! && echo lives; kill $!'
+    words = [*attacked.prefix, "setsid", "sh", "-c", script, "sh", *argv[len(attacked.prefix) :]]
+    done = subprocess.run(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.stdout == "lives\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_a_command_ends_with_who_has_run_it(attacked: Attacked, number: signal.Signals) -> None:
+    argv, environment = attacked.command("exec", "attacker", "--", "sh", "-c", f"echo here; exec sleep {9000 + number}")
+    with subprocess.Popen(argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(number)
+        assert process.wait() == -number
+        assert process.stdout.read() == b""  # nobody has it any more
 
 
 def test_who_calls_himself_a_host_is_none(attacked: Attacked) -> None:

@@ -7,8 +7,14 @@ import ctypes
 import os
 import resource
 import signal
+import subprocess
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from types import FrameType
+from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_FILES = 1048576  # as podlab's unit has it under systemd
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -19,7 +25,8 @@ def end_workers_with_run() -> None:
     but a run that is killed, or hung up, would leave workers behind that wait for it on a pipe for ever.
 
     Not from an action plugin's ``run``: a worker may wait before it comes to that, and other modules' tasks have none.
-    Ansible's own handler of TERM takes along what the worker has started: nsenter, ssh, the module.
+    Ansible's own handler of TERM takes along what is in the worker's process group, such as ssh; what has entered a lab
+    is in another one, see ``handing_on``.
     """
     if not _registered:
         os.register_at_fork(after_in_child=_end_with_parent)
@@ -48,3 +55,65 @@ def forget_the_shell() -> None:
             break
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
+
+
+@contextlib.contextmanager
+def handing_on(
+    started: Sequence[subprocess.Popen[Any]], numbers: Collection[int] = ENDING, *, former: bool = False
+) -> Iterator[list[int]]:
+    """While this lasts, signals go to what has been started, too: who enters a lab is in a session of his own there,
+    and hears neither a key of our terminal nor a signal to our process group. What is ignored stays so.
+
+    From here a process group is reached as a whole: those in a pid namespace below are seen, too.
+
+    :param started: it may grow.
+    :param former: do then what would have been done else.
+    :return: the signals that have come so far.
+    """
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for leader in started:
+            if leader.returncode is None:
+                _signal(leader.pid, number)
+        handler = before[number]
+        if former and callable(handler):
+            handler(number, frame)
+        elif former:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    heard = [number for number in numbers if before[number] != signal.SIG_IGN] if _is_main_thread() else []
+    for number in heard:
+        signal.signal(number, hand_on)
+    try:
+        yield received
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def _signal(pid: int, number: int) -> None:
+    """To its process group, if it leads one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def deferred(numbers: Collection[int] = ENDING) -> Iterator[None]:
+    """Let signals wait until it is known whom to hand them on to. ``entry.seal`` lets them in again in the child."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _is_main_thread() -> bool:
+    """Handlers are set by no other."""
+    return threading.current_thread() is threading.main_thread()
