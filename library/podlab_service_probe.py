@@ -62,7 +62,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host import connections
-from ansible.module_utils.podlab.host.run import HostError
+from ansible.module_utils.podlab.host.run import HostError, words_of
 from ansible.module_utils.podlab.host.service_probe import call
 
 
@@ -84,7 +84,7 @@ def main() -> None:
         found = call(asks, watched, module.params["deadline"], endpoints)
         told = connections.collect(module.params["watcher"], watched) if module.params["watcher"] else []
     except (HostError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words_of(error))
     module.exit_json(
         changed=False,
         heard=json.dumps(found.heard),
