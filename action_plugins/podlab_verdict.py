@@ -65,18 +65,19 @@ def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str,
     heard: dict[int, Any] = {}
     flows: dict[str, list[service_verdict.Flow]] = {}
     listening: dict[str, list[str]] = {}
-    failures = []
+    failures, incomplete = [], []
     for host in task_vars["ansible_play_hosts"]:
         for name in ("verify_result", "verify_services", "verify_flows"):
             found = task_vars["hostvars"][host].get(name, {})
             if found.get("failed") and name != "verify_result":
                 failures.append(f"{host}: {found.get('msg')}")
+            incomplete += [host] if not found.get("is_whole", True) else []
             for to, looks in json.loads(found.get("listening", "{}")).items():
                 listening.setdefault(to, []).extend(looks)
             heard |= {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
             if "flows" in found:
                 told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)
-    report = service_verdict.judge(services["asks"], ends, heard, flows, listening, services["endpoints"])
+    report = service_verdict.judge(services["asks"], ends, heard, flows, listening, services["endpoints"], incomplete)
     report.wrong[:0] = failures
     return report

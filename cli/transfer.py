@@ -101,6 +101,8 @@ class Inside:
 
     def fetch(self, source: str, destination: str) -> int:
         """Copy out of the container."""
+        if posixpath.basename(posixpath.normpath(source)) == "..":
+            raise Failure(f"error: {source} leads upwards; give the name of what is to be copied")
         absolute = source.startswith("/")
         # Below ./ whatever it is: no name shall look like an option.
         member = "./" + posixpath.normpath(source).lstrip("/")
@@ -150,6 +152,8 @@ def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for at, entry in enumerate(archive):
             name = entry.name.removeprefix("./")
+            if "\0" in name:
+                raise Failure("error: tar contents corrupted")
             if name != prefix and prefix != "." and not name.startswith(prefix + "/"):
                 raise Failure("error: tar contents corrupted")
             if at == 0 and not entry.isdir() and os.path.isdir(destination):
@@ -187,6 +191,7 @@ def _is_inside(path: str, destination: str) -> bool:
 def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, path: str, written: dict[str, str]) -> None:
     """What is neither a file nor a directory has nothing to be copied."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    is_new = not os.path.lexists(path)
     if entry.isdir():
         os.makedirs(path, exist_ok=True)
     elif entry.islnk() and entry.linkname in written:
@@ -198,6 +203,7 @@ def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, path: str, written:
             shutil.copyfileobj(content, out)
     else:
         return
-    # Nobody becomes somebody else by a file that a container has made: no set-user-id bits. A directory has
-    # to be open to its owner, or nothing could be put into it.
-    os.chmod(path, entry.mode & 0o777 | (0o700 if entry.isdir() else 0))
+    # What was there keeps its mode: a container opens no directory of this machine to others. No set-user-id bits, or
+    # a file that a container has made would lend rights. A directory is open to its owner, for what comes into it.
+    if is_new:
+        os.chmod(path, entry.mode & 0o777 | (0o700 if entry.isdir() else 0))

@@ -46,7 +46,7 @@ listening: {description: As C(podlab_service_probe) has it., returned: always, t
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host import connections, listeners
+from ansible.module_utils.podlab.host import connection_events, listeners
 from ansible.module_utils.podlab.host.probe import probe
 from ansible.module_utils.podlab.host.run import words_of
 
@@ -68,7 +68,7 @@ def main() -> None:
         module.exit_json(changed=False, answers={}, watcher=0, listening="{}")
     long = {key: json.loads(module.params[key]) for key in ("ends", "asks", "callers")}
     try:
-        watcher = connections.watch(module.params["watch"]) if module.params["watch"] else 0
+        watcher = connection_events.watch(module.params["watch"]) if module.params["watch"] else 0
         answers = probe(port=module.params["port"], deadline=module.params["deadline"], **long)
         # Before any host calls a Service, and so before anything can be refused.
         listening = {to: [state] for to, state in listeners.look(json.loads(module.params["endpoints"])).items()}

@@ -51,6 +51,7 @@ flows:
   description: JSON - connections to what is watched.
   returned: always
   type: str
+is_whole: {description: Whether no event of a connection got lost., returned: but in check mode, type: bool}
 listening:
   description: JSON - endpoint (C(10.1.1.2:80/tcp)) -> what was there at each look (C(listens), C(nothing), C(full),
     C(only at ADDRESS)).
@@ -61,7 +62,7 @@ listening:
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host import connections
+from ansible.module_utils.podlab.host import connection_events, connections
 from ansible.module_utils.podlab.host.run import HostError, words_of
 from ansible.module_utils.podlab.host.service_probe import call
 
@@ -82,13 +83,15 @@ def main() -> None:
     asks, watched, endpoints = (json.loads(module.params[name]) for name in ("asks", "watched", "endpoints"))
     try:
         found = call(asks, watched, module.params["deadline"], endpoints)
-        told = connections.collect(module.params["watcher"], watched) if module.params["watcher"] else []
+        watcher = module.params["watcher"]
+        told = connection_events.collect(watcher) if watcher else connection_events.Told([], is_whole=True)
     except (HostError, OSError) as error:
         module.fail_json(msg=words_of(error))
     module.exit_json(
         changed=False,
         heard=json.dumps(found.heard),
-        flows=json.dumps([*told, *found.flows]),
+        flows=json.dumps([*connections.among(watched, told.flows), *found.flows]),
+        is_whole=told.is_whole,
         listening=json.dumps(found.listening),
     )
 

@@ -29,13 +29,20 @@ def _written_out(found: re.Match[str]) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
+SHOWN = ("msg", "diff", "warnings", "deprecations", "exception", "stdout", "stderr", "module_stdout", "module_stderr")
+
+
 def printable_result(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a task of Ansible's shows of its result: the message, the lines of the diff, warnings."""
-    found = dict(result)
-    if isinstance(found.get("msg"), str):
-        found["msg"] = printable(found["msg"])
-    if isinstance(found.get("warnings"), list):
-        found["warnings"] = [printable(str(words)) for words in found["warnings"]]
-    if isinstance(diff := found.get("diff"), dict):
-        found["diff"] = {key: printable(text) if isinstance(text, str) else text for key, text in diff.items()}
-    return found
+    """What Ansible shows of a task's result, whatever shape a host has given it: message, diff, warnings and the like.
+    The rest is data."""
+    return {key: _printable(value) if key in SHOWN else value for key, value in result.items()}
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value

@@ -443,7 +443,7 @@ DRIFT = {
 def test_drift_is_seen_and_mended_and_named(synced, what):
     damage, line = DRIFT[what]
     synced.sh(
-        "mkdir -p /var/lib/podlab; [ -e /var/lib/podlab/record.json ] || echo '{\"node\": 1}' >/var/lib/podlab/record.json"
+        "mkdir -p /var/lib/podlab; [ -e /var/lib/podlab/record.json ] || echo '{\"node\": \"node\"}' >/var/lib/podlab/record.json"
     )
     before = synced.tables()
     synced.sh(damage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -87,6 +88,24 @@ def test_a_program_that_does_not_listen_is_a_note(lab, refused):
         assert words in line
     assert "pod default/never on node" in said
     assert "READY   STATUS" in said.split("PLAY RECAP")[1]
+
+
+def test_a_pod_that_does_not_reach_itself_by_its_own_service_is_a_fault(lab):
+    """TCP asks again, and is led to the other pod: nothing that it calls is silent, and all of it answers."""
+    first, second = (pod(name, {"name": "main", "image": "busybox", "command": ["httpd", "-f"]}) for name in "ab")
+    for one in (first, second):
+        one["metadata"]["labels"] = {"app": "pair"}
+    lab.write(first=first, second=second, service=service("pair"))
+    lab.converge("--skip-tags", "verify")
+    for node in ("node1", "node2"):
+        for port in lab.sh(node, "ip -o link show master cbr0").splitlines():
+            veth = port.split()[1].partition("@")[0]
+            lab.on(node, "ip", "link", "set", veth, "type", "bridge_slave", "hairpin", "off")
+    done = lab.play("--tags", "verify")
+    assert done.returncode
+    for name in "ab":
+        own = next(line for line in done.stdout.splitlines() if line.startswith(f"pod default/{name} -> default/pair "))
+        assert re.search(r": expected (to meet itself \(10\.1\.|one of .* got silence)", own)
 
 
 def test_a_plan_that_is_refused_shows_no_tables(lab):

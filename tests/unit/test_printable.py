@@ -65,6 +65,18 @@ def test_a_result_of_a_task(tmp_path: Path):
     assert found == {"msg": SHOWN, "warnings": [SHOWN], "diff": {"prepared": SHOWN}, "observation": HOSTILE}
 
 
+@pytest.mark.parametrize("key", ["msg", "diff", "warnings", "deprecations", "exception"])
+@pytest.mark.parametrize("shape", [HOSTILE, [HOSTILE], [{HOSTILE: [HOSTILE]}], {"prepared": {HOSTILE: HOSTILE}}])
+def test_a_host_may_give_a_result_any_shape(key: str, shape: object):
+    assert is_printable("".join(_strings(printable_result({key: shape}))))
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for pair in value.items() for item in pair for text in _strings(item)]
+    return [text for item in value for text in _strings(item)] if isinstance(value, list) else [str(value)]
+
+
 @pytest.mark.parametrize("content", ["x='\x1b[31m'\n", "\x9b no end of line", "\u202e\n", "plain\n", "it's\n"])
 def test_a_script_is_clean_and_writes_the_very_bytes(tmp_path: Path, content: str):
     lines = "\n".join(passages.file_lines(f"{tmp_path}/file", content)) + "\n"

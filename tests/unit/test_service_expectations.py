@@ -501,6 +501,7 @@ def test_where_no_program_answers_that_is_a_note(heard, looks, note):
         pytest.param("refused", ["full", "full"], "refused, though a program listens", id="full refuses nothing"),
         pytest.param("refused", [], "refused, though a program listens", id="not known"),
         pytest.param("silence", ["full", "listens"], "silence", id="full for a moment"),
+        pytest.param("silence", ["nothing", "nothing"], "silence", id="nothing listens, and nothing refuses"),
         pytest.param("no route to host", ["nothing"], "no route to host", id="another error"),
     ],
 )
@@ -531,6 +532,15 @@ def test_a_refusal_from_another_endpoint_than_planned_is_a_fault_whoever_listens
     assert words == [f"{CLIENT}expected one of {HERE}, {THERE}, got to 10.1.1.2:81"]
 
 
+def test_a_node_that_has_lost_events_is_named_where_a_call_was_led_nowhere():
+    found = matrix(port(*BOTH))
+    tries, flows = ideal(found)
+    assert judge(found["asks"], ENDS, tries, flows, {}, found["endpoints"], ["node1"]).wrong == []
+    tries[0] = [("answer", 7)]
+    *_, last = judge(found["asks"], ENDS, tries, flows, {}, found["endpoints"], ["node1"]).wrong
+    assert last == "node1: it has lost events, and may not know where some calls went"
+
+
 def test_the_same_mistake_is_told_once():
     assert len(told(port(*BOTH), "client", [("silence", 7), ("silence", 8)], [])) == 1
 
@@ -557,6 +567,25 @@ def test_a_client_that_does_not_stick():
     assert told(row, "client", [("answer", 7), ("answer", 8)], flows) == [
         f"{CLIENT}expected one endpoint for one client, got {HERE}, {THERE}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "itself", "is_wrong"),
+    [
+        pytest.param(["late answer"] + ["answer"] * 15, 0, True, id="lost"),
+        pytest.param(["late answer"] * 15 + ["answer"], 1, False, id="met"),
+        pytest.param(["answer"] * 16, 0, False, id="by chance"),
+        pytest.param(["late answer"] * 15, 0, False, id="too few to tell"),
+    ],
+)
+def test_a_pod_that_never_meets_itself_where_tcp_had_to_ask_again(outcomes, itself, is_wrong):
+    (one,) = [one for one in matrix(port(*BOTH))["asks"] if one["source"] == "here"]
+    met = [HERE] * itself + [THERE] * (len(outcomes) - itself)
+    flows = [flow(one, at, to, one["backends"][to]) for at, to in enumerate(met, 1)]
+    words = told(port(*BOTH), "here", [(heard, at) for at, heard in enumerate(outcomes, 1)], flows)
+    who = "pod here -> default/web:http at 10.96.0.10:80/tcp: "
+    wrong = f"{who}expected to meet itself ({HERE}) as well, got 1 of 16 answers late, all by others"
+    assert words == ([wrong] if is_wrong else [])
 
 
 def test_a_call_is_followed_through_the_nodes_that_change_its_source():

@@ -136,7 +136,7 @@ def test_a_call_that_a_full_queue_has_lost_is_asked_again(reluctant):
 
         server = threading.Thread(target=accept_when_one_was_lost)
         server.start()
-        assert heard(ask(number, together=1, patience=7.5)) == {0: ["answer"]}
+        assert heard(ask(number, together=1, patience=7.5)) == {0: ["late answer"]}
         server.join()
 
 

@@ -192,6 +192,25 @@ def test_nobody_becomes_somebody_else_by_what_comes_out(tmp_path: Path) -> None:
     assert mode(tmp_path / "x") == 0o755
 
 
+def test_what_was_there_keeps_its_mode(inside: transfer.Inside, source: Path, tmp_path: Path) -> None:
+    source.chmod(0o777)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "run").write_text("mine")
+    (home / "run").chmod(0o600)
+    assert inside.fetch(str(source), str(home)) == 0
+    assert (mode(home), mode(home / "run"), mode(home / "empty")) == (0o700, 0o600, 0o750)
+    assert (home / "run").read_text() == "#!/bin/sh\n"
+
+
+@pytest.mark.parametrize("path", ["..", "/srv/../../..", "../..", "data/../.."])
+def test_nothing_is_asked_for_by_the_way_up_to_it(inside: transfer.Inside, tmp_path: Path, path: str) -> None:
+    if path.startswith("/"):
+        path = "../" + path.lstrip("/")
+    with pytest.raises(Failure, match="leads upwards"):
+        inside.fetch(path, str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("word", "place"),
     [

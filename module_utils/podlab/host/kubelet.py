@@ -59,6 +59,7 @@ LOOK = 1.0  # seconds between two looks at the directory of pods
 SOON, LATER = 0.05, 0.5  # seconds between two looks at something that is about to start
 NEVER = float("inf")
 BEGAN = "began"  # of a pod with a deadline: when this program met it first
+ENDS = frozenset((int(signal.SIGTERM), int(signal.SIGINT)))
 TOO_LONG = "Pod was active on the node longer than the specified deadline"
 
 
@@ -123,10 +124,17 @@ class Loop:
         while self.tasks:
             until = min(task.until for task in self.tasks.values())
             timeout = None if until == NEVER else max(0.0, until - time.monotonic())
-            for fd, _ in self.epoll.poll(timeout, 64):
-                if fd in self.waiting:  # else its task was cancelled in this very round
-                    self._advance(self.waiting[fd], fd)
+            # All events at once, not the first few: a task whose event is left behind would be told that it is late.
+            events = self.epoll.poll(timeout, len(self.waiting) or 1)
             now = time.monotonic()
+            # One turn for each task, and no look at ``waiting`` in between: a descriptor that a turn closes leaves its
+            # number to the next one that is opened, which would pass for ready.
+            ready: dict[Task, int] = {}
+            for fd, _ in events:
+                ready.setdefault(self.waiting[fd], fd)
+            for task, fd in ready.items():
+                if id(task) in self.tasks:  # else it was cancelled in this very round
+                    self._advance(task, fd)
             for task in [task for task in self.tasks.values() if task.until <= now]:
                 if id(task) in self.tasks:
                     self._advance(task, None)
@@ -1250,11 +1258,11 @@ class Kubelet:
         self.seen: dict[str, tuple[int, int]] = {}  # the version of each row that was read
 
     def watch(self, bell: int) -> Steps:
-        """Look at the directory of pods every second, and at once when a byte comes through ``bell``."""
+        """Look at the directory of pods every second, and at once when a signal's number comes through ``bell``."""
         while True:
             self.look()
-            if (yield {bell: select.EPOLLIN}, time.monotonic() + LOOK) is not None:
-                _read(bell)
+            if (yield {bell: select.EPOLLIN}, time.monotonic() + LOOK) is not None and ENDS.intersection(_read(bell)):
+                _end()
 
     def look(self) -> None:
         present: dict[str, tuple[int, int]] = {}
@@ -1294,10 +1302,10 @@ def main() -> None:
     """Run until SIGTERM. SIGHUP says that something has changed, which would be seen a second later anyway."""
     allow_many_files()
     ringing, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGHUP, lambda *_: None)
     signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _end())
+    # The loop ends the program, not a handler: that may run when a child is there and its pid is yet to be noted.
+    for number in (signal.SIGHUP, *ENDS):
+        signal.signal(number, lambda *_: None)
     loop = Loop()
     loop.spawn(Kubelet(loop).watch(ringing))
     loop.run()

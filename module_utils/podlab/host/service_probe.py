@@ -11,6 +11,7 @@ import errno
 import os
 import selectors
 import socket
+import struct
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import connections, listeners
+from .connection_events import Flow
 from .namespaces import socket_in
 from .probe import ATTEMPT, allow_many_files
 
@@ -26,7 +28,11 @@ PAUSE = 0.05
 LOOK = 3.0  # seconds between two looks at connections and listeners
 FAREWELL = 0.1  # seconds for the other side to close, too: then its program has accepted the call
 
-ANSWER, REFUSED, SILENCE = "answer", "refused", "silence"
+ANSWER, LATE, REFUSED, SILENCE = "answer", "late answer", "refused", "silence"
+"""``LATE``: TCP had to ask again. Where the first packet was lost before the node had written it down, the next one may
+have been led to another endpoint, so such an answer hides a way that is broken."""
+
+TOTAL_RETRANS = struct.Struct("=100xI")  # of a struct tcp_info (linux/tcp.h)
 
 Ask = Mapping[str, Any]
 Lane = deque[Ask]
@@ -50,7 +56,7 @@ class Found(NamedTuple):
     what was there, at each look in turn."""
 
     heard: dict[int, list[tuple[str, int]]]
-    flows: list[connections.Flow]
+    flows: list[Flow]
     listening: dict[str, list[str]]
 
 
@@ -66,7 +72,7 @@ def call(
     :param endpoints: those of Services that are on this host, as ``listeners.look`` takes them.
     """
     allow_many_files()
-    met: dict[connections.Flow, None] = {}
+    met: dict[Flow, None] = {}
     listening: dict[str, list[str]] = defaultdict(list)
 
     def look() -> None:
@@ -180,7 +186,7 @@ class _Calls:
         self._write(one, lane, outcome)
         if outcome == SILENCE and one.ask["together"]:
             self._silent.add(one.ask["service"])
-        if outcome != ANSWER or not self._is_bounded(one.ask):
+        if outcome not in (ANSWER, LATE) or not self._is_bounded(one.ask):
             self._close(number)
             return
         assert one.socket is not None
@@ -233,12 +239,18 @@ def _outcome(one: Call) -> str:
     assert one.socket is not None
     if one.ask["protocol"] == "tcp":
         code = one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return _words(code) if code else ANSWER
+        return _words(code) if code else LATE if _was_repeated(one.socket) else ANSWER
     try:
         one.socket.recv(1)
     except OSError as error:
         return _words(error.errno or 0)
     return ANSWER
+
+
+def _was_repeated(one: socket.socket) -> bool:
+    """Not by the clock: on a busy machine an answer to the first packet may take a second, too."""
+    info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TOTAL_RETRANS.size)
+    return bool(TOTAL_RETRANS.unpack(info)[0])
 
 
 def _words(code: int) -> str:

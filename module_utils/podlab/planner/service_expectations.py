@@ -47,7 +47,7 @@ where silence is to be expected, or all the answer there will be, that would onl
 MOST_REFUSALS = 12
 """A node refuses by ICMP, of which the kernel sends a client one a second, and six more at once (icmp(7))."""
 
-ANSWER, REFUSED, SILENCE = "answer", "refused", "silence"
+ANSWER, LATE, REFUSED, SILENCE = "answer", "late answer", "refused", "silence"
 
 
 class Ask(TypedDict):

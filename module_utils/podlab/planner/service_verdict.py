@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .expectations import End
-from .service_expectations import ANSWER, REFUSED, SILENCE, Ask
+from .service_expectations import ANSWER, HAIRPIN_CERTAINTY, LATE, REFUSED, SILENCE, Ask
 
 Tries = Mapping[int, Sequence[tuple[str, int]]]
 """Place among the asks -> of each try what the client heard, and the port that it called from.
 
-What it hears is ``answer``, ``refused``, ``silence``, or other words for an error.
+What it hears is ``answer``, ``late answer``, ``refused``, ``silence``, or other words for an error.
 """
 
 
@@ -42,12 +42,38 @@ class Report:
     calls: int = 0
 
 
+@dataclass
+class _CallsOfItself:
+    """What a pod has heard of a Service that leads to itself, too. Where its own calls do not come back to it, TCP asks
+    again, and is led to another endpoint: nothing is silent, and some answers are late."""
+
+    who: str
+    itself: str
+    endpoints: int
+    calls: int = 0
+    late: int = 0
+    has_met: bool = False
+
+    def add(self, heard: Sequence[tuple[str, int]], reached: Sequence[str]) -> None:
+        self.calls += len(heard)
+        self.late += sum(outcome == LATE for outcome, _ in heard)
+        self.has_met |= self.itself in reached
+
+    def wrong(self) -> list[str]:
+        """Late answers alone are a busy machine's, and so few calls may miss an endpoint by chance."""
+        if self.has_met or not self.late or self.calls < HAIRPIN_CERTAINTY * self.endpoints:
+            return []
+        late = f"{self.late} of {self.calls} answers late, all by others"
+        return [f"{self.who}: expected to meet itself ({self.itself}) as well, got {late}"]
+
+
 Tracked = Mapping[str, Mapping[object, Flow]]
 """Node -> connection as it came -> the same as it went on."""
 
 Listening = Mapping[str, Sequence[str]]
 """``10.1.1.2:80/tcp`` -> what listened there, at each look: ``listens``, ``full``, ``nothing``, ``only at ADDRESS``."""
 
+NOWHERE = "and to none of them"
 LISTENS, NOTHING, FULL = "listens", "nothing", "full"
 
 
@@ -58,13 +84,16 @@ def judge(
     flows: Mapping[str, Iterable[Flow]],
     listening: Listening,
     endpoints: Mapping[str, Mapping[str, Any]],
+    incomplete: Iterable[str] = (),
 ) -> Report:
-    """:param flows: node -> what it tracked. :param endpoints: those of ``service_expectations.service_matrix``."""
+    """:param flows: node -> what it tracked. :param endpoints: those of ``service_expectations.service_matrix``.
+    :param incomplete: nodes that have lost some of what they tracked."""
     by_name = {end["name"]: end for end in ends}
     tracked: dict[str, dict[object, Flow]] = {node: {flow[:5]: flow for flow in found} for node, found in flows.items()}
     report = Report()
     unanswered: dict[str, None] = {}
     met: dict[tuple[str, str, frozenset[str]], set[str]] = defaultdict(set)
+    of_itself: dict[tuple[str, str], _CallsOfItself] = {}
     for at, ask in enumerate(asks):
         report.asked += 1
         end = by_name[ask["source"]]
@@ -89,9 +118,15 @@ def judge(
             report.wrong.append(f"{who}: expected one endpoint for one client, got {', '.join(sorted(set(reached)))}")
         if not ask["sticky"] and ask["backends"]:
             met[ask["service"], ask["path"][-1], frozenset(ask["backends"])] |= set(reached)
+        if not ask["sticky"] and (itself := _itself(ask)):
+            own = _CallsOfItself(who, itself, len(ask["backends"]))
+            of_itself.setdefault((ask["service"], ask["source"]), own).add(heard, reached)
     for (service, node, backends), some in met.items():
         if missing := sorted(backends - some):
             report.wrong.append(f"{service} on {node}: nobody has met {', '.join(missing)}")
+    report.wrong += [words for own in of_itself.values() for words in own.wrong()]
+    if any(NOWHERE in words for words in report.wrong):
+        report.wrong += [f"{node}: it has lost events, and may not know where some calls went" for node in incomplete]
     report.notes += [_note(words, listening, endpoints) for words in unanswered]
     return report
 
@@ -121,6 +156,12 @@ def _followed(flow: Flow, ask: Ask, tracked: Tracked) -> Flow | None:
     return found if found and (found.to, found.to_port) != (ask["address"], ask["port"]) else None
 
 
+def _itself(ask: Ask) -> str:
+    """Which endpoint the client is, where the node that it is on leads it there without another one's help."""
+    own = (to for to in ask["backends"] if to.rpartition(":")[0] == ask["caller"])
+    return next((to for to in own if ask["path"] == [ask["homes"][to]]), "")
+
+
 def _problems(ask: Ask, heard: str, flow: Flow | None, tracked: Tracked, listening: Listening) -> list[str]:
     """What is wrong with one call."""
     if ask["outcome"] != ANSWER:
@@ -128,7 +169,7 @@ def _problems(ask: Ask, heard: str, flow: Flow | None, tracked: Tracked, listeni
             return [f"expected {ask['outcome']}, got to {flow.to}:{flow.to_port}"]
         return [] if heard == ask["outcome"] else [f"expected {ask['outcome']}, got {heard}"]
     if flow is None:
-        return [f"expected one of {', '.join(ask['backends'])}, got {heard} and to none of them"]
+        return [f"expected one of {', '.join(ask['backends'])}, got {heard} {NOWHERE}"]
     to = f"{flow.to}:{flow.to_port}"
     if to not in ask["backends"]:
         return [f"expected one of {', '.join(ask['backends'])}, got to {to}"]
@@ -144,7 +185,7 @@ def _problems_at_endpoint(ask: Ask, heard: str, flow: Flow, tracked: Tracked, li
     to = f"{flow.to}:{flow.to_port}"
     # A client of UDP hears the same from nobody and from a program that has nothing to say.
     may_be_silent = to in ask["mute"] or ask["protocol"] == "udp"
-    if heard == ANSWER:
+    if heard in (ANSWER, LATE):
         return []
     if (heard == SILENCE and may_be_silent) or _program(ask, heard, flow, listening) != LISTENS:
         home = ask["homes"][to]
@@ -164,10 +205,11 @@ def _program(ask: Ask, heard: str, flow: Flow, listening: Listening) -> str:
     """What was there of an endpoint's program when it was called. What is not known listens, or nothing were red.
 
     One that has begun to listen between two looks, or has ended, may have refused. A queue that is full for a moment
-    loses no call: only one that is so in the end.
+    loses no call: only one that is so in the end. Where nothing listens TCP is refused: silence is somebody else's.
     """
-    looks = listening.get(f"{flow.to}:{flow.to_port}/{ask['protocol']}", ())
-    if heard in (REFUSED, SILENCE):
+    to = f"{flow.to}:{flow.to_port}"
+    looks = listening.get(f"{to}/{ask['protocol']}", ())
+    if heard == REFUSED or (heard == SILENCE and (ask["protocol"] == "udp" or to in ask["mute"])):
         for look in looks:
             if look not in (LISTENS, FULL):
                 return look
