@@ -58,7 +58,10 @@ def believable(words: str) -> dict[str, Any]:
 
     :raises ValueError: it is no answer of a module.
     """
-    answer = json.loads(words)
+    try:
+        answer = json.loads(words)
+    except RecursionError:
+        raise ValueError("it is no answer of a module: its lists and objects are too deep") from None
     if not isinstance(answer, dict):
         raise ValueError(f"it is no answer of a module: {words}")
     answer.pop("ansible_facts", None)  # none of podlab's modules has any

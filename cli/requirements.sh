@@ -8,10 +8,12 @@ venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT
 trap 'exit 1' HUP INT TERM
 python3 -m venv "$venv"
-"$venv/bin/python" -m pip install --disable-pip-version-check --quiet uv==0.13.9
+"$venv/bin/python" -m pip install --disable-pip-version-check --quiet \
+    --require-hashes --requirement cli/uv.txt
 lock() {
     "$venv/bin/uv" pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --custom-compile-command "sh cli/requirements.sh" "$@"
 }
+lock cli/uv.in --output-file cli/uv.txt
 lock requirements.in --output-file requirements.txt
 lock requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt

@@ -59,6 +59,13 @@ LEFT = ("disable_policy", "disable_xfrm")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+def words_of(error: Exception) -> str:
+    """What went wrong, with the path that it went wrong at; without the number, which says it once more."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
 def _checked(result: int, what: str) -> None:
     if result < 0:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
@@ -118,7 +125,7 @@ def keeper(make: Callable[[], None]) -> Iterator[int]:
             os.write(say, b".")
             os.read(hear, 1)
         except OSError as error:
-            os.write(say, str(error).encode())
+            os.write(say, words_of(error).encode())
         os._exit(0)
     os.close(say)
     try:
@@ -176,13 +183,21 @@ def furnish(name: str) -> None:
 
 def same_directories(directory: str, root: str) -> None:
     os.makedirs(f"{root}/{directory}", exist_ok=True)
-    for entry in os.scandir(f"/{directory}") if os.path.isdir(f"/{directory}") else ():
+    for entry in entries(f"/{directory}"):
         path = f"{root}/{directory}/{entry.name}"
         if entry.is_symlink():
             os.symlink(os.readlink(entry), path)
         elif entry.is_dir() and not os.path.exists(path):
             os.mkdir(path)
             os.chmod(path, entry.stat().st_mode & 0o1777)
+
+
+def entries(directory: str) -> list[os.DirEntry[str]]:
+    """What is in a directory of the machine, whose root no lab is: of one that is not for everybody, nothing."""
+    if not os.path.isdir(directory) or not os.access(directory, os.R_OK | os.X_OK):
+        return []
+    with os.scandir(directory) as found:
+        return list(found)
 
 
 def see(directory: str, folders: tuple[str, ...], root: str, layers: str) -> None:
@@ -220,7 +235,7 @@ def lay_over(source: str, target: str, layer: str, folders: tuple[str, ...], mou
     os.makedirs(below)
     mount(source, below, "", MS_BIND | MS_REC)
     mount("tmpfs", target, "tmpfs", options="mode=755")
-    for entry in os.scandir(below):
+    for entry in entries(below):
         place = f"{target}/{entry.name}"
         inner = tuple(path.partition("/")[2] for path in folders if path.startswith(f"{entry.name}/"))
         if entry.is_symlink():
@@ -333,7 +348,7 @@ class Host:
                 unshare(CLONE_NEWPID)
                 pid = os.fork()  # only a child is inside of a new pid namespace
             except OSError as error:
-                os.write(failed_write, str(error).encode())
+                os.write(failed_write, words_of(error).encode())
                 os._exit(1)
             for descriptor in (self.go, self.keep, self.kept):
                 os.close(descriptor)
@@ -375,7 +390,7 @@ class Host:
                 take_null()
                 os.execvp("catatonit", ["catatonit", "-P", "podlab-init", name])
         except OSError as error:
-            os.write(failed, str(error).encode())
+            os.write(failed, words_of(error).encode())
         os._exit(1)
 
     def wait_until_furnished(self) -> None:
@@ -536,7 +551,7 @@ def main() -> int:
     try:
         json.dump(boot(json.load(sys.stdin)), sys.stdout)
     except (OSError, subprocess.CalledProcessError) as error:
-        print(error, file=sys.stderr)
+        print(words_of(error), file=sys.stderr)
         return 1
     return 0
 

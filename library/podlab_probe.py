@@ -48,6 +48,7 @@ import json
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host import connection_events, listeners
 from ansible.module_utils.podlab.host.probe import probe
+from ansible.module_utils.podlab.host.run import words_of
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
         # Before any host calls a Service, and so before anything can be refused.
         listening = {to: [state] for to, state in listeners.look(json.loads(module.params["endpoints"])).items()}
     except OSError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words_of(error))
     module.exit_json(changed=False, answers=answers, watcher=watcher, listening=json.dumps(listening))
 
 

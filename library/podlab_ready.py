@@ -66,6 +66,7 @@ state:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host.ready import Wait
+from ansible.module_utils.podlab.host.run import words_of
 
 
 def main() -> None:
@@ -88,7 +89,7 @@ def main() -> None:
             more = {"waiting": waiting.progress(), "state": waiting.state}
         module.exit_json(changed=False, unready=waiting.unready(), **more)
     except OSError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words_of(error))
 
 
 if __name__ == "__main__":

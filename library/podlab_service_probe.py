@@ -63,7 +63,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host import connection_events, connections
-from ansible.module_utils.podlab.host.run import HostError
+from ansible.module_utils.podlab.host.run import HostError, words_of
 from ansible.module_utils.podlab.host.service_probe import call
 
 
@@ -86,7 +86,7 @@ def main() -> None:
         watcher = module.params["watcher"]
         told = connection_events.collect(watcher) if watcher else connection_events.Told([], is_whole=True)
     except (HostError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words_of(error))
     module.exit_json(
         changed=False,
         heard=json.dumps(found.heard),

@@ -17,6 +17,7 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ UNUSED_IDS = 1879048192
 
 # What every process of the lab starts with: nothing of the caller's environment leaks in.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+KILL_AFTER = """
+import select, signal, sys
+other, process = map(int, sys.argv[1:])
+select.select([other], [], [])
+signal.pidfd_send_signal(process, signal.SIGKILL)
+"""
 
 
 # As systemd has them for containerd; what limits a pod is its own business.
@@ -324,13 +331,22 @@ def _kill(pid: int) -> None:
 
 
 def _kill_after(other: int, pid: int) -> None:
-    """Kill ``pid`` once the process ``other`` has ended, however it ended."""
-    subprocess.Popen(
-        ["sh", "-c", 'tail --pid="$1" -s 0.1 -f /dev/null; kill -9 "$2"', "sh", str(other), str(pid)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env=ENVIRONMENT,
-    )
+    """Kill ``pid`` once the process ``other`` has ended, however it ended.
+
+    By descriptors, not by numbers: somebody else may have a number by then.
+    """
+    watched = [os.pidfd_open(other), os.pidfd_open(pid)]
+    try:
+        subprocess.Popen(
+            [sys.executable, "-IS", "-c", KILL_AFTER, *map(str, watched)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env=ENVIRONMENT,
+            pass_fds=watched,
+        )
+    finally:
+        for descriptor in watched:
+            os.close(descriptor)

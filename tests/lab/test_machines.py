@@ -61,6 +61,11 @@ ODDITIES = {
         for chain in INPUT FORWARD OUTPUT; do iptables -P $chain DROP; done
         sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1
     """,
+    "directories that are not for everybody": """
+        mount -t tmpfs -o mode=750 log /var/log
+        mount -t tmpfs -o mode=700 opt /opt
+        mkdir /opt/disk; mount -t tmpfs disk /opt/disk
+    """,
     "processes of others are not seen": "mount -t proc -o hidepid=2 proc /proc",
 }
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.changes import iptables_save, rules
+from podlab.host import network
 from tests.simulated_host import restore
 
 EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]
@@ -145,3 +146,13 @@ def test_layers_share_a_built_in_chain_in_their_order():
     assert whole["jumps"] == {"POSTROUTING": [JUMP, "-j PODLAB-MASQ"]}
     assert set(whole["chains"]) == {"PODLAB-EGRESS", "PODLAB-MASQ"}
     assert NAT["jumps"] == {"POSTROUTING": [JUMP]}, "the layers themselves stay as they were"
+
+
+def test_a_rule_of_the_services_counts_where_a_jump_is_inserted_by_its_number():
+    """It is left as it is, though its chain has a name of podlab's."""
+    undefined = f"-d 10.96.0.0/16 -m conntrack --ctstate NEW -j {rules.UNDEFINED_PORTS}"
+    table = {"FORWARD": [undefined, "-s 10.9.9.9/32 -j ACCEPT", "-j REJECT"], rules.UNDEFINED_PORTS: ["-j REJECT"]}
+    observed = network.rules({"filter": table})["filter"]
+    row: rules.TableRow = {"chains": {"PODLAB-FORWARD": []}, "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]}}
+    assert rules.changes(observed, row) == [":PODLAB-FORWARD - [0:0]", "-I FORWARD 3 -j PODLAB-FORWARD"]
+    assert rules.removal(observed) == []

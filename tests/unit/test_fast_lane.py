@@ -35,3 +35,6 @@ def test_what_is_no_answer_is_none() -> None:
     for words in ("[]", "7"):
         with pytest.raises(ValueError, match="no answer of a module"):
             believable(words)
+    for words in ("[" * 100_000, '{"a":' * 100_000):
+        with pytest.raises(ValueError, match="no answer of a module"):
+            believable(words)

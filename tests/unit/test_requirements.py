@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LISTS = ("requirements", "requirements-dev")
+LISTS = ("requirements", "requirements-dev", "cli/uv")
 
 
 def entries(name: str) -> dict[str, str]:
@@ -67,6 +67,8 @@ def test_no_list_says_where_packages_are_fetched_from(name):
 
 
 def test_nothing_is_installed_without_its_hash():
-    lines = [line for line in (ROOT / "lab").read_text("utf-8").splitlines() if "pip install" in line]
-    assert lines
-    assert all("--require-hashes" in line for line in lines)
+    for name in ("lab", "cli/requirements.sh"):
+        text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
+        lines = [line for line in text.splitlines() if "pip install" in line]
+        assert lines
+        assert all("--require-hashes" in line for line in lines)

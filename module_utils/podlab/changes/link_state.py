@@ -27,12 +27,14 @@ PORT = (
     Wanted("bcast_flood", (True,), "bcast_flood on", "ARP asks everybody"),
     Wanted("mcast_flood", (True,), "mcast_flood on", "multicast reaches who has not asked for it by IGMP"),
     Wanted("guard", (False,), "guard off", "a bridge in a pod must not be able to close the port"),
-    Wanted("root_block", (False,), "root_block off", "nor this way"),
+    Wanted("root_block", (False,), "root_block off", "a better bridge in a pod must not be able to block the port"),
     Wanted("locked", (False,), "locked off", "a locked port lets in only MACs that somebody wrote"),
-    Wanted("mab", (False,), "mab off", "and learns them as locked"),
+    Wanted("mab", (False,), "mab off", "a locked port with it learns MACs and does not let them in"),
     Wanted("neigh_suppress", (False,), "neigh_suppress off", "ARP is answered by the pod"),
-    Wanted("proxy_arp", (False,), "proxy_arp off", "and by nobody in its place"),
-    Wanted("proxy_arp_wifi", (False,), "proxy_arp_wifi off", "nor here"),
+    Wanted("proxy_arp", (False,), "proxy_arp off", "nobody answers ARP in the place of the pod"),
+    Wanted(
+        "proxy_arp_wifi", (False,), "proxy_arp_wifi off", "nobody answers ARP in the place of a station behind the port"
+    ),
     Wanted("vlan_tunnel", (False,), "vlan_tunnel off", "frames have no VLAN"),
     # A link that is down is disabled, and forwards when it goes up.
     Wanted("state", ("forwarding", "disabled"), "state 3", "a port that blocks passes nothing (3: forwarding)"),

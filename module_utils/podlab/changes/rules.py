@@ -22,6 +22,11 @@ HOST_PORTS = f"{CHAIN_PREFIX}HOSTPORTS"
 """Of ``nat``: leads from ports of the node to pods."""
 
 
+UNDEFINED_PORTS = f"{CHAIN_PREFIX}UNDEFINED-PORTS"
+"""Of ``filter``: refuses ports that no Service has. It is written with kube-proxy's rules, and there only where
+``reject_undefined_ports`` is on."""
+
+
 class _Links(TypedDict, total=False):
     links: list[str]
 
@@ -55,7 +60,9 @@ def _jump_lines(builtin: str, observed: Chains, row: TableRow) -> list[str]:
     well. The number of a rule is sure, since all of it is one transaction."""
     wanted, lines, left = row["jumps"].get(builtin, []), list[str](), list(observed.get(builtin, ()))
     for rule in list(left):
-        if target(rule).startswith(CHAIN_PREFIX) and (rule not in wanted or left.count(rule) > 1):
+        into = target(rule)
+        is_own = into.startswith(CHAIN_PREFIX) and into != UNDEFINED_PORTS  # that one is the services' to mend
+        if is_own and (rule not in wanted or left.count(rule) > 1):
             lines.append(f"-D {builtin} {rule}")
             left.remove(rule)  # the first one that reads so, as iptables does
     end = end_of(left, observed, row.get("links", []))

@@ -10,19 +10,16 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import NamedTuple, TypedDict
 
-from . import CHAIN_PREFIX, kube_static
+from . import kube_static
 from .kube_endpoints import EndpointRow, by_address, cluster_wide, on_node
 from .kube_names import affinity_set, endpoint_chain, probability, service_chains, service_port_name
-from .rules import TableRow
+from .rules import UNDEFINED_PORTS, TableRow
 from .sysctls import LOCALNET
 
 __all__ = ["LIBERAL", "UNDEFINED_PORTS", "EndpointRow", "ServicePortRow", "ServicesRow", "sets", "sysctls", "tables"]
 
 LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 """Where this is not 0, packets out of the window are no INVALID ones, and kube-proxy drops none of these."""
-
-UNDEFINED_PORTS = f"{CHAIN_PREFIX}UNDEFINED-PORTS"
-"""Not kube-proxy's but ours, and there only where ``reject_undefined_ports`` is on."""
 
 LARGE = 1000
 """With more endpoints than these in a cluster kube-proxy leaves out most comments, which are 40 % of the text."""

@@ -16,10 +16,10 @@ ETC = ("hosts", "hostname", "resolv.conf")
 
 
 def wrong() -> dict[str, int]:
-    """Path -> the mode that it shall have, of what has another one."""
+    """Path -> the mode that it shall have, of what has another one, in the order in which they are to be set."""
     found = {}
     for path, mode in _wanted().items():
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it is not there, or somebody's own file is where a directory should be
             if stat.S_IMODE(os.stat(path).st_mode) != mode:
                 found[path] = mode
     return found
@@ -30,12 +30,21 @@ def lines(modes: dict[str, int]) -> list[str]:
 
 
 def mend(modes: dict[str, int]) -> None:
+    """All that can be set, whatever becomes of single ones; the first failure is raised in the end."""
+    failures = []
     for path, mode in modes.items():
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.chmod(path, mode)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def _wanted() -> dict[str, int]:
+    """The directories that hide all the rest come first: from then on nobody reads what is not closed yet."""
     wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
     wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
     for netns in sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..changes import CHAIN_PREFIX, MAC_PREFIX, MARK, link_state, vxlan
 from ..changes.bridge import Link
-from ..changes.iptables_save import BUILT_IN, Tables, parsed, target
+from ..changes.iptables_save import BUILT_IN, Tables, parsed
 from ..changes.kube import is_ours
 from ..changes.link_state import knob
 from ..changes.routes import Route
@@ -178,8 +178,13 @@ def saved() -> dict[str, dict[str, list[str]]]:
 
 
 def forward_drops() -> bool:
-    """Whether the policy of FORWARD is DROP, as Docker makes it."""
-    return not missing_programs(["iptables"]) and run(["iptables", "-S", "FORWARD"]).startswith("-P FORWARD DROP")
+    """Whether the policy of FORWARD is DROP, as Docker makes it.
+
+    Not by ``iptables -S``: it needs the lock of all who change rules, and fails while Docker has it.
+    """
+    if missing_programs(["iptables-save"]):
+        return False
+    return any(line.startswith(":FORWARD DROP ") for line in run(["iptables-save", "-t", "filter"]).splitlines())
 
 
 def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
@@ -193,7 +198,8 @@ def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
 
 
 def _own(chains: Mapping[str, Sequence[str]], with_others: bool) -> dict[str, list[str]]:
-    """Without the one of podlab's chains that stands among kube-proxy's, and is written with them."""
+    """Without the one of podlab's chains that stands among kube-proxy's, and is written with them. The rules that lead
+    into it are here: who inserts one by its number counts them all."""
     names = [
         name
         for name in chains
@@ -201,7 +207,7 @@ def _own(chains: Mapping[str, Sequence[str]], with_others: bool) -> dict[str, li
         or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)
         or (with_others and not name.startswith(CHAIN_PREFIX) and not is_ours(name))
     ]
-    return {name: [rule for rule in chains[name] if target(rule) != UNDEFINED_PORTS] for name in names}
+    return {name: list(chains[name]) for name in names}
 
 
 def sysctl_path(key: str) -> str:
