@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-NEWNS, NEWCGROUP, NEWUSER, NEWNET = 0x20000, 0x02000000, 0x10000000, 0x40000000
+NEWNS, NEWCGROUP, NEWUSER, NEWPID, NEWNET = 0x20000, 0x02000000, 0x10000000, 0x20000000, 0x40000000
 RDONLY, REMOUNT, BIND, REC, DETACH = 1, 0x20, 0x1000, 0x4000, 2
 VSOCK = 40
 CALLS = {  # by machine: add_key, request_key, keyctl, io_uring_setup, bpf, perf_event_open, open_by_handle_at
@@ -245,9 +245,39 @@ def apart(attack: Callable[[dict[str, str]], list[str]], order: dict[str, str]) 
     return found
 
 
+def surroundings(order: dict[str, str]) -> list[str]:
+    """Find the caller's environment and working directory, in this process and in all that are seen."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
+                found += [f"environment of {pid}"] if order["mark"] in file.read() else []
+            found += [f"directory of {pid}"] if os.path.exists(f"/proc/{pid}/cwd/{order['mark']}-here") else []
+        except OSError:
+            pass  # it has ended, or is not this one's to look into
+    return found
+
+
+def nested(order: dict[str, str]) -> list[str]:
+    """The same from a user namespace of one's own, whose root rules new mounts and pids."""
+    return [words for attack in (files, settings, cgroups, processes) for words in apart(below(attack), order)]
+
+
+def below(attack: Callable[[dict[str, str]], list[str]]) -> Callable[[dict[str, str]], list[str]]:
+    def attacked(order: dict[str, str]) -> list[str]:
+        if libc.unshare(NEWUSER | NEWPID):
+            return [f"no user namespace to attack from: {os.strerror(ctypes.get_errno())}"]
+        for file, words in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+            with open(f"/proc/self/{file}", "w", encoding="ascii") as ids:
+                ids.write(words)
+        return apart(attack, order)
+
+    return attacked
+
+
 def main() -> None:
     order = json.loads(sys.argv[-1])
-    attacks = (files, descriptors, settings, cgroups, keys, processes, sockets, calls)
+    attacks = (files, descriptors, settings, cgroups, keys, processes, sockets, calls, surroundings, nested)
     found = {attack.__name__: apart(attack, order) for attack in attacks}
     if "impostor" in order:
         subprocess.Popen(

@@ -93,6 +93,11 @@ class Attacked:
     def canaries(self) -> Path:
         return self.home / "canaries"
 
+    @property
+    def surroundings(self) -> Path:
+        """From where the attack's way in is called: a directory with something to know it by."""
+        return self.home / "surroundings"
+
     def owned_by(self, owner: int, undone: contextlib.ExitStack) -> None:
         """The machine's things: files, and sockets and pipes with somebody who listens, also in /opt, of which a host
         sees something."""
@@ -108,6 +113,8 @@ class Attacked:
                 os.chown(path, owner, owner)
             (directory / "socket").chmod(0o777)
             (directory / "pipe").chmod(0o666)
+        self.surroundings.mkdir()
+        (self.surroundings / f"{self.mark}-here").touch()
         abstract = undone.enter_context(socket.socket(socket.AF_UNIX))
         abstract.bind(f"\0{self.mark}")
         abstract.listen()
@@ -138,13 +145,16 @@ class Attacked:
     def command(self, *words: str, before: list[str] | None = None) -> tuple[list[str], dict[str, str]]:
         """``./lab``, and its environment."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
-        environment = os.environ | {"PATH": path, "PODLAB_LAB": self.name, "ANSIBLE_NOCOLOR": "1"} | self.words
+        environment = (
+            os.environ | {"PATH": path, "PODLAB_LAB": self.name, "ANSIBLE_NOCOLOR": "1", "MARK": self.mark} | self.words
+        )
         environment["ANSIBLE_INVENTORY"] = str(self.home / "hosts.yml")
         return [*(before or []), *self.prefix, str(ROOT / "lab"), *words], environment
 
     def run(self, *words: str, before: list[str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
         argv, environment = self.command(*words, before=before)
-        return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, **options)  # type: ignore[call-overload,no-any-return]
+        options = {"cwd": ROOT} | options
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=90, **options)  # type: ignore[call-overload,no-any-return]
 
     def on_terminal(self, *words: str, streams: tuple[str, ...] = ("stdin", "stdout", "stderr")) -> tuple[str, int]:
         """What is said by a command at the terminal of its user, as after a login, and the terminal's mode after that."""
@@ -182,6 +192,7 @@ class Attacked:
             done = self.run(
                 *(verb, where, *(["-i"] if verb == "exec" else []), "--"),
                 *("python3", "-IS", "-c", ATTACK, json.dumps(order)),
+                cwd=self.surroundings,
                 stdin=stream,
                 pass_fds=(left_open,),
                 preexec_fn=self.hold_a_key,
@@ -251,6 +262,12 @@ class TestNothing:
 
     def test_listens_there(self, attacked: Attacked, place: str) -> None:
         assert attacked.achieved[place]["sockets"] == []
+
+    def test_is_known_of_the_surroundings_of_who_enters(self, attacked: Attacked, place: str) -> None:
+        assert attacked.achieved[place]["surroundings"] == []
+
+    def test_is_achieved_from_a_user_namespace_of_its_own(self, attacked: Attacked, place: str) -> None:
+        assert attacked.achieved[place]["nested"] == []
 
     def test_answers_that_no_namespace_parts(self, attacked: Attacked, place: str) -> None:
         assert attacked.achieved[place]["calls"] == []
