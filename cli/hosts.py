@@ -205,6 +205,7 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
         done = host.question([host.python, "-IS", "-"]).run(
             input=program,
             capture_output=True,
+            errors="replace",
             timeout=host.patience,
         )
         answer: dict[str, Any] = json.loads(done.stdout)
@@ -212,6 +213,6 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
         return str(error)
     except subprocess.TimeoutExpired:
         return f"not within {host.patience:g} s (PODLAB_TIMEOUT sets another limit)"
-    except ValueError:
+    except (ValueError, RecursionError):
         return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return answer

@@ -118,7 +118,7 @@ def _pauses() -> dict[str, float]:
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         argv = _text(f"/proc/{pid}/cmdline").split("\0")
-        if tuple(argv[:3]) == PAUSE and (line := _text(f"/proc/{pid}/stat")):
+        if tuple(argv[:3]) == PAUSE and len(argv) > 3 and (line := _text(f"/proc/{pid}/stat")):
             ticks = int(line.rpartition(")")[2].split()[19])  # proc(5): field 22, starttime
             found[argv[3]] = booted + ticks / os.sysconf("SC_CLK_TCK")
     return found
