@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -60,25 +58,9 @@ class Connection(ConnectionBase):
     def _run(self, argv: list[str], stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
         self._connect()
         environment = ENVIRONMENT | {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
-        started: list[subprocess.Popen[bytes]] = []
-        with process.handing_on(started, (signal.SIGINT, signal.SIGTERM), former=True):
-            with process.deferred():
-                child = subprocess.Popen(
-                    [*entry.command(self._pid), *argv],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    preexec_fn=entry.seal(self._pid),
-                    env=environment,
-                )
-                started.append(child)
-            with child:
-                try:
-                    out, err = child.communicate(stdin or b"")
-                except BaseException:
-                    child.kill()
-                    raise
-        return child.returncode, out, err
+        return process.run_attended(
+            [*entry.command(self._pid), *argv], stdin or b"", preexec_fn=entry.seal(self._pid), env=environment
+        )
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
