@@ -24,7 +24,12 @@ from .output import complain
 from .target import Target, find
 
 # Types of what is about the entry that comes next.
-WORDS = (*(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK), tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+WORDS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 MOST_WORDS = 1 << 20
 FORM = "error: filespec must match the canonical format: [[namespace/]pod:]file/path"
 
