@@ -197,10 +197,13 @@ class Lab:
         code, out, err = run_attended(
             [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
             json.dumps(order),
+            former=False,
             text=True,
             env=ENVIRONMENT,
             preexec_fn=entry.seal(holder),
         )
+        if code in (-signal.SIGINT, -signal.SIGTERM):
+            raise PowerError("The embedded hosts were not powered on: interrupted")
         if code:
             words = err.strip()
             raise PowerError(f"The embedded hosts could not be powered on: {words}{_more_namespaces(words)}")

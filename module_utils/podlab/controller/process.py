@@ -95,13 +95,14 @@ def handing_on(
             signal.signal(number, before[number])
 
 
-def run_attended(argv: Sequence[str], words: Any, **options: Any) -> tuple[int, Any, Any]:
+def run_attended(argv: Sequence[str], words: Any, *, former: bool = True, **options: Any) -> tuple[int, Any, Any]:
     """Run a program that enters a lab, with ``words`` as its input, and let it end as this process does.
 
+    :param former: False: the program alone, as there is something to be cleaned up here first.
     :return: its exit code, output and errors.
     """
     started: list[subprocess.Popen[Any]] = []
-    with handing_on(started, (signal.SIGINT, signal.SIGTERM), former=True):
+    with handing_on(started, (signal.SIGINT, signal.SIGTERM), former=former):
         with deferred():
             pipe = subprocess.PIPE
             child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, **options)
