@@ -167,7 +167,7 @@ class Entry(tarfile.TarInfo):
     """What stands in front of a file. The module reads names of any length, and other words, into memory."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> tarfile.TarInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Entry:
         found = super().frombuf(buf, encoding, errors)
         if found.size > MOST_WORDS and found.type in WORDS:
             raise Failure("error: tar contents corrupted")
