@@ -30,15 +30,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
         matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
-        answers: dict[str, Any] = {}
-        failures = []
-        homes = {end["name"]: end["host"] for end in matrix["ends"]}
-        for host in dict.fromkeys(homes.values()):
-            probed = task_vars["hostvars"][host].get("verify_result", {})
-            # Nobody answers for another host's pods.
-            answers.update({end: met for end, met in probed.get("answers", {}).items() if homes.get(end) == host})
-            if probed.get("failed"):
-                failures.append(f"{host}: {probed.get('msg')}")
+        answers, failures = answered(matrix, task_vars)
         cells = sum(map(len, matrix["expect"].values()))
         self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
@@ -60,6 +52,19 @@ class ActionModule(ActionBase):
         for line in service_verdict.summary(services, report):
             self._display.display(printable(line))
         return {"changed": False, "cells": cells, "calls": report.calls}
+
+
+def answered(matrix: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What hosts have found out, each about its own ends: nobody answers for another host's pods. And who failed."""
+    answers: dict[str, Any] = {}
+    failures = []
+    homes = {end["name"]: end["host"] for end in matrix["ends"]}
+    for host in dict.fromkeys(homes.values()):
+        probed = task_vars["hostvars"][host].get("verify_result", {})
+        answers |= {end: met for end, met in probed.get("answers", {}).items() if homes.get(end) == host}
+        if probed.get("failed"):
+            failures.append(f"{host}: {probed.get('msg')}")
+    return answers, failures
 
 
 def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any]) -> service_verdict.Report:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from typing import Any
 
 import pytest
 
+from action_plugins import podlab_verdict
 from podlab import packed
 from podlab.controller import answers, parcels
+from podlab.planner import service_verdict
 from podlab.records import sound_observation
 
 PROBED = {"changed": False, "answers": {"a": {"b": {"seen": "10.1.1.2"}, "c": {"error": "refused"}}}, "watcher": 7}
@@ -107,3 +110,23 @@ def test_a_word_that_unpacks_without_end_stays_one(monkeypatch: pytest.MonkeyPat
     bomb = base64.b64encode(zlib.compress(b"[" + b" " * 1000 + b"]")).decode()
     assert parcels.opened_part(bomb) == bomb
     assert parcels.opened_part(parcels.pack(["a"] * 100)) == ["a"] * 100
+
+
+ENDS = [{"name": name, "host": f"on-{name}", "kind": "pod", "address": "10.1.1.2"} for name in ("a", "b")]
+
+
+def test_nobody_answers_for_another_hosts_pods() -> None:
+    lies = {"a": {"b": {"seen": "10.1.1.9"}}, "b": {"a": {"seen": "10.1.1.3"}}, "c": {}}
+    found = {"on-b": {"verify_result": {"answers": lies}}, "on-a": {"verify_result": {"failed": True, "msg": "no"}}}
+    assert podlab_verdict.answered({"ends": ENDS}, {"hostvars": found}) == ({"b": lies["b"]}, ["on-a: no"])
+
+
+def test_nor_for_its_calls_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = [{"source": "a"}, {"source": "b"}]
+    met = {"heard": json.dumps({at: [["answer", at]] for at in range(4)})}
+    found = {"on-a": {}, "on-b": {"verify_services": met}}
+    told: list[Any] = []
+    monkeypatch.setattr(service_verdict, "judge", lambda *given: told.extend(given) or service_verdict.Report())
+    variables = {"ansible_play_hosts": list(found), "hostvars": found}
+    podlab_verdict.judged({"asks": asks, "endpoints": {}}, ENDS, variables)
+    assert told[2] == {1: [["answer", 1]]}
