@@ -197,7 +197,6 @@ class Lab:
         code, out, err = run_attended(
             [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
             json.dumps(order),
-            former=False,
             text=True,
             env=ENVIRONMENT,
             preexec_fn=entry.seal(holder),
