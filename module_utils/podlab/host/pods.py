@@ -201,7 +201,7 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
     for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
-        shutil.rmtree(f"{PODS}/{netns}", ignore_errors=True)
+        volumes.delete_tree(f"{PODS}/{netns}")  # with /dev/shm, which is the containers'
         shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
 
 
