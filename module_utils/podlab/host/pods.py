@@ -44,7 +44,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
     :param as_written: with rows that are damaged: the planner says so of each.
     """
     names = sorted({*(os.listdir(PODS) if os.path.isdir(PODS) else []), *volumes.left_behind()})
-    pauses, kubelet = _pauses(), containers.kubelet_lives()
+    pauses, kubelet = status.pauses(), containers.kubelet_lives()
     services: dict[str, list[str]] = {}
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)
@@ -190,7 +190,7 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
     # some time later.
     veths = [veth_name(netns) for netns in names]
     ip_batch([f"link del {veth}" for veth in veths if os.path.exists(f"/sys/class/net/{veth}")])
-    pauses = _pauses()
+    pauses = status.pauses()
     for netns in names:
         if netns in pauses:
             with contextlib.suppress(ProcessLookupError):
@@ -203,27 +203,6 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
             os.unlink(f"{NETNS}/{netns}")
         volumes.delete_tree(f"{PODS}/{netns}")  # with /dev/shm, which is the containers'
         shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
-
-
-def _pauses() -> dict[str, int]:
-    """Pause processes of this host: network namespace's name -> pid."""
-    prefix = "\0".join(pause_command(""))
-    found = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                line = file.read().decode(errors="replace")
-                if line.startswith(prefix) and _is_of_this_host(entry.name):
-                    found[line[len(prefix) :].rstrip("\0")] = int(entry.name)
-    return found
-
-
-def _is_of_this_host(pid: str) -> bool:
-    """A lab's pauses are seen from outside as well, and are not ours: their PID namespace is another one. Only that
-    of a pod which shares its processes is below ours too, and pause is its first process (proc(5), NSpid)."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-        pids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-    return len(pids) == 1 or pids[1:] == ["1"]
 
 
 def _sandbox_is_sound(netns: str, row: PodRow | None, pause: int | None) -> bool:
