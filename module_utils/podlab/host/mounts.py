@@ -2,8 +2,8 @@
 """Bind volumes of a container that lie in one another: ``mounts SERVICE``, before bubblewrap binds the outermost ones.
 
 bubblewrap looks for a mount point by its path, and makes what is missing of it. What lies in a volume is a container's,
-and may be a symbolic link to anywhere: then it is made, and bound, outside of the container. Here every step of a path
-is a descriptor, and none follows a link, so nobody can put anything else in the place of one in the meantime.
+and may be a symbolic link to anywhere: then it is made, and bound, outside of the container. Here the kernel keeps each
+step in the volume, and a step is a descriptor, so nobody can put anything else in its place in the meantime.
 
 A program in one file, and a module as well: sub paths of volumes are looked for, and bound, in the same way.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     Make = Callable[[str, int], object]  # a name that is missing, in the directory of this descriptor
 
-OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442  # linux/mount.h; they have the same numbers everywhere
+OPEN_TREE, MOVE_MOUNT, OPENAT2, MOUNT_SETATTR = 428, 429, 437, 442  # they have the same numbers everywhere
+RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS = 8, 2  # linux/openat2.h
+MOST_TRIES = 100
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 MOVE_FROM_DESCRIPTOR, MOVE_TO_DESCRIPTOR = 4, 0x40
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
@@ -35,53 +38,52 @@ STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-class SymbolicLinkError(OSError):
-    """A step of a path is one."""
+class LeadsOutError(OSError):
+    """A symbolic link does, or an absolute one."""
 
 
 def descend(root: int, path: str, make: Make) -> int:
-    """A descriptor (O_PATH) of what a path names below a directory.
+    """A descriptor (O_PATH) of what a path names below a directory. Links are followed as long as they stay there.
 
     :param make: called for a step that is missing, to make it.
-    :raises SymbolicLinkError: there is one on the way.
+    :raises LeadsOutError: the path does not stay there.
     """
-    at = os.dup(root)
+    at, steps = os.dup(root), [part for part in path.split("/") if part]
     try:
-        for part in filter(None, path.split("/")):
-            deeper = _step(at, part, make)
+        for number, part in enumerate(steps, start=1):
+            so_far = "/".join(steps[:number])
+            try:
+                deeper = _open_beneath(root, so_far)
+            except FileNotFoundError:
+                make(part, at)
+                deeper = _open_beneath(root, so_far)
             os.close(at)
             at = deeper
-            if stat.S_ISLNK(os.fstat(at).st_mode):
-                raise SymbolicLinkError(0, f"{part} is a symbolic link")
     except BaseException:
         os.close(at)
         raise
     return at
 
 
-def _step(at: int, part: str, make: Make) -> int:
-    if part == "..":
-        raise OSError(0, "a path with '..'")
-    try:
-        return os.open(part, STEP, dir_fd=at)
-    except FileNotFoundError:
-        make(part, at)
-        return os.open(part, STEP, dir_fd=at)
+def _open_beneath(root: int, path: str) -> int:
+    how = struct.pack("=3Q", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    for _ in range(MOST_TRIES):
+        try:
+            return _call("openat2", OPENAT2, root, os.fsencode(path), how, len(how))
+        except BlockingIOError:
+            continue  # something was renamed while a link went up: the kernel cannot tell where it has led
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise LeadsOutError(errno.EXDEV, f"{path} leads out of the volume") from error
+            raise OSError(error.errno, os.strerror(error.errno or 0)) from error
+    raise LeadsOutError(errno.EXDEV, f"{path} leads out of the volume, or changes all the time")
 
 
-def bind(source: str, target: int, *, attributes: int = 0) -> None:
-    """Bind what a path names, with all that is mounted below, at what a descriptor stands for.
+def bind(what: int, target: int, *, attributes: int = 0) -> None:
+    """Bind what one descriptor stands for, with all that is mounted below, at what the other stands for.
 
-    mount(8) would work out the path of the descriptor, and bind at whatever has that path by then.
+    mount(8) would work out the path of a descriptor, and bind what has that path by then.
     """
-    what = os.open(source, os.O_PATH | os.O_CLOEXEC)
-    try:
-        bind_descriptor(what, target, attributes=attributes)
-    finally:
-        os.close(what)
-
-
-def bind_descriptor(what: int, target: int, *, attributes: int = 0) -> None:
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE
     tree = _call("open_tree", OPEN_TREE, what, b"", flags)
     try:
@@ -131,7 +133,7 @@ def _bind_one(mount: dict[str, Any], root: int, below: str = "") -> None:
         what = os.open(mount["source"], os.O_PATH | os.O_CLOEXEC)
         is_directory, last = stat.S_ISDIR(os.fstat(what).st_mode), below.rpartition("/")[2]
         target = descend(root, below, lambda part, at: _make(part, at, is_directory or part != last))
-        bind_descriptor(what, target, attributes=attributes)
+        bind(what, target, attributes=attributes)
     except OSError as error:
         words = f'error mounting "{mount["source"]}" to rootfs at "{mount["path"]}": {error.strerror}'
         raise OSError(error.errno, words) from error
@@ -150,7 +152,7 @@ def _make(part: str, at: int, is_directory: bool) -> None:
 
 
 def _make_working_dir(root: int, below: str) -> None:
-    """As far as there is no link: where one leads, the container's own root tells, in which the program starts."""
+    """Where a link leads out of the volume, the container's own root tells, in which the program starts."""
     with contextlib.suppress(OSError):  # bubblewrap says that it cannot change to it
         os.close(descend(root, below, lambda part, at: _make(part, at, True)))
 

@@ -184,7 +184,7 @@ def _json(path: str) -> Any:
         return "" if os.path.exists(path) else None
 
 
-ANSWERS = {"events": events, "pause": lambda netns: pauses().get(netns)}
+ANSWERS: dict[str, Any] = {"events": events, "pause": lambda netns: pauses().get(netns)}
 
 if __name__ == "__main__":
     json.dump(ANSWERS[sys.argv[1]](sys.argv[2]) if sys.argv[1:] else status(), sys.stdout)

@@ -154,7 +154,7 @@ def _bind(what: int, target: str) -> None:
     """By descriptors: mount(8) would work out the path of one, which may lead elsewhere by then."""
     at = os.open(target, os.O_PATH | os.O_CLOEXEC)
     try:
-        mounts.bind_descriptor(what, at)
+        mounts.bind(what, at)
     finally:
         os.close(at)
 
@@ -175,7 +175,7 @@ def _open_beneath(volume: str, sub_path: str) -> int:
     at = os.open(root, mounts.STEP | os.O_DIRECTORY)
     try:
         return mounts.descend(at, real[len(root) :], _make_directory)
-    except mounts.SymbolicLinkError as error:
+    except mounts.LeadsOutError as error:
         raise OSError(0, "it leads out of the volume") from error
     finally:
         os.close(at)
