@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from podlab.changes import nested
-from podlab.host import mounts, volumes
+from podlab.host import containers, mounts, volumes
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "module_utils/podlab/host/mounts.py"
@@ -244,3 +244,20 @@ def test_a_link_is_followed_within_the_volume(tmp_path: Path, link: str, found: 
         assert os.path.samestat(os.fstat(made), (tmp_path / found / "new").stat())
         os.close(made)
     os.close(at)
+
+
+def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built = []
+    for name in ("ensure_supervisor", "run", "wait_until"):
+        monkeypatch.setattr(containers, name, lambda *_, **__: None)
+    monkeypatch.setattr(containers, "SERVICES", str(tmp_path / "services"))
+    monkeypatch.setattr(volumes, "SUBPATHS", str(tmp_path / "subpaths"))
+    monkeypatch.setattr(containers, "_build_service", lambda row, *_: built.append(row["netns"]))
+    (tmp_path / "out").symlink_to("/etc")
+    mount = {"volume": "v", "path": "/v", "sub_path": "out", "read_only": False}
+    volume = {"v": {"kind": "hostPath", "path": str(tmp_path)}}
+    one = {"netns": "one", "volumes": volume, "containers": {"c": {"mounts": [mount]}}}
+    two = {"netns": "two", "volumes": volume, "containers": {"c": {}}}
+    failed = containers.start([(one, "c"), (two, "c")])
+    assert built == ["two"]
+    assert failed == ['pod one, container c: failed to prepare subPath "out" of volume "v": it leads out of the volume']

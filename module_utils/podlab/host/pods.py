@@ -154,15 +154,15 @@ def apply(steps: Steps) -> None:
         volumes.rewrite(row, volume)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
         _write_etc(row)
-    if steps.start:
-        containers.start(steps.start, held=set(steps.held))
-    if steps.resume:
-        containers.start(steps.resume, resumed=True)
+    failed = containers.start(steps.start, held=set(steps.held)) if steps.start else []
+    failed += containers.start(steps.resume, resumed=True) if steps.resume else []
     for row in {row["netns"]: row for row in [*steps.sandboxes, *steps.refresh]}.values():
         # Written last: a pod without its row was cut off on the way and is done again.
         write_file(f"{PODS}/{row['netns']}/pod.json", json.dumps(row))
     if steps.kubelet:
         KUBELET[steps.kubelet]()
+    if failed:
+        raise HostError("\n".join(failed))
 
 
 KUBELET = {
