@@ -21,6 +21,10 @@ options:
     type: list
     elements: str
     default: []
+  assumed:
+    description: What the settings were before podlab, for a host whose record has lost that.
+    type: dict
+    default: {}
   record:
     description: What this host shall remember of itself; the old kernel settings are added to it.
     type: dict
@@ -62,7 +66,7 @@ def work(rows: dict[str, Any]) -> Any:
     wanted, modules = rows["sysctls"], rows["modules"]
     found = record.read()
     known = found.record or {}
-    recorded = known.get("sysctls", {})
+    recorded = known["sysctls"] if "sysctls" in known else rows["assumed"]
     observed = network.read_sysctls([*wanted, *recorded])
     values = sysctls.changes(observed, wanted, recorded)
     told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
@@ -94,6 +98,7 @@ if __name__ == "__main__":
         {
             "sysctls": {"type": "dict", "required": True},
             "modules": {"type": "list", "elements": "str", "default": []},
+            "assumed": {"type": "dict", "default": {}},
             "record": {"type": "dict", "required": True},
             "cluster": {"type": "json", "required": True},
         },

@@ -30,7 +30,7 @@ from ..changes.pods import (
     unshare_argv,
     veth_name,
 )
-from . import containers, status, volumes
+from . import containers, lost, status, volumes
 from .kubelet import began
 from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
@@ -43,8 +43,9 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
 
     :param as_written: with rows that are damaged: the planner says so of each.
     """
-    names = sorted({*(os.listdir(PODS) if os.path.isdir(PODS) else []), *volumes.left_behind()})
     pauses, kubelet = _pauses(), containers.kubelet_lives()
+    named = os.listdir(PODS) if os.path.isdir(PODS) else []
+    names = sorted({*named, *volumes.left_behind(), *pauses})  # a pause tells its pod's name, whatever has gone
     services: dict[str, list[str]] = {}
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)
@@ -128,6 +129,7 @@ def apply(steps: Steps) -> None:
     :raises HostError: before anything is done, if the host has not what a hostPath volume asks for.
     """
     volumes.check(steps.volumes)
+    lost.end()
     rows = {netns: row for netns in _rows_to_end(steps) if (row := applied_row(netns))}
     # What a killed supervisor left behind goes before its container is started anew.
     anew = [(row["netns"], name) for row, name in [*steps.start, *steps.resume]]
