@@ -551,6 +551,7 @@ class Observation(_Observation, total=False):
     machine: str
     modes: dict[str, int]
     kubernetes: str
+    runtime: bool
 
 
 # --- reading ---------------------------------------------------------------------------------------------
