@@ -87,7 +87,7 @@ def test_down_removes_what_bears_a_mark_and_names_what_it_has_to_leave(lab, bare
 
 def test_a_host_that_cannot_be_changed_stops_no_other(lab, bare):
     """A link in the way, and a kubelet of a real cluster."""
-    fake = "cp /bin/sleep /run/kubelet; /run/kubelet 1000 </dev/null >/dev/null 2>&1 &"
+    fake = "bash -c 'exec -a /usr/bin/kubelet sleep 1000' </dev/null >/dev/null 2>&1 &"
     lab.sh("node2", f"ip link add cbr0 type bridge; {fake}")
     lab.sh("gateway", fake)
     done = lab.play("--skip-tags", "verify")
@@ -97,5 +97,5 @@ def test_a_host_that_cannot_be_changed_stops_no_other(lab, bare):
     assert lab.sh("node2", "ls -d /var/lib/podlab /run/podlab", check=False) == ""
     assert json.loads(lab.sh("node1", "cat /var/lib/podlab/record.json"))["node"] == "node1"
     assert "proto 117" in lab.sh("gateway", "ip route"), "it writes no rules of such names there"
-    lab.sh("node2", "pkill -x kubelet; ip link del cbr0")
+    lab.sh("node2", "pkill -f /kubelet; ip link del cbr0")
     lab.converge()

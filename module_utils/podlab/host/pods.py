@@ -30,7 +30,7 @@ from ..changes.pods import (
     unshare_argv,
     veth_name,
 )
-from . import containers, lost, status, volumes
+from . import containers, status, volumes
 from .kubelet import began
 from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
@@ -129,7 +129,6 @@ def apply(steps: Steps) -> None:
     :raises HostError: before anything is done, if the host has not what a hostPath volume asks for.
     """
     volumes.check(steps.volumes)
-    lost.end()
     rows = {netns: row for netns in _rows_to_end(steps) if (row := applied_row(netns))}
     # What a killed supervisor left behind goes before its container is started anew.
     anew = [(row["netns"], name) for row, name in [*steps.start, *steps.resume]]
