@@ -97,5 +97,5 @@ def test_a_host_that_cannot_be_changed_stops_no_other(lab, bare):
     assert lab.sh("node2", "ls -d /var/lib/podlab /run/podlab", check=False) == ""
     assert json.loads(lab.sh("node1", "cat /var/lib/podlab/record.json"))["node"] == "node1"
     assert "proto 117" in lab.sh("gateway", "ip route"), "it writes no rules of such names there"
-    lab.sh("node2", "pkill -f /kubelet; ip link del cbr0")
+    lab.sh("node2", "pkill -f '^/usr/bin/kubelet'; ip link del cbr0")
     lab.converge()
