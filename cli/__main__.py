@@ -312,7 +312,8 @@ def cp(words: list[str], command: list[str]) -> int:
     parser = _parser(
         "cp",
         "[-n NS] SRC DST [-c CONTAINER]",
-        "Copy a file or a directory into a container, or out of it. One of both is [NS/]POD:PATH.",
+        "Copy a file or a directory into a container, or out of it. One of both is [NS/]POD:PATH.\n"
+        "What is a directory already gets the copy under its own name; POD:DIR/. is what DIR holds.",
         inventory=INVENTORY,
     )
     parser.add_argument("source", metavar="SRC")
