@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from . import entry
+from .controller.process import run_attended
 from .entry import enter as enter
+from .host.status import command_line
 
 # The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
 UNUSED_IDS = 1879048192
@@ -131,7 +133,7 @@ class Lab:
                 _kill_after(until_exit_of, holder)
             try:
                 return self._wire(holder, hosts, check=False)
-            except PowerError:
+            except BaseException:  # Ctrl-C as well: half a lab is none
                 _kill(holder)
                 raise
 
@@ -193,18 +195,19 @@ class Lab:
         # Its text, as the clone may lie where the lab cannot read it.
         program = Path(self.clone, "embedded", "boot.py").read_text("utf-8")
         order = {"identity": list(self._host_argv), "hosts": list(hosts), "check": check}
-        boot = subprocess.run(
+        code, out, err = run_attended(
             [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
-            input=json.dumps(order),
-            capture_output=True,
+            json.dumps(order),
             text=True,
             env=ENVIRONMENT,
             preexec_fn=entry.seal(holder),
         )
-        if boot.returncode:
-            words = boot.stderr.strip()
+        if code in (-signal.SIGINT, -signal.SIGTERM):
+            raise PowerError("The embedded hosts were not powered on: interrupted")
+        if code:
+            words = err.strip()
             raise PowerError(f"The embedded hosts could not be powered on: {words}{_more_namespaces(words)}")
-        done: list[str] = json.loads(boot.stdout)
+        done: list[str] = json.loads(out)
         return done
 
 
@@ -238,16 +241,14 @@ def _own_processes() -> Iterator[_Process]:
         if not found.name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            with open(f"/proc/{found.name}/cmdline", "rb") as file:
-                raw = file.read()
-            if not raw.startswith(b"catatonit\0"):
+            argv = command_line(found.name)
+            if argv[:1] != ["catatonit"]:
                 continue
             # As bytes: a process names itself, with any of them but the one that ends a line.
             lines = Path(f"/proc/{found.name}/status").read_bytes().split(b"\n")
             status = {key: value for key, _, value in (line.partition(b":") for line in lines)}
             if int(status[b"Uid"].split()[1]) == me:
-                pids, argv = tuple(map(int, status[b"NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
-                yield _Process(pids, int(status[b"PPid"]), tuple(argv))
+                yield _Process(tuple(map(int, status[b"NSpid"].split())), int(status[b"PPid"]), tuple(argv))
 
 
 def _child_of(pid: int) -> int | None:
