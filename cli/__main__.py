@@ -122,9 +122,11 @@ def reset(words: list[str], command: list[str]) -> int:
 
 
 def test(words: list[str], command: list[str]) -> int:
+    if words[:1] == ["faults"]:
+        return check.faults([*words[1:], *command])
     parser = _parser(
         "test",
-        "[--fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
         "Lint, unit and property tests, every molecule scenario.",
     )
     which = parser.add_mutually_exclusive_group()
