@@ -22,8 +22,8 @@ from ansible.plugins.action import ActionBase
 from podlab.controller import answers, caller, luggage, process
 from podlab.printable import printable_result
 
-READERS = ("podlab_observe", "podlab_probe", "podlab_service_probe")
-"""Modules that write nothing, and so need not know whose run it is."""
+WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services")}
+"""Modules that have to know whose run it is: of two at once, one is refused (``host.lease``)."""
 
 process.end_workers_with_run()  # Ansible loads this before it forks the first of them
 
@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
-        if self._name not in READERS:
+        if self._name in WRITERS:
             known = task_vars or {}
             leases = known.get("podlab_plan", {}).get("leases", {})
             args = {**args, "caller": caller.told(leases.get(known.get("inventory_hostname")))}
