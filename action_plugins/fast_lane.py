@@ -25,7 +25,9 @@ from podlab.printable import printable_result
 WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services")}
 """Modules that have to know whose run it is: of two at once, one is refused (``host.lease``)."""
 
-process.end_workers_with_run()  # Ansible loads this before it forks the first of them
+# Ansible loads this before it forks the first of its workers.
+process.end_workers_with_run()
+luggage.packed()
 
 
 class ActionModule(ActionBase):

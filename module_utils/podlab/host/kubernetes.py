@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..changes.containers import SERVICES
+from .status import command_line
 
 PROGRAMS = ("kubelet", "kube-proxy")
 UNITS = "/sys/fs/cgroup/system.slice"
@@ -32,8 +33,7 @@ def _program(pid: int) -> str:
     """Which of them a process is, by any of the names that it goes by."""
     names = {Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()}
     if names.isdisjoint(PROGRAMS):  # a name is cheap to ask for; of a few hundred processes this is most of the time
-        first = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
-        names.add(os.path.basename(os.fsdecode(first)))
+        names.update(os.path.basename(word) for word in command_line(pid)[:1])
     return next((name for name in PROGRAMS if name in names), "")
 
 
@@ -46,8 +46,8 @@ def _is_podlabs(pid: int) -> bool:
     """podlab's kubelet and health checks go by these names as well, and so may containers on the host's network: all
     of them have s6 among their ancestors, or are programs of podlab's that have lost it."""
     while pid > 1:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if SERVICES.encode() in words or words[1:3] == [b"-IS", b"program"]:
+        words = command_line(pid)
+        if SERVICES in words or words[1:3] == ["-IS", "program"]:
             return True
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         pid = int(fields[1])

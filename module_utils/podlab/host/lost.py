@@ -6,10 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from pathlib import Path
 
 from ..changes.containers import SERVICES
 from .run import wait_until
+from .status import command_line
 
 OLD = f"{SERVICES}/.old"
 
@@ -21,7 +21,7 @@ def supervisors() -> list[int]:
     own = os.stat("/proc/self/ns/mnt").st_ino
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         with contextlib.suppress(OSError):
-            places = _places(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))
+            places = _places(command_line(pid))
             if places and os.stat(f"/proc/{pid}/ns/mnt").st_ino == own and not _is_in(pid, places):
                 found.append(pid)
     return found
@@ -29,7 +29,7 @@ def supervisors() -> list[int]:
 
 def _places(argv: list[str]) -> list[str]:
     """Where a process of this command line should be; empty where it is no supervisor of podlab's."""
-    program = os.path.basename(argv[0])
+    program = os.path.basename(argv[0]) if argv else ""
     if program == "s6-svscan" and SERVICES in argv:
         return [SERVICES]
     if program == "s6-supervise" and len(argv) > 1:
