@@ -142,13 +142,16 @@ def test_every_place_may_be_of_another_shape(cabinet: Cabinet, name: str, part: 
     inside = cabinet.told[name].get(part)
     every = places(inside)
     for place in every if len(every) < 50 else chance.sample(every, 50):
-        check(cabinet, {**cabinet.told, name: {**cabinet.told[name], part: put(inside, place, chance.choice(STRANGE))}})
+        strange = {**cabinet.told[name], part: put(inside, place, chance.choice(STRANGE))}
+        # By a record that counts a manifest may change what it must not.
+        check(cabinet, {**cabinet.told, name: strange}, stops_all=part == "record")
 
 
-def check(cabinet: Cabinet, told: dict[str, Any]) -> None:
+def check(cabinet: Cabinet, told: dict[str, Any], *, stops_all: bool = True) -> None:
     try:
         result = cabinet.plan(told)
     except Invalid:
+        assert stops_all
         return  # in words, and nothing else may be raised
     for note in result["notes"]:
         assert "damaged" not in note or note.startswith(
