@@ -98,4 +98,5 @@ if __name__ == "__main__":
             "cluster": {"type": "json", "required": True},
         },
         work,
+        "node",
     )

@@ -36,11 +36,12 @@ import os
 import shutil
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
+from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls, system, vxlan
 from ansible.module_utils.podlab.changes.containers import LOGS
 from ansible.module_utils.podlab.host import containers, health_checks, network, record, services, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host import system as host_system
 from ansible.module_utils.podlab.host.run import ip_batch, run
 
 
@@ -55,7 +56,9 @@ def work(params: dict[str, Any]) -> Any:
     originals = (known.record or {}).get("sysctls", {})
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
     folders = (os.path.dirname(pods.PODS), record.HOME)
+    told = system.removal(host_system.observe())
     typed = [
+        *told.lines(),
         *steps.lines(),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
@@ -68,6 +71,7 @@ def work(params: dict[str, Any]) -> Any:
     ]
 
     def apply() -> None:
+        host_system.apply(told, b"")
         host_pods.apply(steps)
         containers.stop_kubelet()
         health_checks.stop()

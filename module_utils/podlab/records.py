@@ -17,6 +17,7 @@ from socket import inet_aton, inet_ntoa
 from typing import Annotated, Any, TypedDict
 
 from .changes.pods import PodRow as _PodRow
+from .changes.system import System as ObservedSystem
 from .changes.vxlan import Tunnel
 from .shapes import Rule, misfit, salvaged
 
@@ -469,12 +470,16 @@ class System(TypedDict):
     runtime: str
 
 
-class Answer(TypedDict):
-    """What ``host.status`` tells."""
-
+class _Answer(TypedDict):
     record: Any
     system: System
     pods: list[AnswerPod]
+
+
+class Answer(_Answer, total=False):
+    """What ``host.status`` tells."""
+
+    rebooted: bool
 
 
 class _ObservedPod(TypedDict):
@@ -541,6 +546,7 @@ class Observation(_Observation, total=False):
     """What ``host.observe`` tells."""
 
     services: ObservedServices
+    system: ObservedSystem
     namespaces: list[str]
     policy_rules: list[str]
     forward_drops: bool

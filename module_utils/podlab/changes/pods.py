@@ -162,7 +162,7 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
         if netns in sound:
             _mend(steps, row, pods[netns], veths.get(veth_name(netns)))
         else:
-            _build(steps, row, pods[netns].get("row") if netns in pods else None)
+            _build(steps, row, pods.get(netns, {}))
     going = {*steps.gone, *(netns for netns, _ in steps.stop)}
     steps.before = {netns: known for netns in sorted(going) if (known := pods[netns].get("row"))}
     needed, lives = any(map(needs_kubelet, rows)), any(pod.get("kubelet") for pod in pods.values())
@@ -214,8 +214,8 @@ def _tidy(steps: Steps, links: Mapping[str, Link], wanted: Mapping[str, PodRow],
     return stay
 
 
-def _build(steps: Steps, row: PodRow, before: PodRow | None) -> None:
-    netns = row["netns"]
+def _build(steps: Steps, row: PodRow, pod: Pod) -> None:
+    netns, before = row["netns"], pod.get("row")
     # As on Kubernetes, an emptyDir lives as long as the pod and not only as long as its sandbox.
     keeps = before is not None and before.get("revision") == row.get("revision")
     if keeps:
@@ -224,9 +224,22 @@ def _build(steps: Steps, row: PodRow, before: PodRow | None) -> None:
     steps.sandboxes.append(row)
     if not row.get("host_network"):
         _connect(steps, row)
-    first = row.get("init", [])[:1]
-    steps.start += [(row, name) for name in row["containers"]]
-    steps.held += [(netns, name) for name in row["containers"] if first and name not in first]
+    over = _over(row, pod) if keeps else set()
+    first = [name for name in row.get("init", []) if name not in over][:1]
+    steps.resume += [(row, name) for name in row["containers"] if name in over]
+    steps.start += [(row, name) for name in row["containers"] if name not in over]
+    steps.held += [(netns, name) for name in row["containers"] if first and name not in (*first, *over)]
+
+
+def _over(row: PodRow, pod: Pod) -> set[str]:
+    """Containers that do not begin anew in a new sandbox, as they have ended for good. Init containers do, unless there
+    is nobody left who needs them."""
+    before = pod["row"]["containers"] if pod.get("row") else {}
+    ended = {
+        name for name, told in row["containers"].items() if before.get(name) == told and _has_ended(row, name, pod)
+    }
+    regular = row["containers"].keys() - set(row.get("init", []))
+    return set(row["containers"]) if regular <= ended else ended & regular
 
 
 def _connect(steps: Steps, row: PodRow, *, beside_old_eth0: bool = False) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent  # module_utils/podlab
 PREFIX = "ansible.module_utils"
+
+REPLAY = f"""import sys
+from {PREFIX}.podlab.host import guest
+guest.prepare()
+sys.modules["ansible.module_utils.basic"] = guest.ansible_module({{}}, False)
+from {PREFIX}.podlab.host import boot
+sys.exit(boot.main())
+"""
 
 
 def program(library: Path, module: str, params: Mapping[str, Any], check_mode: bool) -> str:
@@ -22,6 +34,21 @@ def program(library: Path, module: str, params: Mapping[str, Any], check_mode: b
     }
     guest = (HERE / "host" / "guest.py").read_text("utf-8")
     return f"{guest}\n\nmain(**json.loads({json.dumps(call)!r}))\n"
+
+
+@functools.cache
+def archive(library: Path) -> tuple[str, str]:
+    """All of podlab's own code that runs on a host, as a program that replays what the host was told last: a zip file
+    for Python (base64), and its digest. The same code makes the same file."""
+    packed, names = io.BytesIO(), sorted(path.name for path in library.glob("podlab_*.py"))
+    texts = {"__main__.py": REPLAY, **{name: (library / name).read_text("utf-8") for name in names}}
+    for name, (is_package, text) in _packages().items():
+        texts[name.replace(".", "/") + ("/__init__.py" if is_package else ".py")] = text
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archived:
+        for name, text in texts.items():
+            archived.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # of 1980, whenever it is made
+    data = packed.getvalue()
+    return base64.b64encode(data).decode(), hashlib.sha256(data).hexdigest()
 
 
 @functools.cache

@@ -74,11 +74,16 @@ def forget_the_shell() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def main(sources: dict[str, Any], module: str, params: dict[str, Any], check_mode: bool) -> None:
-    """Import the module from ``sources`` and let it run."""
+def prepare() -> None:
+    """What podlab's code counts on, whoever starts it."""
     forget_the_shell()
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
     os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
+
+
+def main(sources: dict[str, Any], module: str, params: dict[str, Any], check_mode: bool) -> None:
+    """Import the module from ``sources`` and let it run."""
+    prepare()
     sys.meta_path.insert(0, Suitcase(sources))
     sys.modules["ansible.module_utils.basic"] = ansible_module(params, check_mode)
     exec(compile(sources[module][1], module, "exec"), {"__name__": "__main__"})

@@ -12,7 +12,7 @@ from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import flows, kernel, modes, network, pods, record, services
+from . import flows, kernel, modes, network, pods, record, services, system
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -54,6 +54,7 @@ def observe(role: str) -> dict[str, Any]:
         "kernel": kernel.features(),
         "machine": os.uname().machine,
         "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
+        "system": system.observe(),
         "resolv_conf": record.text_of("/etc/resolv.conf") or "",
     }
 

@@ -133,7 +133,7 @@ def apply(steps: Steps) -> None:
     anew = [(row["netns"], name) for row, name in [*steps.start, *steps.resume]]
     kept = {service_name(row["netns"], name) for row, name in steps.resume}
     containers.stop([*steps.stop, *containers.services_of(steps.gone), *anew], rows, leave=kept)
-    remove(steps.gone, keep_volumes=steps.kept)
+    remove(steps.gone, coming_back=steps.kept)
     _make_sandboxes(steps.sandboxes)
     ip_batch(steps.wires)
     lines = [(netns, lines) for netns, lines in steps.insides.items() if lines]
@@ -155,7 +155,7 @@ def apply(steps: Steps) -> None:
     for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
         _write_etc(row)
     if steps.start:
-        containers.start(steps.start, held=set(steps.held))
+        containers.start(steps.start, held=set(steps.held), again=set(steps.kept))
     if steps.resume:
         containers.start(steps.resume, resumed=True)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *steps.refresh]}.values():
@@ -178,10 +178,10 @@ def _rows_to_end(steps: Steps) -> set[str]:
     return {*steps.gone, *(netns for netns, _ in steps.stop), *begun}
 
 
-def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
+def remove(names: Iterable[str], *, coming_back: Container[str] = ()) -> None:
     """Take pods away whose services have been stopped. Every step may find its work done already.
 
-    :param keep_volumes: those that come back.
+    :param coming_back: those whose volumes and logs stay.
     """
     names = list(names)
     if not names:
@@ -197,12 +197,13 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
                 os.kill(pauses[netns], signal.SIGKILL)
     # Names of namespaces, and whatever else may be mounted there: nothing behind it is deleted.
     volumes.unmount_beneath([path for netns in names for path in (f"{NETNS}/{netns}", f"{PODS}/{netns}")])
-    volumes.remove(netns for netns in names if netns not in keep_volumes)
+    volumes.remove(netns for netns in names if netns not in coming_back)
     for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
         shutil.rmtree(f"{PODS}/{netns}", ignore_errors=True)
-        shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
+        if netns not in coming_back:
+            shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
 
 
 def _pauses() -> dict[str, int]:

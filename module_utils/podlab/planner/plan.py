@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..changes import bridge, routes, rules, sysctls
+from ..changes import bridge, routes, rules, sysctls, system
 from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
@@ -31,7 +31,7 @@ from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
 from .replicas import revision_of
 from .routing import carriers, impossible_ways, routes_of, vxlan_row
-from .rows import bridge_row, shared_record, sysctls_of
+from .rows import bridge_row, kept_of, shared_record, sysctls_of, system_row
 from .schedule import Placement, place
 from .service_addresses import allocate
 from .service_chapter import services_chapter, strangers
@@ -41,7 +41,7 @@ from .updates import changed_pods, forbidden_updates
 
 T = TypeVar("T")
 
-CHAPTERS = ("node", "bridge", "pods", "routes", "egress", "services")
+CHAPTERS = ("system", "node", "bridge", "pods", "routes", "egress", "services")
 
 
 @contextmanager
@@ -67,6 +67,7 @@ def plan(
     *,
     settled: bool = False,
     chapters: Collection[str] = CHAPTERS,
+    code: str = "",
 ) -> dict[str, Any]:
     """Work out every address, route and rule.
 
@@ -75,6 +76,7 @@ def plan(
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :param chapters: those that this run was asked for.
+    :param code: the digest of podlab's own code, which hosts that put everything back after a reboot have.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
         need another step once these pods are ready, in words), ``moving`` (whether this step does anything to
@@ -186,9 +188,15 @@ def plan(
                 rows["node"]["sysctls"] |= services.sysctls
                 rows["services"] = services.row(host, cidrs[host.name])
             seen: Mapping[str, Any] = host.observation or {}
-            is_pending = {**_PENDING, "services": services.is_pending}
-            pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
-            rows["routes_parts"] = _routes_parts(seen, rows["routes"])
+            rows["system"] = system_row(host, cluster, rows["routes"])
+            is_pending = {
+                **_PENDING,
+                "system": lambda seen, row: bool(system.steps(seen.get("system", {}), row, code)),
+                "services": services.is_pending,
+            }
+            untold = [name for name in rows if name not in kept_of(host)] if rows["system"]["boot"] else []
+            pending = [name for name in CHAPTERS if name in rows and (name in untold or is_pending[name](seen, rows[name]))]
+            rows["routes_parts"] = _routes_parts(seen, rows["routes"]) or (["switch"] if "routes" in pending else [])
             if host.role == "node":
                 awaited = {pod.netns: pod.until for pod in mine if not pod.kept and pod.key not in over}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):
