@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
             chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             # Nothing is made in check mode, so nobody can look again at what has become of it.
             settled = args["whole"] or self._task.check_mode
-            code, digest = luggage.archive(Path(ROOT, "library"))
+            booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
+            code, digest = luggage.archive(Path(ROOT, "library")) if booting else ("", "")
             result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters, code=digest)
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
@@ -102,7 +103,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
 
 
 def boot_of(variables: Mapping[str, Any]) -> tuple[bool | None, tuple[str, ...]]:
-    """``podlab_boot`` of a host, and what is wrong with it. An embedded host is never rebooted: it ends with its lab."""
+    """``podlab_boot`` of a host, and what is wrong with it. An embedded host ends with its lab."""
     if "podlab_boot" not in variables:
         return (False if variables.get("ansible_connection") == "embedded" else None), ()
     try:

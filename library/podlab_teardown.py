@@ -40,8 +40,8 @@ from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sys
 from ansible.module_utils.podlab.changes.containers import LOGS
 from ansible.module_utils.podlab.host import containers, health_checks, network, record, services, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
-from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host import system as host_system
+from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
 
 

@@ -234,10 +234,9 @@ def _build(steps: Steps, row: PodRow, pod: Pod) -> None:
 def _over(row: PodRow, pod: Pod) -> set[str]:
     """Containers that do not begin anew in a new sandbox, as they have ended for good. Init containers do, unless there
     is nobody left who needs them."""
-    before = pod["row"]["containers"] if pod.get("row") else {}
-    ended = {
-        name for name, told in row["containers"].items() if before.get(name) == told and _has_ended(row, name, pod)
-    }
+    told = pod.get("row")
+    before = told["containers"] if told else {}
+    ended = {name for name, it in row["containers"].items() if before.get(name) == it and _has_ended(row, name, pod)}
     regular = row["containers"].keys() - set(row.get("init", []))
     return set(row["containers"]) if regular <= ended else ended & regular
 

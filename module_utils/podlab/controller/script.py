@@ -197,7 +197,7 @@ _CHAINS = {
 def _system(host: Subject) -> Iterator[Part]:
     """Without the unit: what it replays a script has not been told."""
     if found := _drop_ins(host):
-        why = "Who looks after the host's network leaves podlab's links alone, and all routes that it has not made itself."
+        why = "Who looks after the host's network leaves alone podlab's links, and all routes that are not its own."
         yield Part(why, system.steps({**_seen_system(host), "files": {}}, found, "").typed())
 
 
@@ -208,7 +208,7 @@ def _system_undone(host: Subject) -> Iterator[Part]:
 
 
 def _drop_ins(host: Subject) -> system.SystemRow | None:
-    row: system.SystemRow = {**host.rows["system"], "boot": False}
+    row: system.SystemRow = {"boot": False, "links": host.rows["system"]["links"]}
     return row if system.files(_seen_system(host), row) else None
 
 

@@ -1,7 +1,7 @@
 """What each component of this host was told last, for a boot to replay: its module's parameters, in a file each.
 
-They are kept where there is a directory for them, which the module of the component ``system`` makes and removes. Values
-of Secrets are among them, so they are root's alone.
+They are kept where there is a directory for them, which the module of the component ``system`` makes and removes.
+Values of Secrets are among them, so they are root's alone.
 """
 
 from __future__ import annotations

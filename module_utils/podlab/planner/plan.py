@@ -195,7 +195,9 @@ def plan(
                 "services": services.is_pending,
             }
             untold = [name for name in rows if name not in kept_of(host)] if rows["system"]["boot"] else []
-            pending = [name for name in CHAPTERS if name in rows and (name in untold or is_pending[name](seen, rows[name]))]
+            pending = [
+                name for name in CHAPTERS if name in rows and (name in untold or is_pending[name](seen, rows[name]))
+            ]
             rows["routes_parts"] = _routes_parts(seen, rows["routes"]) or (["switch"] if "routes" in pending else [])
             if host.role == "node":
                 awaited = {pod.netns: pod.until for pod in mine if not pod.kept and pod.key not in over}
