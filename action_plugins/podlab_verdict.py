@@ -30,13 +30,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
         matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
-        answers: dict[str, Any] = {}
-        failures = []
-        for host in {end["host"] for end in matrix["ends"]}:
-            probed = task_vars["hostvars"][host].get("verify_result", {})
-            answers.update(probed.get("answers", {}))
-            if probed.get("failed"):
-                failures.append(f"{host}: {probed.get('msg')}")
+        answers, failures = answered(matrix, task_vars)
         cells = sum(map(len, matrix["expect"].values()))
         self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
@@ -60,12 +54,27 @@ class ActionModule(ActionBase):
         return {"changed": False, "cells": cells, "calls": report.calls}
 
 
+def answered(matrix: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What hosts have found out, each about its own ends: nobody answers for another host's pods. And who failed."""
+    answers: dict[str, Any] = {}
+    failures = []
+    homes = {end["name"]: end["host"] for end in matrix["ends"]}
+    for host in dict.fromkeys(homes.values()):
+        probed = task_vars["hostvars"][host].get("verify_result", {})
+        answers |= {end: met for end, met in probed.get("answers", {}).items() if homes.get(end) == host}
+        if probed.get("failed"):
+            failures.append(f"{host}: {probed.get('msg')}")
+    return answers, failures
+
+
 def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any]) -> service_verdict.Report:
     """What clients of Services met, as the probes registered it on every host, in the order of these calls."""
     heard: dict[int, Any] = {}
     flows: dict[str, list[service_verdict.Flow]] = {}
     listening: dict[str, list[str]] = {}
     failures, incomplete = [], []
+    homes = {end["name"]: end["host"] for end in ends}
+    asked_by = [homes[ask["source"]] for ask in services["asks"]]
     for host in task_vars["ansible_play_hosts"]:
         for name in ("verify_result", "verify_services", "verify_flows"):
             found = task_vars["hostvars"][host].get(name, {})
@@ -74,7 +83,8 @@ def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str,
             incomplete += [host] if not found.get("is_whole", True) else []
             for to, looks in json.loads(found.get("listening", "{}")).items():
                 listening.setdefault(to, []).extend(looks)
-            heard |= {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
+            tried = {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
+            heard |= {at: tries for at, tries in tried.items() if at < len(asked_by) and asked_by[at] == host}
             if "flows" in found:
                 told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)

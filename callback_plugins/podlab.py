@@ -11,7 +11,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
 
+from podlab.controller import screen
 from podlab.controller.guarded import Guarded
+from podlab.printable import printable_value
 
 DOCUMENTATION = """
 name: podlab
@@ -22,6 +24,7 @@ description:
     broken into YAML. What is wrong with a manifest is neither in a task nor in YAML, so it is printed once, as it is.
   - Everything else, and every task that is not podlab's, is as with M(ansible.builtin.default). C(-vvv) shows that of
     podlab's as well.
+  - What would steer a terminal is written out, whoever has said it.
   - Where standard output cannot be written to, the run comes to its end all the same, and ends with 1 or, where nobody
     reads it, 141.
 author: podlab
@@ -42,11 +45,15 @@ class CallbackModule(Default):  # type: ignore[misc]
         super().__init__()
         if not isinstance(sys.stdout, Guarded):
             sys.stdout = Guarded(sys.stdout)
+        screen.keep_printable(self._display)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        super().v2_playbook_on_stats(stats)
+        screen.coloured(self._display, lambda: super(CallbackModule, self).v2_playbook_on_stats(stats))
         if isinstance(sys.stdout, Guarded) and (code := sys.stdout.exit_code()):
             raise SystemExit(code)
+
+    def _get_diff(self, difflist: Any) -> str:
+        return screen.Coloured(super()._get_diff(printable_value(difflist)))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         words = _message(result)

@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import json
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -121,10 +120,9 @@ def _more(
 
 def _output(host: Host, command: Sequence[str], program: str = "") -> str:
     try:
-        done = host.question(command).run(input=program, capture_output=True, timeout=host.patience)
-    except (OSError, Silent, subprocess.TimeoutExpired):
+        return host.question(command).ask(program, patience=host.patience).out
+    except (OSError, Silent):
         return ""
-    return done.stdout
 
 
 def _parsed(said: str) -> list[Event]:

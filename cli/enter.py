@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -163,5 +162,7 @@ def _become(call: Call, apart: Iterable[int] = ()) -> NoReturn:
         # Python ignores SIGPIPE, and what is ignored stays so in the next program.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         call.become()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Failure(f"error: {call.argv[0]}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise Failure(f"error: {call.argv[0]}: {error.strerror or error}") from error
+    except Silent as error:
+        raise Failure(f"error: {error}") from error

@@ -80,8 +80,7 @@ class Inside:
     def store(self, source: str, destination: str) -> int:
         """Copy into the container; what exists there and is a directory gets it under its own name."""
         path = destination.rstrip("/") or "/"
-        test = self.call("test", "-d", path).run(stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if test.returncode == 0:
+        if self.call("test", "-d", path).succeeds():
             path = posixpath.join(path, os.path.basename(os.path.abspath(source)))
         directory, name = posixpath.split(path)
         # -m: times are now, as kubectl has it. -p: the modes as they are. -o: whoever unpacks owns it, for the

@@ -47,7 +47,7 @@ class Connection(ConnectionBase):
         if not self._connected:
             usual_limits()
             # The play's context, not the option: the option does not follow delegate_to.
-            name, lab = self._play_context.remote_addr, self.get_option("lab")
+            name, lab = self._name, self.get_option("lab")
             self._pid = Lab(ROOT, lab).find(name)
             if self._pid is None:
                 raise AnsibleConnectionFailure(
@@ -62,23 +62,40 @@ class Connection(ConnectionBase):
         environment = ENVIRONMENT | {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
         started: list[subprocess.Popen[bytes]] = []
         with process.handing_on(started, (signal.SIGINT, signal.SIGTERM), former=True):
-            with process.deferred():
-                child = subprocess.Popen(
-                    [*entry.command(self._pid), *argv],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    preexec_fn=entry.seal(self._pid),
-                    env=environment,
-                )
-                started.append(child)
+            try:
+                with process.deferred():
+                    child = subprocess.Popen(
+                        [*entry.command(self._pid), *argv],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        preexec_fn=entry.seal(self._pid),
+                        env=environment,
+                    )
+                    started.append(child)
+            except subprocess.SubprocessError:  # all that Popen tells of what ``seal`` raises
+                raise self._gone("cannot be entered") from None
             with child:
                 try:
-                    out, err = child.communicate(stdin or b"")
+                    out, err = process.communicate(child, stdin or b"")
+                except process.TooLong as error:
+                    child.kill()
+                    raise AnsibleConnectionFailure(f"The embedded host {self._name}: {error}") from None
                 except BaseException:
                     child.kill()
                     raise
+        if child.returncode and not os.path.exists(f"/proc/{self._pid}/ns/net"):  # a zombie has none
+            raise self._gone("has ended while something ran there")
         return child.returncode, out, err
+
+    @property
+    def _name(self) -> str:
+        return str(self._play_context.remote_addr)
+
+    def _gone(self, words: str) -> AnsibleConnectionFailure:
+        """To Ansible a host is then unreachable, and the others go on."""
+        self._connected = False
+        return AnsibleConnectionFailure(f"The embedded host {self._name} {words}. ./lab up lights it anew.")
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)

@@ -35,6 +35,7 @@ observation:
   type: str
   contains:
     record: {description: What podlab wrote down on this host., type: dict}
+    runtime: {description: Whether podlab has its own file system at /run/podlab where it needs one., type: bool}
     modes: {description: Paths of podlab's own whose mode is not what it shall be -> that mode., type: dict}
     links: {description: Links by name, type: dict}
     routes: {description: The main routing table., type: list, elements: dict}

@@ -553,6 +553,7 @@ class Observation(_Observation, total=False):
     flows: list[list[str]]
     machine: str
     modes: dict[str, int]
+    runtime: bool
 
 
 # --- reading ---------------------------------------------------------------------------------------------

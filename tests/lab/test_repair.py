@@ -57,10 +57,11 @@ BREAKS = {
         "ip route replace 10.1.2.0/24 via 10.100.0.2",
         "ip route replace 10.1.2.0/24 via 10.100.0.3",
     ),
-    "what podlab keeps is open to everybody": (
+    "what podlab keeps is open to everybody, and closed for programs": (
         "node1",
-        "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json",
-        "chmod 600 /run/podlab/pods/{netns}/pod.json",
+        "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json;"
+        "mount -o remount,noexec /run/podlab",
+        ("chmod 600 /run/podlab/pods/{netns}/pod.json", "mount -o remount,rw,exec /run/podlab"),
     ),
     "a container's variables are words of its command line": (
         "node1",

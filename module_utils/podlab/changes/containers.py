@@ -53,6 +53,13 @@ RUN = "/run/podlab"
 HOME = "/var/lib/podlab"
 """What podlab keeps on a host. Values of Secrets are in both, so they are root's alone."""
 
+# The size is a limit, as pods' /dev/shm lie here, too.
+RUN_MADE = (
+    ("mkdir", "-p", "-m", "700", RUN),
+    ("mount", "-t", "tmpfs", "-o", "nosuid,nodev,mode=700,size=25%", "podlab", RUN),
+)
+RUN_MENDED = ("mount", "-o", "remount,rw,exec", RUN)
+
 NETNS = "/run/netns"
 PODS = "/run/podlab/pods"
 SUBPATHS = "/run/podlab/subpaths"

@@ -6,9 +6,12 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
+import selectors
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from types import FrameType
 from typing import Any
@@ -16,8 +19,13 @@ from typing import Any
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_FILES = 1048576  # as podlab's unit has it under systemd
+MOST_SAID = 256 << 20  # bytes; what a host tells of a thousand pods is a tenth of that
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class TooLong(Exception):
+    """A host says more than this machine is going to remember; the text says so."""
 
 
 def end_workers_with_run() -> None:
@@ -117,3 +125,51 @@ def deferred(numbers: Collection[int] = ENDING) -> Iterator[None]:
 def _is_main_thread() -> bool:
     """Handlers are set by no other."""
     return threading.current_thread() is threading.main_thread()
+
+
+def communicate(
+    child: subprocess.Popen[bytes], words: bytes = b"", seconds: float | None = None
+) -> tuple[bytes, bytes]:
+    """As ``Popen.communicate``, for what somebody else's program says: it may never come to an end.
+
+    :param child: with pipes for all three streams. It still runs where this raises.
+    :raises TooLong: it has said more than ``MOST_SAID``.
+    :raises subprocess.TimeoutExpired: it has not come to its end in time.
+    """
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
+    end = None if seconds is None else time.monotonic() + seconds
+    said = {child.stdout: bytearray(), child.stderr: bytearray()}
+    left = memoryview(words)
+    with selectors.DefaultSelector() as streams:
+        streams.register(child.stdin, selectors.EVENT_WRITE)
+        for stream in said:
+            streams.register(stream, selectors.EVENT_READ)
+        while streams.get_map():
+            ready = streams.select(None if end is None else max(0.0, end - time.monotonic()))
+            if not ready and end is not None:
+                raise subprocess.TimeoutExpired(child.args, seconds or 0.0)
+            for key, _ in ready:
+                if key.fileobj is child.stdin:
+                    left = _fed(key.fd, left)
+                    is_over = not left
+                else:
+                    block = os.read(key.fd, 1 << 16)
+                    said[key.fileobj] += block  # type: ignore[index]
+                    is_over = not block
+                if is_over:
+                    streams.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+            if sum(map(len, said.values())) > MOST_SAID:
+                raise TooLong(f"its answer is longer than {MOST_SAID >> 20} MiB, and was not read to its end")
+    child.wait(None if end is None else max(0.0, end - time.monotonic()))
+    return bytes(said[child.stdout]), bytes(said[child.stderr])
+
+
+def _fed(pipe: int, words: memoryview) -> memoryview:
+    """What is left to write; nothing where nobody reads it any more."""
+    try:
+        return words[os.write(pipe, words[: select.PIPE_BUF]) :]
+    except BrokenPipeError:
+        return words[:0]

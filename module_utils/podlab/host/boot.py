@@ -35,8 +35,9 @@ PATIENCE, PAUSE = 120.0, 2.0  # seconds
 def main() -> int:
     """Until all of it is true: the network that routes lead into may be up later than this program. What fails keeps
     nothing else from being done."""
-    with locked():
-        rebooted.begins()
+    if os.path.exists(kept.path("pods")):  # a gateway has no use for the directory that this makes
+        with locked():
+            rebooted.begins()
     deadline, said = time.monotonic() + PATIENCE, set[str]()
     left = [name for name in COMPONENTS if os.path.exists(kept.path(name))]
     while left := [name for name in left if not _is_done(name, said)]:

@@ -145,6 +145,8 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         kubelet.tell_supervisor(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
     kubelet.terminate_all(known)
     _end_supervisors(os.listdir(OLD) if os.path.isdir(OLD) else (), leave)  # of a run that was cut off
+    if not pairs:
+        return
     make_directory(OLD)
     names = [service_name(*pair) for pair in pairs]
     for name in names:

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -204,6 +204,18 @@ def remove(names: Iterable[str], *, coming_back: Container[str] = ()) -> None:
         shutil.rmtree(f"{PODS}/{netns}", ignore_errors=True)
         if netns not in coming_back:
             shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
+
+
+def names_mount(gone: Collection[str] = ()) -> bool:
+    """Whether /run/netns is a mount in which nobody's name is left once these pods are gone. ``ip netns add`` makes one
+    where there is none, so it is nothing to anybody else."""
+    return NETNS in volumes.mounted([NETNS]) and set(os.listdir(NETNS)) <= set(gone)
+
+
+def drop_names_mount() -> None:
+    if names_mount():
+        run(["umount", "--lazy", NETNS])
+        os.rmdir(NETNS)
 
 
 def _pauses() -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""Whether this host has been started since podlab was at work here, and has yet to get its things back.
+"""Whether this node has been started since podlab was at work here, and has yet to get its things back.
 
-``/run`` is empty after a start: a host with a record and without podlab's directory there is one. While a boot replays
-what the host was told a file in that directory says the same, so that ``get`` (``host/status.py``) can tell.
+``/run`` is empty after a start: a node with a record and without podlab's directory there is one. While a boot replays
+what the node was told a file in that directory says the same, so that ``get`` (``host/status.py``) can tell.
 """
 
 from __future__ import annotations
@@ -22,6 +22,5 @@ def begins() -> None:
 
 
 def over() -> None:
-    make_directory(RUN)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(FLAG)

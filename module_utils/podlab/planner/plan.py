@@ -273,6 +273,7 @@ def _common_rows(
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
+            "runtime": host.role == "node",
             "sysctls": sysctls_of(host, cluster, ports, nodes, others),
             "record": {"version": VERSION, "node": host.name, "foreign": foreign, **told},
         },
@@ -308,7 +309,8 @@ def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     recorded = record.get("sysctls", {})
     remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}
     changes = sysctls.changes(seen["sysctls"], row["sysctls"], recorded)
-    return bool(row["modules"] or changes or seen.get("modes")) or record != remembered
+    amiss = seen.get("modes") or not seen.get("runtime", True)
+    return bool(row["modules"] or changes or amiss) or record != remembered
 
 
 def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
