@@ -41,6 +41,7 @@ class ActionModule(ActionBase):
         report = judged(services, matrix["ends"], task_vars)
         wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
+            wrong += verdict.causes(matrix)
             # Hosts take no part in the plays after this one, so what these would say is said here.
             unready = rollout_report.unready(task_vars)
             for line in report.notes:

@@ -24,7 +24,7 @@ from podlab.records import sound_answer
 
 from .failure import Failure
 from .output import complain
-from .session import STREAMS, Copied, is_apart
+from .session import STREAMS, Copied
 
 FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
@@ -59,8 +59,8 @@ class Call:
     host: str = ""
 
     def start(self, *, apart: Iterable[int] = (), **options: Any) -> Copied:
-        """:param apart: streams that it shall not have itself, beyond those that no lab gets."""
-        apart = {*apart, *(filter(is_apart, STREAMS) if self.prepare else ())}
+        """:param apart: streams that it shall not have itself; a lab gets none."""
+        apart = STREAMS if self.prepare else {*apart}
         terminal = self.terminal and self.prepare is not None
         with process.deferred(), self._entering():
             return Copied(self.argv, apart, terminal=terminal, prepare=self.prepare, env=self.environment, **options)

@@ -67,8 +67,9 @@ def work(rows: dict[str, Any]) -> Any:
     found = record.read()
     known = found.record or {}
     recorded = known.get("sysctls", {})
-    observed = network.read_sysctls([*wanted, *recorded])
-    values = sysctls.changes(observed, wanted, recorded)
+    off = sysctls.switched_on_by(modules)
+    observed = network.read_sysctls([*wanted, *recorded]) | off
+    values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
     told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
     wrong = modes.wrong()

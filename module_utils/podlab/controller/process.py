@@ -103,13 +103,33 @@ def handing_on(
             signal.signal(number, before[number])
 
 
+def run_attended(argv: Sequence[str], words: Any, **options: Any) -> tuple[int, Any, Any]:
+    """Run a program that enters a lab, with ``words`` as its input. Ctrl-C and TERM end it, and not this process, which
+    has something to clean up then.
+
+    :return: its exit code, output and errors.
+    """
+    started: list[subprocess.Popen[Any]] = []
+    with handing_on(started, (signal.SIGINT, signal.SIGTERM)):
+        with deferred():
+            pipe = subprocess.PIPE
+            child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+            started.append(child)
+        with child:
+            try:
+                out, err = child.communicate(words)
+            except BaseException:
+                child.kill()
+                raise
+    return child.returncode, out, err
+
+
 def _signal(pid: int, number: int) -> None:
-    """To its process group, if it leads one."""
+    """To its process group, if it leads one. Whoever is stopped gets it as soon as he goes on."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
+        send = os.killpg if os.getpgid(pid) == pid else os.kill
+        send(pid, number)
+        send(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -62,23 +62,30 @@ def start(
     held: Container[tuple[str, str]] = (),
     again: Container[str] = (),
     resumed: bool = False,
-) -> None:
-    """Put containers under supervision.
+) -> list[str]:
+    """Put containers under supervision. Returns why some cannot be: what is in a volume is its pod's, and hinders no
+    other.
 
     :param held: (network namespace, container) of those that only the kubelet starts.
     :param again: pods that were there before, in another sandbox: their containers keep their logs, and are restarted.
     :param resumed: they have ended and stay as they are; what is known of them is kept.
     """
     make_directory(f"{SERVICES}/.new")
+    begun, failed = list[str](), list[str]()
     for row, name in anew:
+        try:
+            volumes.bind_sub_paths(row, name)
+        except HostError as error:
+            failed.append(str(error))
+            continue
         down = resumed or (row["netns"], name) in held
-        volumes.bind_sub_paths(row, name)
         more = {"down": ""} if down else {}
         _build_service(row, name, more, resumed=resumed, again=row["netns"] in again)
+        begun.append(f"{SERVICES}/{service_name(row['netns'], name)}")
     ensure_supervisor()
     run(["s6-svscanctl", "-a", SERVICES])
-    services = [f"{SERVICES}/{service_name(row['netns'], name)}" for row, name in anew]
-    wait_until(lambda: all(map(is_supervised, services)), seconds=60.0)
+    wait_until(lambda: all(map(is_supervised, begun)), seconds=60.0)
+    return failed
 
 
 def starts(netns: str, name: str) -> list[int]:

@@ -12,7 +12,7 @@ from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import flows, kernel, modes, network, pods, record, runtime, services, system
+from . import firewalls, flows, kernel, modes, network, pods, record, runtime, services, system
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -46,6 +46,7 @@ def observe(role: str) -> dict[str, Any]:
         "rules": rules,
         # On a node podlab's chain stands before the policy in any case.
         "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
+        "firewalls": firewalls.observe(),
         "services": seen_services,
         "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),

@@ -17,7 +17,7 @@ from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from ..records import VERSION
-from . import egress, expectations, hostports, service_expectations
+from . import egress, expectations, firewalls, hostports, service_expectations
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, finished_of, newest_record, past_of, with_remembered_labels
 from .cluster import Cluster, Host, check_hosts
@@ -135,6 +135,7 @@ def plan(
     )
     shared = shared_record(cluster, hosts, desired, wanted, cidrs, placement, addresses, now, services.record)
     ways = routes_of(cluster, hosts, cidrs)
+    filters = firewalls.findings(cluster, hosts)
     result: dict[str, Any] = {
         "hosts": {},
         "notes": [
@@ -144,6 +145,7 @@ def plan(
             *wanted.notes,
             *services.notes,
             *rules_in_the_way(hosts, cluster),
+            *firewalls.notes(filters),
         ],
         "rolling": wanted.rolling,
         "leading": bool(desired.services),
@@ -232,7 +234,7 @@ def plan(
         result["hosts"][name]["verify"] = row
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)
-    result["verify"]["services"] = matrix
+    result["verify"] |= {"services": matrix, **({"firewalls": filters} if filters else {})}
     for name, row in service_expectations.probes(matrix, ends, result["hosts"]).items():
         result["hosts"][name]["verify_services"] = row
     return result
