@@ -16,7 +16,7 @@ from typing import Any
 
 from ..changes.containers import SERVICES, log_directory, service_name
 from ..changes.pods import PODS, PodRow
-from . import kept, rebooted
+from . import kept, kernel, rebooted
 from .chapter import locked, perform
 from .containers import starts
 from .record import make_directory, write_file
@@ -51,10 +51,12 @@ def main() -> int:
 
 def _is_done(name: str, said: set[str]) -> bool:
     try:
-        with locked():  # what is kept is read inside: a playbook may have told something else meanwhile
+        with locked():  # what is kept is read inside: a playbook may have told another one meanwhile
             told = kept.read(name)
             if told is None:
                 raise HostError(f"{kept.path(name)} is damaged")
+            if name == "node" and told["runtime"]:  # it is a node, not a gateway
+                told["modules"] = kernel.features()["loadable"]
             if name == "pods":
                 recall(json.loads(told["pods"]))
             lines, warnings = perform(importlib.import_module(COMPONENTS[name]).work, told, "", {})
