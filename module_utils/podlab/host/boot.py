@@ -38,9 +38,10 @@ def main() -> int:
     if os.path.exists(kept.path("pods")):  # a gateway has no use for the directory that this makes
         with locked():
             rebooted.begins()
-    deadline, said = time.monotonic() + PATIENCE, set[str]()
+    said, deadline = set[str](), float("inf")
     left = [name for name in COMPONENTS if os.path.exists(kept.path(name))]
     while left := [name for name in left if not _is_done(name, said)]:
+        deadline = min(deadline, time.monotonic() + PATIENCE)  # from the first failure on: the machine may be slow
         if time.monotonic() > deadline:
             print(f"given up: {', '.join(left)}; the next run of site.yml mends it", file=sys.stderr)
             return 1
