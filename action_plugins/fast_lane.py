@@ -22,7 +22,9 @@ from ansible.plugins.action import ActionBase
 from podlab.controller import answers, luggage, process
 from podlab.printable import printable_result
 
-process.end_workers_with_run()  # Ansible loads this before it forks the first of them
+# Ansible loads this before it forks the first of its workers.
+process.end_workers_with_run()
+luggage.packed()
 
 
 class ActionModule(ActionBase):
