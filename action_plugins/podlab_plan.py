@@ -80,7 +80,8 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
             observation = observations[name]
-            if isinstance(observation, dict) and variables.get("programs_result", {}).get("changed"):
+            installed = variables.get("programs_result", {})
+            if isinstance(observation, dict) and installed.get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))
             labels, wrong_labels = labels_of(variables.get("node_labels", {}))
@@ -94,6 +95,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                     in_run=name in task_vars["ansible_play_hosts"],
                     taints=taints,
                     wrong=(*wrong_labels, *wrong_taints),
+                    unavailable=str(installed.get("unavailable") or ""),
                 )
             )
     return hosts

@@ -58,7 +58,8 @@ class Host:
 
     ``taints`` are (key, value, effect). ``observation`` is None when nothing is known of it now: it does not
     answer, or is beyond the cluster. A host that is not ``in_run`` gets no rows, whether or not it was read.
-    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell.
+    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell. ``unavailable`` is why the packages of
+    programs that it lacks could not be installed.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Host:
     in_run: bool = True
     taints: tuple[tuple[str, str, str], ...] = ()
     wrong: tuple[str, ...] = ()
+    unavailable: str = ""
 
     @property
     def record(self) -> Mapping[str, Any]:
