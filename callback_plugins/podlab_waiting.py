@@ -41,7 +41,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._display.display = display
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        self._waiting.starts(host.get_name(), task.get_name(), task.action)
+        self._waiting.starts(host.get_name(), task.name or task.action, task.action)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._waiting.ends(result.host.get_name())

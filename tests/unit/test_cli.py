@@ -489,3 +489,101 @@ def test_missing_programs_are_named_before_anything_is_done(tmp_path: Path) -> N
     assert "programs are missing" in done.stderr
     for package in ("bubblewrap", "busybox", "catatonit", "execline", "s6"):
         assert f" {package}" in done.stderr
+
+
+PYTHON = """#!/bin/sh
+case "$*" in *'-m pip '*) cat {clone}/pages; exit $(cat {clone}/code) ;; esac
+echo ran
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Another clone, whose .venv is whole for runs, not yet for tests, and with few programs beside it."""
+    (tmp_path / "lab").write_bytes((ROOT / "lab").read_bytes())
+    (tmp_path / "requirements.txt").write_text("ansible-core==2\n")
+    (tmp_path / "requirements-dev.txt").write_text("".join(f"package{number}==1 \\\n" for number in range(12)))
+    for kind in ("embedded", "remote"):
+        (tmp_path / f"{kind}.yml").write_text({"embedded": "all: {children: {embedded: {}}}", "remote": "nodes:"}[kind])
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PYTHON.format(clone=tmp_path))
+    python.chmod(0o755)
+    whole = f"{tmp_path} {python}\n" + "ansible-core==2\n" * 2
+    (tmp_path / ".venv" / "requirements.txt").write_text(whole)
+    programs = ("sh", "readlink", "dirname", "cat", "sort", "tr", "id", "uname", "grep", "echo", "flock", "mktemp")
+    (tmp_path / "bin").mkdir()
+    for program in (*programs, "rm", "tail", "mkdir"):
+        (tmp_path / "bin" / program).symlink_to(f"/usr/bin/{program}")
+    return tmp_path
+
+
+def run_in(clone: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # What this machine has installed is not on PATH, so that it is missing.
+    text = (clone / "lab").read_text().replace(':/usr/sbin:/sbin"', '"')
+    (clone / "lab").write_text(text)
+    environment = {"PATH": str(clone / "bin"), "HOME": "/", "TMPDIR": str(clone), **environment}
+    argv = ["/bin/sh", "lab", *words]
+    return subprocess.run(argv, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "are_embedded"),
+    [
+        ("", True),
+        ("-i remote.yml", False),
+        ("-iremote.yml", False),
+        ("-i=remote.yml", False),
+        ("-vvi remote.yml --check", False),
+        ("-CKiremote.yml", False),
+        ("--inventory=remote.yml", False),
+        ("--inv remote.yml", False),
+        ("-e x=1 -l node1 -t services -K -i remote.yml", False),
+        # All of them count, whichever comes last.
+        ("-i embedded.yml -i remote.yml", True),
+        ("-i remote.yml --inventory embedded.yml", True),
+        # Values of others, and words that only look alike.
+        ("-e -i -iremote.yml", False),
+        ("-liremote.yml", True),
+        ("--check --diff -D", True),
+    ],
+)
+def test_whose_hosts_they_are_is_read_as_ansible_reads_it(clone: Path, words: str, are_embedded: bool) -> None:
+    done = run_in(clone, "up", *words.split())
+    assert ("programs are missing" in done.stderr, done.stdout) == (are_embedded, "" if are_embedded else "ran\n")
+
+
+@pytest.mark.parametrize("source", ["remote.yml,embedded.yml", "embedded.yml"])
+def test_the_environment_may_name_several_inventories(clone: Path, source: str) -> None:
+    assert "programs are missing" in run_in(clone, "up", ANSIBLE_INVENTORY=source).stderr
+    assert run_in(clone, "up", "-i", "remote.yml", ANSIBLE_INVENTORY=source).stdout == "ran\n"
+
+
+@pytest.mark.parametrize("words", ["exec -i web -- cat", "get pods -i remote.yml", "node web -i embedded.yml"])
+def test_nothing_is_installed_for_a_verb_that_only_looks(clone: Path, words: str) -> None:
+    done = run_in(clone, *words.split())
+    assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_pip_is_followed_in_a_line_and_read_where_it_has_failed(clone: Path, code: int) -> None:
+    for program in ("ip", "iptables-save", "conntrack", "ipset", "bwrap", "catatonit", "s6-svscan", "execlineb"):
+        (clone / "bin" / program).symlink_to("/bin/true")
+    for program in ("busybox", "nsenter", "unshare", "setpriv", "sysctl", "hostname", "curl", "dig", "ping", "nginx"):
+        (clone / "bin" / program).symlink_to("/bin/true")
+    pages = "".join(f"Collecting package{number}==1\n  Downloading package{number}-1.whl\n" for number in range(12))
+    (clone / "pages").write_text(pages + "Installing collected packages: x\n" + "ERROR: no space\n" * code)
+    (clone / "code").write_text(str(code))
+    done = run_in(clone, "test", "--fast")
+    lines = [line.rstrip() for line in done.stderr.splitlines()]
+    assert lines[:2] == [
+        "lab: installing into .venv: 10 of 12 packages fetched",
+        "lab: installing into .venv: 12 of 12 packages fetched, unpacking them",
+    ]
+    logs = [*clone.glob("podlab-install.*")]
+    if code:
+        assert (done.returncode, len(lines), lines[11]) == (1, 14, "ERROR: no space")
+        assert lines[12] == f"lab: these are its last lines; all of them are in {logs[0]}"
+        assert logs[0].read_text().startswith(pages)
+    else:
+        assert (done.stdout, lines[2:], logs) == ("ran\n", [], [])

@@ -10,9 +10,7 @@ from podlab.controller import waiting
 
 def test_a_line_names_the_task_that_takes_longest_and_its_hosts() -> None:
     at_work = {f"node{number}": ("See the tables", 100.0) for number in range(1, 6)} | {"gateway": ("Plan", 119.0)}
-    assert waiting.line(at_work, 112.0, 10.0) == (
-        "waiting for node1, node2, node3 and 2 more: See the tables, 12 s"
-    )
+    assert waiting.line(at_work, 112.0, 10.0) == ("waiting for node1, node2, node3 and 2 more: See the tables, 12 s")
     assert waiting.line({"node1": ("\x1b[2J", 0.0)}, 3.0, 2.0) == "waiting for node1: \\x1b[2J, 3 s"
     assert waiting.line(at_work, 101.0, 10.0) is None
     assert waiting.line({}, 101.0, 0.0) is None
