@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 
 from ..printable import printable
-from .status_line import ELSEWHERE, ON_TERMINAL, write_over
+from .status_line import ON_TERMINAL, write_over
 
 LOOK = 1.0  # seconds
+ELSEWHERE = 30.0  # seconds between two lines, where each one stays
 TELL_THEMSELVES = ("podlab_ready", "podlab_programs")
 
 
