@@ -93,7 +93,8 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
             observation = observations[name]
-            if isinstance(observation, dict) and variables.get("programs_result", {}).get("changed"):
+            installed = variables.get("programs_result", {})
+            if isinstance(observation, dict) and installed.get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))
             labels, wrong_labels = labels_of(variables.get("node_labels", {}))
@@ -109,6 +110,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                     taints=taints,
                     wrong=(*wrong_labels, *wrong_taints, *wrong_boot),
                     boot=boot,
+                    unavailable=str(installed.get("unavailable") or ""),
                 )
             )
     return hosts

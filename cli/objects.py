@@ -34,6 +34,11 @@ class State:
     nodes: Answers
     now: float = field(default_factory=time.time)
 
+    @property
+    def silent(self) -> list[str]:
+        """Nodes that do not answer."""
+        return [name for name, answer in self.nodes.items() if answer is None]
+
     @functools.cached_property
     def pods(self) -> list[Object]:
         """Worked out once: every workload counts its own among them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -498,6 +499,41 @@ def test_get_speaks_kubectls_words(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         asked(monkeypatch, found, "pod", "x", all_namespaces=True)
     with pytest.raises(Failure, match="name cannot be provided when a selector is specified"):
         asked(monkeypatch, found, "pod", "x", selector="a=b")
+
+
+@pytest.mark.parametrize(
+    ("words", "answers", "expected"),
+    [
+        # Nobody knows the cluster.
+        (["pods"], {"node1": None, "node2": None}, "error: what there is cannot be told: no answer from node1, node2"),
+        (["pod", "x"], {"node1": None}, "error: what there is cannot be told: no answer from node1"),
+        # What the others know may not be all.
+        (["pods"], {"node1": answer(), "node2": None}, "error: what there is cannot be told: no answer from node2"),
+        (["pod", "x"], {"node1": answer(), "node2": None}, 'Error from server (NotFound): pods "x" not found'),
+    ],
+)
+@pytest.mark.parametrize("output", ["", "json"])
+def test_silence_is_not_taken_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    answers: dict[str, Any],
+    expected: str,
+    output: str,
+) -> None:
+    found = objects.state_of(answers, list(answers))
+    monkeypatch.setattr(get, "observe", lambda sources: found)
+    with pytest.raises(Failure, match="^" + re.escape(expected) + "$"):
+        get.get(words, namespace="default", selector="", form=get.Form(output), sources=[])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_nodes_are_known_without_their_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(get, "observe", lambda sources: objects.state_of({"node1": None}, ["node1"]))
+    get.get(["nodes"], namespace="default", selector="", form=get.Form(headers=False), sources=[])
+    assert capsys.readouterr().out.split()[:2] == ["node1", "NotReady"]
 
 
 def test_several_kinds_are_several_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

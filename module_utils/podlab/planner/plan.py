@@ -28,6 +28,7 @@ from .fitness import (
     namespaces_in_the_way,
     routes_in_the_way,
     rules_in_the_way,
+    said_once,
     told,
     unfit_hosts,
 )
@@ -102,7 +103,8 @@ def plan(
             continue
         if refused and not any(host.is_managed for host in left):
             raise Invalid(told(refused))
-        return {**result, "notes": [*notes, *lost_records(left), *result["notes"]], "refused": refused}
+        shared, refused = said_once(refused)
+        return {**result, "notes": [*notes, *lost_records(left), *shared, *result["notes"]], "refused": refused}
 
 
 @_uncollected()
