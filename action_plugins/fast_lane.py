@@ -22,7 +22,10 @@ from ansible.plugins.action import ActionBase
 from ansible.vars.clean import remove_internal_keys
 
 from podlab.controller import luggage, process
+from podlab.controller.outcomes import RUN
 from podlab.printable import printable_result
+
+KILLED = (-9, 137)
 
 process.end_workers_with_run()  # Ansible loads this before it forks the first of them
 
@@ -34,9 +37,10 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        name = self._task.action.rpartition(".")[2]
+        self._begin_anew(self._task.delegate_to or (task_vars or {}).get("inventory_hostname"))
         if not (self._connection.has_pipelining and self._is_pipelining_enabled("new", wrap_async=False)):
             return printable_result({**result, **self._execute_module(task_vars=task_vars)})
-        name = self._task.action.rpartition(".")[2]
         text = luggage.program(ROOT / "library", name, self._task.args, self._task.check_mode)
         python = constants.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         answer = self._low_level_execute_command(shlex.join([str(python), "-IS", "-"]), in_data=text.encode())
@@ -44,12 +48,21 @@ class ActionModule(ActionBase):
             result.update(believable(answer["stdout"].strip().rpartition("\n")[2]))
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
+            if not words and answer["rc"] in KILLED:
+                words = "it was killed while it was at work"
             if words.startswith("Traceback") and self._display.verbosity < 1:
                 words = f"{words.splitlines()[-1]} (-v shows where)"
             result.update(failed=True, msg=f"{name} ended with {answer['rc']}: {words}")
         if name == "podlab_observe":
             result["_ansible_verbose_override"] = True  # not even with -v: values of Secrets are in it
         return printable_result(result)
+
+    def _begin_anew(self, host: Any) -> None:
+        """Leave what an earlier run has left of a connection, once a run: the host may have gone meanwhile, and been
+        made anew, with another key. Who asks by a dead connection waits for its end, and is told that the host is
+        unreachable. Trying twice instead would let a dead host take twice as long."""
+        if self._connection.transport == "ssh" and host not in RUN.reached:
+            self._connection.reset()
 
 
 def believable(words: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import parcels, rollout_report
+from podlab.controller.outcomes import RUN
 from podlab.planner import service_verdict, verdict
 from podlab.printable import printable
 
@@ -30,9 +31,13 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
         matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
+        # A plan that was made after a loss knows the host no more, but as the home of endpoints.
+        absent = {end["host"] for end in matrix["ends"]} - set(task_vars["ansible_play_hosts"]) | RUN.silent.keys()
+        parted = not RUN.silent.keys().isdisjoint(task_vars["groups"].get("gateways", ()))
+        matrix = verdict.without(matrix, absent, parted=parted)
         answers: dict[str, Any] = {}
         failures = []
-        for host in {end["host"] for end in matrix["ends"]}:
+        for host in {end["host"] for end in matrix["ends"]} - absent:
             probed = task_vars["hostvars"][host].get("verify_result", {})
             answers.update(probed.get("answers", {}))
             if probed.get("failed"):
@@ -41,10 +46,12 @@ class ActionModule(ActionBase):
         self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
+        for host in sorted(absent):
+            self._display.display(printable(f"{host} {RUN.absence(host)}; what has to do with it is not judged"))
         services = matrix["services"]
         if "services" in task_vars.get("ansible_skip_tags", ()):
             services = {**services, "asks": [], "unprobed": []}
-        report = judged(services, matrix["ends"], task_vars)
+        report = judged(services, matrix["ends"], task_vars, absent, parted)
         wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
             # Hosts take no part in the plays after this one, so what these would say is said here.
@@ -60,7 +67,9 @@ class ActionModule(ActionBase):
         return {"changed": False, "cells": cells, "calls": report.calls}
 
 
-def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any]) -> service_verdict.Report:
+def judged(
+    services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any], absent: set[str], parted: bool
+) -> service_verdict.Report:
     """What clients of Services met, as the probes registered it on every host, in the order of these calls."""
     heard: dict[int, Any] = {}
     flows: dict[str, list[service_verdict.Flow]] = {}
@@ -78,6 +87,7 @@ def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str,
             if "flows" in found:
                 told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)
-    report = service_verdict.judge(services["asks"], ends, heard, flows, listening, services["endpoints"], incomplete)
+    heard_of = (heard, flows, listening, services["endpoints"], incomplete)
+    report = service_verdict.judge(services["asks"], ends, *heard_of, absent, parted)
     report.wrong[:0] = failures
     return report

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
@@ -34,7 +35,15 @@ options:
     default: default
     env: [{name: PODLAB_LAB}]
     vars: [{name: lab_name}]
+  silence:
+    description: Seconds after which a host is given up whose processes are stopped while it is to run something.
+    type: float
+    default: 15
+    env: [{name: PODLAB_SILENCE}]
+    vars: [{name: silence}]
 """
+
+LOOK = 0.5  # seconds between two looks at a host that is at work
 
 
 class Connection(ConnectionBase):
@@ -48,7 +57,7 @@ class Connection(ConnectionBase):
             usual_limits()
             # The play's context, not the option: the option does not follow delegate_to.
             name, lab = self._play_context.remote_addr, self.get_option("lab")
-            self._pid = Lab(ROOT, lab).find(name)
+            self._name, self._pid = name, Lab(ROOT, lab).find(name)
             if self._pid is None:
                 raise AnsibleConnectionFailure(
                     f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) lights it."
@@ -74,11 +83,33 @@ class Connection(ConnectionBase):
                 started.append(child)
             with child:
                 try:
-                    out, err = child.communicate(stdin or b"")
+                    out, err = self._attend(child, stdin or b"")
                 except BaseException:
                     child.kill()
                     raise
+        if child.returncode and not _state(self._pid):
+            raise AnsibleConnectionFailure(f"The embedded host {self._name} has ended.")
         return child.returncode, out, err
+
+    def _attend(self, child: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bytes]:
+        """What a child has to say once it has ended. It may take its time, if only it can: SSH's keepalive is this to a
+        real host.
+
+        :raises AnsibleConnectionFailure: it, or the host's init, was stopped all the time that is allowed.
+        """
+        silence, seen = float(self.get_option("silence")), time.monotonic()
+        to_write: bytes | None = stdin
+        while True:
+            try:
+                return child.communicate(to_write, timeout=LOOK)
+            except subprocess.TimeoutExpired:
+                to_write = None  # the rest of it is under way
+                if not self._is_stopped(child.pid):
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > silence:
+                    raise AnsibleConnectionFailure(
+                        f"The embedded host {self._name} does not answer: its processes are stopped."
+                    ) from None
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
@@ -101,3 +132,28 @@ class Connection(ConnectionBase):
 
     def close(self) -> None:
         self._connected = False
+
+    def _is_stopped(self, nsenter: int) -> bool:
+        """It stops itself when what it has started is stopped, and does not go on when that does."""
+        if _state(nsenter) == "T" and not any(_state(pid) == "T" for pid in _children(nsenter)):
+            os.kill(nsenter, signal.SIGCONT)
+            return False
+        return "T" in (_state(nsenter), _state(self._pid))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return list(map(int, file.read().split()))
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for what a process does (proc(5)); none for one that has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            letter = file.read().rpartition(b")")[2].split()[0].decode()
+    except OSError:
+        return ""
+    return "" if letter in "ZX" else letter

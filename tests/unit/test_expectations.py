@@ -200,3 +200,17 @@ def test_the_table_shows_every_cell():
 
 def test_a_table_of_nobody():
     assert verdict.table({"ends": [], "expect": {}}, {}) == ""
+
+
+def test_of_a_host_that_was_lost_nothing_is_expected():
+    ends = [{"name": name, "kind": "node", "host": name, "address": "10.0.0.1"} for name in ("node1", "node2", "node3")]
+    expect = {one: {other: "10.0.0.1" for other in ("node1", "node2", "node3")} for one in ("node1", "node2")}
+    left = verdict.without({"ends": ends, "expect": expect}, {"node2"})
+    assert left["expect"] == {"node1": {"node1": "10.0.0.1", "node3": "10.0.0.1"}, "node2": {}}
+    assert verdict.table(left, {"node1": {"node1": {"seen": "10.0.0.1"}}}).splitlines()[1:] == [
+        " 1 node1  10.0.0.1  node1   ok  ? NO",
+        " 2 node2  10.0.0.1  node2    ?  ?  ?",
+        " 3 node3  10.0.0.1  node3    .  .  .",
+    ]
+    alone = verdict.without({"ends": ends, "expect": expect}, {"gateway"}, parted=True)
+    assert alone["expect"] == {"node1": {"node1": "10.0.0.1"}, "node2": {"node2": "10.0.0.1"}}
