@@ -7,7 +7,6 @@ plugin halves its time. docs/decisions.md has the figures.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -19,9 +18,8 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
-from ansible.vars.clean import remove_internal_keys
 
-from podlab.controller import luggage, process
+from podlab.controller import answers, luggage, process
 from podlab.controller.outcomes import RUN
 from podlab.printable import printable_result
 
@@ -37,15 +35,18 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        name = self._task.action.rpartition(".")[2]
         self._begin_anew(self._task.delegate_to or (task_vars or {}).get("inventory_hostname"))
         if not (self._connection.has_pipelining and self._is_pipelining_enabled("new", wrap_async=False)):
             return printable_result({**result, **self._execute_module(task_vars=task_vars)})
+        name = self._name
         text = luggage.program(ROOT / "library", name, self._task.args, self._task.check_mode)
         python = constants.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         answer = self._low_level_execute_command(shlex.join([str(python), "-IS", "-"]), in_data=text.encode())
+        last = answer["stdout"].strip().rpartition("\n")[2]
         try:
-            result.update(believable(answer["stdout"].strip().rpartition("\n")[2]))
+            result.update(answers.read(name, last))
+        except answers.Unbelievable as error:
+            result.update(failed=True, msg=f"{name}: {error}")
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
             if not words and answer["rc"] in KILLED:
@@ -64,19 +65,24 @@ class ActionModule(ActionBase):
         if self._connection.transport == "ssh" and host not in RUN.reached:
             self._connection.reset()
 
+    @property
+    def _name(self) -> str:
+        return str(self._task.action.rpartition(".")[2])
 
-def believable(words: str) -> dict[str, Any]:
-    """What a host says of itself, without what only the controller may say: a host that lies could add another one
-    whose connection is this machine (``add_host``), and have its commands run here.
+    def _parse_returned_data(self, res: dict[str, Any], profile: str) -> dict[str, Any]:
+        """Where Ansible runs the module in its own way: before it looks at what is in the answer.
 
-    :raises ValueError: it is no answer of a module.
-    """
-    try:
-        answer = json.loads(words)
-    except RecursionError:
-        raise ValueError("it is no answer of a module: its lists and objects are too deep") from None
-    if not isinstance(answer, dict):
-        raise ValueError(f"it is no answer of a module: {words}")
-    answer.pop("ansible_facts", None)  # none of podlab's modules has any
-    remove_internal_keys(answer)
-    return answer
+        What a module tells there by Ansible's own classes are warnings, and in ``exception`` where it has failed.
+        """
+        data: dict[str, Any] = super()._parse_returned_data(res, profile)
+        if not data["_ansible_parsed"]:
+            return data
+        warnings, exception = data.get("warnings"), data.pop("exception", None)
+        if isinstance(warnings, list):
+            data["warnings"] = [one.event.msg if hasattr(one, "event") else one for one in warnings]
+        try:
+            told = answers.believed(self._name, data)
+        except answers.Unbelievable as error:
+            return {"failed": True, "msg": f"{self._name}: {error}", "_ansible_parsed": True}
+        has_crashed = bool(told.get("failed")) and hasattr(exception, "event")
+        return told | {"_ansible_parsed": True} | ({"exception": exception} if has_crashed else {})

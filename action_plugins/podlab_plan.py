@@ -90,7 +90,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
             observation = parcels.opened(variables.get("observe_result", {}).get("observation", others.get(name)))
-            if variables.get("programs_result", {}).get("changed"):
+            if isinstance(observation, dict) and variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))
             labels, wrong_labels = labels_of(variables.get("node_labels", {}))

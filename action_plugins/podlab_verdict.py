@@ -35,13 +35,7 @@ class ActionModule(ActionBase):
         absent = {end["host"] for end in matrix["ends"]} - set(task_vars["ansible_play_hosts"]) | RUN.silent.keys()
         parted = not RUN.silent.keys().isdisjoint(task_vars["groups"].get("gateways", ()))
         matrix = verdict.without(matrix, absent, parted=parted)
-        answers: dict[str, Any] = {}
-        failures = []
-        for host in {end["host"] for end in matrix["ends"]} - absent:
-            probed = task_vars["hostvars"][host].get("verify_result", {})
-            answers.update(probed.get("answers", {}))
-            if probed.get("failed"):
-                failures.append(f"{host}: {probed.get('msg')}")
+        answers, failures = answered(matrix, absent, task_vars)
         cells = sum(map(len, matrix["expect"].values()))
         self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
@@ -54,6 +48,7 @@ class ActionModule(ActionBase):
         report = judged(services, matrix["ends"], task_vars, absent, parted)
         wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
+            wrong += verdict.causes(matrix)
             # Hosts take no part in the plays after this one, so what these would say is said here.
             unready = rollout_report.unready(task_vars)
             for line in report.notes:
@@ -67,6 +62,21 @@ class ActionModule(ActionBase):
         return {"changed": False, "cells": cells, "calls": report.calls}
 
 
+def answered(
+    matrix: Mapping[str, Any], absent: set[str], task_vars: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """What hosts have found out, each about its own ends: nobody answers for another host's pods. And who failed."""
+    answers: dict[str, Any] = {}
+    failures = []
+    homes = {end["name"]: end["host"] for end in matrix["ends"]}
+    for host in (host for host in dict.fromkeys(homes.values()) if host not in absent):
+        probed = task_vars["hostvars"][host].get("verify_result", {})
+        answers |= {end: met for end, met in probed.get("answers", {}).items() if homes.get(end) == host}
+        if probed.get("failed"):
+            failures.append(f"{host}: {probed.get('msg')}")
+    return answers, failures
+
+
 def judged(
     services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any], absent: set[str], parted: bool
 ) -> service_verdict.Report:
@@ -75,6 +85,8 @@ def judged(
     flows: dict[str, list[service_verdict.Flow]] = {}
     listening: dict[str, list[str]] = {}
     failures, incomplete = [], []
+    homes = {end["name"]: end["host"] for end in ends}
+    asked_by = [homes[ask["source"]] for ask in services["asks"]]
     for host in task_vars["ansible_play_hosts"]:
         for name in ("verify_result", "verify_services", "verify_flows"):
             found = task_vars["hostvars"][host].get(name, {})
@@ -83,7 +95,8 @@ def judged(
             incomplete += [host] if not found.get("is_whole", True) else []
             for to, looks in json.loads(found.get("listening", "{}")).items():
                 listening.setdefault(to, []).extend(looks)
-            heard |= {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
+            tried = {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
+            heard |= {at: tries for at, tries in tried.items() if at < len(asked_by) and asked_by[at] == host}
             if "flows" in found:
                 told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)

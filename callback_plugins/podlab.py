@@ -13,9 +13,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from ansible import constants, context
 from ansible.plugins.callback.default import CallbackModule as Default
 
+from podlab.controller import screen
 from podlab.controller.guarded import Guarded
 from podlab.controller.outcomes import RUN
-from podlab.printable import printable
+from podlab.printable import printable_value
 
 DOCUMENTATION = """
 name: podlab
@@ -29,6 +30,7 @@ description:
   - In the end each host is named with what has become of it - unchanged, mended (what), refused (why), failed,
     unreachable, or lost in this run. The exit code is 0 for the first two, 2 where any host was refused or failed, and
     4 where any host did not answer, which is the worst.
+  - What would steer a terminal is written out, whoever has said it.
   - Where standard output cannot be written to, the run comes to its end all the same, and ends with 1 or, where nobody
     reads it, 141.
 author: podlab
@@ -50,12 +52,13 @@ class CallbackModule(Default):  # type: ignore[misc]
         super().__init__()
         if not isinstance(sys.stdout, Guarded):
             sys.stdout = Guarded(sys.stdout)
+        screen.keep_printable(self._display)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        super().v2_playbook_on_stats(stats)
+        screen.coloured(self._display, lambda: super(CallbackModule, self).v2_playbook_on_stats(stats))
         hosts = sorted({*stats.processed, *RUN.refused, *RUN.changed})
         for line in RUN.lines(hosts, is_check=bool(context.CLIARGS.get("check"))):
-            self._display.display(printable(line))
+            self._display.display(line)
         self._display.display("")
         code = sys.stdout.exit_code() if isinstance(sys.stdout, Guarded) else 0
         if code := code or RUN.exit_code():
@@ -76,6 +79,9 @@ class CallbackModule(Default):  # type: ignore[misc]
         super().v2_runner_on_unreachable(result)
         if not result.task.ignore_unreachable:
             RUN.is_silent(result.host.get_name(), _why(result.result.get("msg", "")))
+
+    def _get_diff(self, difflist: Any) -> str:
+        return screen.Coloured(super()._get_diff(printable_value(difflist)))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not ignore_errors:

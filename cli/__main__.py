@@ -108,9 +108,25 @@ def down(words: list[str], command: list[str]) -> int:
 
 
 def test(words: list[str], command: list[str]) -> int:
-    parser = _parser("test", "[--fast]", "Lint, unit and property tests, every molecule scenario.")
-    parser.add_argument("--fast", action="store_true", help="lint and unit tests alone")
-    return check.run(fast=parser.parse_args([*words, *command]).fast)
+    parser = _parser(
+        "test",
+        "[--fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "Lint, unit and property tests, every molecule scenario.",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--fast", action="store_true", help="lint and unit tests alone")
+    which.add_argument(
+        "--vm", action="store_true", help="on virtual machines instead, over SSH; ends with 77 where there can be none"
+    )
+    parser.add_argument(
+        "--image", metavar="PATH", help="with --vm: machines of this cloud image, instead of Debian 12 and 13"
+    )
+    known = parser.parse_args(words)
+    if known.vm:
+        return check.run_on_machines(known.image, command)
+    if command or known.image:
+        parser.error("--image and options of pytest go with --vm")
+    return check.run(fast=known.fast)
 
 
 def bench_(words: list[str], command: list[str]) -> int:
@@ -296,7 +312,8 @@ def cp(words: list[str], command: list[str]) -> int:
     parser = _parser(
         "cp",
         "[-n NS] SRC DST [-c CONTAINER]",
-        "Copy a file or a directory into a container, or out of it. One of both is [NS/]POD:PATH.",
+        "Copy a file or a directory into a container, or out of it. One of both is [NS/]POD:PATH.\n"
+        "What is a directory already gets the copy under its own name; POD:DIR/. is what DIR holds.",
         inventory=INVENTORY,
     )
     parser.add_argument("source", metavar="SRC")

@@ -17,6 +17,8 @@ from pathlib import Path
 from embedded import over_ssh
 
 from . import inventory
+from .failure import Failure
+from .output import complain, say
 
 LINT = {
     "ruff check": ["ruff", "check", "--no-cache", "."],
@@ -29,6 +31,7 @@ HOLLOW = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran
 PROOF = re.compile("[1-9][0-9]* passed")
 SEALED = "tests/lab/test_sealed.py"
 PATIENCE = 600.0
+SKIPPED = 77  # as with automake and meson: neither good nor bad
 NOBODY = 65534
 ORDINARY = ("pods", "rootless")  # scenarios that root runs as nobody
 
@@ -67,6 +70,33 @@ def run(*, fast: bool) -> int:
         codes = [subprocess.run([*pytest, SEALED]).returncode]
         codes.append(subprocess.run([*pytest, *side_by_side, "tests", f"--ignore={SEALED}"]).returncode)
     return max(codes) or int(bool(failed))
+
+
+def run_on_machines(image: str | None, options: Sequence[str]) -> int:
+    """The tests on virtual machines, in a network and a process namespace that take all of it away when they end.
+
+    :param image: the path of a cloud image, instead of Debian's releases.
+    :param options: for pytest.
+    """
+    from tests.vm import images, needs
+
+    if image is not None and not os.path.isfile(image):
+        raise Failure(f"there is no image {image}")
+    if wrong := needs.missing(builds=image is None):
+        complain("no virtual machines here, so nothing was tested. They need:")
+        for words in wrong:
+            say(f"  {words}")
+        return SKIPPED
+    for suite in () if image else images.SUITES:
+        images.build(suite, needs.mirror(), lambda words: say(words, flush=True))
+    os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+    environment = {**os.environ, "PODLAB_VM_OUTSIDE": str(outside)}
+    environment |= {"PODLAB_VM_IMAGE": os.path.abspath(image)} if image else {}
+    own = ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child", "--"]
+    # Each of these tests begins where the one before it has ended: -x. What they do takes minutes, and is told: -s.
+    pytest = [sys.executable, "-m", "pytest", "-x", "-s", "-v", *options, f"{inventory.ROOT}/tests/vm"]
+    return subprocess.run([*own, *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
 
 
 def _run(step: Step, directory: str) -> bool:

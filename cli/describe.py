@@ -11,13 +11,12 @@ import contextlib
 import datetime
 import json
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from podlab import records
-from podlab.changes.pods import pause_command, veth_name
+from podlab.changes.pods import veth_name
 from podlab.phases import timestamp
 from podlab.shapes import misfit
 
@@ -112,8 +111,8 @@ def _more(
         host = hosts[item["spec"]["nodeName"]]
         program = STATUS.read_text("utf-8")
         said = _output(host, [host.python, "-IS", "-", "events", row["netns"]], program)
-        pids = _output(host, ["pgrep", "-fx", " ".join(pause_command(row["netns"]))])
-        return _parsed(said), (pids.split() or [""])[0]
+        pid = _output(host, [host.python, "-IS", "-", "pause", row["netns"]], program).strip()
+        return _parsed(said), pid if pid.isdigit() else ""
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(of, items))
@@ -121,10 +120,9 @@ def _more(
 
 def _output(host: Host, command: Sequence[str], program: str = "") -> str:
     try:
-        done = host.question(command).run(input=program, capture_output=True, timeout=host.patience)
-    except (OSError, Silent, subprocess.TimeoutExpired):
+        return host.question(command).ask(program, patience=host.patience).out
+    except (OSError, Silent):
         return ""
-    return done.stdout
 
 
 def _parsed(said: str) -> list[Event]:

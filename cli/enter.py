@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from podlab.controller import process
 from . import inventory
 from .failure import Failure
 from .get import must_be_on, not_found
-from .hosts import Call, Embedded, Silent, on_terminal
+from .hosts import Call, Embedded, Local, Silent, on_terminal
 from .output import complain
 from .session import STREAMS, lead
 from .target import Target, find
@@ -53,7 +52,8 @@ def execute(
     call = target.host.call(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    _become(call, () if tty else filter(os.isatty, STREAMS))
+    # In a container of this machine's it could open them anew; over SSH there are none of ours.
+    _become(call, () if tty else STREAMS if isinstance(target.host, Local) else filter(os.isatty, STREAMS))
 
 
 def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoReturn:
@@ -98,24 +98,23 @@ def logs(
     words = [*(["follow"] if follow else []), *(["line"] if every else [])]
     calls = [_log_reader(target, name, _starts_back(target, name, previous), tail, words) for name in names]
     if not every:
-        _feed_program()
-        _become(calls[0])
+        _become(calls[0], stdin=_program())
     started = []
     for call in calls:
-        _feed_program()
-        started.append(call.start())
+        program = _program()
+        started.append(call.start(stdin=program))
+        os.close(program)
         if not follow:
             lead(started[-1])
     return lead(*started)
 
 
-def _feed_program() -> None:
+def _program() -> int:
     """The program is small enough to lie in a pipe until it is read: nobody has to stay to feed it."""
     program, feed = os.pipe()
     os.write(feed, FOLLOW.read_bytes())
     os.close(feed)
-    os.dup2(program, 0)
-    os.close(program)
+    return program
 
 
 def _log_reader(target: Target, container: str, back: int, tail: int, words: Sequence[str]) -> Call:
@@ -148,20 +147,27 @@ def _starts_back(target: Target, container: str, previous: bool) -> int:
     return 0
 
 
-def _become(call: Call, apart: Iterable[int] = ()) -> NoReturn:
+def _become(call: Call, apart: Iterable[int] = (), stdin: int | None = None) -> NoReturn:
     """Replace this process, or stay to hand on what the command shall not have itself: signals as well, if it is in a
     lab.
 
     :param apart: streams that it shall not have.
+    :param stdin: what it reads instead of our input, if it does.
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):  # a closed one is none
         stream.flush()
-    apart = set(apart)
+    apart, session = set(apart), None
     try:
         if call.prepare or apart:
-            raise SystemExit(lead(call.start(apart=apart)))
-        # Python ignores SIGPIPE, and what is ignored stays so in the next program.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        call.become()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Failure(f"error: {call.argv[0]}: {getattr(error, 'strerror', None) or error}") from error
+            session = call.start(apart=apart, stdin=stdin)
+        else:
+            if stdin is not None:
+                os.dup2(stdin, 0)
+            # Python ignores SIGPIPE, and what is ignored stays so in the next program.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            call.become()
+    except OSError as error:
+        raise Failure(f"error: {call.argv[0]}: {error.strerror or error}") from error
+    except Silent as error:
+        raise Failure(f"error: {error}") from error
+    raise SystemExit(lead(session))

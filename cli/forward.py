@@ -30,7 +30,9 @@ from .target import Target, find
 
 LOOPBACK = "127.0.0.1"
 RELAY = Path(__file__).with_name("relay.py")
-BLOCK = 65536
+BLOCK = 65536  # no relay sends more at once
+MOST_WORDS = 4096
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -157,19 +159,23 @@ class Forwarder:
                 _receive(process.stdout.fileno(), client)
                 sender.join()
             except EOFError:
-                # The relay has ended before its time, and with it whatever led there.
-                if words := process.stderr.read().decode(errors="replace").strip():
-                    self._tell(local, far, words.splitlines()[-1])
+                if words := _last_words(process.stderr):
+                    self._tell(local, far, words)
             except OSError:
                 pass  # the client has broken off
             finally:
                 with contextlib.suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)  # so that the sender waits for nothing more
                 sender.join()
-                # The relay ends as its pipes are closed. What leads to it, nsenter or ssh, follows it.
+                # The relay ends as its pipes are closed. What leads to it, nsenter or ssh, follows it, if the host is
+                # not one that keeps it.
                 process.stdout.close()
                 process.stderr.close()
-                process.wait()
+                try:
+                    process.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(PATIENCE)
         return None
 
     def _tell(self, local: int, far: int, words: str) -> None:
@@ -202,9 +208,9 @@ def _send(client: socket.socket, relay: IO[bytes]) -> None:
 
 
 def _receive(relay: int, client: socket.socket) -> None:
-    """The blocks of ``relay.py``, up to the server's last word.
+    """The blocks of ``relay.py``, up to the server's last word. Its host may make it say anything.
 
-    :raises EOFError: it ended without one.
+    :raises EOFError: it ended without one, or is not that program.
     :raises OSError: the client has broken off.
     """
     poller = select.poll()
@@ -216,7 +222,16 @@ def _receive(relay: int, client: socket.socket) -> None:
         length = int.from_bytes(_exactly(relay, 4), "big")
         if not length:
             return client.shutdown(socket.SHUT_WR)
+        if length > BLOCK:
+            raise EOFError
         client.sendall(_exactly(relay, length))
+
+
+def _last_words(stderr: IO[bytes]) -> str:
+    """What a relay that has ended before its time has said. Nothing is waited for: its host may hold the pipe open."""
+    os.set_blocking(stderr.fileno(), False)
+    words = (stderr.read(MOST_WORDS) or b"").decode(errors="replace").strip()
+    return words.splitlines()[-1] if words else ""
 
 
 def _exactly(pipe: int, count: int) -> bytes:

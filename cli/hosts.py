@@ -6,30 +6,40 @@ and exit code is then left to the programs made for it: nsenter, script and ssh.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from podlab import entry
 from podlab.controller import process
 from podlab.embedded import ENVIRONMENT
 from podlab.records import sound_answer
 
+from .failure import Failure
 from .output import complain
-from .session import STREAMS, Copied, is_apart
+from .session import STREAMS, Copied
 
 FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
 
 
-class Silent(Exception):
+class Silent(Failure):
     """A host does not answer; the text says why."""
+
+
+class Said(NamedTuple):
+    """What a command has said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
 
 
 @dataclass(frozen=True)
@@ -39,27 +49,68 @@ class Call:
     :param environment: None: this process's own.
     :param prepare: what a child does before it becomes the program, which is in a lab then.
     :param terminal: it makes a terminal there, and looks for the size of one here.
+    :param host: whose name there is to tell if it cannot be run.
     """
 
     argv: list[str]
     environment: Mapping[str, str] | None = None
     prepare: Callable[[], None] | None = None
     terminal: bool = False
+    host: str = ""
 
     def start(self, *, apart: Iterable[int] = (), **options: Any) -> Copied:
-        """:param apart: streams that it shall not have itself, beyond those that no lab gets."""
-        apart = {*apart, *(filter(is_apart, STREAMS) if self.prepare else ())}
+        """:param apart: streams that it shall not have itself; a lab gets none."""
+        apart = STREAMS if self.prepare else {*apart}
         terminal = self.terminal and self.prepare is not None
-        with process.deferred():
+        with process.deferred(), self._entering():
             return Copied(self.argv, apart, terminal=terminal, prepare=self.prepare, env=self.environment, **options)
 
-    def run(self, **options: Any) -> subprocess.CompletedProcess[str]:
-        """What is not asked for is neither read nor printed."""
-        streams = () if options.get("capture_output") else ("stdout", "stderr")
-        options = {**dict.fromkeys(streams, subprocess.DEVNULL), **options}
-        if "input" not in options:
-            options = {"stdin": subprocess.DEVNULL, **options}
-        return subprocess.run(self.argv, env=self.environment, preexec_fn=self.prepare, text=True, **options)
+    def succeeds(self) -> bool:
+        """Whether it ends with 0, without a word. :raises Silent: the host has just ended."""
+        with self._entering():
+            nothing = subprocess.DEVNULL
+            code = subprocess.call(
+                self.argv,
+                env=self.environment,
+                preexec_fn=self.prepare,
+                stdin=nothing,
+                stdout=nothing,
+                stderr=nothing,
+            )
+        return code == 0
+
+    def ask(self, words: str = "", *, patience: float) -> Said:
+        """Run it to its end with these words as its input.
+
+        :param patience: seconds.
+        :raises Silent: the host does not answer in time, has just ended, or says more than anybody wants to know.
+        """
+        pipe = subprocess.PIPE
+        with self._entering():
+            child = subprocess.Popen(
+                self.argv, env=self.environment, preexec_fn=self.prepare, stdin=pipe, stdout=pipe, stderr=pipe
+            )
+        with child:
+            try:
+                out, err = process.communicate(child, words.encode(), patience)
+            except process.TooLong as error:
+                child.kill()
+                raise Silent(str(error)) from None
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise Silent(f"not within {patience:g} s") from None
+            except BaseException:
+                child.kill()
+                raise
+        return Said(child.returncode, out.decode(errors="replace"), err.decode(errors="replace").strip())
+
+    @contextlib.contextmanager
+    def _entering(self) -> Iterator[None]:
+        """Who enters a host that has ended since it was found cannot begin."""
+        try:
+            yield
+        except subprocess.SubprocessError:  # all that Popen tells of what ``prepare`` raises
+            raise Silent(f"host {self.host} has just ended, or cannot be entered") from None
 
     def become(self) -> NoReturn:
         """In the place of this process; who enters a lab cannot be in it."""
@@ -128,7 +179,7 @@ class Embedded(Host):
         # From the start: who is in the host already can read the environment of who comes in.
         words = {**ENVIRONMENT, "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
         inside = ["/usr/bin/env", "--default-signal", "-C", "/root", *(on_terminal(command) if tty else command)]
-        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid), tty)
+        return Call([*entry.command(self.pid), *inside], words, entry.seal(self.pid), tty, self.name)
 
 
 @dataclass(frozen=True)
@@ -202,17 +253,11 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
 def _status(host: Host, program: str) -> dict[str, Any] | str:
     """What ``host/status.py`` prints on a host, or why it does not."""
     try:
-        done = host.question([host.python, "-IS", "-"]).run(
-            input=program,
-            capture_output=True,
-            errors="replace",
-            timeout=host.patience,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
+        said = host.question([host.python, "-IS", "-"]).ask(program, patience=host.patience)
     except Silent as error:
-        return str(error)
-    except subprocess.TimeoutExpired:
-        return f"not within {host.patience:g} s (PODLAB_TIMEOUT sets another limit)"
+        return f"{error} (PODLAB_TIMEOUT sets another limit)" if str(error).startswith("not within") else str(error)
+    try:
+        answer: dict[str, Any] = json.loads(said.out)
     except (ValueError, RecursionError):
-        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return (said.err.splitlines() or [f"exit code {said.code}"])[-1]
     return answer

@@ -86,7 +86,7 @@ def _live_pod(state: State, node: str, live: Mapping[str, Any]) -> Object:
                 condition["lastTransitionTime"] = timestamp(since)
     if live["started"] is not None:
         status["startTime"] = timestamp(live["started"])
-    return {**row["object"], "status": status}
+    return {**row["object"], "kind": "Pod", "status": status}  # whatever somebody has made of it
 
 
 def _remembered_pod(state: State, key: str, node: str | None, status: Object) -> Object:

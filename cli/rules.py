@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -68,11 +67,9 @@ def _output(host: Host, command: Sequence[str]) -> str:
     :raises Failure: the host does not answer.
     """
     try:
-        done = host.question(command).run(capture_output=True, timeout=PATIENCE)
+        said = host.question(command).ask(patience=PATIENCE)
     except Silent as error:
         raise Failure(f"error: {host.name} does not answer: {error}") from error
-    except subprocess.TimeoutExpired as error:
-        raise Failure(f"error: {host.name} does not answer: not within {PATIENCE:g} s") from error
-    if done.returncode == 255:  # ssh's own
-        raise Failure(f"error: {host.name} does not answer: {done.stderr.strip()}")
-    return "" if done.returncode else done.stdout
+    if said.code == 255:  # ssh's own
+        raise Failure(f"error: {host.name} does not answer: {said.err}")
+    return "" if said.code else said.out

@@ -33,7 +33,7 @@ def endpointslices(state: State) -> list[Object]:
 def endpoints(state: State) -> list[Object]:
     """Those of Services with a selector, and those that are written down."""
     written = dict(_entries(state, "endpoints"))
-    found = {key: as_object(entry, *_named(key)) for key, entry in written.items()}
+    found = {key: as_object(entry, "Endpoints", *_named(key)) for key, entry in written.items()}
     behind: dict[str, list[Entry]] = {}
     for key, entry in _entries(state, "slices"):
         if entry.get("manager") == BY_SELECTOR:
@@ -66,7 +66,7 @@ def _part(state: State, part: str) -> Mapping[str, Entry]:
 
 def _slice(entry: Entry, namespace: str, name: str, owners: Mapping[str, Entry]) -> Object:
     if "body" in entry:
-        made = as_object(entry, namespace, name)
+        made = as_object(entry, "EndpointSlice", namespace, name)
         ports = [{"name": "", "protocol": "TCP", **port} for port in made.get("ports") or ()]
         return {**made, "ports": ports}
     service, manager = entry["service"], entry["manager"]

@@ -1,7 +1,9 @@
 """``./lab cp``: files and directories into a container and out of it, through tar(1) in the container.
 
-As kubectl does it, with two differences: what is copied out keeps its permissions, and a single file may be
-copied into a directory that is there. No shell takes part, so a name may hold anything.
+As kubectl does it, with two differences: what is copied out keeps its permissions, and what is a directory already gets
+a copy under its own name, as with cp(1); ``POD:DIR/.`` stands for what is in DIR. With kubectl a container in which
+a directory has taken the place of the file that was asked for would write over whatever lies beside the copy.
+No shell takes part, so a name may hold anything.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
+import signal
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -20,6 +23,14 @@ from .hosts import Call
 from .output import complain
 from .target import Target, find
 
+# Types of what is about the entry that comes next.
+WORDS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+MOST_WORDS = 1 << 20
 FORM = "error: filespec must match the canonical format: [[namespace/]pod:]file/path"
 
 
@@ -80,8 +91,7 @@ class Inside:
     def store(self, source: str, destination: str) -> int:
         """Copy into the container; what exists there and is a directory gets it under its own name."""
         path = destination.rstrip("/") or "/"
-        test = self.call("test", "-d", path).run(stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if test.returncode == 0:
+        if self.call("test", "-d", path).succeeds():
             path = posixpath.join(path, os.path.basename(os.path.abspath(source)))
         directory, name = posixpath.split(path)
         # -m: times are now, as kubectl has it. -p: the modes as they are. -o: whoever unpacks owns it, for the
@@ -107,13 +117,19 @@ class Inside:
         # Below ./ whatever it is: no name shall look like an option.
         member = "./" + posixpath.normpath(source).lstrip("/")
         call = self.call("tar", "-cf", "-", *(["-C", "/"] if absolute else []), member)
+        prefix = _asked(member)
+        if os.path.isdir(destination) and prefix != "." and not source.endswith("/."):
+            destination = _below_its_name(destination, prefix)
         process = call.start(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert process.stdout
         with process.stdout:
             try:
-                refused = unpack(process.stdout, _asked(member), destination)
-            except tarfile.ReadError:
-                refused = 0  # tar has ended without a word on its output, and said why on the other one
+                refused = unpack(process.stdout, prefix, destination)
+            except (tarfile.TarError, ValueError, RecursionError) as error:
+                process.stdout.close()
+                if process.wait() not in (-signal.SIGPIPE, 128 + signal.SIGPIPE):
+                    _ended(process)  # mostly tar had nothing for its output, and has said why on the other one
+                raise Failure("error: tar contents corrupted") from error
         return _ended(process) or min(refused, 1)
 
 
@@ -123,6 +139,14 @@ def _asked(member: str) -> str:
     while prefix.startswith("../"):
         prefix = prefix[3:]
     return prefix
+
+
+def _below_its_name(directory: str, prefix: str) -> str:
+    """:raises Failure: it is a link there, which whoever asks has not named."""
+    path = os.path.join(directory, posixpath.basename(prefix))
+    if os.path.islink(path):
+        raise Failure(f"error: {path} is a symbolic link; name as the destination what it leads to")
+    return path
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
@@ -138,6 +162,17 @@ def pack(source: str, name: str, file: IO[bytes]) -> None:
         archive.add(source, arcname=name)
 
 
+class Entry(tarfile.TarInfo):
+    """What stands in front of a file. The module reads names of any length, and other words, into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Entry:
+        found = super().frombuf(buf, encoding, errors)
+        if found.size > MOST_WORDS and found.type in WORDS:
+            raise Failure("error: tar contents corrupted")
+        return found
+
+
 def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
     """Write what an archive holds; the container has made it, so nothing it says of paths is believed.
 
@@ -149,15 +184,13 @@ def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
     """
     refused = 0
     written: dict[str, str] = {}
-    with tarfile.open(fileobj=file, mode="r|") as archive:
-        for at, entry in enumerate(archive):
+    with tarfile.open(fileobj=file, mode="r|", tarinfo=Entry) as archive:
+        for entry in archive:
             name = entry.name.removeprefix("./")
             if "\0" in name:
                 raise Failure("error: tar contents corrupted")
             if name != prefix and prefix != "." and not name.startswith(prefix + "/"):
                 raise Failure("error: tar contents corrupted")
-            if at == 0 and not entry.isdir() and os.path.isdir(destination):
-                destination = os.path.join(destination, posixpath.basename(prefix))
             path = os.path.join(destination, *(part for part in _below(name, prefix).split("/") if part))
             try:
                 if not _is_inside(path, destination):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
@@ -43,8 +44,6 @@ options:
     vars: [{name: silence}]
 """
 
-LOOK = 0.5  # seconds between two looks at a host that is at work
-
 
 class Connection(ConnectionBase):
     """A connection is the pid of the host's init, looked up once."""
@@ -56,8 +55,8 @@ class Connection(ConnectionBase):
         if not self._connected:
             usual_limits()
             # The play's context, not the option: the option does not follow delegate_to.
-            name, lab = self._play_context.remote_addr, self.get_option("lab")
-            self._name, self._pid = name, Lab(ROOT, lab).find(name)
+            name, lab = self._name, self.get_option("lab")
+            self._pid = Lab(ROOT, lab).find(name)
             if self._pid is None:
                 raise AnsibleConnectionFailure(
                     f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) lights it."
@@ -71,45 +70,40 @@ class Connection(ConnectionBase):
         environment = ENVIRONMENT | {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
         started: list[subprocess.Popen[bytes]] = []
         with process.handing_on(started, (signal.SIGINT, signal.SIGTERM), former=True):
-            with process.deferred():
-                child = subprocess.Popen(
-                    [*entry.command(self._pid), *argv],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    preexec_fn=entry.seal(self._pid),
-                    env=environment,
-                )
-                started.append(child)
+            try:
+                with process.deferred():
+                    child = subprocess.Popen(
+                        [*entry.command(self._pid), *argv],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        preexec_fn=entry.seal(self._pid),
+                        env=environment,
+                    )
+                    started.append(child)
+            except subprocess.SubprocessError:  # all that Popen tells of what ``seal`` raises
+                raise self._gone("cannot be entered") from None
             with child:
                 try:
-                    out, err = self._attend(child, stdin or b"")
+                    out, err = process.communicate(child, stdin or b"", watch=self._watch(child.pid))
+                except process.TooLong as error:
+                    child.kill()
+                    raise AnsibleConnectionFailure(f"The embedded host {self._name}: {error}") from None
                 except BaseException:
                     child.kill()
                     raise
-        if child.returncode and not _state(self._pid):
-            raise AnsibleConnectionFailure(f"The embedded host {self._name} has ended.")
+        if child.returncode and not os.path.exists(f"/proc/{self._pid}/ns/net"):  # a zombie has none
+            raise self._gone("has ended while something ran there")
         return child.returncode, out, err
 
-    def _attend(self, child: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bytes]:
-        """What a child has to say once it has ended. It may take its time, if only it can: SSH's keepalive is this to a
-        real host.
+    @property
+    def _name(self) -> str:
+        return str(self._play_context.remote_addr)
 
-        :raises AnsibleConnectionFailure: it, or the host's init, was stopped all the time that is allowed.
-        """
-        silence, seen = float(self.get_option("silence")), time.monotonic()
-        to_write: bytes | None = stdin
-        while True:
-            try:
-                return child.communicate(to_write, timeout=LOOK)
-            except subprocess.TimeoutExpired:
-                to_write = None  # the rest of it is under way
-                if not self._is_stopped(child.pid):
-                    seen = time.monotonic()
-                elif time.monotonic() - seen > silence:
-                    raise AnsibleConnectionFailure(
-                        f"The embedded host {self._name} does not answer: its processes are stopped."
-                    ) from None
+    def _gone(self, words: str) -> AnsibleConnectionFailure:
+        """To Ansible a host is then unreachable, and the others go on."""
+        self._connected = False
+        return AnsibleConnectionFailure(f"The embedded host {self._name} {words}. ./lab up lights it anew.")
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
@@ -133,8 +127,25 @@ class Connection(ConnectionBase):
     def close(self) -> None:
         self._connected = False
 
+    def _watch(self, nsenter: int) -> Callable[[], None]:
+        """What is to be called now and then while something runs there. It may take its time, if only it can: SSH's
+        keepalive is this to a real host.
+
+        :raises AnsibleConnectionFailure: it, or the host's init, was stopped all the time that is allowed.
+        """
+        silence, seen = float(self.get_option("silence")), [time.monotonic()]
+
+        def look() -> None:
+            if not self._is_stopped(nsenter):
+                seen[0] = time.monotonic()
+            elif time.monotonic() - seen[0] > silence:
+                words = f"The embedded host {self._name} does not answer: its processes are stopped."
+                raise AnsibleConnectionFailure(words)
+
+        return look
+
     def _is_stopped(self, nsenter: int) -> bool:
-        """It stops itself when what it has started is stopped, and does not go on when that does."""
+        """nsenter stops itself when what it has started is stopped, and does not go on when that does."""
         if _state(nsenter) == "T" and not any(_state(pid) == "T" for pid in _children(nsenter)):
             os.kill(nsenter, signal.SIGCONT)
             return False
@@ -150,10 +161,9 @@ def _children(pid: int) -> list[int]:
 
 
 def _state(pid: int) -> str:
-    """The kernel's letter for what a process does (proc(5)); none for one that has ended."""
+    """The kernel's letter for what a process does (proc(5)); none for one that is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            letter = file.read().rpartition(b")")[2].split()[0].decode()
+            return file.read().rpartition(b")")[2].split()[0].decode()
     except OSError:
         return ""
-    return "" if letter in "ZX" else letter

@@ -27,7 +27,8 @@ CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 # namespace is the lab's, as nobody in a host shall mount cgroups.
 HOST_NAMESPACES = {"user": CLONE_NEWUSER, "net": CLONE_NEWNET, "ipc": CLONE_NEWIPC, "uts": CLONE_NEWUTS}
 
-MS_RDONLY, MS_NOSUID, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MNT_DETACH = 0x1, 0x2, 0x8, 0x20, 0x1000, 0x4000, 2
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 0x1, 0x2, 0x4, 0x8, 0x20, 0x1000, 0x4000
+MS_SHARED, MNT_DETACH = 0x100000, 2
 AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR, MOUNT_ATTR_RDONLY = -100, 0x8000, 442, 0x1
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SYS_PIVOT_ROOT = {"x86_64": 155}.get(os.uname().machine, 41)  # the others have the generic table
@@ -50,6 +51,8 @@ OVERLAYFS = 0x794C7630
 # Directories that are there with all that they hold of directories, and these are empty: programs count on theirs,
 # and what is in them is the machine's own business.
 EMPTY = ("var", "var/lib", "var/cache", "var/log", "var/spool")
+# What an initramfs gives /run on a machine of 1 GB: a tenth of the memory.
+RUN_SIZE = "100m"
 OWN_FILES = ("passwd", "group")  # for whoever adds users: these are rewritten in place
 
 # Of net.ipv4.conf.*: those that the kernel does not begin with 0, and those that are no question of routing or ARP.
@@ -161,19 +164,20 @@ def furnish(name: str) -> None:
             os.symlink(os.readlink(f"/{link}"), f"{root}/{link}")
         elif os.path.isdir(f"/{link}"):
             see(link, (), root, layers)
+    strict = MS_NOSUID | MS_NODEV | MS_NOEXEC
     mounts = [
-        ("proc", "proc", 0, ""),
-        ("sys", "sysfs", MS_RDONLY, ""),
-        ("run", "tmpfs", 0, "mode=755"),
+        ("proc", "proc", strict, ""),
+        ("sys", "sysfs", strict | MS_RDONLY, ""),
+        ("run", "tmpfs", strict, f"mode=755,size={RUN_SIZE}"),
         ("dev", "tmpfs", MS_NOSUID, "mode=755"),
     ]
     for directory, kind, flags, options in mounts:
         os.makedirs(f"{root}/{directory}", exist_ok=True)
         mount(kind, f"{root}/{directory}", kind, flags, options)
     devices(f"{root}/dev")
-    for directory in ("netns", "lock"):
-        os.mkdir(f"{root}/run/{directory}")
-    files_of_its_own(f"{root}/etc", name)
+    os.mkdir(f"{root}/run/lock")
+    os.chmod(f"{root}/run/lock", 0o1777)
+    files_of_its_own(root, name)
     fresh_network_settings()
     os.chdir(root)
     _checked(libc.syscall(SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
@@ -311,10 +315,16 @@ def devices(dev: str) -> None:
         os.symlink(target, f"{dev}/{name}")
 
 
-def files_of_its_own(etc: str, name: str) -> None:
+def files_of_its_own(root: str, name: str) -> None:
+    etc, resolved = f"{root}/etc", f"{root}/run/systemd/resolve"
     replace(f"{etc}/hostname", f"{name}\n")
     replace(f"{etc}/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n")
-    replace(f"{etc}/resolv.conf", "# an embedded host has no name server\n")
+    os.makedirs(resolved)
+    replace(f"{resolved}/resolv.conf", "# an embedded host has no name server\n")
+    replace(f"{resolved}/stub-resolv.conf", "nameserver 127.0.0.53\n")
+    if os.path.lexists(f"{etc}/resolv.conf"):
+        os.unlink(f"{etc}/resolv.conf")
+    os.symlink("../run/systemd/resolve/stub-resolv.conf", f"{etc}/resolv.conf")
     for file in OWN_FILES:
         with open(f"{etc}/{file}", encoding="utf-8", errors="surrogateescape") as machines:
             text = machines.read()
@@ -383,6 +393,7 @@ class Host:
             for kind in ("user", "ipc", "uts"):
                 setns(own[kind], kind)
             unshare(CLONE_NEWNS)  # of the host's root from here on, and what is in it is locked
+            mount("", "/", "", MS_SHARED | MS_REC)  # as systemd does it first of all
             _checked(libc.sethostname(name.encode(), len(name.encode())), "sethostname")
             os.write(failed, b"furnished")
             _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")

@@ -79,8 +79,14 @@ class OverSsh:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(tree, ".")
-            config = CONFIG + "".join(f"{key} {THERE}/{path}\n" for key, path in PARTS.items() if (tree / path).exists())
-            files = {"sshd_config": config, "password": HASH, **{f"pam.d/{of}": PAM for of in ("sudo", "sudo-i", "other")}}
+            config = CONFIG + "".join(
+                f"{key} {THERE}/{path}\n" for key, path in PARTS.items() if (tree / path).exists()
+            )
+            files = {
+                "sshd_config": config,
+                "password": HASH,
+                **{f"pam.d/{of}": PAM for of in ("sudo", "sudo-i", "other")},
+            }
             files["host_key"] = (self.directory / f"{name}.key").read_text("utf-8")
             files["authorized_keys"] = (self.directory / "id.pub").read_text("utf-8")
             for path, text in files.items():
@@ -119,7 +125,9 @@ class OverSsh:
             for group, hosts in groups.items()
         }
         path = self.directory / "hosts.yml"
-        path.write_text(json.dumps({"all": {"vars": ssh | variables, "children": children}}), "utf-8")  # JSON is YAML, too
+        path.write_text(
+            json.dumps({"all": {"vars": ssh | variables, "children": children}}), "utf-8"
+        )  # JSON is YAML, too
         return path
 
     def argv(self, *command: str) -> list[str]:
@@ -130,7 +138,9 @@ class OverSsh:
 def why_not() -> str:
     """Why there can be no SSH to embedded hosts here, or nothing."""
     if os.getuid():
-        return "for root alone: the lab of an ordinary user has one user id, and who logs in needs another one than root's"
+        return (
+            "for root alone: the lab of an ordinary user has one user id, and who logs in needs another one than root's"
+        )
     try:
         programs()
     except Unavailable as error:

@@ -21,6 +21,10 @@ options:
     type: list
     elements: str
     default: []
+  runtime:
+    description: Whether this host is going to have pods, and so needs podlab's own file system at C(/run/podlab).
+    type: bool
+    default: false
   record:
     description: What this host shall remember of itself; the old kernel settings are added to it.
     type: dict
@@ -53,7 +57,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.podlab.changes import sysctls
-from ansible.module_utils.podlab.host import modes, network, record
+from ansible.module_utils.podlab.host import modes, network, record, runtime
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import run
 
@@ -63,18 +67,22 @@ def work(rows: dict[str, Any]) -> Any:
     found = record.read()
     known = found.record or {}
     recorded = known.get("sysctls", {})
-    observed = network.read_sysctls([*wanted, *recorded])
-    values = sysctls.changes(observed, wanted, recorded)
+    off = sysctls.switched_on_by(modules)
+    observed = network.read_sysctls([*wanted, *recorded]) | off
+    values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
     told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
     wrong = modes.wrong()
-    lines = modes.lines(wrong)
+    lines = runtime.lines() if rows["runtime"] else []
+    lines += modes.lines(wrong)
     lines += [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
     if known != remembered or found.damage:
         lines.append(f"# {record.PATH}: the pod CIDR of every node and the place of every pod")
 
     def apply() -> None:
+        if rows["runtime"]:
+            runtime.make()
         modes.mend(wrong)
         if modules:
             run(["modprobe", "-a", *modules])
@@ -94,6 +102,7 @@ if __name__ == "__main__":
         {
             "sysctls": {"type": "dict", "required": True},
             "modules": {"type": "list", "elements": "str", "default": []},
+            "runtime": {"type": "bool", "default": False},
             "record": {"type": "dict", "required": True},
             "cluster": {"type": "json", "required": True},
         },

@@ -35,6 +35,7 @@ observation:
   type: str
   contains:
     record: {description: What podlab wrote down on this host., type: dict}
+    runtime: {description: Whether podlab has its own file system at /run/podlab where it needs one., type: bool}
     modes: {description: Paths of podlab's own whose mode is not what it shall be -> that mode., type: dict}
     links: {description: Links by name, type: dict}
     routes: {description: The main routing table., type: list, elements: dict}
@@ -42,6 +43,7 @@ observation:
     services: {description: Which services were applied last and whether all of that is there., type: dict}
     policy_rules: {description: What C(ip rule) has beside the kernel's own., type: list, elements: str}
     forward_drops: {description: Whether a gateway's FORWARD has the policy DROP., type: bool}
+    firewalls: {description: Base chains of others that packets of the cluster run through., type: list, elements: dict}
     flows: {description: Commands that end UDP connections which go past a host port., type: list, elements: list}
     sysctls: {description: Kernel settings that matter., type: dict}
     pods: {description: Pods by the name of their network namespace., type: dict}

@@ -37,7 +37,7 @@ import shutil
 from typing import Any
 
 from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
-from ansible.module_utils.podlab.changes.containers import LOGS
+from ansible.module_utils.podlab.changes.containers import LOGS, NETNS, RUN
 from ansible.module_utils.podlab.host import containers, health_checks, network, record, services, volumes
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
@@ -54,7 +54,8 @@ def work(params: dict[str, Any]) -> Any:
     known = record.read()
     originals = (known.record or {}).get("sysctls", {})
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
-    folders = (os.path.dirname(pods.PODS), record.HOME)
+    folders = (RUN, record.HOME)
+    has_names = os.path.isdir(RUN) and host_pods.names_mount(steps.gone)
     typed = [
         *steps.lines(),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
@@ -63,7 +64,8 @@ def work(params: dict[str, Any]) -> Any:
         *(sysctls.line(key, value) for key, value in settings.items()),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *kube.lines(),
-        *([f"umount {pods.PODS}"] if pods.PODS in volumes.mounted([pods.PODS]) else []),
+        *(f"umount {path}" for path in (pods.PODS, RUN) if path in volumes.mounted([path])),
+        *([f"umount {NETNS} && rmdir {NETNS}"] if has_names else []),
         *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
 
@@ -80,8 +82,10 @@ def work(params: dict[str, Any]) -> Any:
         services.remove(kube)
         # The record goes last: who is killed before this line still knows what the host was.
         volumes.unmount_beneath(folders)
-        for folder in filter(os.path.isdir, folders):  # to look for what may be left behind makes one, too
+        for folder in filter(os.path.isdir, folders):
             shutil.rmtree(folder)
+        if has_names:
+            host_pods.drop_names_mount()
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from . import entry
+from .controller.process import run_attended
 from .entry import enter as enter
 
 # The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
@@ -131,7 +132,7 @@ class Lab:
                 _kill_after(until_exit_of, holder)
             try:
                 return self._wire(holder, hosts, check=False)
-            except PowerError:
+            except BaseException:  # Ctrl-C as well: half a lab is none
                 _kill(holder)
                 raise
 
@@ -193,18 +194,19 @@ class Lab:
         # Its text, as the clone may lie where the lab cannot read it.
         program = Path(self.clone, "embedded", "boot.py").read_text("utf-8")
         order = {"identity": list(self._host_argv), "hosts": list(hosts), "check": check}
-        boot = subprocess.run(
+        code, out, err = run_attended(
             [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
-            input=json.dumps(order),
-            capture_output=True,
+            json.dumps(order),
             text=True,
             env=ENVIRONMENT,
             preexec_fn=entry.seal(holder),
         )
-        if boot.returncode:
-            words = boot.stderr.strip()
+        if code in (-signal.SIGINT, -signal.SIGTERM):
+            raise PowerError("The embedded hosts were not powered on: interrupted")
+        if code:
+            words = err.strip()
             raise PowerError(f"The embedded hosts could not be powered on: {words}{_more_namespaces(words)}")
-        done: list[str] = json.loads(boot.stdout)
+        done: list[str] = json.loads(out)
         return done
 
 

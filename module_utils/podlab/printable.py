@@ -35,14 +35,15 @@ SHOWN = ("msg", "diff", "warnings", "deprecations", "exception", "stdout", "stde
 def printable_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """What Ansible shows of a task's result, whatever shape a host has given it: message, diff, warnings and the like.
     The rest is data."""
-    return {key: _printable(value) if key in SHOWN else value for key, value in result.items()}
+    return {key: printable_value(value) if key in SHOWN else value for key, value in result.items()}
 
 
-def _printable(value: Any) -> Any:
+def printable_value(value: Any) -> Any:
+    """All text in it, whatever shape it has."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):
-        return {_printable(key): _printable(item) for key, item in value.items()}
+        return {printable_value(key): printable_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(item) for item in value]
+        return [printable_value(item) for item in value]
     return value

@@ -16,6 +16,7 @@ from math import isfinite
 from socket import inet_aton, inet_ntoa
 from typing import Annotated, Any, TypedDict
 
+from .changes.firewalls import BaseChain
 from .changes.pods import PodRow as _PodRow
 from .changes.vxlan import Tunnel
 from .shapes import Rule, misfit, salvaged
@@ -544,9 +545,11 @@ class Observation(_Observation, total=False):
     namespaces: list[str]
     policy_rules: list[str]
     forward_drops: bool
+    firewalls: list[BaseChain]
     flows: list[list[str]]
     machine: str
     modes: dict[str, int]
+    runtime: bool
 
 
 # --- reading ---------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ rm -r /var/log/pods/default_web-bj5g7cqwgs-67xfb
 s6-svscanctl -t /run/podlab/services; while s6-svscanctl -a /run/podlab/services 2>/dev/null; do sleep 0.1; done
 
 # What all pods had together. Others may have named namespaces, and logs, in the same place.
-umount /run/podlab/pods; [ -n "$(ls /run/netns)" ] || umount /run/netns
+umount /run/podlab/pods; [ -n "$(ls /run/netns)" ] || { umount /run/netns && rmdir /run/netns; }
 rmdir --ignore-fail-on-non-empty /var/log/pods
 
 
@@ -150,4 +150,5 @@ sysctl -w net.ipv4.ip_forward=0
 
 # Behind a mount may be files of somebody's.
 if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo; then echo 'this is mounted still, so nothing is deleted' >&2; exit 1; fi
+umount -q /run/podlab
 rm -rf /run/podlab /var/lib/podlab

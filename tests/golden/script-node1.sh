@@ -18,6 +18,11 @@ mkdir -p -m 700 /run/podlab /var/lib/podlab
 
 # --- Let each node carry packets that are not its own ---------------------------------------------------------------
 
+# A file system of podlab's own, for what is run when a container starts: where systemd is, no program may be started
+# from /run.
+mkdir -p -m 700 /run/podlab
+mount -t tmpfs -o nosuid,nodev,mode=700,size=25% podlab /run/podlab
+
 # The kernel loads the other modules by itself when they are used.
 [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || modprobe -a bridge veth br_netfilter
 

@@ -22,7 +22,7 @@ from podlab.embedded import ENVIRONMENT, Lab, enter
 ROOT = Path(__file__).resolve().parents[2]
 TYPED = (
     *("ip ", "bridge ", "nsenter ", "iptables ", "sysctl ", "tc ", "unshare ", "setsid ", "s6-", "mkdir ", "umount "),
-    *("pkill ", "conntrack ", "chmod ", "# "),
+    *("mount ", "pkill ", "conntrack ", "chmod ", "# "),
 )
 
 

@@ -1,8 +1,11 @@
-"""Records and text of others, in a lab: what is damaged is named, and no terminal is steered."""
+"""Records and text of others, in a lab: what is damaged is named, and no terminal is steered. Nor is it by a host that
+lies."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -90,3 +93,96 @@ def test_a_newer_podlabs_record_stops_the_run_before_it_writes(odd):
     for end in (done, gone):
         assert end.returncode == 2
         assert end.stdout.count("the record (/var/lib/podlab/record.json) is of a newer podlab (version 99") == 1
+
+
+INTERNAL = (
+    *("add_host", "add_group", "ansible_facts", "deprecations", "exception", "invocation", "results", "stdout", "diff"),
+    *("_ansible_item_label", f"_ansible_{ESCAPES}", "_ansible_verbose_override", "unreachable", f"odd{ESCAPES}"),
+)
+LIE = {**{name: {ESCAPES: [ESCAPES]} for name in INTERNAL}, "warnings": [ESCAPES], "msg": ESCAPES}
+LIAR = """
+readlink /usr/bin/python3 >/tmp/python3
+rm /usr/bin/python3
+cat >/usr/bin/python3 <<'END'
+#!/bin/sh
+cat >/dev/null
+cat /tmp/error >&2
+cat /tmp/answer
+END
+chmod 755 /usr/bin/python3
+"""
+ASK = """
+- hosts: node2
+  gather_facts: false
+  tasks:
+    - name: A module of Ansible's own
+      ansible.builtin.setup:
+"""
+
+
+@pytest.fixture
+def liar(odd, tmp_path):
+    """node2 answers what it likes, whatever it is asked."""
+    odd.sh("node2", LIAR)
+    (tmp_path / "ask.yml").write_text(ASK)
+
+    def says(answer: str) -> None:
+        (tmp_path / "answer").write_text(answer)
+        (tmp_path / "error").write_text(f"{ESCAPES}\n")
+        for name in ("answer", "error"):
+            odd.sh("node2", f"cat >/tmp/{name} <<'END'\n{(tmp_path / name).read_text()}\nEND")
+
+    yield says, str(tmp_path / "ask.yml")
+    odd.sh("node2", "ln -sf $(cat /tmp/python3) /usr/bin/python3")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (json.dumps({**LIE, "failed": True}, ensure_ascii=False), "\\x1b]0;owned\\x07"),
+        (json.dumps(LIE, ensure_ascii=False), "podlab_observe: this is no answer of the module: missing"),
+        (f"{ESCAPES}{{\n{ESCAPES}", "podlab_observe ended with 0: \\x1b]0;owned\\x07"),
+    ],
+    ids=["failed", "done", "junk"],
+)
+def test_a_host_that_lies_steers_no_terminal_and_stops_no_other(odd, liar, answer, said):
+    says, _ = liar
+    says(answer)
+    done = odd.play("--skip-tags", "verify")
+    assert done.stdout.count("fatal: [node2]") == 1
+    assert said in done.stdout
+    assert "internal key" not in done.stderr  # what is left out is left out without a word
+    assert re.search("^node1 +: ok=[2-9] .* unreachable=0 +failed=0 ", done.stdout, re.M)
+    assert is_printable(done.stdout + done.stderr)
+
+
+def test_nor_by_what_it_answers_to_modules_of_ansibles_own(odd, liar):
+    says, playbook = liar
+    says(
+        json.dumps(
+            {"changed": True, "_ansible_item_label": ESCAPES, "add_host": {ESCAPES: ESCAPES}, ESCAPES: ESCAPES},
+            ensure_ascii=False,
+        )
+    )
+    done = odd.play("-vvvv", playbook=playbook)
+    assert done.stderr.count("Removed unexpected internal key") == 2
+    assert is_printable(done.stdout + done.stderr)
+
+
+def test_nor_where_ansible_runs_modules_in_its_own_way(odd, liar, monkeypatch):
+    says, _ = liar
+    says(json.dumps({**LIE, "failed": True}, ensure_ascii=False))
+    monkeypatch.setenv("ANSIBLE_PIPELINING", "0")
+    done = odd.play("-vvv", "--skip-tags", "verify")
+    assert "fatal: [node2]" in done.stdout
+    assert "Removed unexpected internal key" not in done.stdout + done.stderr
+    assert is_printable(done.stdout + done.stderr)
+
+
+def test_what_liars_tell_of_themselves_is_shown_in_words(odd, liar):
+    says, _ = liar
+    says(json.dumps({"record": ESCAPES, "system": {ESCAPES: 7}, "pods": ESCAPES}, ensure_ascii=False))
+    done = command(odd, "get", "nodes")
+    assert done.returncode == 0
+    assert "warning: node2: what the host tells of itself cannot be read: " in done.stderr
+    assert is_printable(done.stdout + done.stderr)

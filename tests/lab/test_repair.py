@@ -65,10 +65,11 @@ BREAKS = {
         "ip route replace 10.1.2.0/24 via 10.100.0.2",
         "ip route replace 10.1.2.0/24 via 10.100.0.3",
     ),
-    "what podlab keeps is open to everybody": (
+    "what podlab keeps is open to everybody, and closed for programs": (
         "node1",
-        "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json",
-        "chmod 600 /run/podlab/pods/{netns}/pod.json",
+        "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json;"
+        "mount -o remount,noexec /run/podlab",
+        ("chmod 600 /run/podlab/pods/{netns}/pod.json", "mount -o remount,rw,exec /run/podlab"),
     ),
     "a container's variables are words of its command line": (
         "node1",
@@ -203,7 +204,10 @@ def test_a_host_that_is_lost_under_way_is_given_up_and_the_other_is_mended(sampl
     code, output, how = lost
     assert code == 4, output
     lines = output.partition("PLAY RECAP")[2].splitlines()
-    why = {"stopped": "does not answer: its processes are stopped.", "ended": "has ended."}[how]
+    why = {
+        "stopped": "does not answer: its processes are stopped.",
+        "ended": "has ended while something ran there. ./lab up lights it anew.",
+    }[how]
     assert "node1: mended (pods)" in lines
     assert f"node2: lost in this run (The embedded host 10.100.0.3 {why})" in lines
     assert output.count("node2 was lost in this run") == 1

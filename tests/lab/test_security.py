@@ -69,6 +69,28 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
             pass
 print("found", sorted(found))
 """
+# Open every stream anew, and take from it or write into it what the caller would see; then do as was asked.
+STREAMS = """#!/usr/bin/python3 -IS
+import contextlib, os, socket, sys
+for number in range(3):
+    with contextlib.suppress(OSError):
+        end = os.open(f"/proc/self/fd/{number}", os.O_RDWR | os.O_NONBLOCK)
+        os.write(end, b"injected") if number == 0 else os.read(end, 64)
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
+        end.send(b"injected", socket.MSG_DONTWAIT) if number == 0 else end.recv(64, socket.MSG_DONTWAIT)
+if sys.argv[1:]:
+    os.execv(sys.argv[1], sys.argv[1:])
+"""
+# Stop whoever comes into the container, for a minute.
+STOPPER = """
+import contextlib, os, signal, time
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) not in (1, os.getpid()):
+            with contextlib.suppress(OSError):
+                os.kill(int(pid), signal.SIGSTOP)
+"""
 PLACES = {"host": ("node", "node1"), "pod": ("exec", "attacker")}
 JOIN_SESSION_KEYRING, SESSION_KEYRING = 1, -3
 libc = ctypes.CDLL(None, use_errno=True)
@@ -331,6 +353,159 @@ def test_who_calls_himself_a_host_is_none(attacked: Attacked) -> None:
     listing = subprocess.check_output(["ps", "-eo", "args"], text=True)
     assert f"{attacked.name} impostor" in listing
     assert set(attacked.hosts()) == {"node1"}
+
+
+@dataclass
+class Ends:
+    """Two ends of a stream of the caller's: what the command gets, and where its caller sees what has been in it."""
+
+    given: int
+    seen: int
+
+    def left(self) -> bytes:
+        os.set_blocking(self.seen, False)
+        return b"".join(iter(lambda: self._next(), b""))
+
+    def _next(self) -> bytes:
+        try:
+            return os.read(self.seen, 4096)
+        except BlockingIOError:
+            return b""
+
+
+@contextlib.contextmanager
+def ends(kind: str, owner: int) -> Iterator[list[Ends]]:
+    """Of standard input, output and error. In the latter two are words that are nobody's but the caller's."""
+    with contextlib.ExitStack() as opened:
+        made: list[Ends] = []
+        for number in range(3):
+            if kind == "pipes":
+                out, into = os.pipe()
+                os.fchown(out, owner, -1)
+                made.append(Ends(into if number else out, out))
+                if number:
+                    os.write(into, b"secret")
+            else:
+                near, far = (opened.enter_context(end) for end in socket.socketpair())
+                out, into = os.dup(near.fileno()), os.dup(far.fileno())
+                made.append(Ends(out, into))
+                os.write(into, b"secret")
+            opened.callback(os.close, out)
+            opened.callback(os.close, into)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def replaced(attacked: Attacked) -> Attacked:
+    """Programs of the pod, and of the host, that ``./lab`` runs there have become others."""
+    put = "cat >/root/program && chmod 755 /root/program"
+    assert attacked.run("exec", "-i", "attacker", "--", "sh", "-c", put, input=STREAMS).returncode == 0
+    assert attacked.run("node", "node1", "--", "sh", "-c", put, input=STREAMS).returncode == 0
+    script = '#!/bin/sh\n/root/program </dev/null\nexec /usr/bin/python3 "$@"\n'
+    put = "cat >/root/python && chmod 755 /root/python"
+    assert attacked.run("node", "node1", "--", "sh", "-c", put, input=script).returncode == 0
+    words = INVENTORY.replace("/usr/bin/python3", "/root/python")
+    (attacked.home / "replaced.yml").write_text(words)
+    return attacked
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pipes", ("exec", "-i", "attacker", "--", "/root/program")),
+        ("sockets", ("exec", "-i", "attacker", "--", "/root/program")),
+        ("pipes", ("node", "node1", "--", "/root/program")),
+        ("pipes", ("logs", "attacker")),
+        ("sockets", ("cp", "attacker:/etc/hostname", "/dev/null")),
+    ],
+    ids=lambda words: words if isinstance(words, str) else words[0],
+)
+def test_a_stream_of_who_calls_is_not_opened_anew(replaced: Attacked, kind: str, words: tuple[str, ...]) -> None:
+    """Neither written into where it is read, nor read where it is written."""
+    argv, environment = replaced.command(*words)
+    environment["ANSIBLE_INVENTORY"] = str(replaced.home / "replaced.yml")
+    with ends(kind, replaced.owner) as (stdin, stdout, stderr):
+        given = {"stdin": stdin.given, "stdout": stdout.given, "stderr": stderr.given}
+        done = subprocess.run(argv, cwd=ROOT, env=environment, timeout=90, **given)  # type: ignore[call-overload]
+        seen = [end.left() for end in (stdin, stdout, stderr)]
+        kept = b"" if kind == "pipes" else os.read(stdout.given, 64) + os.read(stderr.given, 64)
+    assert done.returncode == 0, seen
+    assert b"injected" not in seen[0]
+    assert kept == b"secretsecret" or (seen[1][:6], seen[2][:6]) == (b"secret", b"secret")
+
+
+def test_who_stops_all_that_enters_keeps_nobody(attacked: Attacked) -> None:
+    stopper = ["sh", "-c", 'python3 -IS -c "$0" >/dev/null 2>&1 </dev/null & echo $!', STOPPER]
+    attacked.run("exec", "attacker", "--", *stopper)
+    try:
+        argv, environment = attacked.command("exec", "attacker", "--", "sleep", "infinity")
+        words = [*attacked.prefix, "timeout", "-k60", "3", *argv[len(attacked.prefix) :]]
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 124, done.stderr
+    finally:
+        attacked.run("node", "node1", "--", "pkill", "-KILL", "-f", "Stop whoever|signal.SIGSTOP")
+
+
+def test_who_was_stopped_and_goes_on_is_seen_to_end(attacked: Attacked) -> None:
+    done = attacked.run("node", "node1", "--", "sh", "-c", "kill -STOP $$; echo on; exit 5")
+    assert (done.stdout, done.returncode) == ("on\n", 5)
+
+
+def test_a_kill_closes_the_streams_of_the_command(attacked: Attacked) -> None:
+    """It is not ended by that, as with kubectl; the caller's own end of its input is still open."""
+    argv, environment = attacked.command("exec", "-i", "attacker", "--", "sh", "-c", "echo $$; cat; echo >/root/ended")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+        assert process.stdout and process.stdin
+        assert process.stdout.readline().strip().isdigit()
+        process.kill()
+        process.wait()
+        waiting = "for at in $(seq 100); do [ -e /root/ended ] && exit 0; sleep 0.1; done; exit 1"
+        assert attacked.run("exec", "attacker", "--", "sh", "-c", waiting).returncode == 0
+
+
+ARCHIVE = """#!/usr/bin/python3 -IS
+import io, sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    def add(name, kind=tarfile.REGTYPE, link=""):
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.mode = kind, link, 0o6777
+        words = b"evil" if kind == tarfile.REGTYPE else b""
+        entry.size = len(words)
+        archive.addfile(entry, io.BytesIO(words))
+    add("report", tarfile.DIRTYPE)
+    for name in ("Makefile", ".bashrc", "../Makefile", "../../Makefile", "a/../../Makefile"):
+        add(f"report/{name}")
+    add("report/way", tarfile.SYMTYPE, "..")
+    add("report/way/Makefile")
+    add("report/hard", tarfile.LNKTYPE, "Makefile")
+    add("report/hard", tarfile.LNKTYPE, "report/../Makefile")
+    add("report/device", tarfile.CHRTYPE)
+    add("report/pipe", tarfile.FIFOTYPE)
+"""
+
+
+def test_what_is_copied_out_touches_nothing_beside_it(attacked: Attacked) -> None:
+    """A pod in which a directory has taken the place of a file, and whose tar(1) lies."""
+    put = "cat >/root/tar && chmod 755 /root/tar && mount --bind /root/tar /usr/bin/tar"
+    assert attacked.run("exec", "-i", "attacker", "--", "sh", "-c", put, input=ARCHIVE).returncode == 0
+    here = attacked.home / "copied"
+    here.mkdir()
+    (here / "Makefile").write_text("mine")
+    for path in (here, here / "Makefile"):
+        os.chown(path, attacked.owner, -1)
+    done = attacked.run("cp", "attacker:/report", ".", cwd=here)
+    assert done.returncode == 1, done.stderr
+    found = {str(path.relative_to(here)): path for path in here.rglob("*")}
+    assert {name: path.read_text() for name, path in found.items() if path.is_file()} == {
+        "Makefile": "mine",
+        **dict.fromkeys(("report/Makefile", "report/.bashrc", "report/way/Makefile"), "evil"),
+    }
+    assert set(found) - {"Makefile", "report/Makefile", "report/.bashrc", "report/way/Makefile"} == {
+        "report",
+        "report/way",
+    }
+    assert {path.stat().st_mode & 0o7000 for path in found.values()} == {0}
 
 
 REWRITE = """

@@ -97,3 +97,13 @@ def test_forwarding_of_all_links_comes_before_that_of_one(observed, wanted, reco
     asked = {sysctls.FORWARD: wanted, ETH0: wanted} if wanted else {}
     found = sysctls.changes(seen, asked, recorded)
     assert list(found.items()) == list(lines.items())
+
+
+def test_what_a_module_switches_on_was_off_before_it():
+    calls = [f"net.bridge.bridge-nf-call-{kind}" for kind in ("iptables", "ip6tables", "arptables")]
+    off = sysctls.switched_on_by(["bridge", "br_netfilter"])
+    assert off == dict.fromkeys(calls, "0")
+    assert sysctls.switched_on_by(["bridge", "veth"]) == {}
+    wanted = {calls[0]: "1"}
+    recorded = sysctls.originals(off, wanted, {})
+    assert sysctls.changes({calls[0]: "1"}, {}, recorded) == {calls[0]: "0"}

@@ -41,6 +41,7 @@ for protocol in ("tcp", "udp"):
     rule = ["-t", "nat", "-A", "OUTPUT", "-p", protocol, "--dport", "9", "-j", "REDIRECT", "--to-ports", "10"]
     subprocess.run(["iptables", "-w", *rule], check=True)
 connection_events.BUFFER = int(sys.argv[1])
+connection_events.MOST = int(sys.argv[3])
 with open(connection_events.SWITCH, "w") as switch:
     switch.write(sys.argv[2])
 process = connection_events.watch(60)
@@ -53,10 +54,12 @@ print(json.dumps([used, flows, is_whole, again]))
 """
 
 
-def told_of_refusals(buffer: int, switch: str = "2") -> tuple[list[int], list[Any], bool, list[Any]]:
+def told_of_refusals(
+    buffer: int, switch: str = "2", most: int = connection_events.MOST
+) -> tuple[list[int], list[Any], bool, list[Any]]:
     """Ports that calls came from, and what is known of them, where the process that writes them down was not run
     meanwhile. In namespaces of its own, whose root may not have a larger buffer than every user."""
-    argv = ["unshare", "-r", "-n", sys.executable, "-c", REFUSED_WHILE_NOBODY_READS, str(buffer), switch]
+    argv = ["unshare", "-r", "-n", sys.executable, "-c", REFUSED_WHILE_NOBODY_READS, str(buffer), switch, str(most)]
     environment = {"PYTHONPATH": str(ROOT / "module_utils"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     environment["XTABLES_LOCKFILE"] = "/dev/null"
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
@@ -90,6 +93,12 @@ def test_every_call_of_a_burst_is_told_of_though_it_is_refused_at_once():
 def test_that_events_got_lost_is_told():
     used, flows, is_whole, _ = told_of_refusals(4096)
     assert 0 < len(flows) < len(used)
+    assert not is_whole
+
+
+def test_of_more_than_can_be_kept_the_rest_is_lost_and_that_is_told():
+    _, flows, is_whole, _ = told_of_refusals(8 << 20, most=10_000)
+    assert 10 < len(flows) < 100
     assert not is_whole
 
 

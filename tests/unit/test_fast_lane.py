@@ -1,17 +1,44 @@
-"""What a host answers is its word about itself."""
+"""What a host answers is its word about itself: a field of the module in its shape, or nothing."""
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
+from typing import Any
 
 import pytest
 
-from action_plugins.fast_lane import believable
+from action_plugins import podlab_verdict
+from podlab import packed
+from podlab.controller import answers, parcels
+from podlab.planner import service_verdict
+from podlab.records import sound_observation
+
+PROBED = {"changed": False, "answers": {"a": {"b": {"seen": "10.1.1.2"}, "c": {"error": "refused"}}}, "watcher": 7}
+PROBED |= {"listening": '{"10.1.1.2:80/tcp": ["listens"]}'}
+CALLED = {"heard": '{"0": [["answer", 4000]]}', "listening": "{}", "is_whole": True}
+CALLED |= {"flows": '[["tcp", "10.1.1.2", 4000, "10.96.0.1", 80, "10.1.1.2", 4000, "10.1.2.2", 80]]'}
+UNREADY = {"unready": [{"pod": "default/web", "words": ["it waits"]}], "state": {"began": 1.5}}
+UNREADY |= {"waiting": [{"pod": "default/web", "left": 3, "words": "it waits"}]}
+TRUE = {
+    "podlab_bridge": {"changed": True, "diff": {"prepared": "ip link add cbr0\n"}, "warnings": ["so"]},
+    "podlab_observe": {"observation": '{"links": []}', "missing": {"conntrack": "conntrack"}},
+    "podlab_probe": PROBED,
+    "podlab_service_probe": CALLED,
+    "podlab_ready": UNREADY,
+    "podlab_teardown": {"failed": True, "msg": "no such bridge"},
+}
 
 
-def test_an_answer_is_taken_as_it_is() -> None:
-    answer = {"changed": True, "diff": {"prepared": "ip link add cbr0\n"}, "observed": {"links": []}}
-    assert believable(json.dumps(answer)) == answer
+@pytest.mark.parametrize("module", TRUE)
+def test_an_answer_is_taken_as_it_is(module: str) -> None:
+    assert answers.read(module, json.dumps(TRUE[module])) == TRUE[module]
+
+
+def test_who_has_failed_tells_nothing_else() -> None:
+    failed = {"failed": True, "msg": "no"}
+    assert answers.read("podlab_probe", json.dumps(failed | {"answers": 7})) == failed
 
 
 @pytest.mark.parametrize(
@@ -22,19 +49,84 @@ def test_an_answer_is_taken_as_it_is() -> None:
         {"ansible_facts": {"ansible_connection": "local", "ansible_python_interpreter": "/bin/evil"}},
         {"_ansible_delegated_vars": {"ansible_host": "localhost"}},
         {"_ansible_no_log": True},
+        {"_ansible_verbose_override": True},
+        {"_ansible_item_label": "\x1b[31m", "\x1b[31m": 1},
+        {"exception": "\x1b[31m", "deprecations": [{"msg": "\x1b[31m"}], "invocation": {}, "results": [{"a": 1}]},
+        {"unreachable": True, "skipped": True, "rc": 0, "stdout": "x", "ansible_module_results": 1},
+        {"observation": "not of this module"},
+        {"diff": {"before": 1, "after": 2}},
     ],
 )
-def test_what_only_the_controller_may_say_is_left_out(lie: dict[str, object]) -> None:
-    assert believable(json.dumps({"changed": False, **lie})) == {"changed": False}
+def test_what_no_module_tells_is_left_out(lie: dict[str, object]) -> None:
+    found = answers.read("podlab_bridge", json.dumps({"changed": False, **lie}))
+    assert found.pop("diff", {"prepared": ""}) == {"prepared": ""}
+    assert found == {"changed": False}
+
+
+@pytest.mark.parametrize(
+    ("module", "lie", "where"),
+    [
+        ("podlab_bridge", {"changed": "yes"}, "changed: must be of type boolean"),
+        ("podlab_bridge", {"diff": ["x"]}, "diff: must be of type object"),
+        ("podlab_bridge", {"warnings": "x"}, "warnings: must be of type array"),
+        ("podlab_bridge", {"failed": True, "msg": {"a": 1}}, "msg: must be of type string"),
+        ("podlab_observe", {}, "missing: is missing"),
+        ("podlab_observe", {"observation": "{}", "missing": ["x"]}, "missing: must be of type object"),
+        ("podlab_probe", {**PROBED, "answers": []}, "answers: must be of type object"),
+        ("podlab_probe", {**PROBED, "answers": {"a": {"b": {}}}}, "answers.a.b: must be seen or error"),
+        ("podlab_probe", {**PROBED, "listening": "{"}, "listening: must be JSON of what listened"),
+        ("podlab_service_probe", {**CALLED, "heard": '{"x": []}'}, "heard: must be JSON"),
+        ("podlab_service_probe", {**CALLED, "heard": '{"0": [["answer"]]}'}, "heard: must be JSON"),
+        ("podlab_service_probe", {**CALLED, "flows": "[[1]]"}, "flows: must be JSON"),
+        ("podlab_service_probe", {**CALLED, "flows": "[" * 100_000}, "flows: must be JSON"),
+        ("podlab_ready", {"unready": [{"pod": "x"}]}, r"unready\[0\].words: is missing"),
+        ("podlab_ready", {**UNREADY, "waiting": [7]}, r"waiting\[0\]: must be of type object"),
+    ],
+)
+def test_a_shape_that_is_none_of_the_modules_is_no_answer(module: str, lie: object, where: str) -> None:
+    with pytest.raises(answers.Unbelievable, match=f"this is no answer of the module: {where}"):
+        answers.read(module, json.dumps(lie))
 
 
 def test_what_is_no_answer_is_none() -> None:
     for words in ("", "a traceback"):
         with pytest.raises(json.JSONDecodeError):
-            believable(words)
-    for words in ("[]", "7"):
-        with pytest.raises(ValueError, match="no answer of a module"):
-            believable(words)
-    for words in ("[" * 100_000, '{"a":' * 100_000):
-        with pytest.raises(ValueError, match="no answer of a module"):
-            believable(words)
+            answers.read("podlab_bridge", words)
+    for words in ("[]", "7", "[" * 100_000, '{"a":' * 100_000):
+        with pytest.raises(answers.Unbelievable):
+            answers.read("podlab_bridge", words)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[" * 100_000, "7", '{"links": NaN}'])
+def test_an_observation_that_is_none_is_named(text: str) -> None:
+    seen, _, problems = sound_observation(parcels.opened(text), {})
+    assert seen is None
+    assert problems
+    assert problems[0].startswith("what the host tells of itself cannot be read")
+
+
+def test_a_word_that_unpacks_without_end_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MOST", 1000)
+    bomb = base64.b64encode(zlib.compress(b"[" + b" " * 1000 + b"]")).decode()
+    assert parcels.opened_part(bomb) == bomb
+    assert parcels.opened_part(parcels.pack(["a"] * 100)) == ["a"] * 100
+
+
+ENDS = [{"name": name, "host": f"on-{name}", "kind": "pod", "address": "10.1.1.2"} for name in ("a", "b")]
+
+
+def test_nobody_answers_for_another_hosts_pods() -> None:
+    lies = {"a": {"b": {"seen": "10.1.1.9"}}, "b": {"a": {"seen": "10.1.1.3"}}, "c": {}}
+    found = {"on-b": {"verify_result": {"answers": lies}}, "on-a": {"verify_result": {"failed": True, "msg": "no"}}}
+    assert podlab_verdict.answered({"ends": ENDS}, {"hostvars": found}) == ({"b": lies["b"]}, ["on-a: no"])
+
+
+def test_nor_for_its_calls_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = [{"source": "a"}, {"source": "b"}]
+    met = {"heard": json.dumps({at: [["answer", at]] for at in range(4)})}
+    found = {"on-a": {}, "on-b": {"verify_services": met}}
+    told: list[Any] = []
+    monkeypatch.setattr(service_verdict, "judge", lambda *given: told.extend(given) or service_verdict.Report())
+    variables = {"ansible_play_hosts": list(found), "hostvars": found}
+    podlab_verdict.judged({"asks": asks, "endpoints": {}}, ENDS, variables)
+    assert told[2] == {1: [["answer", 1]]}

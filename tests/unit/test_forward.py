@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,21 @@ ROOT = Path(__file__).resolve().parents[2]
 MUCH = os.urandom(1 << 20) * 10
 PATIENCE = 30.0
 DRIVER = """
-import sys
+import os, sys
+from cli import forward
 from cli.failure import Failure
 from cli.forward import RELAY, Forwarder, Mapping
 from cli.hosts import Call
 
+forward.PATIENCE = 0.2
+
 # As through nsenter or ssh: to kill what was started does not kill the relay.
 relay = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-IS", "-c", RELAY.read_text()]
+# One that lies stands for port 1.
+calls = {1: ["sh", "-c", os.environ.get("LIE", "")]}
 pairs = [Mapping(*map(int, word.split(":"))) for word in sys.argv[1:]]
 try:
-    Forwarder("web", "default_web", lambda port: Call([*relay, str(port)])).serve(pairs)
+    Forwarder("web", "default_web", lambda port: Call(calls.get(port, [*relay, str(port)]))).serve(pairs)
 except Failure as error:
     sys.exit(str(error))
 except KeyboardInterrupt:
@@ -274,6 +280,34 @@ def test_a_client_that_breaks_off_takes_its_relay_along(serve: Serve, start: Sta
         assert relays and process.poll() is None
     finally:
         release.set()
+
+
+LIES = {
+    "a block of 4 GiB": r"printf '\377\377\377\377'; exec sleep infinity",
+    "a little more than any relay sends": r"printf '\000\001\000\001'; exec sleep infinity",
+    "half a length": r"printf '\000\000'",
+    "half a block": r"printf '\000\000\000\011here'",
+    "an end, and no end": r"exec >&-; exec sleep infinity",
+    "errors without an end": r"exec >&-; exec yes >&2",
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_relay_that_lies_ends_its_own_connection(
+    serve: Serve, start: Start, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    """A host makes of it what it likes. It is believed nothing, waited for in nothing, and ended in the end."""
+    monkeypatch.setenv("LIE", lie)
+    process, ports = start("0:1", f"0:{serve(echo)}")
+    with call(ports[0]) as connection:
+        assert read_all(connection) in (b"", b"here")
+    with call(ports[1]) as connection:
+        connection.sendall(b"x")
+        assert connection.recv(1) == b"x"
+    deadline = time.monotonic() + PATIENCE
+    while children(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (children(process.pid), process.poll()) == ([], None)
 
 
 def test_nothing_but_the_loopback_is_listened_on(serve: Serve, start: Start) -> None:

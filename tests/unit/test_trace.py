@@ -142,3 +142,23 @@ def test_refused_ports_of_other_services_are_left_out():
 
 def test_a_node_without_any_rule_has_empty_headings():
     assert trace.path({}, WEB, "default/web") == [f"# {table} {hook}: {words}" for table, hook, words in trace.HOOKS]
+
+
+def test_a_rule_that_matches_everything_and_leads_nowhere_is_shown() -> None:
+    tables = iptables_save.parsed("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD\n-A FORWARD -j ACCEPT\nCOMMIT\n")
+    assert tables == {"filter": {"FORWARD": ["", "-j ACCEPT"]}}
+    assert "-A FORWARD" in trace.path(tables, None)
+
+
+@pytest.mark.parametrize("text", ["-A", "-A ", "-A X", "-A X -j X\n*nat", "*\n:\n-A  \n", ":PREROUTING\n-A PREROUTING"])
+def test_what_is_no_table_of_rules_is_read_all_the_same(text: str) -> None:
+    assert trace.path(iptables_save.parsed(text), None)
+
+
+def test_chains_may_lead_on_without_end() -> None:
+    lines = [f":KUBE-{at} - [0:0]" for at in range(20_000)]
+    lines += [f"-A KUBE-{at} -j KUBE-{(at + 1) % 20_000}" for at in range(20_000)]
+    text = "\n".join(["*nat", ":OUTPUT ACCEPT [0:0]", *lines, "-A OUTPUT -j KUBE-0", "COMMIT"])
+    found = trace.path(iptables_save.parsed(text), None)
+    assert found.count(f"{'  ' * trace.DEEPEST}-A KUBE-9999 -j KUBE-10000") == 1
+    assert len("\n".join(found)) < 10_000_000

@@ -90,6 +90,29 @@ def test_a_single_file(inside: transfer.Inside, source: Path, tmp_path: Path, mo
     assert tree(tmp_path / "whole") == tree(source)
 
 
+def test_what_is_a_directory_here_gets_it_under_its_own_name(
+    inside: transfer.Inside, source: Path, tmp_path: Path
+) -> None:
+    """Also where a file was asked for, and a directory of that name comes: nothing beside it is written over."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "plain").write_text("mine")
+    assert inside.fetch(str(source), str(home)) == 0
+    assert tree(home) == {"plain": b"mine", "source": None} | {f"source/{k}": v for k, v in tree(source).items()}
+    assert inside.fetch(f"{source}/.", f"{home}/source") == 0
+    assert tree(home / "source") == tree(source)
+
+
+def test_a_link_that_stands_under_its_name_is_not_written_through(
+    inside: transfer.Inside, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "run").symlink_to(tmp_path / "other")
+    with pytest.raises(Failure, match=r"home/run is a symbolic link; name"):
+        inside.fetch(f"{source}/run", f"{tmp_path}/home")
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="nobody else can give a file away")
 def test_what_goes_in_belongs_to_whoever_unpacks_it(inside: transfer.Inside, source: Path, tmp_path: Path) -> None:
     """An ordinary user's lab has no place for the owner of here."""
@@ -192,13 +215,68 @@ def test_nobody_becomes_somebody_else_by_what_comes_out(tmp_path: Path) -> None:
     assert mode(tmp_path / "x") == 0o755
 
 
+def hostile(*entries: tuple[str, bytes, str, int]) -> bytes:
+    """An archive of headers as nobody would write them: name, type, link, size."""
+    found = b""
+    for name, kind, link, size in entries:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.size, entry.mode = kind, link, size, 0o7777
+        found += entry.tobuf(tarfile.GNU_FORMAT)
+    return found + bytes(1024)
+
+
+def test_what_is_no_file_is_not_made(tmp_path: Path) -> None:
+    """Devices, pipes, and hard links to what the archive has not brought itself."""
+    (tmp_path / "secret").write_text("x")
+    kinds = (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
+    entries = [("src", tarfile.DIRTYPE, "", 0), *((f"src/{at}", kind, "", 0) for at, kind in enumerate(kinds))]
+    entries += [("src/a", tarfile.LNKTYPE, f"{tmp_path}/secret", 0), ("src/b", tarfile.LNKTYPE, "src/../../secret", 0)]
+    transfer.unpack(io.BytesIO(hostile(*entries)), "src", str(tmp_path / "dst"))
+    assert tree(tmp_path) == {"dst": None, "secret": b"x"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_of_any_length_is_not_read(tmp_path: Path, kind: bytes) -> None:
+    class Endless(io.RawIOBase):
+        """More than there is memory for."""
+
+        read_so_far = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.read_so_far += size
+            assert self.read_so_far < 1 << 24
+            return header.read(size) or b"x" * size
+
+    header = io.BytesIO(hostile(("src", kind, "", 1 << 40))[:512])
+    with pytest.raises(Failure, match="tar contents corrupted"):
+        transfer.unpack(Endless(), "src", str(tmp_path / "dst"))  # type: ignore[arg-type]
+
+
+DAMAGED = {
+    "an early end": archive(("src", None), ("src/a", "x" * 5000)).getvalue()[:3000],
+    "what is no archive": b"x" * 20480,
+    "words without an end": hostile(*[("src", tarfile.XHDTYPE, "", 0)] * 3000),
+    "an odd size": hostile(("src", tarfile.REGTYPE, "", 1))[:512].replace(b"00000000001", b"-0000000001"),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGED.values(), ids=DAMAGED)
+def test_what_is_damaged_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: bytes) -> None:
+    (tmp_path / "archive").write_bytes(words)
+    (tmp_path / "tar").write_text(f"#!/bin/sh\ncat {tmp_path}/archive\n")
+    (tmp_path / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(Failure, match=r"^error: tar contents corrupted$"):
+        transfer.Inside(Here(hosts.Local("here", "node", {}), {}, {}), "main").fetch("src", str(tmp_path / "dst"))
+
+
 def test_what_was_there_keeps_its_mode(inside: transfer.Inside, source: Path, tmp_path: Path) -> None:
     source.chmod(0o777)
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "run").write_text("mine")
     (home / "run").chmod(0o600)
-    assert inside.fetch(str(source), str(home)) == 0
+    assert inside.fetch(f"{source}/.", str(home)) == 0
     assert (mode(home), mode(home / "run"), mode(home / "empty")) == (0o700, 0o600, 0o750)
     assert (home / "run").read_text() == "#!/bin/sh\n"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from . import nested
 
 if TYPE_CHECKING:
     from .pods import PodRow
@@ -52,6 +55,13 @@ class ContainerRow(_Plain, total=False):
 RUN = "/run/podlab"
 HOME = "/var/lib/podlab"
 """What podlab keeps on a host. Values of Secrets are in both, so they are root's alone."""
+
+# The size is a limit, as pods' /dev/shm lie here, too.
+RUN_MADE = (
+    ("mkdir", "-p", "-m", "700", RUN),
+    ("mount", "-t", "tmpfs", "-o", "nosuid,nodev,mode=700,size=25%", "podlab", RUN),
+)
+RUN_MENDED = ("mount", "-o", "remount,rw,exec", RUN)
 
 NETNS = "/run/netns"
 PODS = "/run/podlab/pods"
@@ -135,7 +145,7 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     """
     row, home = pod["containers"][name], f"{PODS}/{pod['netns']}"
     shared, read_only = pod.get("share_processes", False), row.get("read_only", False)
-    layered = layers(pod, name)
+    layered, trees = layers(pod, name), nested_trees(pod, name)
     argv = ["bwrap", *(["--pidns", "4"] if shared else ["--unshare-pid", "--as-pid-1"])]
     argv += ["--die-with-parent", "--json-status-fd", "3"]
     for directory in ("/tmp", "/var/tmp"):
@@ -159,9 +169,13 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     argv += ["/agnhost"]
     for path, source in sorted(row.get("binds", {}).items()):
         argv += [*_parent(path), "--ro-bind", layered.get(path, source), path]
+    in_trees = {mount.index for tree in trees for mount in (tree.outermost, *tree.nested)}
     for index, mount in _parents_first(row):
-        argv += [*_parent(mount["path"]), _bind_word(pod, mount), mount_source(pod, name, index), mount["path"]]
-    if row["working_dir"] != "/":
+        if index not in in_trees:
+            argv += [*_parent(mount["path"]), _bind_word(pod, mount), mount_source(pod, name, index), mount["path"]]
+    for tree in trees:  # with devices, which have been taken from all else
+        argv += [*_parent(tree.outermost.path), "--dev-bind", tree.stage, tree.outermost.path]
+    if row["working_dir"] != "/" and not any(tree.working_dir for tree in trees):
         argv += ["--dir", row["working_dir"]]
     if read_only:
         argv += ["--remount-ro", "/"]  # this one mount: volumes, /dev and /proc stay as they are
@@ -185,10 +199,18 @@ def _parent(path: str) -> list[str]:
 
 
 def _bind_word(pod: PodRow, mount: Mount) -> str:
-    volume = pod.get("volumes", {})[mount["volume"]]
-    if mount["read_only"] or volume["kind"] == "files":  # the kubelet alone writes those
+    if _is_read_only(pod, mount):
         return "--ro-bind"
-    return "--dev-bind" if volume.get("type") in ("CharDevice", "BlockDevice") else "--bind"
+    return "--dev-bind" if _is_device(pod, mount) else "--bind"
+
+
+def _is_read_only(pod: PodRow, mount: Mount) -> bool:
+    volume = pod.get("volumes", {})[mount["volume"]]
+    return mount["read_only"] or volume["kind"] == "files"  # the kubelet alone writes those
+
+
+def _is_device(pod: PodRow, mount: Mount) -> bool:
+    return pod.get("volumes", {})[mount["volume"]].get("type") in ("CharDevice", "BlockDevice")
 
 
 def mount_source(pod: PodRow, name: str, index: int) -> str:
@@ -206,6 +228,16 @@ def mount_source(pod: PodRow, name: str, index: int) -> str:
 def volume_path(pod: PodRow, volume: str) -> str:
     found = pod.get("volumes", {})[volume]
     return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"
+
+
+def nested_trees(pod: PodRow, name: str) -> list[nested.Tree]:
+    """Volumes of a container that hold other mounts of it, or its working directory."""
+    row, home = pod["containers"][name], f"{SERVICES}/{service_name(pod['netns'], name)}"
+    mounts = [nested.Bound(nested.SHM, f"{PODS}/{pod['netns']}/shm")]
+    for index, mount in _parents_first(row):
+        path, source = nested.resolved(mount["path"], _LINKS), mount_source(pod, name, index)
+        mounts.append(nested.Bound(path, source, _is_read_only(pod, mount), _is_device(pod, mount), index))
+    return nested.trees(mounts, nested.resolved(row["working_dir"], _LINKS), f"{home}/trees")
 
 
 # --- mount points that the host does not have -------------------------------------------------------------
@@ -325,6 +357,8 @@ def run_script(pod: PodRow, name: str) -> str:
     for tree, layer in layers(pod, name).items():
         argv = overlay_argv(_trees(row)[tree], layer)
         lines.append(f"{EXECLINE}/if {{ {_line(*argv)} }}")
+    if nested_trees(pod, name):
+        lines.append(f"{EXECLINE}/if {{ {_line(f'{IMAGES}/mounts', f'{SERVICES}/{service_name(netns, name)}')} }}")
     lines.append(_line(*sandbox_argv(pod, name)))
     return "\n".join(lines) + "\n"
 
@@ -427,7 +461,9 @@ done
 def service_files(pod: PodRow, name: str) -> dict[str, str]:
     """The service directory of a container: file -> text."""
     policy = pod["containers"][name].get("restart_policy", pod["restart_policy"])
+    trees = [tree.row() for tree in nested_trees(pod, name)]
     return {
+        **({"mounts": f"{json.dumps(trees)}\n"} if trees else {}),
         "run": run_script(pod, name),
         "enter": enter_script(pod, name),
         "identity": identity_file(pod, name),

@@ -24,8 +24,8 @@ def parsed(text: str) -> dict[str, dict[str, list[str]]]:
         elif line.startswith(":"):
             chains[line[1:].split(" ", 1)[0]] = []
         elif line.startswith("-A "):
-            _, chain, rule = line.split(" ", 2)
-            chains[chain].append(rule)
+            _, chain, *rule = line.split(" ", 2)  # one that matches everything and leads nowhere is its chain alone
+            chains.setdefault(chain, []).append(rule[0] if rule else "")
     return tables
 
 

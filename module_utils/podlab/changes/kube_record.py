@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from .. import packed
 from ..shapes import misfit
 from . import kube_flows
 from .iptables_save import Tables
@@ -69,14 +68,14 @@ def told_row(known: State) -> ServicesRow | None:
     """What was applied last. None where that is damaged: then nobody knows."""
     try:
         row, digest = unpack(known["packed"])
-    except (ValueError, zlib.error, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return None if digest != known["row"] or misfit(row, ServicesRow) else row
 
 
 def pack(row: ServicesRow) -> str:
     """A row as one short word: nested, Ansible would walk through all of it, which takes four times as long."""
-    return base64.b64encode(zlib.compress(_canonical(row), 1)).decode()
+    return packed.pack(_canonical(row))
 
 
 def unpack(told: ServicesRow | str) -> tuple[ServicesRow, str]:
@@ -84,7 +83,7 @@ def unpack(told: ServicesRow | str) -> tuple[ServicesRow, str]:
 
     :param told: a row, packed or, from ``./lab script``, as it is.
     """
-    text = zlib.decompress(base64.b64decode(told)) if isinstance(told, str) else _canonical(told)
+    text = packed.unpack(told) if isinstance(told, str) else _canonical(told)
     return json.loads(text), hashlib.sha256(text).hexdigest()
 
 

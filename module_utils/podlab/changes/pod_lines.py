@@ -22,7 +22,7 @@ GROUND = (
     f"mount --make-shared $dir 2>/dev/null || {' '.join(BIND_ON_ITSELF)} $dir $dir; done"
 )
 
-GROUND_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || umount {NETNS}'
+GROUND_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || {{ umount {NETNS} && rmdir {NETNS}; }}'
 
 
 def ends(steps: Steps) -> Iterator[Part]:

@@ -179,5 +179,5 @@ BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox"
 
 
 def program_source(name: str) -> str:
-    """Where a program lies in the clone. Two are modules, too, so that they can be tested like every other."""
-    return f"module_utils/podlab/host/{name}.py" if name in ("enter", "kubelet") else f"images/{name}"
+    """Where a program lies in the clone. Some are modules, too, so that they can be tested like every other."""
+    return f"module_utils/podlab/host/{name}.py" if name in ("enter", "kubelet", "mounts") else f"images/{name}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 LOCALNET = "net.ipv4.conf.all.route_localnet"
 """With it a packet from 127.0.0.1 may leave for a pod, and neighbours may send to this host's 127.0.0.0/8."""
 
 FORWARD = "net.ipv4.ip_forward"
+
+BRIDGE_CALLS = ("iptables", "ip6tables", "arptables")
 
 GUARDED = (LOCALNET,)
 """Settings that open what a rule of iptables has to guard. The chapter of that rule makes them, right after it: the
@@ -39,6 +41,15 @@ def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Ma
 def is_forwarding(key: str) -> bool:
     """Whether it is the setting of a single link that ``ip_forward`` is for all."""
     return key.startswith("net.ipv4.conf.") and key.endswith(".forwarding")
+
+
+def switched_on_by(modules: Collection[str]) -> dict[str, str]:
+    """Settings that come with kernel modules and are on from then on, as what they were without them: off.
+
+    Without ``br_netfilter`` no frame of a bridge passes iptables. The kernel's own value of these settings is 1, for
+    all bridges of the host, ARP and IPv6 too; taken for what was before, podlab would leave that behind.
+    """
+    return {f"net.bridge.bridge-nf-call-{kind}": "0" for kind in BRIDGE_CALLS} if "br_netfilter" in modules else {}
 
 
 def opening(observed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,9 @@ HOOKS = (
 SHARED = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL", UNDEFINED_PORTS)
 """Chains where rules of all services stand side by side."""
 
+DEEPEST = 40
+"""So many steps in a rule is moved at most; beyond, nobody could read it."""
+
 _SERVICE = re.compile(r'--comment "([^\s/"]+/[^\s:"]+)')
 """The first word of a service's comment, without its port: ``default/web:http cluster IP``."""
 _OF_ONE_SERVICE = re.compile("KUBE-(SVC|SVL|EXT|FW|SEP)-")
@@ -60,17 +63,24 @@ def _walk(
     seen: set[tuple[str, str]],
     service: str | None,
     own: frozenset[str] | None,
-    depth: int = 0,
 ) -> Iterator[str]:
+    """Not by recursion: somebody may have made as many chains in a row as he likes."""
     chains = tables.get(table, {})
     seen.add((table, chain))
-    for rule in chains.get(chain, []):
+    ways = [(chain, iter(chains.get(chain, [])))]
+    while ways:
+        chain, rest = ways[-1]
+        rule = next(rest, None)
+        if rule is None:
+            ways.pop()
+            continue
         into = target(rule)
         if own is not None and chain in SHARED and not _concerns(rule, into, service, own):
             continue
-        yield f"{'  ' * depth}-A {chain} {rule}"
+        yield f"{'  ' * min(len(ways) - 1, DEEPEST)}-A {chain} {rule}".rstrip()
         if into in chains and _is_known(into) and (table, into) not in seen:
-            yield from _walk(tables, table, into, seen, service, own, depth + 1)
+            seen.add((table, into))
+            ways.append((into, iter(chains[into])))
 
 
 def _concerns(rule: str, into: str, service: str | None, own: frozenset[str]) -> bool:

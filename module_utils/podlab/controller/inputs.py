@@ -18,7 +18,7 @@ LARGE = 2**18  # bytes; less takes less than half a second to read
 CATALOGUE = "catalogue.yml"
 SAMPLE = "manifests"
 # They run on a node by themselves, and are modules here so that they can be tested like every other.
-MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "kubelet")}
+MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "kubelet", "mounts")}
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ grows with Services is packed besides: all hosts keep the same word, and who has
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import records
+from .. import packed, records
 from ..planner import service_rows
 from ..planner.plan import CHAPTERS
 from ..planner.service_rows import compact
@@ -32,7 +30,7 @@ def pack(value: object) -> str:
 
 
 def _packed(text: str) -> str:
-    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()
+    return packed.pack(text.encode())
 
 
 def unpack(value: Any) -> Any:
@@ -42,15 +40,21 @@ def unpack(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=32)  # all hosts of a run remember the same
 def _unpacked(word: str) -> Any:
-    return json.loads(zlib.decompress(base64.b64decode(word)))
+    return json.loads(packed.unpack(word))
 
 
 # --- from a host ----------------------------------------------------------------------------------------
 
 
 def opened(text: Any) -> Any:
-    """An observation as the planner wants it, or what verify expects; None where there is none."""
-    found = json.loads(text) if isinstance(text, str) else text
+    """An observation as the planner wants it, or what verify expects; None where there is none.
+
+    Text that is no JSON stays as it is: ``records`` says of an observation that it does not fit.
+    """
+    try:
+        found = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
     record = found.get("record") if isinstance(found, dict) else None
     cluster = record.get("cluster") if isinstance(record, dict) else None
     if isinstance(record, dict) and isinstance(cluster, dict):
@@ -66,7 +70,7 @@ def opened_part(value: Any) -> Any:
     """A word that cannot be unpacked stays one, and ``records`` says that it does not fit."""
     try:
         return unpack(value)
-    except (ValueError, zlib.error, RecursionError):
+    except (ValueError, RecursionError):
         return value
 
 

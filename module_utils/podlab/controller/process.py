@@ -6,18 +6,28 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
+import selectors
 import signal
 import subprocess
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_FILES = 1048576  # as podlab's unit has it under systemd
+MOST_SAID = 256 << 20  # bytes; what a host tells of a thousand pods is a tenth of that
+
+LOOK = 0.5  # seconds of silence before somebody looks why
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class TooLong(Exception):
+    """A host says more than this machine is going to remember; the text says so."""
 
 
 def end_workers_with_run() -> None:
@@ -95,13 +105,33 @@ def handing_on(
             signal.signal(number, before[number])
 
 
+def run_attended(argv: Sequence[str], words: Any, **options: Any) -> tuple[int, Any, Any]:
+    """Run a program that enters a lab, with ``words`` as its input. Ctrl-C and TERM end it, and not this process, which
+    has something to clean up then.
+
+    :return: its exit code, output and errors.
+    """
+    started: list[subprocess.Popen[Any]] = []
+    with handing_on(started, (signal.SIGINT, signal.SIGTERM)):
+        with deferred():
+            pipe = subprocess.PIPE
+            child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+            started.append(child)
+        with child:
+            try:
+                out, err = child.communicate(words)
+            except BaseException:
+                child.kill()
+                raise
+    return child.returncode, out, err
+
+
 def _signal(pid: int, number: int) -> None:
-    """To its process group, if it leads one."""
+    """To its process group, if it leads one. Whoever is stopped gets it as soon as he goes on."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
+        send = os.killpg if os.getpgid(pid) == pid else os.kill
+        send(pid, number)
+        send(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager
@@ -117,3 +147,58 @@ def deferred(numbers: Collection[int] = ENDING) -> Iterator[None]:
 def _is_main_thread() -> bool:
     """Handlers are set by no other."""
     return threading.current_thread() is threading.main_thread()
+
+
+def communicate(
+    child: subprocess.Popen[bytes],
+    words: bytes = b"",
+    seconds: float | None = None,
+    watch: Callable[[], None] | None = None,
+) -> tuple[bytes, bytes]:
+    """As ``Popen.communicate``, for what somebody else's program says: it may never come to an end.
+
+    :param child: with pipes for all three streams. It still runs where this raises.
+    :param watch: called when it says nothing for a while, over and over. What it raises is raised here.
+    :raises TooLong: it has said more than ``MOST_SAID``.
+    :raises subprocess.TimeoutExpired: it has not come to its end in time.
+    """
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
+    end = None if seconds is None else time.monotonic() + seconds
+    said = {child.stdout: bytearray(), child.stderr: bytearray()}
+    left = memoryview(words)
+    with selectors.DefaultSelector() as streams:
+        streams.register(child.stdin, selectors.EVENT_WRITE)
+        for stream in said:
+            streams.register(stream, selectors.EVENT_READ)
+        while streams.get_map():
+            left_to_wait = None if end is None else max(0.0, end - time.monotonic())
+            ready = streams.select(min(left_to_wait or LOOK, LOOK) if watch else left_to_wait)
+            if not ready and end is not None and time.monotonic() >= end:
+                raise subprocess.TimeoutExpired(child.args, seconds or 0.0)
+            if not ready and watch:
+                watch()
+            for key, _ in ready:
+                if key.fileobj is child.stdin:
+                    left = _fed(key.fd, left)
+                    is_over = not left
+                else:
+                    block = os.read(key.fd, 1 << 16)
+                    said[key.fileobj] += block  # type: ignore[index]
+                    is_over = not block
+                if is_over:
+                    streams.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+            if sum(map(len, said.values())) > MOST_SAID:
+                raise TooLong(f"its answer is longer than {MOST_SAID >> 20} MiB, and was not read to its end")
+    child.wait(None if end is None else max(0.0, end - time.monotonic()))
+    return bytes(said[child.stdout]), bytes(said[child.stderr])
+
+
+def _fed(pipe: int, words: memoryview) -> memoryview:
+    """What is left to write; nothing where nobody reads it any more."""
+    try:
+        return words[os.write(pipe, words[: select.PIPE_BUF]) :]
+    except BrokenPipeError:
+        return words[:0]

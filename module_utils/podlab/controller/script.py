@@ -33,7 +33,7 @@ from ..changes import (
     sysctls,
     vxlan,
 )
-from ..changes.containers import HOME, LOGS, RUN, SERVICES
+from ..changes.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
 from ..changes.passages import Part, Passage
 from ..host import health_checks, kernel, record
 from ..host.services import STATE
@@ -98,9 +98,11 @@ def undo(host: Subject, headings: Mapping[str, str]) -> str:
         if chapter in host.rows:
             lines += _chapter(f"Taken back: {headings[chapter]}", _UNDO[chapter](host))
     test = "if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo"
+    mounted = [f"umount -q {RUN}"] if host.role == "node" else []
     rest = [
         f"{test}; then echo 'this is mounted still, so nothing is deleted' >&2; exit 1; fi",
-        "rm -rf /run/podlab /var/lib/podlab",
+        *mounted,
+        f"rm -rf {RUN} {HOME}",
     ]
     lines += _chapter("Forget it", [Part("Behind a mount may be files of somebody's.", [*rest])])
     return "".join(f"{line}\n" for line in lines)
@@ -195,6 +197,11 @@ _CHAINS = {
 
 def _node(host: Subject) -> Iterator[Part]:
     if host.role == "node":
+        why = (
+            "A file system of podlab's own, for what is run when a container starts: where systemd is, no program may "
+            "be started from /run."
+        )
+        yield Part(why, [" ".join(argv) for argv in RUN_MADE])
         test = "[ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]"
         load = f"{test} || modprobe -a {' '.join(kernel.MODULES)}"
         yield Part("The kernel loads the other modules by itself when they are used.", [load])

@@ -23,6 +23,7 @@ Flow = tuple[str, str, int, str, int, str, int, str, int]
 
 NAME = "podlab-flows"
 BUFFER = 8 << 20
+MOST = 128 << 20  # bytes of events; half a million connections. Pods may make as many as they like
 NETLINK_NETFILTER, GROUP_NEW = 12, 1  # linux/netlink.h, linux/netfilter/nfnetlink_compat.h
 SWITCH = "/proc/sys/net/netfilter/nf_conntrack_events"
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
@@ -105,16 +106,22 @@ def _write_down(events: socket.socket, seconds: float) -> None:
     events.settimeout(0.1)
     os.closerange(3, events.fileno())
     os.closerange(events.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-    end = time.monotonic() + seconds
+    lost = _HEADER.pack(_HEADER.size, OVERRUN, 0, 0, 0)
+    end, room = time.monotonic() + seconds, MOST
     while time.monotonic() < end:
         try:
-            os.write(1, events.recv(1 << 16))
+            told = events.recv(1 << 16)
         except BlockingIOError:
             return
         except TimeoutError:
             continue
         except OSError:  # ENOBUFS
-            os.write(1, _HEADER.pack(_HEADER.size, OVERRUN, 0, 0, 0))
+            told = lost
+        if 0 < room < len(told):
+            room = 0
+            os.write(1, lost)
+        elif room:
+            room -= os.write(1, told)
 
 
 def parse(data: bytes) -> Told:

@@ -56,21 +56,30 @@ def services_of(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(netns, container) for netns, _, container in parted if netns in owners]
 
 
-def start(anew: Sequence[tuple[PodRow, str]], *, held: Container[tuple[str, str]] = (), resumed: bool = False) -> None:
-    """Put containers under supervision.
+def start(
+    anew: Sequence[tuple[PodRow, str]], *, held: Container[tuple[str, str]] = (), resumed: bool = False
+) -> list[str]:
+    """Put containers under supervision. Returns why some cannot be: what is in a volume is its pod's, and hinders no
+    other.
 
     :param held: (network namespace, container) of those that only the kubelet starts.
     :param resumed: they have ended and stay as they are; what is known of them is kept.
     """
     make_directory(f"{SERVICES}/.new")
+    begun, failed = list[str](), list[str]()
     for row, name in anew:
+        try:
+            volumes.bind_sub_paths(row, name)
+        except HostError as error:
+            failed.append(str(error))
+            continue
         down = resumed or (row["netns"], name) in held
-        volumes.bind_sub_paths(row, name)
         _build_service(row, name, KEPT if resumed else (), {"down": ""} if down else {})
+        begun.append(f"{SERVICES}/{service_name(row['netns'], name)}")
     ensure_supervisor()
     run(["s6-svscanctl", "-a", SERVICES])
-    services = [f"{SERVICES}/{service_name(row['netns'], name)}" for row, name in anew]
-    wait_until(lambda: all(map(is_supervised, services)), seconds=60.0)
+    wait_until(lambda: all(map(is_supervised, begun)), seconds=60.0)
+    return failed
 
 
 def _build_service(row: PodRow, name: str, kept: Iterable[str], more: Mapping[str, str]) -> None:
@@ -128,6 +137,8 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         kubelet.tell_supervisor(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
     kubelet.terminate_all(known)
     _end_supervisors(os.listdir(OLD) if os.path.isdir(OLD) else (), leave)  # of a run that was cut off
+    if not pairs:
+        return
     make_directory(OLD)
     names = [service_name(*pair) for pair in pairs]
     for name in names:

@@ -158,20 +158,16 @@ def _path(environment: dict[bytes, bytes]) -> list[bytes]:
 
 
 def _end_of(child: int) -> int:
-    """Wait, and do as the child does: stop with it, die of the same signal."""
-    while True:
-        _, status = os.waitpid(child, os.WUNTRACED)
-        if os.WIFSTOPPED(status):
-            os.kill(os.getpid(), signal.SIGSTOP)
-            os.kill(child, signal.SIGCONT)
-        elif os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            if number not in (signal.SIGKILL, signal.SIGSTOP):
-                signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return 128 + number
-        else:
-            return os.WEXITSTATUS(status)
+    """Wait, and die of the same signal as the child. A stop of it is not handed on: whoever stops processes of a
+    container would stop those who wait here for the command's end."""
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return 128 + number
+    return os.WEXITSTATUS(status)
 
 
 def _call(name: str, *arguments: object) -> None:

@@ -31,6 +31,11 @@ def features() -> Features:
     return {"loadable": loadable, "missing": missing, "may_load": _is_real_root()}
 
 
+def is_asked_without_loading(name: str) -> bool:
+    """Whether the kernel would not load a module by being asked for what it has of it."""
+    return _is_in_kernel(name) or not _is_on_disk(name)
+
+
 def _is_in_kernel(name: str) -> bool:
     return os.path.isdir(f"/sys/module/{name}") or name in _listed("modules.builtin")
 

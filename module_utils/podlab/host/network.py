@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
 from ..changes.vxlan import Tunnel, VxlanRow
 from . import namespaces
-from .run import documents, run, run_all
+from .run import entries, run, run_all
 
 TABLES = ("filter", "nat")
 LOCAL = "255"  # the table that is looked up before all others
@@ -24,7 +23,7 @@ LOCAL = "255"  # the table that is looked up before all others
 
 def links() -> dict[str, Link]:
     """Every link of this network namespace."""
-    found = {link["ifname"]: link_facts(link) for link in documents(run(["ip", "-j", "-d", "addr", "show"]))[0]}
+    found = {link["ifname"]: link_facts(link) for link in entries(run(["ip", "-j", "-d", "addr", "show"]))}
     for name, link in found.items():
         # Somebody may have taken the mark away.
         if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):
@@ -39,7 +38,7 @@ def links() -> dict[str, Link]:
 def _queues() -> dict[str, list[dict[str, Any]]]:
     """Link -> its queueing disciplines."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for discipline in json.loads(run(["tc", "-j", "qdisc", "show"]) or "[]"):
+    for discipline in entries(run(["tc", "-j", "qdisc", "show"])):
         found.setdefault(discipline["dev"], []).append(discipline)
     return found
 
@@ -48,14 +47,14 @@ def _written_by_hand(bridge: str, own: Container[str]) -> Link:
     """What nobody but a person writes on a bridge of ours: permanent ARP entries, and FDB entries that were not
     learnt and are not for a link's own MAC."""
     asked = ["ip", "-j", "-4", "neigh", "show", "nud", "permanent", "nud", "noarp", "dev", bridge]
-    neighbours = json.loads(run(asked) or "[]")
-    entries = json.loads(run(["bridge", "-j", "fdb", "show", "br", bridge]) or "[]")
+    neighbours = entries(run(asked))
+    forwarding = entries(run(["bridge", "-j", "fdb", "show", "br", bridge]))
     return {
         "neighbours": [entry["dst"] for entry in neighbours if is_written(entry)],
         "forwarding": [
             f"{entry['mac']} dev {entry['ifname']} {'self' if entry['ifname'] == bridge else 'master'}"
             + (f" vlan {entry['vlan']}" if "vlan" in entry else "")
-            for entry in entries
+            for entry in forwarding
             if entry.get("master") == bridge and entry["mac"] not in own and _was_written(entry)
         ],
     }
@@ -102,15 +101,15 @@ def tunnels(links: Mapping[str, Link]) -> dict[str, Tunnel]:
 
 
 def _tunnel(name: str) -> Tunnel:
-    neighbours = json.loads(run(["ip", "-j", "neigh", "show", "nud", "permanent", "dev", name]) or "[]")
-    entries = json.loads(run(["bridge", "-j", "fdb", "show", "dev", name]) or "[]")
+    neighbours = entries(run(["ip", "-j", "neigh", "show", "nud", "permanent", "dev", name]))
+    forwarding = entries(run(["bridge", "-j", "fdb", "show", "dev", name]))
     keys = {key: knob(name, key) for key in vxlan.SETTINGS}
     values = read_sysctls(keys.values())
     return {
         "neighbours": {entry["dst"]: entry["lladdr"] for entry in neighbours},
         "forwarding": [
             (entry["mac"], _destination(entry), entry.get("state") == "permanent")
-            for entry in entries
+            for entry in forwarding
             if "dst" in entry
         ],
         "settings": {key: values[setting] for key, setting in keys.items() if setting in values},
@@ -133,14 +132,14 @@ def lost_overlays(links: Mapping[str, Link], row: VxlanRow | None) -> list[list[
     return [
         [*way, "link", "del", link["ifname"]]
         for way, (_, out, _) in zip(ways, answers, strict=True)
-        for link in json.loads(out.strip() or "[]")
+        for link in entries(out)
         if link_facts(link)["alias"] == MARK and link_facts(link)["vxlan"]["id"] == row["id"]
     ]
 
 
 def routes() -> list[Route]:
     """The main table, and of the local one what the kernel has not made itself for an address."""
-    found = json.loads(run(["ip", "-j", "-N", "-4", "route", "show", "table", "all"]))
+    found = entries(run(["ip", "-j", "-N", "-4", "route", "show", "table", "all"]))
     known = [route_facts(route) for route in found if route.get("table") in (None, LOCAL)]
     return [route for route in known if route.get("table") != LOCAL or route["protocol"] != "kernel"]
 

@@ -12,7 +12,7 @@ from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import flows, kernel, modes, network, pods, record, services
+from . import firewalls, flows, kernel, modes, network, pods, record, runtime, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -22,6 +22,7 @@ SYSCTLS = (
     "net.ipv4.conf.all.route_localnet",
     LIBERAL,
 )
+RESOLV_CONF, ASKED_BY_RESOLVED = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 
 
 def observe(role: str) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def observe(role: str) -> dict[str, Any]:
     return {
         "record": told,
         "modes": modes.wrong(),
+        "runtime": role != "node" or runtime.is_sound(),
         "links": links,
         "routes": network.routes(),
         "policy_rules": network.policy_rules(),
@@ -44,6 +46,7 @@ def observe(role: str) -> dict[str, Any]:
         "rules": rules,
         # On a node podlab's chain stands before the policy in any case.
         "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
+        "firewalls": firewalls.observe(),
         "services": seen_services,
         "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),
@@ -54,8 +57,17 @@ def observe(role: str) -> dict[str, Any]:
         "kernel": kernel.features(),
         "machine": os.uname().machine,
         "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
-        "resolv_conf": record.text_of("/etc/resolv.conf") or "",
+        "resolv_conf": _resolv_conf(),
     }
+
+
+def _resolv_conf() -> str:
+    """What this host asks for names. Under systemd-resolved its resolv.conf names the host's own 127.0.0.53, where no
+    pod gets to: those that it asks itself stand elsewhere, where kubeadm makes the kubelet look as well."""
+    text = record.text_of(RESOLV_CONF) or ""
+    servers = [words[1] for words in map(str.split, text.splitlines()) if words[:1] == ["nameserver"] and words[1:]]
+    asked = record.text_of(ASKED_BY_RESOLVED) if servers == ["127.0.0.53"] else None
+    return text if asked is None else asked
 
 
 def _own_programs() -> dict[str, str]:

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -44,7 +44,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
     :param as_written: with rows that are damaged: the planner says so of each.
     """
     names = sorted({*(os.listdir(PODS) if os.path.isdir(PODS) else []), *volumes.left_behind()})
-    pauses, kubelet = _pauses(), containers.kubelet_lives()
+    pauses, kubelet = status.pauses(), containers.kubelet_lives()
     services: dict[str, list[str]] = {}
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)
@@ -154,15 +154,15 @@ def apply(steps: Steps) -> None:
         volumes.rewrite(row, volume)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
         _write_etc(row)
-    if steps.start:
-        containers.start(steps.start, held=set(steps.held))
-    if steps.resume:
-        containers.start(steps.resume, resumed=True)
+    failed = containers.start(steps.start, held=set(steps.held)) if steps.start else []
+    failed += containers.start(steps.resume, resumed=True) if steps.resume else []
     for row in {row["netns"]: row for row in [*steps.sandboxes, *steps.refresh]}.values():
         # Written last: a pod without its row was cut off on the way and is done again.
         write_file(f"{PODS}/{row['netns']}/pod.json", json.dumps(row))
     if steps.kubelet:
         KUBELET[steps.kubelet]()
+    if failed:
+        raise HostError("\n".join(failed))
 
 
 KUBELET = {
@@ -190,7 +190,7 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
     # some time later.
     veths = [veth_name(netns) for netns in names]
     ip_batch([f"link del {veth}" for veth in veths if os.path.exists(f"/sys/class/net/{veth}")])
-    pauses = _pauses()
+    pauses = status.pauses()
     for netns in names:
         if netns in pauses:
             with contextlib.suppress(ProcessLookupError):
@@ -201,29 +201,20 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
     for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
-        shutil.rmtree(f"{PODS}/{netns}", ignore_errors=True)
+        volumes.delete_tree(f"{PODS}/{netns}")  # with /dev/shm, which is the containers'
         shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
 
 
-def _pauses() -> dict[str, int]:
-    """Pause processes of this host: network namespace's name -> pid."""
-    prefix = "\0".join(pause_command(""))
-    found = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                line = file.read().decode(errors="replace")
-                if line.startswith(prefix) and _is_of_this_host(entry.name):
-                    found[line[len(prefix) :].rstrip("\0")] = int(entry.name)
-    return found
+def names_mount(gone: Collection[str] = ()) -> bool:
+    """Whether /run/netns is a mount in which nobody's name is left once these pods are gone. ``ip netns add`` makes one
+    where there is none, so it is nothing to anybody else."""
+    return NETNS in volumes.mounted([NETNS]) and set(os.listdir(NETNS)) <= set(gone)
 
 
-def _is_of_this_host(pid: str) -> bool:
-    """A lab's pauses are seen from outside as well, and are not ours: their PID namespace is another one. Only that
-    of a pod which shares its processes is below ours too, and pause is its first process (proc(5), NSpid)."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-        pids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-    return len(pids) == 1 or pids[1:] == ["1"]
+def drop_names_mount() -> None:
+    if names_mount():
+        run(["umount", "--lazy", NETNS])
+        os.rmdir(NETNS)
 
 
 def _sandbox_is_sound(netns: str, row: PodRow | None, pause: int | None) -> bool:

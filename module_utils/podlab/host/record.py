@@ -9,6 +9,7 @@ from typing import Any
 from .. import records
 from ..changes.containers import RUN
 from ..records import VERSION
+from . import runtime
 from .run import HostError
 
 HOME, PATH = records.HOME, records.RECORD
@@ -52,9 +53,10 @@ def write(record: dict[str, Any]) -> None:
 
 def make_directory(path: str) -> None:
     """A directory of podlab's own. The one that all of them lie in is root's alone, from its first moment on."""
-    for home in (RUN, HOME):
-        if path == home or path.startswith(f"{home}/"):
-            os.makedirs(home, 0o700, exist_ok=True)
+    if path == RUN or path.startswith(f"{RUN}/"):
+        runtime.make()
+    if path == HOME or path.startswith(f"{HOME}/"):
+        os.makedirs(HOME, 0o700, exist_ok=True)
     os.makedirs(path, exist_ok=True)
 
 

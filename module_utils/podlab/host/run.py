@@ -107,13 +107,22 @@ def run_all(
     return results
 
 
-def documents(text: str) -> list[Any]:
-    """The JSON documents that ``ip -j -batch`` prints one after the other."""
+def documents(text: str) -> list[list[dict[str, Any]]]:
+    """The JSON lists that ``ip -j -batch`` prints one after the other.
+
+    Without what ip(8) has passed over: while the module of a kind of links is not loaded, the kernel knows nothing of
+    the kind and tells of all links, and ``ip -j link show type vxlan`` prints an empty object for each of another one.
+    """
     decoder, found, at = json.JSONDecoder(strict=False), [], 0  # an alias may have control characters
     while (at := _skip_space(text, at)) < len(text):
         document, at = decoder.raw_decode(text, at)
-        found.append(document)
+        found.append([entry for entry in document if entry])
     return found
+
+
+def entries(text: str) -> list[dict[str, Any]]:
+    """The one list that ``ip -j``, ``bridge -j`` or ``tc -j`` prints, or nothing where it prints nothing."""
+    return next(iter(documents(text)), [])
 
 
 def _skip_space(text: str, at: int) -> int:

@@ -3,7 +3,8 @@
 A program in one file: ``./lab`` pipes its text to ``/usr/bin/python3 -IS -`` on every host, which costs a
 fraction of a module call. So it knows the standard library alone; a unit test holds its paths against those
 of ``changes``. It tells facts; what they mean in Kubernetes' words is worked out by the asker. With the arguments
-``events NETNS`` it tells what has happened to one pod instead: a list, the oldest first.
+``events NETNS`` it tells what has happened to one pod instead: a list, the oldest first. With ``pause NETNS`` it tells
+the pid of the process that holds the pod's namespaces.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespa
 
 def status() -> dict[str, Any]:
     """The whole answer. Times are seconds since the epoch, pids are this host's."""
-    born = _pauses()
+    born = _begins()
     names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
     rows = [(netns, row) for netns in names if (row := _json(f"{PODS}/{netns}/pod.json")) is not None]
     return {
@@ -112,15 +113,44 @@ def _output(*argv: str) -> str:
     return text
 
 
-def _pauses() -> dict[str, float]:
+def pauses() -> dict[str, int]:
+    """Pause processes of this host: network namespace's name -> pid."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        argv = _text(f"/proc/{pid}/cmdline").split("\0")[:-1]
+        if tuple(argv[:-1]) == PAUSE and _is_of_this_host(pid, argv):
+            found[argv[-1]] = int(pid)
+    return found
+
+
+def _is_of_this_host(pid: str, argv: list[str]) -> bool:
+    """Known by its place among the processes, as whoever is in a container may call itself what it likes: it is in the
+    PID namespace of this host, or for a pod that shares its processes a child of the unshare(1) that has made them
+    theirs, which is. A lab's pauses are seen from outside as well, and are not ours."""
+    if _is_in_our_pid_namespace(pid):
+        return True
+    parent = next(
+        (line.split()[1] for line in _text(f"/proc/{pid}/status").splitlines() if line.startswith("PPid:")), "0"
+    )
+    makes = ["unshare", f"--pid={PODS}/{argv[-1]}/pid", "--fork", *argv, ""]
+    return _text(f"/proc/{parent}/cmdline").split("\0") == makes and _is_in_our_pid_namespace(parent)
+
+
+def _is_in_our_pid_namespace(pid: str) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return False
+
+
+def _begins() -> dict[str, float]:
     """Pods whose pause process lives: network namespace's name -> when it was started."""
     booted = next(int(line.split()[1]) for line in _text("/proc/stat").splitlines() if line.startswith("btime"))
     found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        argv = _text(f"/proc/{pid}/cmdline").split("\0")
-        if tuple(argv[:3]) == PAUSE and len(argv) > 3 and (line := _text(f"/proc/{pid}/stat")):
+    for netns, pid in pauses().items():
+        if line := _text(f"/proc/{pid}/stat"):
             ticks = int(line.rpartition(")")[2].split()[19])  # proc(5): field 22, starttime
-            found[argv[3]] = booted + ticks / os.sysconf("SC_CLK_TCK")
+            found[netns] = booted + ticks / os.sysconf("SC_CLK_TCK")
     return found
 
 
@@ -154,5 +184,7 @@ def _json(path: str) -> Any:
         return "" if os.path.exists(path) else None
 
 
+ANSWERS: dict[str, Any] = {"events": events, "pause": lambda netns: pauses().get(netns)}
+
 if __name__ == "__main__":
-    json.dump(events(sys.argv[2]) if sys.argv[1:2] == ["events"] else status(), sys.stdout)
+    json.dump(ANSWERS[sys.argv[1]](sys.argv[2]) if sys.argv[1:] else status(), sys.stdout)

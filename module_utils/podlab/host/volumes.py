@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ from typing import Any
 from ..changes.containers import SUBPATHS, VOLUMES, mount_source, volume_path
 from ..changes.pods import PodRow
 from ..changes.volume_lines import tmpfs_argv
+from . import mounts
 from .record import make_directory
 from .run import HostError, run
 
@@ -33,6 +35,9 @@ TYPES = {
     "CharDevice": ("character device", stat.S_ISCHR),
     "BlockDevice": ("block device", stat.S_ISBLK),
 }
+
+MOST_NESTED = 200
+"""Levels of directories that ``fsGroup`` reaches. A container may nest more than Python can call, or have open."""
 
 
 def check(wanted: Iterable[tuple[PodRow, str]]) -> None:
@@ -140,9 +145,18 @@ def bind_sub_paths(row: PodRow, name: str) -> None:
                 os.mkdir(target)
             else:
                 os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o600))
-            run(["mount", "--bind", f"/proc/{os.getpid()}/fd/{found}", target])
+            _bind(found, target)
         finally:
             os.close(found)
+
+
+def _bind(what: int, target: str) -> None:
+    """By descriptors: mount(8) would work out the path of one, which may lead elsewhere by then."""
+    at = os.open(target, os.O_PATH | os.O_CLOEXEC)
+    try:
+        mounts.bind(what, at)
+    finally:
+        os.close(at)
 
 
 def release_sub_paths(netns: str, name: str) -> None:
@@ -158,25 +172,29 @@ def _open_beneath(volume: str, sub_path: str) -> int:
     if real != root and not real.startswith(f"{root}/"):
         raise OSError(0, "it leads out of the volume")
     # Links have been followed; one that turns up now was put there this very moment.
-    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-    at = os.open(root, flags | os.O_DIRECTORY)
+    at = os.open(root, mounts.STEP | os.O_DIRECTORY)
     try:
-        for part in filter(None, real[len(root) :].split("/")):
-            try:
-                deeper = os.open(part, flags, dir_fd=at)
-            except FileNotFoundError:
-                os.mkdir(part, 0o750, dir_fd=at)
-                os.chmod(part, os.fstat(at).st_mode & 0o7777, dir_fd=at)  # the kubelet gives it its parent's
-                deeper = os.open(part, flags, dir_fd=at)
-            if stat.S_ISLNK(os.fstat(deeper).st_mode):
-                os.close(deeper)
-                raise OSError(0, "it leads out of the volume")
-            os.close(at)
-            at = deeper
-    except BaseException:
+        return mounts.descend(at, real[len(root) :], _make_directory)
+    except mounts.LeadsOutError as error:
+        raise OSError(0, "it leads out of the volume") from error
+    finally:
         os.close(at)
-        raise
-    return at
+
+
+def _make_directory(name: str, at: int) -> None:
+    """With the rights of its parent, as the kubelet does it."""
+    os.mkdir(name, 0o750, dir_fd=at)
+    made = os.open(name, mounts.STEP, dir_fd=at)
+    try:
+        _chmod(made, stat.S_IMODE(os.fstat(at).st_mode))
+    finally:
+        os.close(made)
+
+
+def _chmod(descriptor: int, mode: int) -> None:
+    """Of what a descriptor (O_PATH) stands for, which may have another name by now. A link has no mode."""
+    if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+        os.chmod(f"/proc/self/fd/{descriptor}", mode)
 
 
 # --- files ------------------------------------------------------------------------------------------------
@@ -237,18 +255,31 @@ def _give_to_group(path: str, group: int, rights: int) -> None:
     :raises HostError: the host does not have the id.
     """
     try:
-        for directory, _, names in os.walk(path):
-            os.chown(directory, -1, group)
-            os.chmod(directory, stat.S_IMODE(os.stat(directory).st_mode) | rights | 0o2110)
-            for name in names:
-                file = f"{directory}/{name}"
-                os.chown(file, -1, group, follow_symlinks=False)
-                if not os.path.islink(file):
-                    os.chmod(file, stat.S_IMODE(os.stat(file).st_mode) | rights)
+        _give_below(None, path, group, rights, MOST_NESTED)
     except OSError as error:
-        raise HostError(f"fsGroup {group}: {path}: {error.strerror}; this host's user namespace has no such id") from (
-            error
-        )
+        why = "; this host's user namespace has no such id" if error.errno == errno.EINVAL else ""
+        raise HostError(f"fsGroup {group}: {path}: {error.strerror}{why}") from error
+
+
+def _give_below(at: int | None, name: str, group: int, rights: int, levels: int) -> None:
+    """By descriptors: whoever writes to the volume may put a link in the place of anything at any time."""
+    directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    try:
+        os.fchown(directory, -1, group)
+        os.fchmod(directory, stat.S_IMODE(os.fstat(directory).st_mode) | rights | 0o2110)
+        for entry in os.listdir(directory):
+            found = os.open(entry, mounts.STEP, dir_fd=directory)
+            try:
+                is_directory = stat.S_ISDIR(os.fstat(found).st_mode)
+                if not is_directory:
+                    os.chown(entry, -1, group, dir_fd=directory, follow_symlinks=False)
+                    _chmod(found, stat.S_IMODE(os.fstat(found).st_mode) | rights)
+            finally:
+                os.close(found)
+            if is_directory and levels:
+                _give_below(directory, entry, group, rights, levels - 1)
+    finally:
+        os.close(directory)
 
 
 def _make_on_host(volume: Mapping[str, Any]) -> None:
@@ -267,7 +298,15 @@ def _make_on_host(volume: Mapping[str, Any]) -> None:
 def _delete(path: str) -> None:
     if os.path.isdir(path):
         unmount_beneath([path])
+        delete_tree(path)
+
+
+def delete_tree(path: str) -> None:
+    """A container can nest directories deeper than Python can call; rm(1) takes those away, too."""
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        run(["rm", "-rf", "--", path])
 
 
 def unmount_beneath(paths: Sequence[str]) -> None:
@@ -276,12 +315,12 @@ def unmount_beneath(paths: Sequence[str]) -> None:
     :raises HostError: something stays. Then nobody may delete there.
     """
     for _ in range(10):  # mounts may lie on each other
-        mounts = mounted(paths)
-        if not mounts:
+        left = mounted(paths)
+        if not left:
             return
         # Lazily: a process that stands in it must not keep it.
-        run(["umount", "--lazy", *reversed(mounts)])
-    raise HostError(f"cannot unmount {' '.join(mounts)}")
+        run(["umount", "--lazy", *reversed(left)])
+    raise HostError(f"cannot unmount {' '.join(left)}")
 
 
 def mounted(paths: Sequence[str]) -> list[str]:
@@ -292,11 +331,11 @@ def mounted(paths: Sequence[str]) -> list[str]:
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         fields = [line.split(" ", 5) for line in file]
-    mounts = [
+    table = [
         (number, re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)) for number, *_, path, _ in fields
     ]
     # Asked of no others: one on a server that does not answer would keep whoever asks.
-    asked = [(n, at) for n, at in mounts if any(at == path or at.startswith(f"{path}/") for path in paths)]
+    asked = [(n, at) for n, at in table if any(at == path or at.startswith(f"{path}/") for path in paths)]
     return [at for number, at in asked if _uppermost_mount(at) == number]
 
 

@@ -17,7 +17,7 @@ from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
 from ..records import VERSION
-from . import egress, expectations, hostports, service_expectations
+from . import egress, expectations, firewalls, hostports, service_expectations
 from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, finished_of, newest_record, past_of, with_remembered_labels
 from .cluster import Cluster, Host, check_hosts
@@ -133,6 +133,7 @@ def plan(
     )
     shared = shared_record(cluster, hosts, desired, wanted, cidrs, placement, addresses, now, services.record)
     ways = routes_of(cluster, hosts, cidrs)
+    filters = firewalls.findings(cluster, hosts)
     result: dict[str, Any] = {
         "hosts": {},
         "notes": [
@@ -142,6 +143,7 @@ def plan(
             *wanted.notes,
             *services.notes,
             *rules_in_the_way(hosts, cluster),
+            *firewalls.notes(filters),
         ],
         "rolling": wanted.rolling,
         "leading": bool(desired.services),
@@ -222,7 +224,7 @@ def plan(
         result["hosts"][name]["verify"] = row
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)
-    result["verify"]["services"] = matrix
+    result["verify"] |= {"services": matrix, **({"firewalls": filters} if filters else {})}
     for name, row in service_expectations.probes(matrix, ends, result["hosts"]).items():
         result["hosts"][name]["verify_services"] = row
     return result
@@ -263,6 +265,7 @@ def _common_rows(
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
+            "runtime": host.role == "node",
             "sysctls": sysctls_of(host, cluster, ports, nodes, others),
             "record": {"version": VERSION, "node": host.name, "foreign": foreign, **told},
         },
@@ -298,7 +301,8 @@ def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     recorded = record.get("sysctls", {})
     remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}
     changes = sysctls.changes(seen["sysctls"], row["sysctls"], recorded)
-    return bool(row["modules"] or changes or seen.get("modes")) or record != remembered
+    amiss = seen.get("modes") or not seen.get("runtime", True)
+    return bool(row["modules"] or changes or amiss) or record != remembered
 
 
 def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

@@ -98,7 +98,7 @@ def service_object(entry: Mapping[str, Any], namespace: str, name: str) -> Objec
     if entry.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = entry["healthCheckNodePort"]
     if one.ports:
-        numbers = entry.get("nodePorts") or [0] * len(one.ports)
+        numbers = [*entry.get("nodePorts", ()), *[0] * len(one.ports)]
         spec["ports"] = [
             _filled(
                 name=port.name,
@@ -108,23 +108,24 @@ def service_object(entry: Mapping[str, Any], namespace: str, name: str) -> Objec
                 appProtocol=port.app_protocol,
                 nodePort=number,
             )
-            for port, number in zip(one.ports, numbers, strict=True)
+            for port, number in zip(one.ports, numbers, strict=False)
         ]
     ingress = entry.get("ingress")
-    made = as_object(entry, namespace, name)
+    made = as_object(entry, "Service", namespace, name)
     return {**made, "spec": spec, "status": {"loadBalancer": {"ingress": ingress} if ingress else {}}}
 
 
 _WORKED_OUT = ("clusterIP", "clusterIPs", "ipFamilies", "healthCheckNodePort", "sessionAffinityConfig")
 
 
-def as_object(entry: Mapping[str, Any], namespace: str, name: str) -> Object:
-    """What is remembered as it is written, without what an API server makes up itself, but for the time."""
+def as_object(entry: Mapping[str, Any], kind: str, namespace: str, name: str) -> Object:
+    """What is remembered as it is written, without what an API server makes up itself, but for the time. Its kind is
+    known by the part of the record that it is in: whoever has written that may have written another."""
     body = entry["body"]
     metadata = body.get("metadata") or {}
     kept = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
     own = {"name": name, "namespace": namespace, "creationTimestamp": entry["created"], **kept}
-    return {**{key: value for key, value in body.items() if key != "status"}, "metadata": own}
+    return {**{key: value for key, value in body.items() if key != "status"}, "kind": kind, "metadata": own}
 
 
 # --- slices ---------------------------------------------------------------------------------------------

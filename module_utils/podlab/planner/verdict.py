@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
+NO_ANSWER = {"error": "no answer from the host"}
+
 Answers = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
@@ -34,11 +36,38 @@ def differences(matrix: Mapping[str, Any], answers: Answers) -> list[str]:
     lines = []
     for source, row in matrix["expect"].items():
         for target, expected in row.items():
-            answer = answers.get(source, {}).get(target, {"error": "no answer from the host"})
+            answer = answers.get(source, {}).get(target, NO_ANSWER)
             if answer.get("seen") != expected:
                 got = f"source {answer['seen']}" if "seen" in answer else answer["error"]
-                lines.append(f"{_end(ends[source])} -> {_end(ends[target])}: expected source {expected}, got {got}")
+                cause = _cause(matrix, ends[source], ends[target], answer)
+                way = f"{_end(ends[source])} -> {_end(ends[target])}"
+                lines.append(f"{way}: expected source {expected}, got {got}{cause}")
     return lines
+
+
+def causes(matrix: Mapping[str, Any]) -> list[str]:
+    """Firewalls of others that may be to blame where anything is wrong, with what to do about them."""
+    return [f"{'likely' if one['sure'] else 'possible'} cause: {one['words']}" for one in matrix.get("firewalls", [])]
+
+
+def _cause(
+    matrix: Mapping[str, Any], source: Mapping[str, Any], target: Mapping[str, Any], answer: Mapping[str, Any]
+) -> str:
+    """The firewalls on the way that do what has happened; a host that is no end is a gateway."""
+    if answer == NO_ANSWER:
+        return ""
+    here, ends = {source["host"], target["host"]}, {end["host"] for end in matrix["ends"]}
+    named = [
+        f"{_likely(one)} by {one['name']}"
+        for one in matrix.get("firewalls", [])
+        if one["stops"] == ("seen" not in answer)
+        and (one["host"] in here or (one["host"] not in ends and len(here) > 1))
+    ]
+    return f" ({'; '.join(named)})" if named else ""
+
+
+def _likely(finding: Mapping[str, Any]) -> str:
+    return "likely" if finding["sure"] else "possibly"
 
 
 def table(matrix: Mapping[str, Any], answers: Answers) -> str:

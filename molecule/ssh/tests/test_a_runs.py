@@ -25,7 +25,9 @@ def test_the_first_run_says_what_it_has_done_to_each_host(first_run):
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param(("-e", f"ansible_user={ASKED_USER} ansible_become_password={PASSWORD}"), id="with a sudo password"),
+        pytest.param(
+            ("-e", f"ansible_user={ASKED_USER} ansible_become_password={PASSWORD}"), id="with a sudo password"
+        ),
         pytest.param(("-e", "ansible_pipelining=false"), id="without pipelining"),
         pytest.param((), id="with verify"),
     ],

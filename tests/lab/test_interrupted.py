@@ -1,0 +1,89 @@
+"""A run that is interrupted while it lights a lab leaves no part of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from podlab.embedded import Lab
+
+from .conftest import ROOT
+
+INVENTORY = """
+all:
+  vars: {ansible_connection: embedded, ansible_python_interpreter: /usr/bin/python3}
+  children:
+    embedded:
+      children:
+        nodes:
+          hosts:
+            node1: {ansible_host: 10.100.0.2}
+            node2: {ansible_host: 10.100.0.3}
+"""
+PATIENCE = 30.0
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            below = [int(word) for word in file.read_text().split()]
+        except OSError:
+            continue
+        found += [*below, *(deeper for child in below for deeper in descendants(child))]
+    return found
+
+
+def booting(pid: int) -> list[int]:
+    """Of a run: the process that makes hosts in the lab, seen by the beginning of its program."""
+    found = []
+    for child in descendants(pid):
+        try:
+            words = Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.startswith(b"/usr/bin/python3\0-IS\0-c\0"):
+            found.append(child)
+    return found
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    name = f"interrupted-{uuid.uuid4().hex[:8]}"
+    yield name
+    Lab(str(ROOT), name).power_off()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_while_it_lights_a_lab_leaves_none(
+    name: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The boot is held back by a stop, so that it is under way then."""
+    (tmp_path / "hosts.yml").write_text(INVENTORY)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
+    environment = os.environ | {"PODLAB_LAB": name, "PATH": path}
+    argv = [str(ROOT / "lab"), "up", "-i", str(tmp_path / "hosts.yml")]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(argv, env=environment, stdin=null, stdout=null, stderr=null, start_new_session=True) as run:
+        wait_for(lambda: booting(run.pid) or run.poll() is not None)
+        (boot,) = booting(run.pid)
+        os.kill(boot, signal.SIGSTOP)
+        os.killpg(run.pid, number)  # as the terminal does it
+        assert run.wait(PATIENCE) != 0
+    wait_for(lambda: not Path(f"/proc/{boot}").exists())
+    wait_for(lambda: Lab(str(ROOT), name).holder() is None)
