@@ -1,5 +1,5 @@
-"""What ansible-playbook prints: Ansible's own callback, but for tasks of podlab's that fail, which say it once, and with
-what has become of each host in the end."""
+"""What ansible-playbook prints: Ansible's own callback, but for tasks of podlab's that fail, which say it once, and for
+what has become of each host, which is said in the end."""
 
 from __future__ import annotations
 

@@ -76,19 +76,17 @@ class OverSsh:
 
     def _start(self, name: str, pid: int, tree: Path) -> None:
         program = Path(__file__).with_name("sshd.sh").read_text("utf-8")
+        parts = [f"{key} {THERE}/{path}\n" for key, path in PARTS.items() if (tree / path).exists()]
+        files = {
+            "sshd_config": CONFIG + "".join(parts),
+            "password": HASH,
+            "host_key": (self.directory / f"{name}.key").read_text("utf-8"),
+            "authorized_keys": (self.directory / "id.pub").read_text("utf-8"),
+            **dict.fromkeys(("pam.d/sudo", "pam.d/sudo-i", "pam.d/other"), PAM),
+        }
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(tree, ".")
-            config = CONFIG + "".join(
-                f"{key} {THERE}/{path}\n" for key, path in PARTS.items() if (tree / path).exists()
-            )
-            files = {
-                "sshd_config": config,
-                "password": HASH,
-                **{f"pam.d/{of}": PAM for of in ("sudo", "sudo-i", "other")},
-            }
-            files["host_key"] = (self.directory / f"{name}.key").read_text("utf-8")
-            files["authorized_keys"] = (self.directory / "id.pub").read_text("utf-8")
             for path, text in files.items():
                 info = tarfile.TarInfo(path)
                 info.size, info.mode = len(text.encode()), 0o600 if path in ("host_key", "password") else 0o644

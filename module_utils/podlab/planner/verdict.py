@@ -11,8 +11,8 @@ Answers = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 def without(matrix: Mapping[str, Any], absent: Set[str], *, parted: bool = False) -> dict[str, Any]:
-    """The same without expectations of hosts that take no part any more: of what was asked of them or by them nothing is
-    known. ``unjudged`` has these cells.
+    """The same without expectations of hosts that take no part any more, of whom nothing is known. ``unjudged`` has
+    these cells.
 
     :param parted: the router between the hosts is one of them.
     """

@@ -25,7 +25,7 @@ STATE = """
 ip -br -d link | sort; ip -br addr; ip route show table all | sort; ip rule; ip neigh show nud permanent; bridge fdb show | sort
 for save in iptables-save ip6tables-save iptables-legacy-save; do $save 2>/dev/null | grep -E '^-|^:.* - '; done
 sysctl -a 2>/dev/null | grep -E '^net[.](ipv4|ipv6|bridge|core)' | grep -vE 'stat|_mem|inode|neigh|nf_conntrack_(count|max)' | sort
-findmnt -rno TARGET,FSTYPE | grep -v '^/run/netns ' | sort; ls /run/netns
+findmnt -rno TARGET,FSTYPE | sort; ls /run/netns
 find / /run /dev/shm -xdev ! -path '/tmp/*' ! -path '/home/*/.ansible*' | grep -vE '^/(proc|sys)|/run/(sudo|sshd)|nf_tables' | sort
 ps -eo user,args --no-headers | grep -vE 'sshd|ps -eo|sudo|sort|grep|sh -c' | sort
 """

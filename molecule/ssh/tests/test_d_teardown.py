@@ -8,7 +8,7 @@ def test_the_hosts_are_as_they_were(ssh, before):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "node1: torn down" in done.stdout.splitlines()
     after = ssh.state()
-    assert {host: set(after[host]) ^ set(lines) for host, lines in before.items()} == dict.fromkeys(before, set())
+    assert {host: set(after[host]) ^ set(lines) for host, lines in before.items()} == {host: set() for host in before}
 
 
 def test_a_second_teardown_finds_nothing(ssh):
