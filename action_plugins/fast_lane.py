@@ -25,7 +25,9 @@ from podlab.printable import printable_result
 
 KILLED = (-9, 137)
 
-process.end_workers_with_run()  # Ansible loads this before it forks the first of them
+# Ansible loads this before it forks the first worker.
+process.end_workers_with_run()
+luggage.pack_once()
 
 
 class ActionModule(ActionBase):

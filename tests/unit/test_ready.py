@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import importlib.util
@@ -13,6 +14,7 @@ import sys
 import termios
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,15 @@ def test_the_last_lines_are_those_of_the_latest_start_that_said_something(host: 
     assert ready.last_lines(logs) == ["one", "half a\u2028line\rmore", "last"]
 
 
+def program(host: Host, library: Path, params: dict[str, Any], check_mode: bool) -> str:
+    """What the fast lane sends, with other directories in it."""
+    text = luggage.program(library, "podlab_ready", params, check_mode)
+    _, packed = luggage._guest_and_packages()
+    sources = zlib.decompress(base64.b64decode(packed)).decode()
+    sources = sources.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
+    return text.replace(packed, base64.b64encode(zlib.compress(sources.encode())).decode())
+
+
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])
 def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     host: Host, check_mode: bool, timeout: float
@@ -213,8 +224,7 @@ def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     """As the fast lane runs it, on other directories."""
     web = host.pod("web", c={})
     library = Path(__file__).resolve().parents[2] / "library"
-    text = luggage.program(library, "podlab_ready", {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
-    text = text.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
+    text = program(host, library, {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
     argv = [sys.executable, "-IS", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
@@ -311,8 +321,7 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host) -> None:
     given = {"pods": {web: "Ready", done: "Ready"}, "timeout": 60, "report_after": 0.1}
 
     def call(**more: Any) -> dict[str, Any]:
-        text = luggage.program(library, "podlab_ready", {**given, **more}, False)
-        text = text.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
+        text = program(host, library, {**given, **more}, False)
         argv = [sys.executable, "-IS", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
         found: dict[str, Any] = json.loads(done.stdout)

@@ -4,6 +4,7 @@ The text of this file is sent to the host's Python with a call of ``main`` behin
 module, the packages it imports and its parameters in memory; nothing is written to the host's disk.
 """
 
+import binascii
 import contextlib
 import importlib.abc
 import importlib.machinery
@@ -107,11 +108,12 @@ def forget_the_shell() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def main(sources: dict[str, Any], module: str, params: dict[str, Any], check_mode: bool) -> None:
-    """Import the module from ``sources`` and let it run."""
+def main(packages: str, module: str, text: str, params: dict[str, Any], check_mode: bool) -> None:
+    """Let the module with this text run, and import the rest from ``packages``."""
+    sources = json.loads(zlib.decompress(binascii.a2b_base64(packages)))
     forget_the_shell()
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
     os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
     sys.meta_path.insert(0, Suitcase(sources))
     sys.modules["ansible.module_utils.basic"] = ansible_module(params, check_mode)
-    exec(compiled(module, sources[module][1]), {"__name__": "__main__"})
+    exec(compiled(module, text), {"__name__": "__main__"})
