@@ -56,6 +56,7 @@ class ActionModule(ActionBase):
             rollout_report.tell_in_place()
             words = "\n".join([*wrong, *rollout_report.lines(unready, task_vars)])
             return {"failed": True, "msg": printable(words)}
+        rollout_report.tell_in_place()  # also where the exit code is another host's, which was lost or refused
         self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
         for line in service_verdict.summary(services, report):
             self._display.display(printable(line))

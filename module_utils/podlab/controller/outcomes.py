@@ -45,6 +45,8 @@ class Outcomes:
         """Why a host that the plan knows takes no part any more."""
         if host in self.silent:
             return "was lost in this run" if host in self.lost else "is unreachable"
+        if host in self.refused:
+            return "was refused"
         return "has failed in this run" if host in self.failed else "takes no part any more"
 
     def exit_code(self) -> int:
@@ -71,10 +73,10 @@ class Outcomes:
         if host in self.silent:
             why = f" ({self.silent[host]})" if self.silent[host] else ""
             words = f"{'lost in this run' if host in self.lost else 'unreachable'}{why}"
+        elif host in self.refused:
+            words = f"refused ({'; '.join(self.refused[host])})"
         elif host in self.failed:
             words = f"failed ({self.failed[host]})"
-        elif host in self.refused:
-            return f"refused ({'; '.join(self.refused[host])})"
         else:
             return mended
         return f"{words}; before that {mended}" if mended else words
