@@ -23,11 +23,11 @@ from podlab.controller import answers, luggage, process
 from podlab.controller.outcomes import RUN
 from podlab.printable import printable_result
 
-KILLED = (-9, 137)
-
-# Ansible loads this before it forks the first worker.
+# Ansible loads this before it forks the first of its workers.
 process.end_workers_with_run()
-luggage.pack_once()
+luggage.packed()
+
+KILLED = (-9, 137)
 
 
 class ActionModule(ActionBase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import importlib.util
@@ -14,7 +13,6 @@ import sys
 import termios
 import threading
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -208,23 +206,22 @@ def test_the_last_lines_are_those_of_the_latest_start_that_said_something(host: 
     assert ready.last_lines(logs) == ["one", "half a\u2028line\rmore", "last"]
 
 
-def program(host: Host, library: Path, params: dict[str, Any], check_mode: bool) -> str:
-    """What the fast lane sends, with other directories in it."""
-    text = luggage.program(library, "podlab_ready", params, check_mode)
-    _, packed = luggage._guest_and_packages()
-    sources = zlib.decompress(base64.b64decode(packed)).decode()
-    sources = sources.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
-    return text.replace(packed, base64.b64encode(zlib.compress(sources.encode())).decode())
+def elsewhere(host: Host) -> str:
+    """podlab's packages, as they would be on a host that has its directories there."""
+    packages = json.dumps(luggage.packages())
+    packages = packages.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
+    return luggage.pack(json.loads(packages))
 
 
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])
 def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
-    host: Host, check_mode: bool, timeout: float
+    host: Host, monkeypatch: pytest.MonkeyPatch, check_mode: bool, timeout: float
 ) -> None:
     """As the fast lane runs it, on other directories."""
     web = host.pod("web", c={})
     library = Path(__file__).resolve().parents[2] / "library"
-    text = program(host, library, {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
+    monkeypatch.setattr(luggage, "packed", lambda: elsewhere(host))
+    text = luggage.program(library, "podlab_ready", {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
     argv = [sys.executable, "-IS", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
@@ -311,8 +308,9 @@ def test_a_pod_counts_once_it_has_been_ready_for_so_long(host: Host) -> None:
     assert waiting.run() and waiting.unready() == []
 
 
-def test_it_can_tell_how_far_it_is_and_go_on(host: Host) -> None:
+def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the action plugin asks it, again and again."""
+    monkeypatch.setattr(luggage, "packed", lambda: elsewhere(host))
     web, done = host.pod("web", c={"readiness": PROBE}), host.pod("done", c={})
     bad = {"ok": False, "message": "HTTP probe failed with statuscode: 503"}
     host.run(web, "c", health=health(ready=False, readiness=bad))
@@ -321,7 +319,7 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host) -> None:
     given = {"pods": {web: "Ready", done: "Ready"}, "timeout": 60, "report_after": 0.1}
 
     def call(**more: Any) -> dict[str, Any]:
-        text = program(host, library, {**given, **more}, False)
+        text = luggage.program(library, "podlab_ready", {**given, **more}, False)
         argv = [sys.executable, "-IS", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
         found: dict[str, Any] = json.loads(done.stdout)

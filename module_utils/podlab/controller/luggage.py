@@ -17,30 +17,31 @@ PREFIX = "ansible.module_utils"
 def program(library: Path, module: str, params: Mapping[str, Any], check_mode: bool) -> str:
     """The text of ``host/guest.py`` with a call behind it that runs ``library/<module>.py`` with ``params``."""
     call = {
+        "source": (library / f"{module}.py").read_text("utf-8"),
         "module": module,
-        "text": (library / f"{module}.py").read_text("utf-8"),
         "params": dict(params),
         "check_mode": check_mode,
     }
-    guest, packages = _guest_and_packages()
-    return f"{guest}\n\nmain({packages!r}, **json.loads({json.dumps(call)!r}))\n"
+    guest = (HERE / "host" / "guest.py").read_text("utf-8")
+    return f"{guest}\n\nmain({packed()!r}, **json.loads({json.dumps(call)!r}))\n"
 
 
 @functools.cache
-def _guest_and_packages() -> tuple[str, str]:
-    """The far end, and all else that may run on a host, packed: it is half a megabyte, and goes there with every call.
-    ssh would pack it again each time, which takes more of the processor than all else that SSH does.
-    """
+def packed() -> str:
+    """A third of the text, for the way and for the host's Python, which reads it as a literal."""
+    return pack(packages())
+
+
+def pack(sources: Mapping[str, Any]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(sources).encode())).decode()
+
+
+def packages() -> dict[str, list[Any]]:
+    """Module name -> [is it a package, source] of all that may run on a host."""
     sources: dict[str, list[Any]] = {name: [True, ""] for name in ("ansible", PREFIX)}
     for path in (HERE, HERE / "changes", HERE / "host"):
         package = ".".join((PREFIX, "podlab", *path.relative_to(HERE).parts))
         for file in sorted(path.glob("*.py")):
             name = package if file.name == "__init__.py" else f"{package}.{file.stem}"
             sources[name] = [file.name == "__init__.py", file.read_text("utf-8")]
-    packed = base64.b64encode(zlib.compress(json.dumps(sources).encode()))
-    return (HERE / "host" / "guest.py").read_text("utf-8"), packed.decode()
-
-
-def pack_once() -> None:
-    """For who forks processes that send programs: so none of them packs for itself."""
-    _guest_and_packages()
+    return sources

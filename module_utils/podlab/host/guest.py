@@ -48,8 +48,10 @@ def compiled(name: str, source: str) -> CodeType:
 
 
 class Suitcase:
-    """Imports from a dict: module name -> (is it a package, source). No child of ``importlib.abc``'s classes, to import
-    which takes 10 ms."""
+    """Imports from a dict: module name -> (is it a package, source).
+
+    A finder and a loader by what it has, not by ``importlib.abc``, whose import takes a sixth of a call's time.
+    """
 
     def __init__(self, sources: dict[str, Any]) -> None:
         self.sources = sources
@@ -59,9 +61,8 @@ class Suitcase:
             return None
         return importlib.machinery.ModuleSpec(name, cast(Any, self), is_package=self.sources[name][0])
 
-    @staticmethod
-    def create_module(spec: Any) -> None:
-        """As usual."""
+    def create_module(self, spec: Any) -> None:
+        """An ordinary one."""
 
     def get_source(self, name: str) -> str:
         """For who writes a program of podlab's to a file: it travels as a module."""
@@ -112,12 +113,12 @@ def forget_the_shell() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def main(packages: str, module: str, text: str, params: dict[str, Any], check_mode: bool) -> None:
-    """Let the module with this text run, and import the rest from ``packages``."""
-    sources = json.loads(zlib.decompress(binascii.a2b_base64(packages)))
+def main(packed: str, source: str, module: str, params: dict[str, Any], check_mode: bool) -> None:
+    """Run a module that finds podlab's own packages in ``packed``: base64 of zlib of JSON, as ``Suitcase`` has them."""
+    sources = json.loads(zlib.decompress(binascii.a2b_base64(packed))) | {module: [False, source]}
     forget_the_shell()
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
     os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
     sys.meta_path.insert(0, Suitcase(sources))
     sys.modules["ansible.module_utils.basic"] = ansible_module(params, check_mode)
-    exec(compiled(module, text), {"__name__": "__main__"})
+    exec(compiled(module, source), {"__name__": "__main__"})
