@@ -61,7 +61,8 @@ RUN_MADE = (
     ("mkdir", "-p", "-m", "700", RUN),
     ("mount", "-t", "tmpfs", "-o", "nosuid,nodev,mode=700,size=25%", "podlab", RUN),
 )
-RUN_MENDED = ("mount", "-o", "remount,rw,exec", RUN)
+# Of this mount alone: else it is told its ids again, as the machine counts them, and an embedded host has no such.
+RUN_MENDED = ("mount", "-o", "remount,bind,exec", RUN)
 
 NETNS = "/run/netns"
 PODS = "/run/podlab/pods"
