@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import inputs, parcels
+from podlab.controller import caller, inputs, parcels
+from podlab.host.lease import stamp
 from podlab.planner.cluster import Host, labels_of, taints_of
 from podlab.planner.listing import listed
 from podlab.planner.model import Invalid
@@ -57,6 +58,11 @@ class ActionModule(ActionBase):
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
             return {"failed": True, "msg": printable("\n".join(lines))}
+        leases = caller.leases_of(hosts)
+        writes = not self._task.check_mode and any(rows["pending"] for rows in result["hosts"].values())
+        if writes and (words := caller.refusal(leases)):
+            return {"failed": True, "msg": printable(words)}
+        result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
         for note in result["notes"]:
             self._display.display(printable(f"note: {note}"))
         # No fact: Ansible copies every fact for every host and task, deeply.

@@ -494,6 +494,7 @@ class _ObservedPod(TypedDict):
 
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
+    lost: list[str]
     exposed: list[str]
     age: Seconds | None
     kubelet: bool
@@ -527,6 +528,18 @@ class ObservedServices(_ObservedServices, total=False):
     warnings: list[str]
 
 
+class ObservedLease(TypedDict):
+    """``host.lease.Lease``, with the seconds since it was renewed."""
+
+    run: str
+    who: str
+    machine: str
+    process: int
+    began: str
+    renewed: float
+    age: float
+
+
 class _Observation(TypedDict):
     record: Any  # read by itself, too
     links: dict[str, Link]
@@ -554,6 +567,7 @@ class Observation(_Observation, total=False):
     machine: str
     modes: dict[str, int]
     kubernetes: str
+    lease: ObservedLease | None
     runtime: bool
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import lease
 from .run import HostError, words_of
 
 Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *tuple[list[str], ...]]"]
@@ -16,9 +17,13 @@ Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *t
 A list of warnings may follow, which grows while it is at work."""
 
 
-def run_module(argument_spec: dict[str, Any], work: Work) -> None:
-    """Run one chapter's module: no lines, no change; in check mode the lines alone."""
-    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+def run_module(argument_spec: dict[str, Any], work: Work, *, takes_lease: bool = True) -> None:
+    """Run one chapter's module: no lines, no change; in check mode the lines alone.
+
+    :param takes_lease: whether it writes as a part of a run, which has the host to itself.
+    """
+    spec = {**argument_spec, "caller": {"type": "dict"}}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     os.umask(0o022)  # Ansible runs a module with that of the run's shell, or of the account that SSH leads to
     # A run that was cut off may still be at work here; the next one waits for its end.
     lock = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
@@ -26,6 +31,8 @@ def run_module(argument_spec: dict[str, Any], work: Work) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lines, apply, *warnings = work(module.params)
         if lines and not module.check_mode:
+            if takes_lease:
+                lease.take(module.params["caller"])
             apply()
     except (HostError, OSError) as error:
         module.fail_json(msg=words_of(error))
