@@ -57,6 +57,7 @@ class CallbackModule(Default):  # type: ignore[misc]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         screen.coloured(self._display, lambda: super(CallbackModule, self).v2_playbook_on_stats(stats))
+        RUN.keeps_failed(stats.failures)
         hosts = sorted({*stats.processed, *RUN.refused, *RUN.changed})
         for line in RUN.lines(hosts, is_check=bool(context.CLIARGS.get("check"))):
             self._display.display(line)
