@@ -19,10 +19,15 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import answers, luggage, process
+from podlab.controller import answers, caller, luggage, process
 from podlab.printable import printable_result
 
-process.end_workers_with_run()  # Ansible loads this before it forks the first of them
+WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services")}
+"""Modules that have to know whose run it is: of two at once, one is refused (``host.lease``)."""
+
+# Ansible loads this before it forks the first of its workers.
+process.end_workers_with_run()
+luggage.packed()
 
 
 class ActionModule(ActionBase):
@@ -32,10 +37,15 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        args = self._task.args
+        if self._name in WRITERS:
+            known = task_vars or {}
+            leases = known.get("podlab_plan", {}).get("leases", {})
+            args = {**args, "caller": caller.told(leases.get(known.get("inventory_hostname")))}
         if not (self._connection.has_pipelining and self._is_pipelining_enabled("new", wrap_async=False)):
-            return printable_result({**result, **self._execute_module(task_vars=task_vars)})
+            return printable_result({**result, **self._execute_module(module_args=args, task_vars=task_vars)})
         name = self._name
-        text = luggage.program(ROOT / "library", name, self._task.args, self._task.check_mode)
+        text = luggage.program(ROOT / "library", name, args, self._task.check_mode)
         python = constants.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         answer = self._low_level_execute_command(shlex.join([str(python), "-IS", "-"]), in_data=text.encode())
         last = answer["stdout"].strip().rpartition("\n")[2]

@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import inputs, luggage, parcels
+from podlab.controller import caller, inputs, luggage, parcels
+from podlab.host.lease import stamp
 from podlab.planner.cluster import Host, labels_of, taints_of
 from podlab.planner.listing import listed
 from podlab.planner.model import Invalid
@@ -62,6 +63,11 @@ class ActionModule(ActionBase):
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
             return {"failed": True, "msg": printable("\n".join(lines))}
+        leases = caller.leases_of(hosts)
+        writes = not self._task.check_mode and any(rows["pending"] for rows in result["hosts"].values())
+        if writes and (words := caller.refusal(leases)):
+            return {"failed": True, "msg": printable(words)}
+        result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
         for note in result["notes"]:
             self._display.display(printable(f"note: {note}"))
         if any("system" in rows["pending"] for rows in result["hosts"].values()):
@@ -76,11 +82,17 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     others = {
         answer["item"]: answer.get("observation") for answer in task_vars.get("observed_others", {}).get("results", [])
     }
+    told = {
+        name: task_vars["hostvars"][name].get("observe_result", {}).get("observation", others.get(name))
+        for group in ROLES
+        for name in task_vars["groups"].get(group, [])
+    }
+    observations = dict(zip(told, parcels.all_opened(told.values()), strict=True))
     hosts = []
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
-            observation = parcels.opened(variables.get("observe_result", {}).get("observation", others.get(name)))
+            observation = observations[name]
             if isinstance(observation, dict) and variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))

@@ -107,10 +107,26 @@ def down(words: list[str], command: list[str]) -> int:
     return power.down(parser.parse_args([*words, *command]).sources)
 
 
+def reset(words: list[str], command: list[str]) -> int:
+    parser = _parser(
+        "reset",
+        "HOST [--manifests DIR] [-i INVENTORY] [OPTION OF ansible-playbook]...",
+        "Take podlab off a node or gateway and put it on again.\n"
+        "What pods have written there is gone then, and addresses stay.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    known, options = parser.parse_known_args(words)
+    return power.reset(known.host, known.sources, [*options, *command], known.manifests)
+
+
 def test(words: list[str], command: list[str]) -> int:
+    if words[:1] == ["faults"]:
+        return check.faults([*words[1:], *command])
     parser = _parser(
         "test",
-        "[--fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
         "Lint, unit and property tests, every molecule scenario.",
     )
     which = parser.add_mutually_exclusive_group()
@@ -372,6 +388,7 @@ def _selector(parser: argparse.ArgumentParser) -> None:
 VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "up": up,
     "down": down,
+    "reset": reset,
     "test": test,
     "bench": bench_,
     "get": get_,

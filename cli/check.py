@@ -67,6 +67,7 @@ def run(*, fast: bool) -> int:
     else:
         # Alone on the machine: these compare it before and after.
         codes = [subprocess.run([*pytest, SEALED]).returncode]
+        codes.append(faults([]))
         codes.append(subprocess.run([*pytest, *side_by_side, "tests", f"--ignore={SEALED}"]).returncode)
     return max(codes) or int(bool(failed))
 
@@ -96,6 +97,18 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
     # Each of these tests begins where the one before it has ended: -x. What they do takes minutes, and is told: -s.
     pytest = [sys.executable, "-m", "pytest", "-x", "-s", "-v", *options, f"{inventory.ROOT}/tests/vm"]
     return subprocess.run([*own, *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
+
+
+FAULTS = ("-m", "tests.campaigns.mend")
+
+
+def faults(options: Sequence[str]) -> int:
+    """Faults by chance, each of which one run has to mend: ``tests/campaigns/mend.py``."""
+    return subprocess.run([sys.executable, *FAULTS, *options], cwd=inventory.ROOT, env=_for_campaigns()).returncode
+
+
+def _for_campaigns() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{inventory.ROOT}/module_utils:{inventory.ROOT}"}
 
 
 def _run(step: Step, directory: str) -> bool:

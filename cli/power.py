@@ -19,7 +19,7 @@ from .output import complain, say
 LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
 
-def up(options: Sequence[str], manifests: str | None) -> int:
+def up(options: Sequence[str], manifests: str | None, playbook: str = "site.yml") -> int:
     """Run site.yml and show what stands, also where some pods are not ready or calls went astray.
 
     :param options: for ansible-playbook, as they were written.
@@ -28,7 +28,7 @@ def up(options: Sequence[str], manifests: str | None) -> int:
     words = ["-e", json.dumps({"manifests": manifests})] if manifests is not None else []
     told, telling = os.pipe()
     os.environ[IN_PLACE] = str(telling)
-    code = play("site.yml", [*words, *options])
+    code = play(playbook, [*words, *options])
     del os.environ[IN_PLACE]
     os.close(telling)
     os.set_blocking(told, False)
@@ -42,6 +42,13 @@ def up(options: Sequence[str], manifests: str | None) -> int:
     if is_in_place and not any(context.CLIARGS.get(option) for option in LOOKING_ONLY):
         summary(context.CLIARGS["inventory"])
     return code
+
+
+def reset(name: str, sources: Sequence[str], options: Sequence[str], manifests: str | None) -> int:
+    """Take podlab off a host and put it on again. The playbook says so where there is no such host: once the inventory
+    has been read in this process, Ansible knows no options of a run."""
+    words = [word for source in sources for word in ("-i", source)]
+    return up([*words, "-e", json.dumps({"reset_host": name}), *options], manifests, "playbooks/reset.yml")
 
 
 def play(name: str, options: Sequence[str]) -> int:

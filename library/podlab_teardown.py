@@ -118,4 +118,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({}, work)
+    run_module({}, work, takes_lease=False)

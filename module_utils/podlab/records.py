@@ -242,6 +242,7 @@ class ClusterRecord(TypedDict, total=False):
     """What every host is told of the cluster. The one with the highest ``generation`` was written last."""
 
     generation: Count
+    signature: str  # of all the rest, by the controller that has written it
     cidr: Network
     podCIDRs: dict[str, Network]
     pods: dict[Key, tuple[str, Address | None]]
@@ -498,6 +499,7 @@ class _ObservedPod(TypedDict):
 
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
+    lost: list[str]
     exposed: list[str]
     age: Seconds | None
     kubelet: bool
@@ -531,6 +533,18 @@ class ObservedServices(_ObservedServices, total=False):
     warnings: list[str]
 
 
+class ObservedLease(TypedDict):
+    """``host.lease.Lease``, with the seconds since it was renewed."""
+
+    run: str
+    who: str
+    machine: str
+    process: int
+    began: str
+    renewed: float
+    age: float
+
+
 class _Observation(TypedDict):
     record: Any  # read by itself, too
     links: dict[str, Link]
@@ -559,6 +573,7 @@ class Observation(_Observation, total=False):
     machine: str
     modes: dict[str, int]
     kubernetes: str
+    lease: ObservedLease | None
     runtime: bool
 
 

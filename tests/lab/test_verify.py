@@ -113,3 +113,22 @@ def test_a_plan_that_is_refused_shows_no_tables(lab):
     code, said = up(lab)
     assert code == 2
     assert "READY   STATUS" not in said
+
+
+def test_a_firewall_of_the_hosts_own_is_named_where_verify_fails(lab):
+    """A chain of nftables, by the program for bridges: what iptables shows has no word of it."""
+    on_node1 = {"nodeSelector": {"kubernetes.io/hostname": "node1"}}
+    sleeper = {"name": "main", "image": "busybox", "command": ["sleep", "infinity"]}
+    lab.write(**{name: yaml.safe_dump(pod(name, sleeper, **on_node1)) for name in ("here", "beside")})
+    lab.sh("node1", "ebtables-nft -P FORWARD DROP")
+    code, output = up(lab)
+    assert code == 2
+    chain = "nftables chain FORWARD of table bridge filter"
+    assert f"note: node1: {chain} (hook forward) drops what pods send by its policy" in output
+    (line,) = re.findall(r"^pod default/here .* -> pod default/beside .*$", output, re.MULTILINE)
+    assert line.endswith(f" (likely by {chain} on node1)")
+    (line,) = re.findall("^likely cause: .*$", output, re.MULTILINE)
+    assert "nft insert rule bridge filter FORWARD ip saddr 10.1.0.0/16 accept" in line
+    lab.sh("node1", "ebtables-nft -P FORWARD ACCEPT")
+    code, output = up(lab)
+    assert (code, chain in output) == (0, False)

@@ -315,6 +315,16 @@ def changed_container(**facts):
     return WEB | {"containers": WEB["containers"] | {"main": WEB["containers"]["main"] | facts}}
 
 
+def test_a_pod_whose_volume_was_taken_away_begins_anew_with_the_others_as_they_are():
+    empty = {"kind": "emptyDir", "medium": ""}
+    web = row(volumes={"lost": empty, "there": empty})
+    seen = node(web, API).observe()
+    seen["pods"]["default_web"]["lost"] = ["lost"]
+    todo = pods.changes(seen["links"], seen["pods"], [web, API])
+    assert (todo.gone, todo.kept, todo.sandboxes) == (["default_web"], ["default_web"], [web])
+    assert (todo.volumes, todo.drop) == ([(web, "lost")], [])
+
+
 @pytest.mark.parametrize(
     ("now", "stop", "start"),
     [

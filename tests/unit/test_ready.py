@@ -206,15 +206,22 @@ def test_the_last_lines_are_those_of_the_latest_start_that_said_something(host: 
     assert ready.last_lines(logs) == ["one", "half a\u2028line\rmore", "last"]
 
 
+def elsewhere(host: Host) -> str:
+    """podlab's packages, as they would be on a host that has its directories there."""
+    packages = json.dumps(luggage.packages())
+    packages = packages.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
+    return luggage.pack(json.loads(packages))
+
+
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])
 def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
-    host: Host, check_mode: bool, timeout: float
+    host: Host, monkeypatch: pytest.MonkeyPatch, check_mode: bool, timeout: float
 ) -> None:
     """As the fast lane runs it, on other directories."""
     web = host.pod("web", c={})
     library = Path(__file__).resolve().parents[2] / "library"
+    monkeypatch.setattr(luggage, "packed", lambda: elsewhere(host))
     text = luggage.program(library, "podlab_ready", {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
-    text = text.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
     argv = [sys.executable, "-IS", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
@@ -301,8 +308,9 @@ def test_a_pod_counts_once_it_has_been_ready_for_so_long(host: Host) -> None:
     assert waiting.run() and waiting.unready() == []
 
 
-def test_it_can_tell_how_far_it_is_and_go_on(host: Host) -> None:
+def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the action plugin asks it, again and again."""
+    monkeypatch.setattr(luggage, "packed", lambda: elsewhere(host))
     web, done = host.pod("web", c={"readiness": PROBE}), host.pod("done", c={})
     bad = {"ok": False, "message": "HTTP probe failed with statuscode: 503"}
     host.run(web, "c", health=health(ready=False, readiness=bad))
@@ -312,7 +320,6 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host) -> None:
 
     def call(**more: Any) -> dict[str, Any]:
         text = luggage.program(library, "podlab_ready", {**given, **more}, False)
-        text = text.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
         argv = [sys.executable, "-IS", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
         found: dict[str, Any] = json.loads(done.stdout)

@@ -123,8 +123,8 @@ def _settle(tree: Path, suite: str, log: Path) -> None:
     for path, text in files.items():
         tree.joinpath(path).write_text(text)
     tree.joinpath("usr/local/sbin/first-boot").chmod(0o755)
-    for path in [*tree.glob("etc/ssh/ssh_host_*_key*"), *tree.glob("etc/systemd/system/timers.target.wants/*")]:
-        path.unlink()
+    for spare in [*tree.glob("etc/ssh/ssh_host_*_key*"), *tree.glob("etc/systemd/system/timers.target.wants/*")]:
+        spare.unlink()
     for argv in (
         ["useradd", "--create-home", "--shell", "/bin/bash", "admin"],
         ["systemctl", "enable", "first-boot", "systemd-networkd", "ssh"],

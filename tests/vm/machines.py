@@ -21,7 +21,7 @@ from tests.vm.needs import has_kvm
 
 NODES, OUTSIDE = "10.100.0", "198.51.100"
 BRIDGES = {NODES: "br0", OUTSIDE: "br1"}
-PATIENCE = 600.0  # seconds; four machines on two cores without KVM take two minutes to start
+PATIENCE = 900.0  # seconds; four machines on two cores without KVM take two minutes to start
 MEMORY = 1024  # MiB
 SSH = ("-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=20", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes")
 
@@ -146,7 +146,7 @@ def qemu(machine: Machine) -> list[str]:
         return [
             *argv,
             "-drive",
-            f"file.driver=vvfat,file.dir={machine.home}/seed,file.label=CIDATA,if=virtio,readonly=on",
+            f"format=raw,file.driver=vvfat,file.dir={machine.home}/seed,file.label=CIDATA,if=virtio,readonly=on",
         ]
     words = ["root=/dev/vda", "rw", "console=ttyS0", "net.ifnames=0", "quiet", *command_line(machine)]
     return [*argv, "-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", " ".join(words)]

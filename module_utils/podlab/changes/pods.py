@@ -63,6 +63,7 @@ class Pod(TypedDict, total=False):
     services: list[str]  # containers under supervision
     facts: dict[str, dict[str, Any]]  # container -> how it fares, by host/status.py
     initialized: bool  # one of the containers that come after the init containers was started once
+    lost: list[str]  # volumes that it was given and that are not there any more
     exposed: list[str]  # containers whose variables every user can read: an earlier podlab has started them
     kubelet: bool  # the host's kubelet is there; the same for all of its pods
     age: float | None  # seconds since the kubelet has begun with it; it counts them where there is a deadline
@@ -128,12 +129,15 @@ def _differing_files(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     return sorted(path for path in paths if before["files"].get(path) != now["files"].get(path))
 
 
-def _provide(steps: Steps, row: PodRow, before: PodRow | None, *, keeps: bool) -> Set[str]:
+def _provide(steps: Steps, row: PodRow, before: PodRow | None, *, keeps: bool, lost: Collection[str] = ()) -> Set[str]:
     """Volumes of a pod. Returns those that are not what they were, so that whoever has them mounted starts anew.
 
     :param keeps: what the pod has written stays there, as far as it is wanted.
+    :param lost: volumes that are not there any more.
     """
-    old, new = before.get("volumes", {}) if before else {}, row.get("volumes", {})
+    old, new = dict(before.get("volumes", {})) if before else {}, row.get("volumes", {})
+    for name in lost:
+        old.pop(name, None)
     same = {name for name in new if keeps and name in old and _structure(old[name]) == _structure(new[name])}
     if keeps:
         gone = [name for name, volume in old.items() if name not in same and volume["kind"] != "hostPath"]
@@ -162,7 +166,7 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
         if netns in sound:
             _mend(steps, row, pods[netns], veths.get(veth_name(netns)))
         else:
-            _build(steps, row, pods.get(netns, {}))
+            _build(steps, row, pods.get(netns, Pod()))
     going = {*steps.gone, *(netns for netns, _ in steps.stop)}
     steps.before = {netns: known for netns in sorted(going) if (known := pods[netns].get("row"))}
     needed, lives = any(map(needs_kubelet, rows)), any(pod.get("kubelet") for pod in pods.values())
@@ -177,6 +181,8 @@ def _can_stay(pod: Pod, row: PodRow) -> bool:
     """Whether a pod's namespaces will do. What is set when they are made its processes have read since, and
     init containers are done once in a sandbox."""
     before = pod.get("row")
+    if pod.get("lost"):
+        return False  # what mounts them, and what init containers have put there, begins anew
     if before is None:  # cut off on the way: nobody knows what its namespaces are, unless they are a plain pod's
         return pod["sandbox"] and not any(_of_sandbox(row)[1:])
     return pod["sandbox"] and _of_sandbox(before) == _of_sandbox(row)
@@ -220,7 +226,7 @@ def _build(steps: Steps, row: PodRow, pod: Pod) -> None:
     keeps = before is not None and before.get("revision") == row.get("revision")
     if keeps:
         steps.kept.append(netns)
-    _provide(steps, row, before if keeps else None, keeps=keeps)
+    _provide(steps, row, before if keeps else None, keeps=keeps, lost=pod.get("lost", ()))
     steps.sandboxes.append(row)
     if not row.get("host_network"):
         _connect(steps, row)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,32 +28,41 @@ sys.exit(boot.main())
 def program(library: Path, module: str, params: Mapping[str, Any], check_mode: bool) -> str:
     """The text of ``host/guest.py`` with a call behind it that runs ``library/<module>.py`` with ``params``."""
     call = {
-        "sources": {**_packages(), module: [False, (library / f"{module}.py").read_text("utf-8")]},
+        "source": (library / f"{module}.py").read_text("utf-8"),
         "module": module,
         "params": dict(params),
         "check_mode": check_mode,
     }
     guest = (HERE / "host" / "guest.py").read_text("utf-8")
-    return f"{guest}\n\nmain(**json.loads({json.dumps(call)!r}))\n"
+    return f"{guest}\n\nmain({packed()!r}, **json.loads({json.dumps(call)!r}))\n"
 
 
 @functools.cache
 def archive(library: Path) -> tuple[str, str]:
     """All of podlab's own code that runs on a host, as a program that replays what the host was told last: a zip file
     for Python (base64), and its digest. The same code makes the same file."""
-    packed, names = io.BytesIO(), sorted(path.name for path in library.glob("podlab_*.py"))
+    data, names = io.BytesIO(), sorted(path.name for path in library.glob("podlab_*.py"))
     texts = {"__main__.py": REPLAY, **{name: (library / name).read_text("utf-8") for name in names}}
-    for name, (is_package, text) in _packages().items():
+    for name, (is_package, text) in packages().items():
         texts[name.replace(".", "/") + ("/__init__.py" if is_package else ".py")] = text
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archived:
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archived:
         for name, text in texts.items():
             archived.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # of 1980, whenever it is made
-    data = packed.getvalue()
-    return base64.b64encode(data).decode(), hashlib.sha256(data).hexdigest()
+    whole = data.getvalue()
+    return base64.b64encode(whole).decode(), hashlib.sha256(whole).hexdigest()
 
 
 @functools.cache
-def _packages() -> dict[str, list[Any]]:
+def packed() -> str:
+    """A third of the text, for the way and for the host's Python, which reads it as a literal."""
+    return pack(packages())
+
+
+def pack(sources: Mapping[str, Any]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(sources).encode())).decode()
+
+
+def packages() -> dict[str, list[Any]]:
     """Module name -> [is it a package, source] of all that may run on a host."""
     sources: dict[str, list[Any]] = {name: [True, ""] for name in ("ansible", PREFIX)}
     for path in (HERE, HERE / "changes", HERE / "host"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import kept, rebooted
+from . import kept, lease, rebooted
 from .run import HostError, words_of
 
 Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *tuple[list[str], ...]]"]
@@ -18,17 +18,24 @@ Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *t
 A list of warnings may follow, which grows while it is at work."""
 
 
-def run_module(argument_spec: dict[str, Any], work: Work, component: str = "", **otherwise: Any) -> None:
+def run_module(
+    argument_spec: dict[str, Any], work: Work, component: str = "", *, takes_lease: bool = True, **otherwise: Any
+) -> None:
     """Run one chapter's module: no lines, no change; in check mode the lines alone.
 
     :param component: the name that what it is told is kept by, for a boot to replay; without one it is not.
+    :param takes_lease: whether it writes as a part of a run, which has the host to itself.
     :param otherwise: what is kept in place of parameters that are about this call alone.
     """
-    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    spec = {**argument_spec, "caller": {"type": "dict"}}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    params = dict(module.params)
+    caller = params.pop("caller")
     os.umask(0o022)  # Ansible runs a module with that of the run's shell, or of the account that SSH leads to
     try:
         with locked():
-            lines, warnings = perform(work, module.params, component, otherwise, check_mode=module.check_mode)
+            begin = (lambda: lease.take(caller)) if takes_lease else None
+            lines, warnings = perform(work, params, component, otherwise, begin, check_mode=module.check_mode)
             if component and lines and not module.check_mode:
                 rebooted.over()
     except (HostError, OSError) as error:
@@ -50,13 +57,24 @@ def locked() -> Iterator[None]:
 
 
 def perform(
-    work: Work, params: dict[str, Any], component: str, otherwise: Mapping[str, Any], *, check_mode: bool = False
+    work: Work,
+    params: dict[str, Any],
+    component: str,
+    otherwise: Mapping[str, Any],
+    begin: Callable[[], object] | None = None,
+    *,
+    check_mode: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """Work out and apply; the lines, and warnings. What was told is kept once it is true."""
+    """Work out and apply; the lines, and warnings. What was told is kept once it is true.
+
+    :param begin: what comes before the first write, if there is one.
+    """
     told = {**params, **otherwise}
     lines, apply, *warnings = work(params)
     is_news = bool(component) and kept.differs(component, told)
     if not check_mode:
+        if begin and (lines or is_news):
+            begin()
         if is_news:
             kept.begin(component, told)
         if lines:

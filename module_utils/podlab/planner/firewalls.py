@@ -60,7 +60,7 @@ def _of_host(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> Iterator[Fi
     for chain in [*seen.get("firewalls", []), *_own_nat(seen)]:
         stopped: list[tuple[str, int, _Packets]] = []
         translated: list[tuple[str, int, _Packets]] = []
-        for packets in _passing(cluster, host, hosts, chain["hook"]):
+        for packets in _passing(cluster, host, hosts, chain["family"], chain["hook"]):
             does, sure = _verdict(chain, packets)
             if does in STOPS:
                 stopped.append((does, sure, packets))
@@ -77,7 +77,7 @@ def _own_nat(seen: Mapping[str, Any]) -> list[BaseChain]:
     return [{**where, "policy": "accept", "rules": rules}] if rules else []  # type: ignore[typeddict-item]
 
 
-def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], hook: str) -> Iterator[_Packets]:
+def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], family: str, hook: str) -> Iterator[_Packets]:
     """What has to get through a hook of a host, as it is."""
     pods, links = cluster.cidr, _links(cluster, host, hosts)
     nodes = [other.address for other in hosts if other.role == "node" and other is not host]
@@ -85,7 +85,10 @@ def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], hook: str) -> 
     every = _Packets("", links, links)
     from_pods = replace(every, words="what pods send", saddr=pods)
     beyond = [link for link in links if link != cluster.bridge]
-    if host.role == "gateway":
+    if family == "bridge":  # its links are the bridge's ports
+        if host.role == "node":
+            yield replace(from_pods, iif=[], oif=[])
+    elif host.role == "gateway":
         if hook == "input":
             return
         yield from_pods
@@ -171,6 +174,8 @@ def _matching(key: str, values: Sequence[str], packets: _Packets) -> int:
 
 
 def _share(hits: Sequence[bool]) -> int:
+    if not hits:
+        return UNKNOWN
     return ALL if all(hits) else SOME if any(hits) else NO
 
 
@@ -248,6 +253,7 @@ def _remedy(cluster: Cluster, chain: BaseChain, met: Sequence[_Packets], hosts: 
     if chain["tool"] == "nft":
         place = f"{chain['family']} {chain['table']} {chain['chain']}"
         lines = [f"nft insert rule {place} ip {key} {_set(where)} accept" for key, where in matches]
+        lines += [f"nft insert rule {place} ether type arp accept"] * (chain["family"] == "bridge")
         return f"{'; '.join(lines)} (and in /etc/nftables.conf, or in what else writes that table)"
     option = {"saddr": "-s", "daddr": "-d"}
     place = f"{chain['tool']} -t {chain['table']} -I {chain['chain']}"
