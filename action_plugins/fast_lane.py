@@ -23,7 +23,7 @@ from podlab.controller import answers, caller, luggage, process
 from podlab.controller.outcomes import RUN
 from podlab.printable import printable_result
 
-WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services")}
+WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services", "system")}
 """Modules that have to know whose run it is: of two at once, one is refused (``host.lease``)."""
 
 # Ansible loads this before it forks the first of its workers.
