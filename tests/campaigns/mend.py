@@ -34,7 +34,7 @@ FILES = (
     "find /run/podlab /var/lib/podlab /var/log/pods 2>/dev/null -printf '%y %m %p\\n' "
     "| grep -Ev '/(supervise|s6-svscan|event|logs|lock)(/|$)|/volumes/.*/[.][.]2|damaged|iptables.json"
     "|/(last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
-    "|^[fdl] [0-9]* /var/log/pods/.*/[0-9]+.log|busybox/' | sort"
+    "|/var/log/pods/[^/]*/[^/]*/|/run/podlab/code|busybox/' | sort"
 )
 ROUTING = ("gateway", "vxlan", "host-gw")
 
