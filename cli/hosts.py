@@ -106,9 +106,11 @@ class Call:
 
     @contextlib.contextmanager
     def _entering(self) -> Iterator[None]:
-        """Who enters a host that has ended since it was found cannot begin."""
+        """Who enters a host that has ended since it was found cannot begin; nor who has no ssh."""
         try:
             yield
+        except FileNotFoundError:
+            raise Silent(f"there is no program {self.argv[0]} on this machine") from None
         except subprocess.SubprocessError:  # all that Popen tells of what ``prepare`` raises
             raise Silent(f"host {self.host} has just ended, or cannot be entered") from None
 

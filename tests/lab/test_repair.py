@@ -60,8 +60,8 @@ BREAKS = {
     "what podlab keeps is open to everybody, and closed for programs": (
         "node1",
         "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json;"
-        "mount -o remount,noexec /run/podlab",
-        ("chmod 600 /run/podlab/pods/{netns}/pod.json", "mount -o remount,rw,exec /run/podlab"),
+        "mount -o remount,bind,noexec /run/podlab",
+        ("chmod 600 /run/podlab/pods/{netns}/pod.json", "mount -o remount,bind,exec /run/podlab"),
     ),
     "a container's variables are words of its command line": (
         "node1",

@@ -372,3 +372,30 @@ def test_missing_programs_are_named_before_anything_is_done(tmp_path: Path) -> N
     assert "programs are missing" in done.stderr
     for package in ("bubblewrap", "busybox", "catatonit", "execline", "s6"):
         assert f" {package}" in done.stderr
+
+
+FAKE = """#!/bin/sh
+exec {python} -c 'import sys; sys.version_info = {version}; sys.argv.pop(0); exec(sys.argv.pop(1))' "$@"
+"""
+
+
+@pytest.mark.parametrize(("version", "is_taken"), [((3, 10, 12), False), ((3, 12, 1), True), ((3, 14, 0), False)])
+def test_a_python_that_the_pinned_versions_are_not_for_is_named_at_once(
+    tmp_path: Path, version: tuple[int, ...], is_taken: bool
+) -> None:
+    """In a clone without .venv, on a machine that has this Python alone."""
+    clone, programs = tmp_path / "clone", tmp_path / "bin"
+    programs.mkdir()
+    clone.mkdir()
+    for program in ("sh", "readlink", "dirname", "cat", "sort", "tr", "id", "uname", "grep", "echo"):
+        (programs / program).symlink_to(f"/usr/bin/{program}")
+    fake = programs / "python3"
+    fake.write_text(FAKE.format(python=os.path.realpath(sys.executable), version=version))
+    fake.chmod(0o755)
+    (clone / "lab").write_text((ROOT / "lab").read_text().replace("/usr/bin/python3", str(fake)))
+    (clone / "requirements.txt").write_text("")
+    argv = ["/bin/sh", str(clone / "lab"), "up"]
+    done = subprocess.run(argv, env={"PATH": str(programs), "HOME": "/"}, capture_output=True, text=True, check=False)
+    told = f"lab: Python 3.11, 3.12 or 3.13 is needed, with its module venv; python3 is {version[0]}.{version[1]}. "
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab: programs are missing" if is_taken else told)
