@@ -435,6 +435,7 @@ def finish_script(restart_policy: str, *, shared: bool = False) -> str:
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+cp last logs/last 2>/dev/null  # where a reboot leaves it
 {_END_OF_OTHERS if shared else ""}rm -f status
 if {never}; then exit 125; fi
 echo $((n + 1)) >restarts.new
@@ -482,7 +483,8 @@ def kubelet_script(python: str, program: str) -> str:
         f"#!{EXECLINE}/execlineb -P",
         f"{EXECLINE}/pipeline -w {{ s6-log -b n2 s1000000 ./logs }}",
         f"{EXECLINE}/fdmove -c 2 1",
-        _line(python, "-IS", program),
+        # Or one whose supervisor was killed would go on beside the next.
+        _line("setpriv", "--pdeathsig", "TERM", "--", python, "-IS", program),
     ]
     return "".join(f"{line}\n" for line in lines)
 
