@@ -434,7 +434,8 @@ def keepers(identity: list[str]) -> Iterator[tuple[int, int | None, str, list[st
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                argv = file.read().decode().split("\0")[:-1]
+                # No more than that: a process may say that its words lie in a mapping of terabytes (PR_SET_MM_MAP).
+                argv = file.read(1 << 16).decode().split("\0")[:-1]
             if argv[: len(identity)] != identity:
                 continue
             with open(f"/proc/{pid}/status", "rb") as file:  # a process names itself, with any bytes

@@ -21,6 +21,10 @@ options:
     type: list
     elements: str
     default: []
+  assumed:
+    description: What the settings were before podlab, for a host whose record has lost that.
+    type: dict
+    default: {}
   runtime:
     description: Whether this host is going to have pods, and so needs podlab's own file system at C(/run/podlab).
     type: bool
@@ -66,7 +70,7 @@ def work(rows: dict[str, Any]) -> Any:
     wanted, modules = rows["sysctls"], rows["modules"]
     found = record.read()
     known = found.record or {}
-    recorded = known.get("sysctls", {})
+    recorded = known["sysctls"] if "sysctls" in known else rows["assumed"]
     off = sysctls.switched_on_by(modules)
     observed = network.read_sysctls([*wanted, *recorded]) | off
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
@@ -102,6 +106,7 @@ if __name__ == "__main__":
         {
             "sysctls": {"type": "dict", "required": True},
             "modules": {"type": "list", "elements": "str", "default": []},
+            "assumed": {"type": "dict", "default": {}},
             "runtime": {"type": "bool", "default": False},
             "record": {"type": "dict", "required": True},
             "cluster": {"type": "json", "required": True},

@@ -41,6 +41,7 @@ observation:
     routes: {description: The main routing table., type: list, elements: dict}
     rules: {description: Table -> chain -> rules; podlab's chains and the built-in ones., type: dict}
     services: {description: Which services were applied last and whether all of that is there., type: dict}
+    kubernetes: {description: How a kubelet or kube-proxy of a real cluster shows here, type: str}
     policy_rules: {description: What C(ip rule) has beside the kernel's own., type: list, elements: str}
     forward_drops: {description: Whether a gateway's FORWARD has the policy DROP., type: bool}
     firewalls: {description: Base chains of others that packets of the cluster run through., type: list, elements: dict}

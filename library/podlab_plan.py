@@ -49,6 +49,10 @@ verify:
   description: What the probes have to find.
   returned: success
   type: dict
+refused:
+  description: Hosts that the run cannot change -> why, a sentence each. The rest of the plan is without them.
+  returned: success
+  type: dict
 notes:
   description: What the user should know.
   returned: success

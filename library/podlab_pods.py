@@ -40,7 +40,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.podlab.changes import passages, pods, service_lines
-from ansible.module_utils.podlab.host import containers, network
+from ansible.module_utils.podlab.host import containers, lost, network
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 
@@ -53,7 +53,7 @@ def work(rows: dict[str, Any]) -> Any:
     restart = is_stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
     lines = passages.brief(service_lines.programs({name: rows["programs"][name] for name in stale}))
     lines += [service_lines.BUSYBOX] if lines and containers.lacks_busybox() else []
-    lines += steps.lines()
+    lines += [*(lost.lines() if steps else []), *steps.lines()]
     lines += [f"s6-svc -t {service_lines.KUBELET}"] if restart else []
 
     def apply() -> None:

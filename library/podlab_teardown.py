@@ -8,13 +8,12 @@ short_description: Take away what podlab made on a host, and nothing else
 description:
   - Removes pods, bridge, routes, iptables chains and files that carry podlab's mark, and gives kernel settings their
     old values back. It needs no manifests and no plan; a second run finds nothing to do.
-  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where C(services.json) is.
+  - What bears a mark goes with or without the record. A kernel setting whose old value was lost with it gets the
+    kernel's default.
+  - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where anything else is, and
+    no kubelet or kube-proxy of a real cluster. Else they stay, with a warning.
+  - It fails if anything of podlab's is left, and names it.
 author: podlab
-options:
-  bridge:
-    description: Name of the bridge; it is removed if it carries podlab's mark.
-    type: str
-    default: cbr0
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -36,9 +35,18 @@ import os
 import shutil
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, pods, routes, rules, sysctls, vxlan
+from ansible.module_utils.podlab.changes import bridge, marks, pods, routes, rules, sysctls, vxlan
 from ansible.module_utils.podlab.changes.containers import LOGS, NETNS, RUN
-from ansible.module_utils.podlab.host import containers, health_checks, network, record, services, volumes
+from ansible.module_utils.podlab.host import (
+    containers,
+    health_checks,
+    leftovers,
+    lost,
+    network,
+    record,
+    services,
+    volumes,
+)
 from ansible.module_utils.podlab.host import pods as host_pods
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
@@ -46,30 +54,40 @@ from ansible.module_utils.podlab.host.run import ip_batch, run
 
 def work(params: dict[str, Any]) -> Any:
     links = network.links()
-    steps = pods.changes(links, host_pods.observe(), [])
-    ip_lines = bridge.removal(links, params["bridge"]) + routes.removal(network.routes()) + vxlan.removal(links)
+    found, ways = host_pods.observe(), network.routes()
+    steps = pods.changes(links, found, [])
+    ip_lines = [line for name in links for line in bridge.removal(links, name)]
+    ip_lines += routes.removal(ways) + vxlan.removal(links)
     tables = network.saved()
-    observed, kube = network.rules(tables), services.removal(tables)
+    observed = network.rules(tables)
+    is_marked = bool(marks.marks(links, ways, observed, found))
+    # Gateways have neither links nor rules of nat, and no KUBE chains: such are somebody else's there.
+    is_node = bool(marks.marks(links, [], {"nat": observed["nat"]}, found))
+    kube = services.removal(tables, is_marked=is_node)
     chains = {table: rules.removal(observed[table]) for table in network.TABLES}
     known = record.read()
-    originals = (known.record or {}).get("sysctls", {})
+    originals = (known.record or {}).get("sysctls")
+    if originals is None:
+        originals = sysctls.forgotten(network.read_sysctls(sysctls.candidates(links))) if is_marked else {}
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
     folders = (RUN, record.HOME)
     has_names = os.path.isdir(RUN) and host_pods.names_mount(steps.gone)
     typed = [
+        *lost.lines(),
         *steps.lines(),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
         # Some of them are guarded by the rules.
         *(sysctls.line(key, value) for key, value in settings.items()),
-        *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *kube.lines(),
+        *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
         *(f"umount {path}" for path in (pods.PODS, RUN) if path in volumes.mounted([path])),
         *([f"umount {NETNS} && rmdir {NETNS}"] if has_names else []),
         *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
 
     def apply() -> None:
+        lost.end()
         host_pods.apply(steps)
         containers.stop_kubelet()
         health_checks.stop()
@@ -77,9 +95,11 @@ def work(params: dict[str, Any]) -> Any:
         ip_batch(ip_lines)
         for key, value in settings.items():
             network.write_sysctl(key, value)
+        services.remove(kube)
+        leftovers.complain_of_services(kube.rules)
+        # These bear podlab's mark, and so say until the end whose the others were.
         if any(chains.values()):
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))
-        services.remove(kube)
         # The record goes last: who is killed before this line still knows what the host was.
         volumes.unmount_beneath(folders)
         for folder in filter(os.path.isdir, folders):
@@ -88,9 +108,10 @@ def work(params: dict[str, Any]) -> Any:
             host_pods.drop_names_mount()
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)
+        leftovers.complain(folders)
 
     return typed, apply, [*known.damage, *kube.warnings]
 
 
 if __name__ == "__main__":
-    run_module({"bridge": {"type": "str", "default": "cbr0"}}, work)
+    run_module({}, work)

@@ -317,6 +317,8 @@ class SimulatedHost:
         self.ids = [[0, 65536]]
         self.missing: dict[str, str] = {}
         self.policy_rules: list[str] = []
+        self.kubernetes = ""
+        self.observe_as: dict[str, Any] = {}  # what stands in for a part of the observation
         self.kernel: dict[str, Any] = {"loadable": [], "missing": [], "may_load": False}
         for name, leg in {"eth0": address, **more_legs}.items():
             self.link(name, leg)
@@ -361,6 +363,8 @@ class SimulatedHost:
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",
                 "services": self.services,
+                "kubernetes": self.kubernetes,
+                **self.observe_as,
             }
         )
 
@@ -397,7 +401,7 @@ class SimulatedHost:
             getattr(self, f"_apply_{chapter}")(copy.deepcopy(rows[chapter]))
 
     def _apply_node(self, row: dict[str, Any]) -> None:
-        recorded = (self.record or {}).get("sysctls", {})
+        recorded = (self.record or {}).get("sysctls", row.get("assumed", {}))
         originals = sysctls.originals(self.sysctls, row["sysctls"], recorded)
         for key, value in sysctls.changes(self.sysctls, row["sysctls"], recorded).items():
             self.write(key, value)

@@ -27,6 +27,7 @@ from typing import Any
 from . import entry
 from .controller.process import run_attended
 from .entry import enter as enter
+from .host.status import command_line
 
 # The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
 UNUSED_IDS = 1879048192
@@ -240,16 +241,14 @@ def _own_processes() -> Iterator[_Process]:
         if not found.name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            with open(f"/proc/{found.name}/cmdline", "rb") as file:
-                raw = file.read()
-            if not raw.startswith(b"catatonit\0"):
+            argv = command_line(found.name)
+            if argv[:1] != ["catatonit"]:
                 continue
             # As bytes: a process names itself, with any of them but the one that ends a line.
             lines = Path(f"/proc/{found.name}/status").read_bytes().split(b"\n")
             status = {key: value for key, _, value in (line.partition(b":") for line in lines)}
             if int(status[b"Uid"].split()[1]) == me:
-                pids, argv = tuple(map(int, status[b"NSpid"].split())), raw.decode(errors="replace").split("\0")[:-1]
-                yield _Process(pids, int(status[b"PPid"]), tuple(argv))
+                yield _Process(tuple(map(int, status[b"NSpid"].split())), int(status[b"PPid"]), tuple(argv))
 
 
 def _child_of(pid: int) -> int | None:

@@ -25,6 +25,8 @@ VERSION = 1
 """Of all that a host keeps (``record.json`` and the rows of pods beside it). It goes up when a podlab that does not
 know of a change would read it wrongly; a record without it is of version 1."""
 
+DEFAULTS = "Kernel settings from before podlab are not known any more: ./lab down will give them the kernel's defaults"
+
 HOME = "/var/lib/podlab"
 RECORD = f"{HOME}/record.json"
 PODS = "/run/podlab/pods"
@@ -251,6 +253,7 @@ class ClusterRecord(TypedDict, total=False):
     endpoints: dict[Key, EndpointsEntry]
     created: dict[str, Time]
     waiting: list[Key]
+    foreign: dict[str, list[Network]]  # of the hosts that have any
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
 
 
@@ -549,6 +552,7 @@ class Observation(_Observation, total=False):
     flows: list[list[str]]
     machine: str
     modes: dict[str, int]
+    kubernetes: str
     runtime: bool
 
 
@@ -613,7 +617,7 @@ def _damaged(problems: list[str], *, lost: bool) -> str:
     words = f"the record ({RECORD}) is damaged: {'; '.join(problems)}; "
     words += "that is left aside, and what the kernel and the other hosts tell goes on"
     if lost:
-        words += ". Kernel settings from before podlab are not known any more: ./lab down will leave them as they are"
+        words += f". {DEFAULTS}"
     return words
 
 

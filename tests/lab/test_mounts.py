@@ -115,7 +115,8 @@ def mounted(request: pytest.FixtureRequest) -> Iterator[Mounted]:
 @pytest.fixture(scope="module")
 def logged(mounted: Mounted) -> dict[str, str]:
     """What the first line of each container's log is."""
-    first = "; ".join(f"until {LOGGED % name} | grep -q .; do sleep 0.05; done; {LOGGED % name}" for name in PLANTED)
+    wait = f"for i in $(seq 100); do {LOGGED} | grep . && break; [ $i = 100 ] && echo; sleep 0.05; done"
+    first = "; ".join(wait.replace("%s", name) for name in PLANTED)
     return dict(zip(PLANTED, mounted.sh(first).splitlines(), strict=True))
 
 

@@ -11,7 +11,7 @@ import pytest
 from podlab.changes import kube_record
 from podlab.changes import services as rules
 from podlab.changes.sysctls import LOCALNET
-from podlab.host import generation, health_checks, network, record, services
+from podlab.host import generation, health_checks, kubernetes, network, record, services
 from podlab.host.run import HostError
 from tests.unit.test_service_rules import endpoint, port, row
 
@@ -40,6 +40,7 @@ class Host:
         patch.setattr(network, "missing_programs", lambda names: [])
         patch.setattr(network, "read_sysctls", lambda keys: {key: self.sysctls[key] for key in keys})
         patch.setattr(network, "write_sysctl", lambda key, value: self.sysctls.update({key: value}))
+        patch.setattr(kubernetes, "at_home", lambda: "")
         patch.setattr(health_checks, "serve", lambda state: [])
 
     def run(self, argv: list[str], text: str | None = None) -> str:
@@ -58,20 +59,42 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 # --- whose they are -----------------------------------------------------------------------------------------
 
 
-def test_chains_of_a_host_that_podlab_has_marked_but_told_of_no_services_are_somebody_elses(host: Host) -> None:
-    record.write({"node": "node1", "cluster": {}})
+def test_chains_without_any_record_are_somebody_elses_unless_there_are_marks(host: Host) -> None:
     host.tables = TABLES
     _, seen = services.observe()
     assert seen["others"][0] == "mangle KUBE-PROXY-CANARY"
     with pytest.raises(HostError, match="podlab has not made it"):
         services.changes(TOLD)
-    assert services.removal(host.tables).lines() == []
+    left = services.removal(host.tables, is_marked=False)
+    assert left.lines() == []
+    assert left.warnings == [
+        "chain KUBE-PROXY-CANARY of table mangle and others of kube-proxy's names stay: nothing here says that they "
+        "are podlab's"
+    ]
+    assert services.removal(host.tables, is_marked=True).lines()
+
+
+def test_chains_of_a_node_that_has_lost_what_it_was_told_of_services_are_mended(host: Host) -> None:
+    record.write({"node": "node1", "cluster": {}})
+    host.tables = TABLES
+    changes = services.changes(TOLD).rules
+    assert all(not change.new and not change.rewritten for change in changes.values()), "they are those of before"
+
+
+def test_no_chain_of_a_host_with_a_real_kube_proxy_goes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.tables = TABLES
+    monkeypatch.setattr(kubernetes, "at_home", lambda: "kube-proxy runs here (process 7)")
+    left = services.removal(host.tables, is_marked=True)
+    assert (left.lines(), left.warnings) == (
+        [],
+        ["the KUBE chains stay: kube-proxy runs here (process 7), and they may be its own"],
+    )
 
 
 def test_what_is_on_a_gateway_is_in_nobodys_way(host: Host) -> None:
     host.tables = TABLES
     assert services.observe("gateway")[1]["others"] == []
-    assert services.removal(host.tables).lines() == []
+    assert services.removal(host.tables, is_marked=False).lines() == []
 
 
 def test_a_run_that_is_killed_still_owns_what_it_has_written(host: Host) -> None:
@@ -82,7 +105,7 @@ def test_a_run_that_is_killed_still_owns_what_it_has_written(host: Host) -> None
     host.tables = TABLES
     _, seen = services.observe()
     assert (seen["others"], seen["sound"]) == ([], False)
-    assert services.removal(host.tables).lines()
+    assert services.removal(host.tables, is_marked=False).lines()
     assert "nat" in services.changes(TOLD).rules, "and goes on from there"
 
 

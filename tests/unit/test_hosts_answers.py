@@ -14,7 +14,6 @@ from ansible.errors import AnsibleConnectionFailure
 from cli.hosts import Embedded, Local, Silent, ask
 from connection_plugins import embedded
 from podlab.controller import process, screen
-from podlab.host import status
 from podlab.printable import is_printable
 
 ESCAPES = "\x1b]0;owned\x07"
@@ -142,19 +141,3 @@ def test_all_that_a_run_shows_is_printable_and_keeps_ansibles_colours() -> None:
         "\x1b[31m-a\x1b[0m",
         "\\x1b]0;owned\\x07",
     ]
-
-
-# --- a process that has cut its command line ----------------------------------------------------------
-
-
-def test_a_process_whose_command_line_is_cut_is_no_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel hands out such a line where its process changes the last byte while it is read, which no test can
-    have whenever it wants."""
-    read = status._text
-    own = f"/proc/{os.getpid()}/cmdline"
-    monkeypatch.setattr(status, "_text", lambda path: "\0".join(status.PAUSE) if path == own else read(path))
-    before = status._pauses()
-    monkeypatch.setattr(
-        status, "_text", lambda path: "\0".join((*status.PAUSE, "a_b", "")) if path == own else read(path)
-    )
-    assert set(status._pauses()) - set(before) == {"a_b"}

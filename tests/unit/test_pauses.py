@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -69,3 +70,52 @@ def test_a_container_that_calls_itself_one_is_none(netns: str, way: str) -> None
     words = {"process 1": [], "not process 1": ["sh", "-c", '"$@"; exit', "sh"], "sharing": sharing(netns)}[way]
     with running(*OWN, "--pid", "--fork", "--mount-proc", *words, netns=netns):
         assert netns not in status.pauses()
+
+
+# --- what a process says of itself -------------------------------------------------------------------
+
+ENDLESS = """
+import ctypes, mmap, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = libc.sbrk.restype = ctypes.c_void_p
+size = 1 << 44
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
+start = libc.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, flags, -1, 0)
+with open("/proc/self/stat") as file:
+    field = [0, 0, 0, *map(int, file.read().rpartition(") ")[2].split()[1:])]  # of proc(5), from the fourth on
+code, stack, data, environ = field[25:27], field[27], field[44:46], field[49:51]
+brk = field[46], libc.sbrk(0)
+
+
+class Map(ctypes.Structure):
+    _fields_ = [("places", ctypes.c_uint64 * 12), ("auxv_size", ctypes.c_uint32), ("exe", ctypes.c_uint32)]
+
+
+places = (ctypes.c_uint64 * 12)(*code, *data, *brk, stack, start, start + size, *environ, 0)
+told = Map(places, 0, 0xFFFFFFFF)
+if libc.prctl(35, 14, ctypes.byref(told), ctypes.c_ulong(ctypes.sizeof(told)), 0):  # PR_SET_MM, PR_SET_MM_MAP
+    raise SystemExit(f"no such kernel: {os.strerror(ctypes.get_errno())}")
+print("told", flush=True)
+signal.pause()
+"""
+
+
+def test_a_command_line_without_end_is_not_read_to_its_end() -> None:
+    """A program of a pod makes one without any privilege; every process of the machine is looked at, though."""
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "told\n"
+            assert len(status.command_line(process.pid)) < 1 << 17
+        finally:
+            process.kill()
+
+
+def test_a_command_line_that_is_cut_is_no_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel hands one out where its process changes the last byte meanwhile: no test has that when it wants."""
+    read = status.command_line
+    lines = {str(os.getpid()): list(status.PAUSE)}
+    monkeypatch.setattr(status, "command_line", lambda pid: lines.get(pid) or read(pid))
+    before = status.pauses()
+    lines[str(os.getpid())] = [*status.PAUSE, "a_b"]
+    assert set(status.pauses()) - set(before) == {"a_b"}

@@ -19,6 +19,7 @@ from podlab.changes import bridge, pods, routes, rules, sysctls
 from podlab.controller import inputs
 from podlab.planner import fitness
 from podlab.planner.cluster import Cluster, Host
+from podlab.planner.fitness import told
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
 from tests.simulated_host import SimulatedHost
@@ -100,9 +101,13 @@ class Lab:
         return result
 
     def problems(self, desired: Desired = Desired(()), **how: Any) -> list[str]:  # noqa: B008 - it is frozen
-        with pytest.raises(Invalid) as caught:
-            self.plan(desired, **how)
-        return caught.value.problems
+        """What keeps the run from everything, or from single hosts."""
+        try:
+            result = self.plan(desired, **how)
+        except Invalid as error:
+            return error.problems
+        assert not result["refused"].keys() & result["hosts"].keys()
+        return told(result["refused"])
 
 
 def pending(result: dict[str, Any]) -> dict[str, list[str]]:
@@ -560,8 +565,7 @@ def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
 def test_a_link_to_others_that_is_down_is_named():
     lab = Lab()
     lab.hosts["node1"].root.links["eth0"]["up"] = False
-    with pytest.raises(Invalid, match="node1: link eth0 is down: sudo ip link set eth0 up"):
-        lab.plan(wanting())
+    assert lab.problems(wanting()) == ["node1: link eth0 is down: sudo ip link set eth0 up"]
 
 
 def test_modules_that_may_be_loaded_are_loaded():
@@ -750,7 +754,6 @@ def test_everything_that_is_wrong_with_hosts_and_pods_is_said_at_once():
     lab = Lab()
     node1, node2, gateway = (lab.hosts[name] for name in ("node1", "node2", "gateway"))
     node1.link("cbr0", "10.9.0.1/24", mac="02:42:00:00:00:01")
-    node1.rules["nat"]["PODLAB-X"] = ["-j RETURN"]
     node1.missing = {"bwrap": "bubblewrap", "s6-svscan": "s6", "execlineb": "execline"}
     del node2.sysctls["net.bridge.bridge-nf-call-iptables"]
     node2.kernel["missing"] = ["the kernel cannot do this: ip link add podlab0 type bridge: Not supported"]
@@ -761,7 +764,6 @@ def test_everything_that_is_wrong_with_hosts_and_pods_is_said_at_once():
         "node1: programs are missing: sudo apt-get install --no-install-recommends bubblewrap execline s6",
         "node1: link cbr0 is in the way: podlab has not made it and does not touch it; remove it, "
         "or choose another name (cluster.bridge)",
-        "node1: chain PODLAB-X of table nat is in the way: podlab has not made it and does not touch it; remove it",
         "node2: the kernel cannot do this: ip link add podlab0 type bridge: Not supported",
         "node2: the kernel has no net.bridge.bridge-nf-call-iptables, which the module br_netfilter brings",
         "gateway: no link of this host has the address 10.100.0.1; set node_ip to the address that the other nodes "
@@ -793,6 +795,61 @@ def test_what_was_found_before_comes_first_and_a_bad_inventory_is_told_once():
 def test_without_a_node_nothing_is_said_of_the_pods_that_none_can_take():
     lab = Lab(0)
     assert lab.problems(wanting(web=1)) == ["inventory: the group nodes is empty; a cluster has at least one node"]
+
+
+def test_what_is_wrong_with_one_host_stops_no_other():
+    lab = Lab(3)
+    before = lab.run(wanting(web=3))
+    lab.hosts["node1"].missing = {"bwrap": "bubblewrap"}
+    lab.hosts["node2"].observe_as = {"links": "nonsense"}
+    lab.hosts["node3"].sysctls["net.ipv4.ip_forward"] = "0"
+    result = lab.run(wanting(web=3))
+    assert result["refused"].keys() == {"node1", "node2"}
+    assert pending(result) == {"node3": ["node"]}
+    assert record(result)["pods"] == record(before)["pods"], "those of the others stay where they are"
+
+
+def test_pods_that_only_a_refused_host_may_have_wait():
+    lab = Lab()
+    lab.hosts["node1"].missing = {"bwrap": "bubblewrap"}
+    result = lab.run(wanting(pod("a", node_name="node1"), pod("b", node_name="node2")))
+    assert [row["netns"] for row in result["hosts"]["node2"]["pods"]["pods"]] == ["default_b"]
+    assert "pod default/a waits: the nodes that it may run on are not part of this run" in result["notes"]
+
+
+def test_a_host_that_has_lost_its_record_is_known_by_its_marks():
+    lab = Lab()
+    lab.hosts["node1"].root.route("add", "10.1.200.0/24", {"via": "10.100.0.77"})
+    before = lab.run(wanting(web=2))
+    assert record(before)["foreign"] == {"node1": ["10.1.200.0/24"]}
+    for name in ("node1", "gateway"):
+        lab.hosts[name].record = None
+        lab.hosts[name].services["others"] = ["nat KUBE-SERVICES"]
+    result = lab.run(wanting(web=2))
+    assert pending(result) == {"node1": ["node"], "gateway": ["node"]}
+    assert result["hosts"]["node1"]["routes"]["foreign"] == ["10.1.200.0/24"], "the others remember"
+    (note,) = (note for note in result["notes"] if note.startswith("node1: "))
+    assert note.startswith("node1: the record (/var/lib/podlab/record.json) is lost; ")
+    assert lab.hosts["node1"].record["sysctls"]["net.ipv4.ip_forward"] == "0", "and not what podlab has made of it"
+    assert pending(lab.run(wanting(web=2))) == {}
+
+
+def test_with_all_records_lost_drift_of_routes_is_drift():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    for host in lab.hosts.values():
+        host.record = None
+    lab.hosts["gateway"].root.route("add", "10.1.2.0/24", {"via": "10.100.0.77", "metric": "5"})
+    assert commands(lab, lab.plan(wanting(web=2)))["gateway"][-1].startswith("ip route del 10.1.2.0/24 via 10.100.0.77")
+
+
+def test_a_kubelet_of_a_real_cluster_keeps_the_run_from_its_host_whoever_was_there_before():
+    lab = Lab()
+    lab.run(wanting(web=2))
+    lab.hosts["node2"].kubernetes = "kubelet runs here (process 7)"
+    assert lab.problems(wanting(web=2)) == [
+        "node2: kubelet runs here (process 7), and podlab writes the rules of the same names; take another host"
+    ]
 
 
 def test_a_bridge_of_another_cni_is_in_the_way_though_its_mac_looks_like_podlabs():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 LOCALNET = "net.ipv4.conf.all.route_localnet"
 """With it a packet from 127.0.0.1 may leave for a pod, and neighbours may send to this host's 127.0.0.0/8."""
@@ -67,6 +67,51 @@ def originals(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: 
     """What the record has to remember: the first value that was seen of every wanted key."""
     known = {**observed, **recorded}
     return {key: known[key] for key in wanted if key in known}
+
+
+KERNELS = {
+    FORWARD: "0",
+    LOCALNET: "0",
+    "net.bridge.bridge-nf-call-iptables": "1",
+    "net.netfilter.nf_conntrack_tcp_be_liberal": "0",
+    "net.ipv4.conf.all.send_redirects": "1",
+}
+"""What the kernel itself gives to the settings that podlab makes, once the modules are there that bring them."""
+
+PODLABS = {"forwarding": "1", "send_redirects": "0", "rp_filter": "2"}
+"""And of a single link (``net.ipv4.conf.LINK``): what podlab makes of it. A new link gets the value of ``default``."""
+
+
+def forgotten(observed: Mapping[str, str]) -> dict[str, str]:
+    """What stands in for the lost record of a host that podlab has been to: the kernel's default, for each of these
+    settings that is not it but may be podlab's. What somebody has set besides cannot be told from that."""
+    found = {key: value for key, value in KERNELS.items() if observed.get(key, value) != value}
+    for key, value in observed.items():
+        kind = key.rpartition(".")[2]
+        if key in KERNELS or not key.startswith("net.ipv4.conf.") or PODLABS.get(kind) != value:
+            continue
+        if (default := kernels(key, observed)) != value and not key.startswith("net.ipv4.conf.all."):
+            found[key] = default
+    return found
+
+
+def candidates(links: Iterable[str]) -> list[str]:
+    """The settings that podlab may have made on a host with these links."""
+    return [
+        *KERNELS,
+        *(f"net.ipv4.conf.{name.replace('.', '/')}.{key}" for name in ("default", *links) for key in PODLABS),
+    ]
+
+
+def kernels(key: str, observed: Mapping[str, str]) -> str:
+    """The kernel's default for a setting of podlab's; of a link that of new links, as it is now."""
+    if key in KERNELS:
+        return KERNELS[key]
+    kind = key.rpartition(".")[2]
+    if kind == "forwarding":  # that of "default" is podlab's as well
+        return KERNELS[FORWARD]
+    fallback = {"send_redirects": "1"}.get(kind, "0")
+    return fallback if ".default." in key else observed.get(f"net.ipv4.conf.default.{kind}", fallback)
 
 
 def line(key: str, value: str) -> str:

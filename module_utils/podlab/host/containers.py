@@ -26,7 +26,7 @@ from ..changes.containers import (
 )
 from ..changes.pods import PodRow
 from ..changes.service_lines import KUBELET, SUPERVISOR, UNIT
-from . import kubelet, volumes
+from . import kubelet, lost, volumes
 from .record import make_directory, private, text_of, write_file
 from .run import HostError, daemon, run, wait_until
 
@@ -287,6 +287,7 @@ def ensure_supervisor() -> None:
     it belongs to no login session; elsewhere a daemon. Both run the same command."""
     if supervisor_runs():
         return
+    lost.end()
     if os.path.isdir("/run/systemd/system"):
         run(["systemctl", "reset-failed", "podlab.service"]) if _unit_failed() else None
         run([*UNIT, *SUPERVISOR])

@@ -12,7 +12,7 @@ from typing import Any
 from ..changes.containers import SERVICES
 from ..changes.service_lines import KUBE_PROXY
 from ..changes.services import ServicesRow
-from . import containers, healthz
+from . import containers, healthz, lost
 from .kubelet import is_wanted, tell_supervisor
 from .record import make_directory, text_of, write_file
 from .run import HostError, run, wait_until
@@ -58,7 +58,7 @@ def commands(state: str) -> list[str]:
     """What a person would type to let it know."""
     if is_sound(digest(state)):
         return []
-    return [f"s6-svc -h {SERVICE}" if _lives() else f"s6-svscanctl -a {SERVICES}"]
+    return [f"s6-svc -h {SERVICE}"] if _lives() else [*lost.lines(), f"s6-svscanctl -a {SERVICES}"]
 
 
 def serve(state: str) -> list[str]:

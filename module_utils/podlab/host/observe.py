@@ -12,12 +12,14 @@ from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import firewalls, flows, kernel, modes, network, pods, record, runtime, services
+from . import firewalls, flows, kernel, kubernetes, modes, network, pods, record, runtime, services
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
     "net.bridge.bridge-nf-call-iptables",
     "net.ipv4.conf.all.rp_filter",
+    "net.ipv4.conf.default.rp_filter",
+    "net.ipv4.conf.default.send_redirects",
     "net.ipv4.conf.all.send_redirects",
     "net.ipv4.conf.all.route_localnet",
     LIBERAL,
@@ -48,6 +50,7 @@ def observe(role: str) -> dict[str, Any]:
         "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
         "firewalls": firewalls.observe(),
         "services": seen_services,
+        "kubernetes": kubernetes.at_home() if role == "node" else "",
         "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),
         "pods": pods.observe(as_written=True),

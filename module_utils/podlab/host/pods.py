@@ -43,8 +43,9 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
 
     :param as_written: with rows that are damaged: the planner says so of each.
     """
-    names = sorted({*(os.listdir(PODS) if os.path.isdir(PODS) else []), *volumes.left_behind()})
     pauses, kubelet = status.pauses(), containers.kubelet_lives()
+    named = os.listdir(PODS) if os.path.isdir(PODS) else []
+    names = sorted({*named, *volumes.left_behind(), *pauses})  # a pause tells its pod's name, whatever has gone
     services: dict[str, list[str]] = {}
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)

@@ -1,8 +1,8 @@
 """Service rules of this host, and what goes with them: ipsets, UDP connections, health checks.
 
 Rules are the kernel's. ``services.json`` remembers which row was applied last, and what iptables-save told right after:
-where both are as they were, nothing has to be worked out. It is podlab's mark as well: KUBE chains of a host without
-that file are somebody else's.
+where both are as they were, nothing has to be worked out. KUBE chains bear kube-proxy's names and no mark: they are
+podlab's where that file is or anything else of podlab's (``changes.marks``), and no real kube-proxy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..changes.iptables_save import Tables, parsed, target
 from ..changes.kube import Change
 from ..changes.kube_record import State
 from ..changes.services import ServicesRow
-from . import doors, flows, generation, health_checks, network, record
+from . import doors, flows, generation, health_checks, kubernetes, network, record
 from .record import text_of, write_file
 from .run import HostError, run
 
@@ -35,7 +35,7 @@ NETLINK_NETFILTER, SO_SNDBUFFORCE = 12, 32  # linux/netlink.h, asm-generic/socke
 
 def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[str, Any]]:
     """What ``network.rules`` tells, and of services: ``row``, the digest of what was applied last; ``sound``, whether
-    all of that is still there; ``others``, chains that bear kube-proxy's names on a node that podlab has told of no
+    all of that is still there; ``others``, chains that bear kube-proxy's names on a node without a record of
     services (on a gateway they are in nobody's way); ``warnings``, sentences."""
     known, version = remembered(), _version()
     told = generation.known() if known and _is_nft(version) else None
@@ -44,7 +44,7 @@ def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[s
     seen = {
         "row": known["row"] if known and known["form"] == kube_record.FORM else "",
         "sound": known is not None and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
-        "others": _others(tables) if role == "node" else [],
+        "others": _others(tables) if role == "node" and not os.path.exists(STATE) else [],
         "warnings": [*_damage(known), *_rules_elsewhere(version)],
     }
     return network.rules(tables), seen
@@ -60,18 +60,17 @@ def remembered() -> State | None:
 
 def _damage(known: State | None) -> list[str]:
     """A sentence about a file that is there and cannot be used."""
-    return [f"the record ({STATE}) is damaged; all rules are looked at anew"] if _is_marked() and not known else []
+    is_damaged = os.path.exists(STATE) and not known
+    return [f"the record ({STATE}) is damaged; all rules are looked at anew"] if is_damaged else []
 
 
 def _is_marked() -> bool:
-    """Whether podlab has written rules of services here. The other record is no sign of that: gateways have it, and
-    nodes that nobody has told of services yet."""
-    return os.path.exists(STATE)
+    """Whether podlab has been here: the chapter *node* comes first, and the plan lets it come to no host where the
+    rules are somebody else's."""
+    return os.path.exists(STATE) or os.path.exists(record.PATH)
 
 
 def _others(tables: Tables) -> list[str]:
-    if _is_marked():
-        return []
     # A kubelet has KUBE-FIREWALL as well, and is in nobody's way.
     names = [(table, name) for table, chains in tables.items() for name in chains if kube.is_ours(name)]
     return [f"{table} {name}" for table, name in names if name != "KUBE-FIREWALL"]
@@ -112,7 +111,7 @@ def changes(told: ServicesRow | str) -> Steps:
     row, digest = kube_record.unpack(packed)
     known, iptables = remembered(), _version()
     tables, at = _read(known, iptables)
-    if others := _others(tables):
+    if not _is_marked() and (others := _others(tables)):
         table, _, chain = others[0].partition(" ")
         raise HostError(
             f"chain {chain} of table {table} is there, and podlab has not made it: is this a node of a Kubernetes "
@@ -381,7 +380,7 @@ def _stale_flows(steps: Steps) -> list[kube_flows.Flow]:
 
 @dataclass
 class Removal:
-    """All of podlab's that is here; empty on a host that podlab has told of no services, whoever's chains there are."""
+    """All of podlab's that is here; no rules on a host that podlab has not been to, whoever's chains there are."""
 
     rules: dict[str, Change]
     sets: Sequence[str]
@@ -392,9 +391,15 @@ class Removal:
         return [*kube_restore.commands(self.rules), *(f"ipset destroy {name}" for name in self.sets)]
 
 
-def removal(tables: Tables) -> Removal:
-    if not _is_marked():
-        return Removal({}, [])
+def removal(tables: Tables, *, is_marked: bool) -> Removal:
+    """:param is_marked: whether anything else here bears the mark of a node of podlab's: records may be lost."""
+    if not (is_marked or os.path.exists(STATE)):
+        left = [f"chain {chain} of table {table}" for table, chain in map(str.split, _others(tables))]
+        words = f"{left[0]} and others of kube-proxy's names stay" if left else ""
+        return Removal({}, [], warnings=[f"{words}: nothing here says that they are podlab's"] if left else [])
+    if running := kubernetes.at_home():
+        stays = [f"the KUBE chains stay: {running}, and they may be its own"] if _others(tables) else []
+        return Removal({}, [], warnings=stays)
     rules = kube.removal(tables)
     sets, held = _stale_sets(None, tables, rules)
     return Removal(rules, sets, _version() if rules else "", held)

@@ -117,7 +117,7 @@ def pauses() -> dict[str, int]:
     """Pause processes of this host: network namespace's name -> pid."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        argv = _text(f"/proc/{pid}/cmdline").split("\0")[:-1]
+        argv = command_line(pid)
         if tuple(argv[:-1]) == PAUSE and _is_of_this_host(pid, argv):
             found[argv[-1]] = int(pid)
     return found
@@ -132,8 +132,18 @@ def _is_of_this_host(pid: str, argv: list[str]) -> bool:
     parent = next(
         (line.split()[1] for line in _text(f"/proc/{pid}/status").splitlines() if line.startswith("PPid:")), "0"
     )
-    makes = ["unshare", f"--pid={PODS}/{argv[-1]}/pid", "--fork", *argv, ""]
-    return _text(f"/proc/{parent}/cmdline").split("\0") == makes and _is_in_our_pid_namespace(parent)
+    makes = ["unshare", f"--pid={PODS}/{argv[-1]}/pid", "--fork", *argv]
+    return command_line(parent) == makes and _is_in_our_pid_namespace(parent)
+
+
+def command_line(pid: str | int) -> list[str]:
+    """The words of a process, empty if there is none. No more than the first 64 KiB: any process may say that its
+    arguments lie in a mapping of terabytes (prctl(2), PR_SET_MM_MAP), which the kernel then reads out without end."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(1 << 16).decode(errors="replace").removesuffix("\0").split("\0")
+    except OSError:
+        return []
 
 
 def _is_in_our_pid_namespace(pid: str) -> bool:

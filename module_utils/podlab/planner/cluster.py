@@ -11,6 +11,7 @@ from functools import cached_property
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
+from ..changes.marks import marks
 from .addresses import LONGEST_NODE_PREFIX, overlaps
 from .model import Image, Invalid
 from .names import dns1123_subdomain
@@ -96,9 +97,11 @@ class Host:
         """Whether verify has this host as an end. One beyond the cluster is called, and never read."""
         return self.is_managed or (self.in_run and self.role == "outside")
 
-    @property
+    @cached_property
     def is_marked(self) -> bool:
-        return bool(self.record)
+        """Whether podlab has been there: it has its record, or what bears its mark where that was lost."""
+        seen = self.observation
+        return bool(self.record or (seen and marks(seen["links"], seen["routes"], seen["rules"], seen["pods"])))
 
     def all_labels(self) -> dict[str, str]:
         """The node's labels with those that a kubelet sets by itself

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import pairwise
 from typing import Any
 
-from ..changes import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL
+from ..changes import MARK, ROUTE_PROTOCOL
 from ..changes.bridge import Link
 from ..changes.routes import RouteRow
 from .addresses import MAC_PREFIX
@@ -22,8 +22,17 @@ _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
 
 
-def unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
-    return [problem for host in hosts if host.is_managed for problem in _unfit(host, cluster)]
+Refusals = dict[str, list[str]]
+"""Host -> why this run does not change it. The others go on without it."""
+
+
+def unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> Refusals:
+    found = {host.name: [*_unfit(host, cluster), *_of_kubernetes(host)] for host in hosts if host.is_managed}
+    return {name: words for name, words in found.items() if words}
+
+
+def told(refused: Refusals) -> list[str]:
+    return [f"{name}: {words}" for name, found in refused.items() for words in found]
 
 
 def _unfit(host: Host, cluster: Cluster) -> list[str]:
@@ -33,16 +42,16 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
     problems = []
     if missing:
         line = f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
-        problems.append(f"{host.name}: programs are missing: {line}")
+        problems.append(f"programs are missing: {line}")
     if host.role == "node":
-        problems += [f"{host.name}: {words}" for words in _missing_features(seen)]
+        problems += _missing_features(seen)
     if uplink(host) is None:
         problems.append(
-            f"{host.name}: no link of this host has the address {host.address}; set node_ip to the address that "
+            f"no link of this host has the address {host.address}; set node_ip to the address that "
             "the other nodes reach it at"
         )
     elif not seen["links"][uplink(host)]["up"]:
-        problems.append(f"{host.name}: link {uplink(host)} is down: sudo ip link set {uplink(host)} up")
+        problems.append(f"link {uplink(host)} is down: sudo ip link set {uplink(host)} up")
     return problems + _in_the_way(host, cluster)
 
 
@@ -65,21 +74,28 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     link = seen["links"].get(cluster.bridge)
     ours = own_bridge(host, cluster) or (host.is_marked and link and link["mac"].startswith(MAC_PREFIX))
     if host.role == "node" and link and not ours:
-        problems.append(
-            f"{host.name}: link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)"
-        )
+        problems.append(f"link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)")
     if host.role == "node" and cluster.pod_routing == "vxlan":
         problems += [
-            f"{host.name}: link {name} is in the way: {NOT_OURS}, or set cluster.vxlan_id"
+            f"link {name} is in the way: {NOT_OURS}, or set cluster.vxlan_id"
             for name in _overlays_of_others(host, cluster)
         ]
-    if host.is_marked or ours:  # where only the record was lost, the bridge tells whose the rest is
-        return problems
-    for table, chains in seen["rules"].items():
-        for chain in chains:
-            if chain.startswith(CHAIN_PREFIX):
-                problems.append(f"{host.name}: chain {chain} of table {table} is in the way: {NOT_OURS}")
     return problems
+
+
+def _of_kubernetes(host: Host) -> list[str]:
+    """A real cluster's node, or what kube-proxy has left there. Its rules have the names of podlab's, and no mark."""
+    seen = host.observation or {}
+    others = seen.get("services", {}).get("others", ())
+    if words := seen.get("kubernetes"):
+        return [f"{words}, and podlab writes the rules of the same names; take another host"]
+    if not others or host.is_marked:
+        return []
+    table, _, chain = others[0].partition(" ")  # there will be hundreds
+    return [
+        f"chain {chain} of table {table} is in the way: is this a node of a Kubernetes cluster? "
+        "If that has gone, kube-proxy --cleanup removes what it left behind"
+    ]
 
 
 def _overlays_of_others(host: Host, cluster: Cluster) -> list[str]:
@@ -95,29 +111,26 @@ def _overlays_of_others(host: Host, cluster: Cluster) -> list[str]:
     ]
 
 
-def namespaces_in_the_way(hosts: Sequence[Host], pods: Mapping[str, str], nodes: Mapping[str, str]) -> list[str]:
+def namespaces_in_the_way(hosts: Sequence[Host], pods: Mapping[str, str], nodes: Mapping[str, str]) -> Refusals:
     """Namespaces of others that bear the name of a pod: ``pods`` is key -> name, ``nodes`` is key -> node.
 
     A host that was marked once has none of these: there the name belongs to a pod that lost its directory.
     """
-    others = {host.name: set((host.observation or {}).get("namespaces", [])) for host in hosts if not host.is_marked}
-    return [
-        f"{nodes[key]}: network namespace {name} is in the way: {NOT_OURS}, or give pod {key} another name"
-        for key, name in pods.items()
-        if name in others.get(nodes.get(key, ""), ())
-    ]
+    bare = [host for host in hosts if host.is_managed and not host.is_marked]
+    others = {host.name: set((host.observation or {}).get("namespaces", [])) for host in bare}
+    found: Refusals = {}
+    for key, name in pods.items():
+        if name in others.get(nodes.get(key, ""), ()):
+            words = f"network namespace {name} is in the way: {NOT_OURS}, or give pod {key} another name"
+            found.setdefault(nodes[key], []).append(words)
+    return found
 
 
-def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str, Sequence[RouteRow]]) -> list[str]:
+def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str, Sequence[RouteRow]]) -> Refusals:
     """Routes older than podlab that lead to the very networks that the host needs a way to."""
-    return [
-        f"{host.name}: route {way['to']} is in the way: {NOT_OURS}"
-        for host in hosts
-        if host.is_managed and ways
-        for foreign in [foreign_routes(host, cluster)]
-        for way in ways[host.name]
-        if way["to"] in foreign
-    ]
+    foreign = {host.name: foreign_routes(host, cluster) for host in hosts if host.is_managed and ways}
+    found = {name: [way["to"] for way in ways[name] if way["to"] in known] for name, known in foreign.items()}
+    return {name: [f"route {to} is in the way: {NOT_OURS}" for to in there] for name, there in found.items() if there}
 
 
 def rules_in_the_way(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
@@ -187,8 +200,8 @@ def uplink_mtu(host: Host) -> int:
 
 def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
     """Routes inside the cluster CIDR that were there before podlab. They are left alone for good."""
-    if "foreign" in host.record:  # a damaged record may have lost it: then what is there may be anybody's
-        return list(host.record["foreign"])
+    if "foreign" in host.record or host.is_marked:  # ``recovered`` has put it there, if any host remembers
+        return list(host.record.get("foreign", ()))
     return [
         route["to"]
         for route in (host.observation or {}).get("routes", [])

@@ -5,22 +5,62 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..records import sound_observation
+from ..changes import sysctls
+from ..records import DEFAULTS, RECORD, sound_observation
+from .allocations import newest_record
 from .cluster import Host
+from .fitness import Refusals, uplink
 
 
-def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], list[str]]:
-    """The hosts with what can be used of their observations; notes, and problems, each with the host that it is about.
-
-    A host that cannot be read is like one that does not answer, so that what is wrong elsewhere is found as well.
-    """
-    found, notes, problems = [], list[str](), list[str]()
+def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]:
+    """The hosts with what can be used of their observations; notes, and those that cannot be read: they are like one
+    that does not answer."""
+    found, notes, refused = [], list[str](), Refusals()
     opened: dict[int, str] = {}
     for host in hosts:
         if host.observation is not None:
             seen, damage, wrong = sound_observation(host.observation, opened)
             notes += [f"{host.name}: {words}" for words in damage]
-            problems += [f"{host.name}: {words}" for words in wrong]
-            host = replace(host, observation=seen)
+            if wrong and host.in_run:
+                refused[host.name] = wrong
+            host = replace(host, observation=None if wrong else seen)
         found.append(host)
-    return found, notes, problems
+    return found, notes, refused
+
+
+def without(hosts: Sequence[Host], refused: Refusals) -> list[Host]:
+    """The hosts, but those that are refused like others that a run is not for: what they hold is known, and stays."""
+    return [replace(host, in_run=False) if host.name in refused else host for host in hosts]
+
+
+def recovered(hosts: Sequence[Host]) -> list[Host]:
+    """The hosts, each with what stands in for what its record has lost, where podlab has been there.
+
+    Which routes were there before podlab the other hosts remember. What its settings were nobody does: a loose
+    ``rp_filter`` is podlab's then, unless new links have it as well. (The other settings are known from what is wanted,
+    ``plan``.)
+    """
+    foreign = newest_record(hosts).get("foreign", {}) if hosts else {}
+    return [_recovered(host, foreign.get(host.name, [])) if _has_lost(host) else host for host in hosts]
+
+
+def lost_records(hosts: Sequence[Host]) -> list[str]:
+    """A note of each host that has nothing to know itself by but podlab's marks."""
+    words = f"the record ({RECORD}) is lost; podlab's marks tell that it was here, and what the kernel and the other "
+    words += f"hosts tell goes on. {DEFAULTS}"
+    return [f"{host.name}: {words}" for host in hosts if host.is_managed and host.is_marked and not host.record]
+
+
+def _has_lost(host: Host) -> bool:
+    return host.is_marked and not {"foreign", "sysctls"} <= host.record.keys()
+
+
+def _recovered(host: Host, foreign: Sequence[str]) -> Host:
+    seen = dict(host.observation or {})
+    loose = {
+        key: value
+        for key, value in sysctls.forgotten(seen["sysctls"]).items()
+        if key == f"net.ipv4.conf.{str(uplink(host)).replace('.', '/')}.rp_filter"
+    }
+    seen["record"] = {"foreign": list(foreign), "sysctls": loose, **host.record}
+    return replace(host, observation={**seen, "lost": sorted({"foreign", "sysctls"} - host.record.keys())})

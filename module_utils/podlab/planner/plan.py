@@ -22,10 +22,18 @@ from .addresses import capacity
 from .allocations import allocate_addresses, allocate_cidrs, finished_of, newest_record, past_of, with_remembered_labels
 from .cluster import Cluster, Host, check_hosts
 from .controllers import Wanted, pods_of
-from .fitness import foreign_routes, namespaces_in_the_way, routes_in_the_way, rules_in_the_way, unfit_hosts
+from .fitness import (
+    Refusals,
+    foreign_routes,
+    namespaces_in_the_way,
+    routes_in_the_way,
+    rules_in_the_way,
+    told,
+    unfit_hosts,
+)
 from .identity import unmapped
 from .model import Desired, Invalid, Pod
-from .observed import sound_hosts
+from .observed import lost_records, recovered, sound_hosts, without
 from .pod_places import PodPlaces
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
@@ -34,7 +42,7 @@ from .routing import carriers, impossible_ways, routes_of, vxlan_row
 from .rows import bridge_row, shared_record, sysctls_of
 from .schedule import Placement, place
 from .service_addresses import allocate
-from .service_chapter import services_chapter, strangers
+from .service_chapter import services_chapter
 from .service_links import Links
 from .service_model import Given
 from .updates import changed_pods, forbidden_updates
@@ -56,7 +64,6 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@_uncollected()
 def plan(
     cluster: Cluster,
     hosts: Sequence[Host],
@@ -68,13 +75,49 @@ def plan(
     settled: bool = False,
     chapters: Collection[str] = CHAPTERS,
 ) -> dict[str, Any]:
-    """Work out every address, route and rule.
+    """Work out every address, route and rule, for the hosts that can be changed.
 
     :param programs: podlab's own programs that containers run: file name -> text.
     :param now: time of the run, RFC 3339; it becomes the creation time of what is new.
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :param chapters: those that this run was asked for.
+    :return: what ``_plan`` does, and ``refused``: host -> why this run does not change it. It is like a host that the
+        run is not for: its pods stay where they are, and those that only it may have wait.
+    :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
+    """
+    hosts, notes, refused = sound_hosts(hosts)
+    more = unfit_hosts(hosts, cluster)
+    while True:
+        refused |= {name: [*refused.get(name, ()), *words] for name, words in more.items()}
+        left, more = without(hosts, refused), {}
+        try:
+            result = _plan(cluster, recovered(left), desired, programs, now, problems, more, settled, chapters)
+        except Invalid as error:
+            said = told({name: [*refused.get(name, ()), *more.get(name, ())] for name in {**refused, **more}})
+            raise Invalid([*problems, *said, *error.problems]) from None
+        if more:
+            continue
+        if refused and not any(host.is_managed for host in left):
+            raise Invalid(told(refused))
+        return {**result, "notes": [*notes, *lost_records(left), *result["notes"]], "refused": refused}
+
+
+@_uncollected()
+def _plan(
+    cluster: Cluster,
+    hosts: Sequence[Host],
+    desired: Desired,
+    programs: Mapping[str, str],
+    now: str,
+    problems: Sequence[str],
+    refused: Refusals,
+    settled: bool,
+    chapters: Collection[str],
+) -> dict[str, Any]:
+    """
+    :param refused: is filled with hosts on which something is in the way of what they shall hold; then the plan stops
+        there, and has to be made without them.
     :return: ``hosts`` (host -> chapter -> row, with ``pending``: chapters that have anything to do),
         ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
         need another step once these pods are ready, in words), ``moving`` (whether this step does anything to
@@ -82,13 +125,11 @@ def plan(
         are ready).
     :raises Invalid: with every problem found.
     """
-    hosts, damage, unreadable = sound_hosts(hosts)
     hosts = with_remembered_labels(hosts)
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
-    unfit = [*unfit_hosts(hosts, cluster), *strangers(hosts)]
-    with _collecting([*problems, *inventory, *unreadable, *unfit]) as found:
+    with _collecting([*problems, *inventory]) as found:
         found.problems += impossible_ways(cluster, hosts) if not inventory else []
         found.problems += forbidden_updates(desired, newest_record(hosts) if hosts else {})
         present = present_pods(hosts, past)
@@ -97,7 +138,7 @@ def plan(
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
             cidrs = found.unless_invalid(lambda: allocate_cidrs(cluster, hosts, nodes), cidrs)
-            found.problems += routes_in_the_way(cluster, hosts, routes_of(cluster, hosts, cidrs) if cidrs else {})
+            refused.update(routes_in_the_way(cluster, hosts, routes_of(cluster, hosts, cidrs) if cidrs else {}))
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
         placement = Placement({})
@@ -107,9 +148,12 @@ def plan(
         given = found.unless_invalid(lambda: allocate(cluster, hosts, desired.services), dict[str, Given]())
         if not found.problems:  # or a name may be none
             names = {pod.key: pod.netns for pod in pods}
-            found.problems += namespaces_in_the_way(hosts, names, placement.nodes)
+            for name, words in namespaces_in_the_way(hosts, names, placement.nodes).items():
+                refused.setdefault(name, []).extend(words)
         links = Links.of(desired.services, given, pods)
         found.problems += links.too_many(pods)
+    if refused:
+        return {}
     on_nodes = {pod.key for pod in pods if is_on_node(pod)}
     wired = Placement({key: node for key, node in placement.nodes.items() if key not in on_nodes})
     addresses, cursors = allocate_addresses(nodes, cidrs, wired, past)
@@ -137,7 +181,6 @@ def plan(
     result: dict[str, Any] = {
         "hosts": {},
         "notes": [
-            *damage,
             *_notes(desired, placement),
             *changed_pods(desired.pods, present),
             *wanted.notes,
@@ -188,6 +231,9 @@ def plan(
                 rows["node"]["sysctls"] |= services.sysctls
                 rows["services"] = services.row(host, cidrs[host.name])
             seen: Mapping[str, Any] = host.observation or {}
+            if "sysctls" in seen.get("lost", ()):
+                known = {key: sysctls.kernels(key, seen["sysctls"]) for key in rows["node"]["sysctls"]}
+                rows["node"]["assumed"] = known
             is_pending = {**_PENDING, "services": services.is_pending}
             pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
             rows["routes_parts"] = _routes_parts(seen, rows["routes"])
@@ -297,6 +343,8 @@ def _collecting(problems: Sequence[str]) -> Iterator[_Collector]:
 
 
 def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    if seen.get("lost"):
+        return True
     record = seen["record"] or {}
     recorded = record.get("sysctls", {})
     remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}

@@ -13,7 +13,7 @@ from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
 from .controllers import Wanted
-from .fitness import BRIDGE_NETFILTER, legs, uplink, ways_out
+from .fitness import BRIDGE_NETFILTER, foreign_routes, legs, uplink, ways_out
 from .hostports import HostPort
 from .hostports import sysctls as hostport_sysctls
 from .model import Desired, Workload
@@ -58,11 +58,19 @@ def shared_record(
         "created": {key: created.get(key, now) for key in keys},
         "waiting": list(placement.waiting),
     }
+    if foreign := _foreign(hosts, cluster, newest.get("foreign", {})):
+        record["foreign"] = foreign
     if wanted.expired:
         record["finished"] = dict(wanted.expired)
     same = {key: value for key, value in newest.items() if key != "generation"} == record
     record["generation"] = newest.get("generation", 0) + (not same)
     return record
+
+
+def _foreign(hosts: Sequence[Host], cluster: Cluster, known: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Routes inside the cluster CIDR that were there before podlab: a host may lose its own record."""
+    found = {host.name: foreign_routes(host, cluster) if host.is_managed else known.get(host.name) for host in hosts}
+    return {name: routes for name, routes in found.items() if routes}
 
 
 def _created_key(key: str) -> str:

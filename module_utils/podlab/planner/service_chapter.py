@@ -132,20 +132,6 @@ def _ready_addresses(slices: Mapping[str, Sequence[Slice]]) -> set[str]:
     return {one.address for endpoints in tuples.values() for one in endpoints if one.ready}
 
 
-def strangers(hosts: Sequence[Host]) -> list[str]:
-    """kube-proxy's chains on hosts that podlab has never been to."""
-    found = []
-    for host in hosts:
-        for place in (host.observation or {}).get("services", {}).get("others", ()) if host.is_managed else ():
-            table, _, chain = place.partition(" ")
-            found.append(
-                f"{host.name}: chain {chain} of table {table} is in the way: is this a node of a Kubernetes cluster? "
-                "If that has gone, kube-proxy --cleanup removes what it left behind"
-            )
-            break  # there will be hundreds
-    return found
-
-
 def _warnings(hosts: Sequence[Host]) -> list[str]:
     """What a host has to say about its iptables, where this run has anything to do with it."""
     return [
