@@ -69,11 +69,17 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     others = {
         answer["item"]: answer.get("observation") for answer in task_vars.get("observed_others", {}).get("results", [])
     }
+    told = {
+        name: task_vars["hostvars"][name].get("observe_result", {}).get("observation", others.get(name))
+        for group in ROLES
+        for name in task_vars["groups"].get(group, [])
+    }
+    observations = dict(zip(told, parcels.all_opened(told.values()), strict=True))
     hosts = []
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
-            observation = parcels.opened(variables.get("observe_result", {}).get("observation", others.get(name)))
+            observation = observations[name]
             if isinstance(observation, dict) and variables.get("programs_result", {}).get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podlab import __version__, phases
+from podlab.controller import signature
 from podlab.phases import timestamp
 from podlab.planner.cluster import architecture
 
@@ -38,9 +39,11 @@ class State:
 
 
 def state_of(answers: Answers, nodes: Sequence[str]) -> State:
-    """Every host keeps a record of the whole cluster; where they differ, the one of the latest run is right."""
+    """Every host keeps a record of the whole cluster; where they differ, the one of the latest run is right, if a run
+    has written it."""
     records = [answer["record"].get("cluster", {}) for answer in answers.values() if answer and answer["record"]]
-    newest: Object = max(records, key=lambda record: int(record.get("generation", 0)), default={})
+    counting = [record for record, counts in zip(records, signature.believed(records), strict=True) if counts]
+    newest: Object = max(counting, key=lambda record: int(record.get("generation", 0)), default={})
     return State(newest, {name: answers.get(name) for name in nodes})
 
 
@@ -49,15 +52,16 @@ def state_of(answers: Answers, nodes: Sequence[str]) -> State:
 
 def pods(state: State) -> list[Object]:
     """Pods that run, wait for a node, or are on nodes that do not answer: of these only the record tells."""
-    found = {}
+    found: dict[str, Object] = {}
     placed = state.record.get("pods", {})
     for node, answer in state.nodes.items():
         for live in (answer or {}).get("pods", []):
             pod = _live_pod(state, node, live)
             key = _key(pod)
-            # A node that the last run did not reach may still run what has moved elsewhere since.
-            if key not in found or placed.get(key, [None])[0] == node:
-                found[key] = pod
+            # A node that the last run did not reach may still run what has moved elsewhere since, and one that lies
+            # says that it does.
+            if placed.get(key, [node])[0] == node:
+                found.setdefault(key, pod)
     for key, (node, address) in placed.items():
         if key not in found:
             unreachable = state.nodes.get(node) is None

@@ -241,6 +241,7 @@ class ClusterRecord(TypedDict, total=False):
     """What every host is told of the cluster. The one with the highest ``generation`` was written last."""
 
     generation: Count
+    signature: str  # of all the rest, by the controller that has written it
     cidr: Network
     podCIDRs: dict[str, Network]
     pods: dict[Key, tuple[str, Address | None]]

@@ -24,6 +24,11 @@ class Rule(NamedTuple):
     words: str
 
 
+BOUNDED = Rule(lambda number: -(2**63) <= number < 2**63, "a number of 64 bits")
+"""For all numbers, of which JSON has longer ones: one more than the longest that Python reads, it does not write. NaN
+is none of these either."""
+
+
 def misfit(value: object, kind: Any) -> str:
     """The first thing that does not fit, as ``path: must be ...``; empty if all of it fits."""
     return check_of(kind)(value).lstrip(".").removeprefix(": ")
@@ -69,7 +74,7 @@ def _plain(kind: type) -> Check:
     def check(value: Any) -> str:
         return "" if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)) else words
 
-    return check
+    return _ruled(check, (BOUNDED,)) if kind in (int, float) else check
 
 
 def _ruled(base: Check, rules: tuple[Rule, ...]) -> Check:

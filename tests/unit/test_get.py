@@ -10,6 +10,7 @@ import pytest
 
 from cli import columns, get, objects, table, workloads
 from cli.failure import Failure
+from podlab.controller import signature
 from tests.answers import ENDED, NOW, RUNS, answer, last, live, workload
 
 
@@ -215,6 +216,17 @@ def test_what_moved_away_from_a_node_that_missed_the_last_run_is_shown_where_it_
 def test_the_newest_record_is_believed() -> None:
     answers = {"node1": answer(generation=4, namespaces=["old"]), "node2": answer(generation=12, namespaces=["new"])}
     assert [item["metadata"]["name"] for item in objects.namespaces(objects.state_of(answers, []))] == ["new"]
+
+
+def test_who_claims_the_pod_of_another_node_has_it_not() -> None:
+    """Neither by its record nor by what it says to run, also where the other one does not run it just now."""
+    told = answer(generation=4, pods={"default/a": ["node2", "10.1.2.2"]})
+    told["record"]["cluster"] = signature.signed(told["record"]["cluster"])
+    forged = {**told["record"]["cluster"], "generation": 9, "pods": {"default/a": ["node1", "10.1.1.9"]}}
+    for other in (told, None):
+        answers = {"node1": answer(live("a", a=RUNS), **forged), "node2": other, "gateway": told}
+        state_ = objects.state_of(answers, ["node1", "node2"])
+        assert [pod["spec"]["nodeName"] for pod in state_.pods] == ["node2"]
 
 
 # --- all others -------------------------------------------------------------------------------------

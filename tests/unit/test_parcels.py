@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from podlab.changes import kube_record
-from podlab.controller import parcels
+from podlab.controller import parcels, signature
 
 CLUSTER: dict[str, Any] = {
     "pods": {"default/web": ["a", "10.1.1.2"]},
@@ -71,6 +71,25 @@ def test_a_record_comes_back_as_it_went():
     assert parcels.opened(observation) == {"record": {"node": "a", "cluster": CLUSTER}, "links": {}}
     one, other = (parcels.opened(observation)["record"]["cluster"]["services"] for _ in "ab")
     assert one is other
+
+
+def test_what_a_host_has_made_of_its_record_does_not_count_beside_what_it_was_told():
+    told = json.loads(parcels.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])
+    forged = {**told, "generation": 10**9, "pods": {"default/web": ["c", "10.1.9.9"]}}
+    texts = [json.dumps({"record": {"node": name, "cluster": kept}}) for name, kept in (("c", forged), ("a", told))]
+    liar, sound = parcels.all_opened([*texts])
+    assert liar == {"record": {"node": "c"}}
+    assert sound == {"record": {"node": "a", "cluster": CLUSTER}}
+    assert "cluster" in parcels.opened(texts[0])["record"]  # as after another controller's run: there is no other word
+
+
+def test_a_record_that_cannot_be_signed_anew_is_nobodys():
+    deep: list[object] = []
+    for _ in range(50_000):
+        deep = [deep]
+    assert not signature.is_ours({"pods": deep, "signature": "x"})
+    assert not signature.is_ours({"pods": {}, "signature": "\udc80"})
+    assert not signature.is_ours({"pods": {}, "signature": None})
 
 
 def test_a_host_without_record_is_opened_too():

@@ -171,6 +171,7 @@ def notes(cabinet: Cabinet, name: str, **parts: Any) -> list[str]:
         ({"cluster": {"generation": "9"}}, "cluster.generation: must be of type integer"),
         ({"cluster": {"services": "not packed"}}, "cluster.services: must be of type object"),
         ({"sysctls": {"net.ipv4.ip_forward": 1}}, "sysctls.net.ipv4.ip_forward: must be of type string"),
+        ({"cluster": {"generation": 10**4299}}, "cluster.generation: must be a number of 64 bits"),
         ({"version": "new"}, "version: must be of type integer"),
     ],
 )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .. import packed, records
 from ..planner import service_rows
 from ..planner.plan import CHAPTERS
 from ..planner.service_rows import compact
+from . import signature
 
 Rows = Mapping[str, Any]  # chapter -> row
 
@@ -51,19 +52,36 @@ def opened(text: Any) -> Any:
 
     Text that is no JSON stays as it is: ``records`` says of an observation that it does not fit.
     """
-    try:
-        found = json.loads(text) if isinstance(text, str) else text
-    except (ValueError, RecursionError):
-        return text
-    record = found.get("record") if isinstance(found, dict) else None
-    cluster = record.get("cluster") if isinstance(record, dict) else None
-    if isinstance(record, dict) and isinstance(cluster, dict):
-        record["cluster"] = _opened_cluster(cluster)
+    return all_opened([text])[0]
+
+
+def all_opened(texts: Iterable[Any]) -> list[Any]:
+    """Observations of several hosts. What a host's record tells of the cluster is left out where it is its own word."""
+    found = [_read(text) for text in texts]
+    bearing = [record for item in found if (record := _record_of(item)) is not None]
+    for record, counts in zip(bearing, signature.believed(record["cluster"] for record in bearing), strict=True):
+        cluster = record.pop("cluster")
+        if counts:
+            record["cluster"] = _opened_cluster(cluster)
     return found
 
 
+def _read(text: Any) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _record_of(observation: Any) -> dict[str, Any] | None:
+    """The record, if there is one and it tells of a cluster."""
+    record = observation.get("record") if isinstance(observation, dict) else None
+    return record if isinstance(record, dict) and isinstance(record.get("cluster"), dict) else None
+
+
 def _opened_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: opened_part(value) if key in RECORDED else value for key, value in cluster.items()}
+    told = {key: value for key, value in cluster.items() if key != signature.NAME}
+    return {key: opened_part(value) if key in RECORDED else value for key, value in told.items()}
 
 
 def opened_part(value: Any) -> Any:
@@ -116,7 +134,7 @@ def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any
 
 
 def _closed_cluster(cluster: Mapping[str, Any]) -> str:
-    return _text({key: pack(value) if key in RECORDED else value for key, value in cluster.items()})
+    return _text(signature.signed({key: pack(value) if key in RECORDED else value for key, value in cluster.items()}))
 
 
 def _once(value: Any, to_text: Callable[[Any], str], once: dict[int, str]) -> str:

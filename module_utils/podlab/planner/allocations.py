@@ -15,17 +15,17 @@ from .schedule import Placement
 
 
 def allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host]) -> dict[str, str]:
-    """Pod CIDRs. What a node says of itself goes before what the others were told of it."""
+    """Pod CIDRs. What a node says of itself goes before what the others were told of it, but takes nobody's."""
     names = [node.name for node in nodes]
     newest = newest_record(hosts).get("podCIDRs", {})
     present: dict[str, str] = {**newest}
+    owners = {newest[name]: name for name in names if name in newest}
     for node in nodes:
         own = node.record.get("cluster", {}).get("podCIDRs", {}).get(node.name) or _cidr_of_bridge(node, cluster)
-        if own:
+        if own and owners.get(own, node.name) == node.name:
             present[node.name] = own
     # A node that was out of the cluster has no claim any more to what another one got meanwhile.
-    given = {newest[name] for name in names if name in newest}
-    present = {name: cidr for name, cidr in present.items() if name in newest or cidr not in given}
+    present = {name: cidr for name, cidr in present.items() if name in newest or cidr not in owners}
     reserved = {cluster.service_cidr, *(f"{host.address}/32" for host in hosts)}
     for host in hosts:
         for route in (host.observation or {}).get("routes", []):
