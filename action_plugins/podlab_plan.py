@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime
 import gc
+import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import inputs, parcels
+from podlab.controller import caller, inputs, luggage, parcels
+from podlab.host.lease import stamp
 from podlab.planner.cluster import Host, labels_of, taints_of
 from podlab.planner.listing import listed
 from podlab.planner.model import Invalid
@@ -53,15 +57,40 @@ class ActionModule(ActionBase):
             chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             # Nothing is made in check mode, so nobody can look again at what has become of it.
             settled = args["whole"] or self._task.check_mode
-            result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters)
+            booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
+            code, digest = luggage.archive(Path(ROOT, "library")) if booting else ("", "")
+            result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters, code=digest)
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
             return {"failed": True, "msg": printable("\n".join(lines))}
+        leases = caller.leases_of(hosts)
+        writes = not self._task.check_mode and any(rows["pending"] for rows in result["hosts"].values())
+        if writes and (words := caller.refusal(leases)):
+            return {"failed": True, "msg": printable(words)}
+        result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
         for note in result["notes"]:
             self._display.display(printable(f"note: {note}"))
+        if any("system" in rows["pending"] for rows in result["hosts"].values()):
+            result["code"] = code
         # No fact: Ansible copies every fact for every host and task, deeply.
         # Not even with -v it is printed: values of Secrets are in it.
-        return {"changed": False, "_ansible_verbose_override": True, **parcels.closed(result, whole=args["whole"])}
+        carried = parcels.closed(result, whole=args["whole"])
+        carried["groups"] = groups_of(result["hosts"])
+        return {"changed": False, "_ansible_verbose_override": True, **carried}
+
+
+def groups_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Host -> components whose play it takes part in: what is pending there, and what is for others alone.
+
+    Ansible ends a run where all hosts of a play have failed in it, as if there were no other ones. So each play has one
+    more, which has nothing to do there: the last one, as it is mostly beyond the cluster.
+    """
+    found = {name: list(rows["pending"]) for name, rows in hosts.items()}
+    for component in dict.fromkeys(component for pending in found.values() for component in pending):
+        idle = next((name for name in reversed(found) if component not in found[name]), None)
+        if idle is not None:
+            found[idle].append(component)
+    return found
 
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
@@ -80,10 +109,12 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
         for name in task_vars["groups"].get(group, []):
             variables = task_vars["hostvars"][name]
             observation = observations[name]
-            if isinstance(observation, dict) and variables.get("programs_result", {}).get("changed"):
+            installed = variables.get("programs_result", {})
+            if isinstance(observation, dict) and installed.get("changed"):
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))
             labels, wrong_labels = labels_of(variables.get("node_labels", {}))
+            boot, wrong_boot = boot_of(variables)
             hosts.append(
                 Host(
                     name=name,
@@ -93,7 +124,20 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                     observation=observation,
                     in_run=name in task_vars["ansible_play_hosts"],
                     taints=taints,
-                    wrong=(*wrong_labels, *wrong_taints),
+                    wrong=(*wrong_labels, *wrong_taints, *wrong_boot),
+                    boot=boot,
+                    unavailable=str(installed.get("unavailable") or ""),
                 )
             )
     return hosts
+
+
+def boot_of(variables: Mapping[str, Any]) -> tuple[bool | None, tuple[str, ...]]:
+    """``podlab_boot`` of a host, and what is wrong with it. An embedded host ends with its lab."""
+    if "podlab_boot" not in variables:
+        return (False if variables.get("ansible_connection") == "embedded" else None), ()
+    try:
+        return boolean(variables["podlab_boot"]), ()
+    except TypeError:
+        shown = json.dumps(variables["podlab_boot"], default=str)
+        return None, (f"podlab_boot: Invalid value: {shown}: must be of type boolean",)

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
-from cli import check, columns, enter, get, power
+from cli import check, columns, enter, get, passwords, power
 from cli.failure import Failure
 from cli.output import complain, say
 from podlab.embedded import usual_limits
@@ -84,6 +84,7 @@ def _parser(verb: str, usage: str, description: str, *, inventory: Sequence[str]
             metavar="INVENTORY",
             help="instead of $ANSIBLE_INVENTORY or ansible.cfg's",
         )
+        passwords.add_options(parser)
     return parser
 
 
@@ -107,10 +108,26 @@ def down(words: list[str], command: list[str]) -> int:
     return power.down(parser.parse_args([*words, *command]).sources)
 
 
+def reset(words: list[str], command: list[str]) -> int:
+    parser = _parser(
+        "reset",
+        "HOST [--manifests DIR] [-i INVENTORY] [OPTION OF ansible-playbook]...",
+        "Take podlab off a node or gateway and put it on again.\n"
+        "What pods have written there is gone then, and addresses stay.",
+        inventory=INVENTORY,
+    )
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    known, options = parser.parse_known_args(words)
+    return power.reset(known.host, known.sources, [*options, *command], known.manifests)
+
+
 def test(words: list[str], command: list[str]) -> int:
+    if words[:1] == ["faults"]:
+        return check.faults([*words[1:], *command])
     parser = _parser(
         "test",
-        "[--fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
         "Lint, unit and property tests, every molecule scenario.",
     )
     which = parser.add_mutually_exclusive_group()
@@ -348,6 +365,7 @@ def script_(words: list[str], command: list[str]) -> None:
     from cli import script
 
     options = [word for source in known.sources for word in ("-i", source)]
+    options += passwords.KNOWN.options()
     options += [word for value in known.extra_vars for word in ("-e", value)]
     # A script has to stay one: it brings nothing that would steer a terminal.
     say(script.script(known.host, options, known.manifests, undo=known.undo), end="")
@@ -372,6 +390,7 @@ def _selector(parser: argparse.ArgumentParser) -> None:
 VERBS: dict[str, Callable[[list[str], list[str]], int | None]] = {
     "up": up,
     "down": down,
+    "reset": reset,
     "test": test,
     "bench": bench_,
     "get": get_,

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from embedded import over_ssh
+
 from . import inventory
 from .failure import Failure
 from .output import complain, say
@@ -51,8 +53,7 @@ def run(*, fast: bool) -> int:
         os.chmod(directory, 0o755)
         steps = [Step(name, argv) for name, argv in LINT.items()]
         if not fast:
-            names = sorted(file.parent.name for file in Path("molecule").glob("*/molecule.yml"))
-            steps += [_scenario(name, directory) for name in names if name != "rootless" or os.getuid()]
+            steps += [_scenario(name, directory) for name in _scenarios() if name != "rootless" or os.getuid()]
             if os.getuid() == 0:
                 steps += [_scenario(name, directory, ordinary=True) for name in ORDINARY]
         # The longest first: what is short fills the gaps.
@@ -67,6 +68,7 @@ def run(*, fast: bool) -> int:
     else:
         # Alone on the machine: these compare it before and after.
         codes = [subprocess.run([*pytest, SEALED]).returncode]
+        codes.append(faults([]))
         codes.append(subprocess.run([*pytest, *side_by_side, "tests", f"--ignore={SEALED}"]).returncode)
     return max(codes) or int(bool(failed))
 
@@ -97,6 +99,18 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
     # Each of these tests begins where the one before it has ended: -x. What they do takes minutes, and is told: -s.
     pytest = [sys.executable, "-m", "pytest", "-x", "-s", "-v", *options, f"{inventory.ROOT}/tests/vm"]
     return subprocess.run([*own, "--", *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
+
+
+FAULTS = ("-m", "tests.campaigns.mend")
+
+
+def faults(options: Sequence[str]) -> int:
+    """Faults by chance, each of which one run has to mend: ``tests/campaigns/mend.py``."""
+    return subprocess.run([sys.executable, *FAULTS, *options], cwd=inventory.ROOT, env=_for_campaigns()).returncode
+
+
+def _for_campaigns() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{inventory.ROOT}/module_utils:{inventory.ROOT}"}
 
 
 def _run(step: Step, directory: str) -> bool:
@@ -142,6 +156,15 @@ def _coloured(well: bool) -> str:
 
 
 # --- molecule -------------------------------------------------------------------------------------
+
+
+def _scenarios() -> list[str]:
+    """The names of those that can be run here; what is left out, and why, is said."""
+    names = sorted(file.parent.name for file in Path("molecule").glob("*/molecule.yml"))
+    if "ssh" in names and (why := over_ssh.why_not()):
+        names.remove("ssh")
+        print(f"molecule ssh         skipped: {why}", flush=True)
+    return names
 
 
 def _scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:

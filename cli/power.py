@@ -15,11 +15,12 @@ from . import get, inventory, objects
 from .failure import Failure
 from .hosts import Embedded, Host
 from .output import complain, say
+from .passwords import KNOWN
 
 LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
 
-def up(options: Sequence[str], manifests: str | None) -> int:
+def up(options: Sequence[str], manifests: str | None, playbook: str = "site.yml") -> int:
     """Run site.yml and show what stands, also where some pods are not ready or calls went astray.
 
     :param options: for ansible-playbook, as they were written.
@@ -28,7 +29,7 @@ def up(options: Sequence[str], manifests: str | None) -> int:
     words = ["-e", json.dumps({"manifests": manifests})] if manifests is not None else []
     told, telling = os.pipe()
     os.environ[IN_PLACE] = str(telling)
-    code = play("site.yml", [*words, *options])
+    code = play(playbook, [*words, *options])
     del os.environ[IN_PLACE]
     os.close(telling)
     os.set_blocking(told, False)
@@ -44,13 +45,28 @@ def up(options: Sequence[str], manifests: str | None) -> int:
     return code
 
 
+def reset(name: str, sources: Sequence[str], options: Sequence[str], manifests: str | None) -> int:
+    """Take podlab off a host and put it on again. The playbook says so where there is no such host: once the inventory
+    has been read in this process, Ansible knows no options of a run."""
+    words = [word for source in sources for word in ("-i", source)]
+    return up([*words, "-e", json.dumps({"reset_host": name}), *options], manifests, "playbooks/reset.yml")
+
+
 def play(name: str, options: Sequence[str]) -> int:
     """What the program ansible-playbook does, but in this process: what it has imported serves the table as well."""
     import ansible.constants  # noqa: F401 - where HOME cannot be written, this says so and the next line bursts
-    from ansible.cli.playbook import PlaybookCLI
+    from ansible.cli.playbook import CLI, PlaybookCLI
 
+    class Playbook(PlaybookCLI):  # type: ignore[misc]
+        @staticmethod
+        def ask_passwords() -> tuple[str | None, str | None]:
+            ssh, become = (None, KNOWN.become) if KNOWN.become else CLI.ask_passwords()
+            KNOWN.become = become
+            return ssh, become
+
+    CLI.setup_vault_secrets = staticmethod(KNOWN.once(CLI.setup_vault_secrets))
     try:
-        PlaybookCLI.cli_executor(["ansible-playbook", os.path.join(inventory.ROOT, name), *options])
+        Playbook.cli_executor(["ansible-playbook", os.path.join(inventory.ROOT, name), *options])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -162,7 +178,7 @@ def down(sources: Sequence[str]) -> int:
         return 0
     if all(isinstance(host, Embedded) for host in hosts):
         return _switch_off(dict.fromkeys(host.lab for host in hosts if isinstance(host, Embedded)))
-    return play("playbooks/teardown.yml", [word for source in sources for word in ("-i", source)])
+    return play("playbooks/teardown.yml", [*(word for source in sources for word in ("-i", source)), *KNOWN.options()])
 
 
 def _switch_off(names: Iterable[str]) -> int:

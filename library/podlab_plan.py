@@ -53,6 +53,14 @@ refused:
   description: Hosts that the run cannot change -> why, a sentence each. The rest of the plan is without them.
   returned: success
   type: dict
+writes:
+  description: Whether anything is going to be written.
+  returned: success
+  type: bool
+leases:
+  description: Host -> the run that was at work there last, and when, as it was found.
+  returned: success
+  type: dict
 notes:
   description: What the user should know.
   returned: success

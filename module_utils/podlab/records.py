@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypedDict
 
 from .changes.firewalls import BaseChain
 from .changes.pods import PodRow as _PodRow
+from .changes.system import System as ObservedSystem
 from .changes.vxlan import Tunnel
 from .shapes import Rule, misfit, salvaged
 
@@ -474,12 +475,16 @@ class System(TypedDict):
     runtime: str
 
 
-class Answer(TypedDict):
-    """What ``host.status`` tells."""
-
+class _Answer(TypedDict):
     record: Any
     system: System
     pods: list[AnswerPod]
+
+
+class Answer(_Answer, total=False):
+    """What ``host.status`` tells."""
+
+    rebooted: bool
 
 
 class _ObservedPod(TypedDict):
@@ -494,7 +499,9 @@ class _ObservedPod(TypedDict):
 
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
+    lost: list[str]
     exposed: list[str]
+    unlogged: list[str]
     age: Seconds | None
     kubelet: bool
     connected: list[str]
@@ -527,6 +534,18 @@ class ObservedServices(_ObservedServices, total=False):
     warnings: list[str]
 
 
+class ObservedLease(TypedDict):
+    """``host.lease.Lease``, with the seconds since it was renewed."""
+
+    run: str
+    who: str
+    machine: str
+    process: int
+    began: str
+    renewed: float
+    age: float
+
+
 class _Observation(TypedDict):
     record: Any  # read by itself, too
     links: dict[str, Link]
@@ -546,6 +565,7 @@ class Observation(_Observation, total=False):
     """What ``host.observe`` tells."""
 
     services: ObservedServices
+    system: ObservedSystem
     namespaces: list[str]
     policy_rules: list[str]
     forward_drops: bool
@@ -554,6 +574,7 @@ class Observation(_Observation, total=False):
     machine: str
     modes: dict[str, int]
     kubernetes: str
+    lease: ObservedLease | None
     runtime: bool
 
 

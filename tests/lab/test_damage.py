@@ -99,3 +99,13 @@ def test_a_host_that_cannot_be_changed_stops_no_other(lab, bare):
     assert "proto 117" in lab.sh("gateway", "ip route"), "it writes no rules of such names there"
     lab.sh("node2", "pkill -f '^/usr/bin/kubelet'; ip link del cbr0")
     lab.converge()
+
+
+def test_reset_begins_anew_with_one_host_and_leaves_the_others_alone(lab, bare):
+    pauses = {host: lab.sh(host, "pgrep catatonit") for host in HOSTS[:2]}
+    before = {host: picture(lab, host) for host in HOSTS}
+    done = lab.play("--skip-tags", "verify", "-e", "reset_host=node2", playbook="playbooks/reset.yml")
+    assert done.returncode == 0, done.stdout
+    assert lab.sh("node1", "pgrep catatonit") == pauses["node1"]
+    assert not {*lab.sh("node2", "pgrep catatonit").split()} & {*pauses["node2"].split()} - {"1"}
+    assert {host: picture(lab, host) for host in HOSTS} == before

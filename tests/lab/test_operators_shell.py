@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.embedded import Lab
+from podlab.embedded import ENVIRONMENT, Lab, enter
 
 from .conftest import ROOT, TestLab, pod
 
@@ -57,7 +57,7 @@ def a_hostile_shell() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGQUIT, signal.SIGUSR2])
-    os.setpriority(os.PRIO_PROCESS, 0, 5)
+    os.setpriority(os.PRIO_PROCESS, 0, max(5, os.getpriority(os.PRIO_PROCESS, 0)))  # an ordinary user may not lower it
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
@@ -231,10 +231,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
 @contextlib.contextmanager
 def held(lab: TestLab, host: str) -> Iterator[None]:
     """While this lasts, a module that changes anything waits on the host, as it does for another run."""
-    pid = str(Lab(str(ROOT), lab.name).hosts()[host])
-    entering = ["nsenter", "-t", pid, "-U", "-m", "-p", "--preserve-credentials"]
-    lock = [*entering, "flock", "/run", "sh", "-c", "echo held; exec cat"]
-    with subprocess.Popen(lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    lock = [*enter(Lab(str(ROOT), lab.name).hosts()[host]), "flock", "/run", "sh", "-c", "echo held; exec cat"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(lock, stdin=pipe, stdout=pipe, env=ENVIRONMENT, text=True) as holder:
         assert holder.stdin
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"

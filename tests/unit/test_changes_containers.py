@@ -170,6 +170,18 @@ def test_a_working_directory_is_made():
     assert "/srv/app" in [path for word, path in pairwise(argv) if word == "--dir"]
 
 
+def test_nothing_is_mounted_on_a_link_or_below_one():
+    """bubblewrap refuses it from 0.11 on."""
+    mounts = [{"path": path, "volume": "v", "sub_path": "", "read_only": False} for path in ("/var/run", "/lib/x/")]
+    row = {**SLEEP, "mounts": mounts, "binds": {"/bin/tool": "/usr/bin/tool"}, "working_dir": "/var/run2"}
+    argv = containers.sandbox_argv(pod_of(row, volumes={"v": {"kind": "emptyDir", "medium": ""}}), "main")
+    bound = [argv[at + 2] for at, word in enumerate(argv) if word in ("--bind", "--ro-bind", "--dev-bind")]
+    assert {"/run", "/usr/bin/tool", "/usr/lib/x"} <= set(bound)
+    assert not {path for path in bound if path.startswith(("/var/run", "/bin", "/lib"))}
+    made = [path for word, path in pairwise(argv) if word == "--dir"]
+    assert [path for path in made if path.startswith("/var/run")] == ["/var/run2"]
+
+
 def test_a_container_gets_no_more_capabilities_than_containerd_gives():
     argv = containers.sandbox_argv(pod_of(SLEEP), "main")
     at = argv.index("--cap-drop")

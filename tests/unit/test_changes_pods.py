@@ -264,6 +264,34 @@ def test_a_pod_without_its_pause_is_made_anew_and_the_others_are_left_alone(drif
     assert not steps(host, WEB, API)
 
 
+@pytest.mark.parametrize(
+    ("ends", "start", "resume"),
+    [
+        ({}, ["first", "main", "side"], []),
+        ({"first": 0, "main": 1}, ["first", "main", "side"], []),
+        ({"first": 0, "main": 0}, ["first", "side"], ["main"]),
+        ({"first": 0, "main": 0, "side": 0}, [], ["first", "main", "side"]),
+    ],
+)
+def test_what_has_ended_for_good_stays_so_in_a_new_sandbox(ends, start, resume):
+    """A Job that is complete does not run again because its node was rebooted."""
+    job = row(restart_policy="OnFailure", init=["first"])
+    job["containers"]["first"] = job["containers"]["main"]
+    host = node(job)
+    seen = host.observe()
+    last = {"signal": 0, "started": 1, "ended": 2}
+    for name, code in ends.items():
+        facts = seen["pods"]["default_web"]["facts"]
+        facts[name] = {**facts[name], "pid": None, "last": {"exit": code, **last}}
+    seen["pods"]["default_web"] |= {"sandbox": False, "services": []}
+    todo = pods.changes(seen["links"], seen["pods"], [job])
+    assert todo.kept == ["default_web"]
+    assert sorted(name for _, name in todo.start) == start
+    assert sorted(name for _, name in todo.resume) == resume
+    assert sorted(name for _, name in todo.held) == [name for name in start if name != "first"]
+    assert not any("/var/log/pods" in line for line in todo.lines() if line.startswith("rm "))
+
+
 def test_a_wire_that_was_laid_before_its_pod_could_be_found_is_laid_again():
     host = node()
     host.root.add(WEB_WIRE, kind="veth")
@@ -285,6 +313,23 @@ def test_a_pod_that_is_wanted_no_more_takes_its_wire_along():
 
 def changed_container(**facts):
     return WEB | {"containers": WEB["containers"] | {"main": WEB["containers"]["main"] | facts}}
+
+
+def test_a_container_whose_log_is_written_nowhere_starts_again():
+    seen = node(WEB).observe()
+    seen["pods"]["default_web"]["unlogged"] = ["side"]
+    todo = pods.changes(seen["links"], seen["pods"], [WEB])
+    assert (todo.stop, todo.start, todo.sandboxes) == ([("default_web", "side")], [(WEB, "side")], [])
+
+
+def test_a_pod_whose_volume_was_taken_away_begins_anew_with_the_others_as_they_are():
+    empty = {"kind": "emptyDir", "medium": ""}
+    web = row(volumes={"lost": empty, "there": empty})
+    seen = node(web, API).observe()
+    seen["pods"]["default_web"]["lost"] = ["lost"]
+    todo = pods.changes(seen["links"], seen["pods"], [web, API])
+    assert (todo.gone, todo.kept, todo.sandboxes) == (["default_web"], ["default_web"], [web])
+    assert (todo.volumes, todo.drop) == ([(web, "lost")], [])
 
 
 @pytest.mark.parametrize(

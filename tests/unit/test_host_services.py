@@ -11,7 +11,7 @@ import pytest
 from podlab.changes import kube_record
 from podlab.changes import services as rules
 from podlab.changes.sysctls import LOCALNET
-from podlab.host import generation, health_checks, kubernetes, network, record, services
+from podlab.host import flows, generation, health_checks, kubernetes, network, record, services
 from podlab.host.run import HostError
 from tests.unit.test_service_rules import endpoint, port, row
 
@@ -35,6 +35,7 @@ class Host:
         patch.setattr(services, "STATE", f"{home}/services.json")
         patch.setattr(generation, "PATH", f"{home}/iptables.json")
         patch.setattr(services, "run", self.run)
+        patch.setattr(flows, "run", self.run)
         patch.setattr(services, "_sets", set)
         patch.setattr(network, "saved", lambda: self.tables)
         patch.setattr(network, "missing_programs", lambda names: [])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 
-from cli.hosts import Embedded, Local, Silent, ask
+from cli.hosts import Embedded, Local, Silent, Ssh, ask
 from connection_plugins import embedded
 from podlab.controller import process, screen
 from podlab.printable import is_printable
@@ -88,10 +88,22 @@ def test_a_host_that_has_just_ended_is_silent(gone: int, capsys: pytest.CaptureF
     assert "warning: node2 does not answer: host node2 has just ended" in capsys.readouterr().err
 
 
+def test_without_ssh_only_those_behind_it_are_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    host = liar(tmp_path, "echo '{}'")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask([Ssh("node2", "node", {}), host]) == {"node2": None, "node1": None}
+    told = capsys.readouterr().err
+    assert "warning: node2 does not answer: there is no program ssh on this machine" in told
+    assert "warning: node1: what the host tells of itself" in told
+
+
 def connection(pid: int) -> Any:
     found = embedded.Connection.__new__(embedded.Connection)
     found._pid, found._connected = pid, True
     found._play_context = SimpleNamespace(remote_addr="node2")
+    found._options, found._origins = {"silence": 15}, {}
     return found
 
 

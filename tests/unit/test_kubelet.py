@@ -174,7 +174,7 @@ class Host:
             if "s6-svscan" in process.args and self.supervisor_runs():  # type: ignore[operator]
                 for service in self.services.iterdir():
                     if service.name != ".s6-svscan":
-                        subprocess.run(["s6-svc", "-dxk", str(service)], capture_output=True)
+                        subprocess.run(["s6-svc", "-dk", str(service)], capture_output=True)
                 subprocess.run(["s6-svscanctl", "-t", str(self.services)], capture_output=True)
                 process.wait(PATIENCE)
             process.kill()
@@ -283,7 +283,7 @@ def test_a_sidecar_counts_once_its_startup_probe_has_passed_and_ends_after_the_o
     (host.path / "done").touch()
     until(lambda: host.words("ends") == ["two", "one"])
     until(lambda: host.pid("one") is None and host.pid("two") is None)
-    assert not kubelet.is_wanted(str(host.service("one")))
+    until(lambda: not kubelet.is_wanted(str(host.service("one"))))  # s6 writes it down a little later
 
 
 def test_a_kubelet_that_comes_back_goes_on_from_what_is_there(host: Host) -> None:
@@ -840,7 +840,8 @@ def test_sigterm_ends_the_command_that_is_being_started_as_well(host: Host) -> N
     until(lambda: not kubelet.is_alive(int(host.words("child")[0])))
 
 
-def test_a_hundred_and_ten_probed_containers_fit_into_12_mib(host: Host) -> None:
+def test_a_hundred_and_ten_probed_containers_fit_into_6_mib(host: Host) -> None:
+    """Of its own: what it has of the interpreter's file is everybody's, and more of it with each newer Python."""
     # Whom nobody hangs up on stays in the listener's queue; if that were full, liveness would fail and end the sleep.
     with listener() as silent, listener(b"") as polite, subprocess.Popen(["sleep", "600"]) as sleep:
         try:
@@ -868,8 +869,8 @@ def test_a_hundred_and_ten_probed_containers_fit_into_12_mib(host: Host) -> None
             until(lambda: all(host.health("web", netns).get("liveness") for netns in names))
             until(lambda: all(host.health("web", netns).get("readiness") for netns in names))
             text = Path(f"/proc/{host.kubelet.pid}/status").read_text()
-            resident = int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
-            assert resident < 12 * 1024
+            own = int(next(line for line in text.splitlines() if line.startswith("RssAnon")).split()[1])
+            assert own < 6 * 1024
         finally:
             sleep.kill()
 

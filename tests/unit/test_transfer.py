@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import os
 import stat
 import tarfile
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -223,6 +226,61 @@ def hostile(*entries: tuple[str, bytes, str, int]) -> bytes:
         entry.type, entry.linkname, entry.size, entry.mode = kind, link, size, 0o7777
         found += entry.tobuf(tarfile.GNU_FORMAT)
     return found + bytes(1024)
+
+
+def endless_holes() -> Iterator[bytes]:
+    header = bytearray(hostile(("src", tarfile.GNUTYPE_SPARSE, "", 0))[:512])
+    header[482] = 1  # isextended
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    yield bytes(header)
+    while True:
+        yield (b"%011o\0" % 512 + b"%011o\0" % 512) * 21 + b"\1" + bytes(7)
+
+
+def endless_holes_of_pax() -> Iterator[bytes]:
+    words = b"".join(b"26 GNU.sparse.%s=%s\n" % pair for pair in ((b"major", b"0000001"), (b"minor", b"0000000")))
+    words += b"22 GNU.sparse.name=ab\n"
+    yield hostile(("src", tarfile.XHDTYPE, "", len(words)))[:512] + words.ljust(512, b"\0")
+    yield hostile(("src", tarfile.REGTYPE, "", 1 << 40))[:512] + b"9999999999\n".ljust(512, b"1")
+    while True:
+        yield b"1\n" * 256
+
+
+def endless_pipes() -> Iterator[bytes]:
+    block = hostile(("src/pipe", tarfile.FIFOTYPE, "", 0))[:512]
+    yield from itertools.repeat(block)
+
+
+def endless_words() -> Iterator[bytes]:
+    for number in itertools.count():
+        words = b"60000 x%07d=" % number
+        yield hostile(("src", tarfile.XGLTYPE, "", 60000))[:512] + words.ljust(118 * 512, b"x")
+
+
+class Stream(io.RawIOBase):
+    """As much of it as there is, up to 8 MiB."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.blocks, self.rest, self.given = blocks, b"", 0
+
+    def read(self, size: int = -1) -> bytes:
+        while len(self.rest) < size and self.given < 1 << 23:
+            self.rest += b"".join(itertools.islice(self.blocks, 16))
+        found, self.rest = self.rest[:size], self.rest[size:]
+        self.given += len(found)
+        return found
+
+
+@pytest.mark.parametrize("make", [endless_holes, endless_holes_of_pax, endless_pipes, endless_words])
+def test_an_archive_without_end_fills_no_memory(tmp_path: Path, make: Callable[[], Iterator[bytes]]) -> None:
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(Failure, tarfile.TarError, ValueError):
+            transfer.unpack(Stream(make()), "src", str(tmp_path / "dst"))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_no_file_is_not_made(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ RUN_MADE = (
     ("mkdir", "-p", "-m", "700", RUN),
     ("mount", "-t", "tmpfs", "-o", "nosuid,nodev,mode=700,size=25%", "podlab", RUN),
 )
-RUN_MENDED = ("mount", "-o", "remount,rw,exec", RUN)
+# Of this mount alone: else it is told its ids again, as the machine counts them, and an embedded host has no such.
+RUN_MENDED = ("mount", "-o", "remount,bind,exec", RUN)
 
 NETNS = "/run/netns"
 PODS = "/run/podlab/pods"
@@ -168,15 +169,16 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     argv += ["--ro-bind", layered.get("/opt/podlab", IMAGES), "/opt/podlab", "--symlink", "/opt/podlab/agnhost"]
     argv += ["/agnhost"]
     for path, source in sorted(row.get("binds", {}).items()):
-        argv += [*_parent(path), "--ro-bind", layered.get(path, source), path]
+        argv += [*_parent(_real(path)), "--ro-bind", layered.get(path, source), _real(path)]
     in_trees = {mount.index for tree in trees for mount in (tree.outermost, *tree.nested)}
     for index, mount in _parents_first(row):
         if index not in in_trees:
-            argv += [*_parent(mount["path"]), _bind_word(pod, mount), mount_source(pod, name, index), mount["path"]]
+            path = _real(mount["path"])
+            argv += [*_parent(path), _bind_word(pod, mount), mount_source(pod, name, index), path]
     for tree in trees:  # with devices, which have been taken from all else
         argv += [*_parent(tree.outermost.path), "--dev-bind", tree.stage, tree.outermost.path]
     if row["working_dir"] != "/" and not any(tree.working_dir for tree in trees):
-        argv += ["--dir", row["working_dir"]]
+        argv += ["--dir", _real(row["working_dir"])]
     if read_only:
         argv += ["--remount-ro", "/"]  # this one mount: volumes, /dev and /proc stay as they are
     argv += ["--cap-drop", "ALL"]
@@ -190,7 +192,7 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
 
 def _parents_first(row: ContainerRow) -> list[tuple[int, Mount]]:
     """Mounts with their place in the row: /data before /data/cache, however the manifest has them."""
-    return sorted(enumerate(row.get("mounts", [])), key=lambda item: item[1]["path"].rstrip("/").split("/"))
+    return sorted(enumerate(row.get("mounts", [])), key=lambda item: _real(item[1]["path"]).split("/"))
 
 
 def _parent(path: str) -> list[str]:
@@ -235,9 +237,9 @@ def nested_trees(pod: PodRow, name: str) -> list[nested.Tree]:
     row, home = pod["containers"][name], f"{SERVICES}/{service_name(pod['netns'], name)}"
     mounts = [nested.Bound(nested.SHM, f"{PODS}/{pod['netns']}/shm")]
     for index, mount in _parents_first(row):
-        path, source = nested.resolved(mount["path"], _LINKS), mount_source(pod, name, index)
+        path, source = _real(mount["path"]), mount_source(pod, name, index)
         mounts.append(nested.Bound(path, source, _is_read_only(pod, mount), _is_device(pod, mount), index))
-    return nested.trees(mounts, nested.resolved(row["working_dir"], _LINKS), f"{home}/trees")
+    return nested.trees(mounts, _real(row["working_dir"]), f"{home}/trees")
 
 
 # --- mount points that the host does not have -------------------------------------------------------------
@@ -283,9 +285,8 @@ def _tree_of(path: str, trees: Mapping[str, str]) -> str | None:
 
 
 def _real(path: str) -> str:
-    """/lib/x is /usr/lib/x."""
-    path = posixpath.normpath(path)
-    return f"/usr{path}" if path.split("/")[1] in _LINKS else path
+    """/lib/x is /usr/lib/x. bubblewrap mounts nothing on a link, from 0.11 on."""
+    return nested.resolved(path, _LINKS)
 
 
 # --- who it is --------------------------------------------------------------------------------------------
@@ -434,6 +435,7 @@ def finish_script(restart_policy: str, *, shared: bool = False) -> str:
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+cp last logs/last 2>/dev/null  # where a reboot leaves it
 {_END_OF_OTHERS if shared else ""}rm -f status
 if {never}; then exit 125; fi
 echo $((n + 1)) >restarts.new
@@ -481,7 +483,8 @@ def kubelet_script(python: str, program: str) -> str:
         f"#!{EXECLINE}/execlineb -P",
         f"{EXECLINE}/pipeline -w {{ s6-log -b n2 s1000000 ./logs }}",
         f"{EXECLINE}/fdmove -c 2 1",
-        _line(python, "-IS", program),
+        # Or one whose supervisor was killed would go on beside the next.
+        _line("setpriv", "--pdeathsig", "TERM", "--", python, "-IS", program),
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -63,6 +63,8 @@ class Pod(TypedDict, total=False):
     services: list[str]  # containers under supervision
     facts: dict[str, dict[str, Any]]  # container -> how it fares, by host/status.py
     initialized: bool  # one of the containers that come after the init containers was started once
+    lost: list[str]  # volumes that it was given and that are not there any more
+    unlogged: list[str]  # containers whose log directory is gone: what they say is written nowhere
     exposed: list[str]  # containers whose variables every user can read: an earlier podlab has started them
     kubelet: bool  # the host's kubelet is there; the same for all of its pods
     age: float | None  # seconds since the kubelet has begun with it; it counts them where there is a deadline
@@ -128,12 +130,15 @@ def _differing_files(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     return sorted(path for path in paths if before["files"].get(path) != now["files"].get(path))
 
 
-def _provide(steps: Steps, row: PodRow, before: PodRow | None, *, keeps: bool) -> Set[str]:
+def _provide(steps: Steps, row: PodRow, before: PodRow | None, *, keeps: bool, lost: Collection[str] = ()) -> Set[str]:
     """Volumes of a pod. Returns those that are not what they were, so that whoever has them mounted starts anew.
 
     :param keeps: what the pod has written stays there, as far as it is wanted.
+    :param lost: volumes that are not there any more.
     """
-    old, new = before.get("volumes", {}) if before else {}, row.get("volumes", {})
+    old, new = dict(before.get("volumes", {})) if before else {}, row.get("volumes", {})
+    for name in lost:
+        old.pop(name, None)
     same = {name for name in new if keeps and name in old and _structure(old[name]) == _structure(new[name])}
     if keeps:
         gone = [name for name, volume in old.items() if name not in same and volume["kind"] != "hostPath"]
@@ -162,7 +167,7 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
         if netns in sound:
             _mend(steps, row, pods[netns], veths.get(veth_name(netns)))
         else:
-            _build(steps, row, pods[netns].get("row") if netns in pods else None)
+            _build(steps, row, pods.get(netns, Pod()))
     going = {*steps.gone, *(netns for netns, _ in steps.stop)}
     steps.before = {netns: known for netns in sorted(going) if (known := pods[netns].get("row"))}
     needed, lives = any(map(needs_kubelet, rows)), any(pod.get("kubelet") for pod in pods.values())
@@ -177,6 +182,8 @@ def _can_stay(pod: Pod, row: PodRow) -> bool:
     """Whether a pod's namespaces will do. What is set when they are made its processes have read since, and
     init containers are done once in a sandbox."""
     before = pod.get("row")
+    if pod.get("lost"):
+        return False  # what mounts them, and what init containers have put there, begins anew
     if before is None:  # cut off on the way: nobody knows what its namespaces are, unless they are a plain pod's
         return pod["sandbox"] and not any(_of_sandbox(row)[1:])
     return pod["sandbox"] and _of_sandbox(before) == _of_sandbox(row)
@@ -214,19 +221,31 @@ def _tidy(steps: Steps, links: Mapping[str, Link], wanted: Mapping[str, PodRow],
     return stay
 
 
-def _build(steps: Steps, row: PodRow, before: PodRow | None) -> None:
-    netns = row["netns"]
+def _build(steps: Steps, row: PodRow, pod: Pod) -> None:
+    netns, before = row["netns"], pod.get("row")
     # As on Kubernetes, an emptyDir lives as long as the pod and not only as long as its sandbox.
     keeps = before is not None and before.get("revision") == row.get("revision")
     if keeps:
         steps.kept.append(netns)
-    _provide(steps, row, before if keeps else None, keeps=keeps)
+    _provide(steps, row, before if keeps else None, keeps=keeps, lost=pod.get("lost", ()))
     steps.sandboxes.append(row)
     if not row.get("host_network"):
         _connect(steps, row)
-    first = row.get("init", [])[:1]
-    steps.start += [(row, name) for name in row["containers"]]
-    steps.held += [(netns, name) for name in row["containers"] if first and name not in first]
+    over = _over(row, pod) if keeps else set()
+    first = [name for name in row.get("init", []) if name not in over][:1]
+    steps.resume += [(row, name) for name in row["containers"] if name in over]
+    steps.start += [(row, name) for name in row["containers"] if name not in over]
+    steps.held += [(netns, name) for name in row["containers"] if first and name not in (*first, *over)]
+
+
+def _over(row: PodRow, pod: Pod) -> set[str]:
+    """Containers that do not begin anew in a new sandbox, as they have ended for good. Init containers do, unless there
+    is nobody left who needs them."""
+    told = pod.get("row")
+    before = told["containers"] if told else {}
+    ended = {name for name, it in row["containers"].items() if before.get(name) == it and _has_ended(row, name, pod)}
+    regular = row["containers"].keys() - set(row.get("init", []))
+    return set(row["containers"]) if regular <= ended else ended & regular
 
 
 def _connect(steps: Steps, row: PodRow, *, beside_old_eth0: bool = False) -> None:
@@ -286,7 +305,7 @@ def _runs_as_it_should(row: PodRow, name: str, pod: Pod, changed_volumes: Collec
         return False
     if _has_ended(row, name, pod):
         return True  # and what has changed around it is nothing to it any more
-    if name in pod.get("exposed", ()):
+    if name in pod.get("exposed", ()) or name in pod.get("unlogged", ()):
         return False
     mounted = {mount["volume"] for mount in row["containers"][name].get("mounts", [])}
     return _around(before) == _around(row) and not mounted & set(changed_volumes)

@@ -11,15 +11,13 @@ import os
 from ..changes.containers import RUN, RUN_MADE, RUN_MENDED
 from .run import HostError, run
 
-UNFIT = os.ST_NOEXEC | os.ST_RDONLY
-
 
 def lines() -> list[str]:
     """What a person would type for what it lacks.
 
     :raises HostError: an earlier podlab has filled it where nothing may be started.
     """
-    if _is_filled() and _is_unfit():
+    if _is_filled() and _forbids_programs():
         raise HostError(
             f"{RUN}: an earlier podlab has made it on a file system from which nothing may be started (noexec), so no "
             "container can: take podlab away with ./lab down, and run this again"
@@ -28,7 +26,7 @@ def lines() -> list[str]:
 
 
 def is_sound() -> bool:
-    return not _commands() and not (_is_filled() and _is_unfit())
+    return not _commands() and not (_is_filled() and _forbids_programs())
 
 
 def make() -> None:
@@ -39,7 +37,7 @@ def make() -> None:
 
 def _commands() -> list[tuple[str, ...]]:
     if os.path.ismount(RUN):
-        return [RUN_MENDED] if _is_unfit() else []
+        return [RUN_MENDED] if _forbids_programs() else []
     return [] if _is_filled() else list(RUN_MADE)
 
 
@@ -47,5 +45,5 @@ def _is_filled() -> bool:
     return not os.path.ismount(RUN) and os.path.isdir(RUN) and bool(os.listdir(RUN))
 
 
-def _is_unfit() -> bool:
-    return bool(os.statvfs(RUN).f_flag & UNFIT)
+def _forbids_programs() -> bool:
+    return bool(os.statvfs(RUN).f_flag & os.ST_NOEXEC)

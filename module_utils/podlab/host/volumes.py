@@ -108,6 +108,21 @@ def remove(names: Iterable[str]) -> None:
         _delete(f"{VOLUMES}/{netns}")
 
 
+def lost(row: PodRow) -> list[str]:
+    """Volumes of a pod that somebody has taken away, or the files in them that podlab has written."""
+    return [name for name, volume in row.get("volumes", {}).items() if not _is_there(volume, volume_path(row, name))]
+
+
+def _is_there(volume: Mapping[str, Any], path: str) -> bool:
+    if volume["kind"] == "hostPath":
+        return True
+    if volume["kind"] == "files":
+        return all(
+            os.path.lexists(f"{path}/{top}") for top in {"..data", *(name.split("/")[0] for name in volume["files"])}
+        )
+    return os.path.ismount(path) if volume["medium"] == "Memory" else os.path.isdir(path)
+
+
 def left_behind() -> list[str]:
     """Pods that have volumes here. Disks outlive a reboot, and rows do not."""
     try:

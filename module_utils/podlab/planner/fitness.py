@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import pairwise
@@ -11,12 +11,15 @@ from typing import Any
 
 from ..changes import MARK, ROUTE_PROTOCOL
 from ..changes.bridge import Link
+from ..changes.kube_names import service_chains, service_port_name
 from ..changes.routes import RouteRow
 from .addresses import MAC_PREFIX
 from .cluster import Cluster, Host
+from .service_model import Service
 
 NOT_OURS = "podlab has not made it and does not touch it; remove it"
 
+_OF_SERVICE = re.compile(" KUBE-(SVC|SVL|EXT|FW)-")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
@@ -26,13 +29,35 @@ Refusals = dict[str, list[str]]
 """Host -> why this run does not change it. The others go on without it."""
 
 
-def unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> Refusals:
-    found = {host.name: [*_unfit(host, cluster), *_of_kubernetes(host)] for host in hosts if host.is_managed}
+def unfit_hosts(hosts: Sequence[Host], cluster: Cluster, services: Sequence[Service] = ()) -> Refusals:
+    own = {
+        chain
+        for service in services
+        for port in service.ports
+        for chain in service_chains(
+            service_port_name(f"{service.namespace}/{service.name}", port.name), port.protocol.lower()
+        ).values()
+    }
+    found = {host.name: [*_unfit(host, cluster), *_of_kubernetes(host, own)] for host in hosts if host.is_managed}
     return {name: words for name, words in found.items() if words}
 
 
 def told(refused: Refusals) -> list[str]:
-    return [f"{name}: {words}" for name, found in refused.items() for words in found]
+    """What is true of several hosts is said once, for all of them."""
+    hosts: dict[str, list[str]] = {}
+    for name, found in refused.items():
+        for words in found:
+            hosts.setdefault(words, []).append(name)
+    return [f"{', '.join(names)}: {words}" for words, names in hosts.items()]
+
+
+def said_once(refused: Refusals) -> tuple[list[str], Refusals]:
+    """Notes of what is true of several hosts, and the rest: each of these hosts is refused with the gist of it."""
+    every = [words for found in refused.values() for words in found]
+    shared = {words for words in every if every.count(words) > 1}
+    notes = told({name: [words for words in found if words in shared] for name, found in refused.items()})
+    gist = {words: f"{re.split('[,:;(]', words, maxsplit=1)[0].strip()} (see the note)" for words in shared}
+    return notes, {name: [gist.get(words, words) for words in found] for name, found in refused.items()}
 
 
 def _unfit(host: Host, cluster: Cluster) -> list[str]:
@@ -42,7 +67,9 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
     problems = []
     if missing:
         line = f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
-        problems.append(f"programs are missing: {line}")
+        why = f", and apt-get does not bring them ({host.unavailable})" if host.unavailable else ""
+        carried = "; without a network, carry the packages there (docs/settings.md, Real hosts)" if why else ""
+        problems.append(f"programs are missing{why}: {line}{carried}")
     if host.role == "node":
         problems += _missing_features(seen)
     if uplink(host) is None:
@@ -83,13 +110,18 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     return problems
 
 
-def _of_kubernetes(host: Host) -> list[str]:
-    """A real cluster's node, or what kube-proxy has left there. Its rules have the names of podlab's, and no mark."""
+def _of_kubernetes(host: Host, own: Collection[str]) -> list[str]:
+    """A real cluster's node, or what kube-proxy has left there. Its rules have the names of podlab's, and no mark.
+
+    :param own: chains of this plan's Services. Their names are made of the Services', and each real cluster has one
+        more, ``default/kubernetes``: where all are known, an earlier run has written them.
+    """
     seen = host.observation or {}
     others = seen.get("services", {}).get("others", ())
     if words := seen.get("kubernetes"):
         return [f"{words}, and podlab writes the rules of the same names; take another host"]
-    if not others or host.is_marked:
+    of_services = {place.partition(" ")[2] for place in others if _OF_SERVICE.search(place)}
+    if not others or host.is_marked or (of_services and of_services <= set(own)):
         return []
     table, _, chain = others[0].partition(" ")  # there will be hundreds
     return [

@@ -1,0 +1,207 @@
+"""Whether one run mends whatever was done to a host. ``./lab test faults`` runs it.
+
+Each case draws from its own seed a few things that a student does as root to the hosts of a lab that stands, or what
+keeps a run from its work while it is at it. After that one ``site.yml`` has to end with 0, verify included, and to name
+every host that was not as it had been; all that there is has to be what it was before; and the run after it has nothing
+to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Queue
+from random import Random
+from typing import Any
+
+from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests.picture import picture
+
+from .damage import HOSTS, KINDS, PASSING, Damage
+
+ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = "ps -eo args= | grep -E '^(catatonit|s6-|bwrap|nginx: m|/usr/bin/python3 -IS)' | cut -c1-60 | sort"
+FILES = (
+    "find /run/podlab /var/lib/podlab /var/log/pods 2>/dev/null -printf '%y %m %p\\n' "
+    "| grep -Ev '/(supervise|s6-svscan|event|logs|lock)(/|$)|/volumes/.*/[.][.]2|damaged|iptables.json"
+    "|/(down|last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
+    "|/var/log/pods/[^/]*/([^/]*/|first$)|/run/podlab/code|busybox/' | sort"
+)
+ROUTING = ("gateway", "vxlan", "host-gw")
+
+
+@dataclass
+class MendLab:
+    """A lab of its own, or the hosts of an inventory."""
+
+    name: str
+    inventory: str
+    routing: str
+    logs: Path
+    sound: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plain = {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "PODLAB_LAB": self.name}
+        self.environment = os.environ | plain | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        self.environment.pop("ANSIBLE_INVENTORY", None)
+        self.manifests = tempfile.mkdtemp(prefix="podlab-mend-")
+        for file in [*(ROOT / "manifests").iterdir(), ROOT / "tests/campaigns/manifests/more.yml"]:
+            Path(self.manifests, file.name).write_text(file.read_text())
+
+    def run(self, log: str, playbook: str = "site.yml", *options: str) -> tuple[int, str]:
+        argv = ["ansible-playbook", playbook, "-e", f"manifests={self.manifests}", *options]
+        argv += ["-e", f'{{"cluster": {{"pod_routing": "{self.routing}", "allow_host_path": true}}}}']
+        argv += ["-i", self.inventory or "inventory/embedded"]
+        done = subprocess.run(
+            argv, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        (self.logs / f"{log}.log").write_text(done.stdout + done.stderr)
+        return done.returncode, done.stdout + done.stderr
+
+    def sh(self, host: str, script: str) -> str:
+        """Whatever it ends with: what is to be damaged may be gone already."""
+        if self.inventory:
+            argv = [str(ROOT / "lab"), "node", host, "--inventory", self.inventory, "--", "sh", "-c", script]
+            environment = self.environment
+        else:
+            argv = [*enter(Lab(str(ROOT), self.name).hosts()[host]), "sh", "-c", script]
+            environment = {**ENVIRONMENT, "HOME": "/root"}
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, env=environment, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def look(self) -> dict[str, Any]:
+        found = {}
+        for host in HOSTS:
+            found[host] = picture(self, host)
+            found[host]["processes"] = self.sh(host, PROCESSES).splitlines()
+            found[host]["files"] = self.sh(host, FILES).splitlines()
+        return found
+
+    def begin(self) -> None:
+        """From nothing, and once more: what a first run leaves to the second one is no fault's."""
+        code, said = self.run(f"{self.name}-begin")
+        if code:
+            raise RuntimeError(f"{self.name} is not green to begin with:\n{said[-3000:]}")
+        self.sound = self.look()
+
+    def end(self) -> None:
+        self.run(f"{self.name}-end", "playbooks/teardown.yml")
+
+
+def drawn(random: Random) -> list[Damage]:
+    """Up to three things at once; now and then one that a run meets."""
+    found = [KINDS[random.choice(sorted(KINDS))](random) for _ in range(random.choice((1, 1, 2, 3)))]
+    if random.random() < 0.3:
+        found.append(PASSING[random.choice(sorted(PASSING))](random))
+    return found
+
+
+def case(lab: MendLab, seed: str) -> list[str]:
+    """What is wrong with the mending; nothing if all is well."""
+    damages = drawn(Random(seed))
+    for damage in damages:
+        for host in HOSTS if damage.host == "every" else [damage.host]:
+            lab.sh(host, damage.do)
+    passing = [damage for damage in damages if damage.kind in PASSING]
+    if passing:
+        lab.run(f"case-{seed}-met")
+        for damage in passing:
+            lab.sh(damage.host, damage.undo)
+            lab.sh(damage.host, "rm -rf /var/tmp/real /var/tmp/script; pkill -f '[t]imeout 60 sh'")
+    before = lab.look()
+    code, said = lab.run(f"case-{seed}-mend")
+    wrong = [f"it ends with {code}"] if code else []
+    after = lab.look()
+    wrong += [f"{host}: {line}" for host in HOSTS for line in _difference(lab.sound[host], after[host])]
+    drifted = {host for host in HOSTS if _lasting(before[host]) != _lasting(lab.sound[host])}
+    unnamed = drifted - set(re.findall(r"^changed: \[([^\]]*)\]", said, re.MULTILINE))
+    wrong += [f"{host}: mended without a word" for host in sorted(unnamed) if not code]
+    code, said = lab.run(f"case-{seed}-again", "site.yml", "--skip-tags", "verify")
+    wrong += [f"the run after it ends with {code}"] * bool(code)
+    wrong += [f"the run after it changes {host}" for host in re.findall(r"^changed: \[([^\]]*)\]", said, re.MULTILINE)]
+    return wrong
+
+
+def _lasting(facts: dict[str, Any]) -> dict[str, Any]:
+    """What does not come back by itself: s6 starts again whatever ends."""
+    return {key: value for key, value in facts.items() if key != "processes"}
+
+
+def _difference(sound: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    lines = []
+    for key in sorted({*sound, *found}):
+        pairs = [(key, sound.get(key), found.get(key))]
+        if isinstance(sound.get(key), dict) and isinstance(found.get(key), dict):
+            pairs = [(f"{key}.{part}", sound[key][part], found[key][part]) for part in sound[key]]
+        for name, was, now in pairs:
+            if was != now:
+                was, now = (value if isinstance(value, list) else [repr(value)] for value in (was, now))
+                lines += [f"{name}: missing: {one}" for one in was if one not in now]
+                lines += [f"{name}: too much: {one}" for one in now if one not in was] or [f"{name} differs"]
+    return lines
+
+
+def told(damages: Sequence[Damage]) -> str:
+    return "".join(f"\n      {one.kind} on {one.host}: {one.do}" for one in damages)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="lab test faults", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=20, help="how many cases (20)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is left to chance (1)")
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="SEED", help="this case alone, as a failure names"
+    )
+    parser.add_argument("--labs", type=int, default=os.cpu_count() or 1, help="side by side (one for each processor)")
+    parser.add_argument("--inventory", default="", help="on these hosts, node1, node2 and gateway, and not on a lab's")
+    parser.add_argument("--logs", type=Path, default=Path("/tmp/podlab-faults"), help="where outputs are kept")
+    known = parser.parse_args()
+    known.logs.mkdir(parents=True, exist_ok=True)
+    seeds: Queue[str] = Queue()
+    for seed in known.case or [f"{known.seed}-{number}" for number in range(1, known.count + 1)]:
+        seeds.put(seed)
+    labs = [
+        MendLab(f"faults-{known.seed}-{at}", known.inventory, ROUTING[at % len(ROUTING)], known.logs)
+        for at in range(1 if known.inventory else known.labs)
+    ]
+    count, started = seeds.qsize(), time.monotonic()
+    with ThreadPoolExecutor(len(labs)) as pool:
+        wrong = [one for some in pool.map(lambda lab: work(lab, seeds), labs) for one in some]
+    print(f"{count - len(wrong)} of {count} mended, {time.monotonic() - started:.0f} s")
+    print("".join(f"FAILED: --case {seed}\n" for seed in wrong), end="")
+    return int(bool(wrong))
+
+
+def work(lab: MendLab, seeds: Queue[str]) -> list[str]:
+    """Cases, as long as there are any; the seeds of those that went wrong."""
+    failed = []
+    try:
+        lab.begin()
+        while not seeds.empty():
+            seed = seeds.get()
+            damages = drawn(Random(seed))
+            wrong = case(lab, seed)
+            words = ", ".join(f"{one.kind} on {one.host}" for one in damages)
+            print(f"{seed} ({lab.routing}): {words}: {'mended' if not wrong else 'FAILED'}", flush=True)
+            if wrong:
+                failed.append(seed)
+                lines = "\n    ".join(wrong[:20])
+                print(f"    {lines}\n    after:{told(damages)}\n    see {lab.logs}/case-{seed}-*.log", flush=True)
+                lab.end()
+                lab.begin()
+    finally:
+        lab.end()
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
