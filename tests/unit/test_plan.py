@@ -373,7 +373,7 @@ def test_two_nodes_with_one_cidr_and_no_record_to_judge_by():
         host.record = None
     lab.hosts["node2"].root.links["cbr0"]["addresses"] = ["10.1.1.1/24"]
     assert lab.problems(wanting(web=2)) == [
-        'present[node2]: Invalid value: "10.1.1.0/24": node2 and node1 have the same pod CIDR'
+        'node2: present[node2]: Invalid value: "10.1.1.0/24": node2 and node1 have the same pod CIDR'
     ]
 
 
@@ -807,6 +807,48 @@ def test_what_is_wrong_with_one_host_stops_no_other():
     assert result["refused"].keys() == {"node1", "node2"}
     assert pending(result) == {"node3": ["node"]}
     assert record(result)["pods"] == record(before)["pods"], "those of the others stay where they are"
+
+
+@pytest.mark.parametrize("way", ["gateway", "host-gw", "vxlan"])
+@pytest.mark.parametrize(
+    ("link", "addresses", "words"),
+    [
+        ("tun0", ["10.1.0.9/8"], "cluster.cidr: "),
+        ("eth0", ["10.100.0.2/24", "10.100.0.201/24"], "cluster.load_balancer_pool "),
+        ("eth0", ["10.100.0.2/32"], "cluster.pod_routing: "),
+        ("cbr0", ["10.77.0.1/24"], "present[node1]: "),
+        ("cbr0", ["10.1.1.1/26"], "present[node1]: "),
+    ],
+)
+def test_what_one_host_tells_of_its_networks_stops_no_other(way, link, addresses, words):
+    lab = Lab(3, pod_routing=way, load_balancer_pool="10.100.0.200-10.100.0.220")
+    lab.run(wanting(web=3))
+    before = lab.run(wanting(web=3))
+    lab.add(4)  # there is a pod CIDR to be found
+    if link == "tun0":
+        lab.hosts["node1"].link(link, *addresses)
+    lab.hosts["node1"].root.links[link]["addresses"] = addresses
+    if link == "cbr0":
+        for host in lab.hosts.values():
+            host.record = None
+    result = lab.plan(wanting(web=3))
+    if result["refused"] or way != "vxlan" or link != "eth0":
+        assert result["refused"].keys() == {"node1"}
+        assert result["refused"]["node1"][0].startswith(words)
+    assert result["hosts"]["node4"]["pending"]
+    kept = {name: place for name, place in places(before).items() if place[0] != "node1"}
+    assert kept.items() <= places(result).items()
+
+
+def test_ids_that_one_node_lacks_stop_no_other():
+    lab = Lab()
+    lab.hosts["node1"].ids = [[0, 1]]
+    mine = Container("main", "busybox", ("sh",), security=Security(user=1000))
+    desired = Desired(tuple(Pod("default", name, PodTemplate((mine,)), f"{name}.yml:1") for name in "ab"))
+    result = lab.plan(desired)
+    (line,) = result["refused"]["node1"]
+    assert line.startswith('a.yml:1: The Pod "a" is invalid: spec.containers[0].securityContext.runAsUser: ')
+    assert "pods" in result["hosts"]["node2"]["pending"]
 
 
 def test_pods_that_only_a_refused_host_may_have_wait():

@@ -142,13 +142,16 @@ def test_every_place_may_be_of_another_shape(cabinet: Cabinet, name: str, part: 
     inside = cabinet.told[name].get(part)
     every = places(inside)
     for place in every if len(every) < 50 else chance.sample(every, 50):
-        check(cabinet, {**cabinet.told, name: {**cabinet.told[name], part: put(inside, place, chance.choice(STRANGE))}})
+        strange = {**cabinet.told[name], part: put(inside, place, chance.choice(STRANGE))}
+        # By a record that counts a manifest may change what it must not.
+        check(cabinet, {**cabinet.told, name: strange}, stops_all=part == "record")
 
 
-def check(cabinet: Cabinet, told: dict[str, Any]) -> None:
+def check(cabinet: Cabinet, told: dict[str, Any], *, stops_all: bool = True) -> None:
     try:
         result = cabinet.plan(told)
     except Invalid:
+        assert stops_all
         return  # in words, and nothing else may be raised
     for note in result["notes"]:
         assert "damaged" not in note or note.startswith(
@@ -225,8 +228,7 @@ def test_one_damaged_record_hides_no_other_problem(cabinet: Cabinet) -> None:
         cabinet.plan(told)
     said = "\n".join(caught.value.problems)
     assert "node1: what the host tells of itself cannot be read: links: must be of type object" in said
-    assert "node2: programs are missing" in said
-    assert "gateway: programs are missing" in said
+    assert "node2, gateway: programs are missing" in said
 
 
 @pytest.mark.parametrize("row", [[], "", {"netns": 3}, {"netns": "default_pair"}, 7])

@@ -9,25 +9,36 @@ from .cluster import Host
 from .model import Pod, PodTemplate
 
 
-def unmapped(pods: Sequence[Pod], placed: Mapping[str, str], hosts: Mapping[str, Host]) -> list[str]:
-    """Every id that the pod's node does not have (user_namespaces(7)): nothing could run with it there."""
+def unmapped(
+    pods: Sequence[Pod], placed: Mapping[str, str], hosts: Mapping[str, Host]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Every id that the pod's node does not have (user_namespaces(7)): nothing could run with it there.
+
+    :return: problems, of manifests that ask for what no host has; and the hosts that lack what another one has.
+    """
     problems: list[str] = []
-    said: set[tuple[str, str]] = set()  # replicas of one template have the same mistake
+    lacking: dict[str, list[str]] = {}
+    said: set[tuple[str, str, str]] = set()  # replicas of one template have the same mistake
     for pod in pods:
         host = hosts.get(placed.get(pod.key, ""))
-        if pod.kept or host is None or host.observation is None:
+        if pod.kept or host is None or not host.is_managed:
             continue
-        ids = host.observation["ids"]
         for kind, path, wanted in _asked(pod.template):
-            if any(first <= wanted < first + count for first, count in ids[kind]) or (pod.where, path) in said:
+            having = [name for name, other in hosts.items() if other.is_managed and _has(other, kind, wanted)]
+            whose = host.name if having else ""
+            if host.name in having or (pod.where, path, whose) in said:
                 continue
-            said.add((pod.where, path))
-            problems.append(
+            said.add((pod.where, path, whose))
+            (lacking.setdefault(host.name, []) if having else problems).append(
                 f"{pod.where}: {_subject(pod)} is invalid: {_prefix(pod)}{path}: Invalid value: {wanted}: "
-                f"{host.name} has {_words(ids[kind])} in its user namespace and nothing else; "
-                "leave it out, or run the lab as root"
+                f"{host.name} has {_words((host.observation or {})['ids'][kind])} in its user namespace and nothing "
+                "else; leave it out, or run the lab as root"
             )
-    return problems
+    return problems, lacking
+
+
+def _has(host: Host, kind: str, wanted: int) -> bool:
+    return any(first <= wanted < first + count for first, count in (host.observation or {})["ids"][kind])
 
 
 def _subject(pod: Pod) -> str:

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 from ..changes import sysctls
 from ..records import DEFAULTS, RECORD, sound_observation
-from .allocations import newest_record
-from .cluster import Host
+from .allocations import allocate_cidrs, newest_record
+from .cluster import Cluster, Host, check_hosts
 from .fitness import Refusals, uplink
+from .model import Invalid
+from .routing import impossible_ways
+from .service_addresses import pool_problems
 
 
 def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]:
@@ -26,6 +29,40 @@ def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]
             host = replace(host, observation=None if wrong else seen)
         found.append(host)
     return found, notes, refused
+
+
+def unlikely_hosts(hosts: Sequence[Host], cluster: Cluster) -> tuple[list[Host], Refusals]:
+    """The hosts, and those whose links and routes keep the cluster from having its networks: without what such a host
+    tells of them less is wrong. That is left aside, and its record counts on.
+
+    Where this leaves no node it is the inventory that is wrong, or a setting, and the plan says so.
+    """
+    found, refused = list(hosts), Refusals()
+    problems = [] if check_hosts(hosts, cluster) else _problems_of_networks(hosts, cluster)
+    for at, host in reversed([*enumerate(hosts)]):  # of two that claim the same, the first one keeps it
+        if problems and host.is_managed:
+            without_it = [*found[:at], _without_networks(host), *found[at + 1 :]]
+            left = _problems_of_networks(without_it, cluster)
+            if len(left) < len(problems):
+                refused[host.name] = [words for words in problems if words not in left]
+                found, problems = without_it, left
+    if all(host.name in refused for host in hosts if host.role == "node" and host.is_managed):
+        return list(hosts), Refusals()
+    return found, refused
+
+
+def _problems_of_networks(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    nodes = [host for host in hosts if host.role == "node"]
+    problems = [*impossible_ways(cluster, hosts), *pool_problems(cluster, hosts)]
+    try:
+        allocate_cidrs(cluster, hosts, nodes)
+    except Invalid as error:
+        problems += error.problems
+    return problems
+
+
+def _without_networks(host: Host) -> Host:
+    return replace(host, observation={**(host.observation or {}), "links": {}, "routes": []})
 
 
 def without(hosts: Sequence[Host], refused: Refusals) -> list[Host]:

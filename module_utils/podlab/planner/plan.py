@@ -34,7 +34,7 @@ from .fitness import (
 )
 from .identity import unmapped
 from .model import Desired, Invalid, Pod
-from .observed import lost_records, recovered, sound_hosts, without
+from .observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
 from .pod_places import PodPlaces
 from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
@@ -91,6 +91,8 @@ def plan(
     """
     hosts, notes, refused = sound_hosts(hosts)
     more = unfit_hosts(hosts, cluster, desired.services)
+    hosts, unlikely = unlikely_hosts(hosts, cluster)
+    refused |= unlikely
     while True:
         refused |= {name: [*refused.get(name, ()), *words] for name, words in more.items()}
         left, more = without(hosts, refused), {}
@@ -149,7 +151,9 @@ def _plan(
         placement = Placement({})
         if nodes:
             placement = found.unless_invalid(lambda: place(pods, nodes, room, placed), placement)
-        found.problems += unmapped(pods, placement.nodes, {node.name: node for node in nodes})
+        problems, lacking = unmapped(pods, placement.nodes, {node.name: node for node in nodes})
+        found.problems += problems
+        refused.update(lacking)
         given = found.unless_invalid(lambda: allocate(cluster, hosts, desired.services), dict[str, Given]())
         if not found.problems:  # or a name may be none
             names = {pod.key: pod.netns for pod in pods}

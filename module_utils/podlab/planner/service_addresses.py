@@ -42,7 +42,7 @@ def allocate(cluster: Cluster, hosts: Sequence[Host], services: Sequence[Service
     :raises Invalid: with every problem that only the cluster as a whole can have.
     """
     past = past_services(hosts)
-    problems = _pool_problems(cluster, hosts)
+    problems = pool_problems(cluster, hosts)
     ips = _cluster_ips(cluster, services, past, problems)
     ports = _NodePorts(cluster, services, past, problems)
     balancers = _ingress(cluster, services, past, problems)
@@ -269,7 +269,7 @@ class _NodePorts:
 # --- load balancers -------------------------------------------------------------------------------------
 
 
-def _pool_problems(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
+def pool_problems(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
     """A pool is nobody else's. That it is none at all, or lies in another range, the settings have told."""
     ends = pool_of(cluster.load_balancer_pool)
     if ends is None:
