@@ -512,6 +512,7 @@ class ObservedPod(_ObservedPod, total=False):
     initialized: bool
     lost: list[str]
     exposed: list[str]
+    unlogged: list[str]
     age: Seconds | None
     kubelet: bool
     connected: list[str]
