@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterator
@@ -9,19 +10,22 @@ from typing import Any
 
 import pytest
 
-from cli import columns, describe, get, hosts, objects, table
+from cli import columns, describe, get, hosts, objects, rules, table
 from cli.failure import Failure
+from podlab.changes import kube_record
 from podlab.controller import parcels
 from tests.answers import EPOCH, NOW, RUNS, answer, last, live, workload
 from tests.unit.bodies import service
 from tests.unit.test_describe import EVENTS, rich
 from tests.unit.test_get_services import backend, state
+from tests.unit.test_trace import SAVED, WEB
 
 STRANGE: list[Any] = [
     *(None, True, 0, -1, 10**30, 1e308, float("nan"), "", "x", "\u0663", "a/b", "/", "10.1.1.9/24", "\ud800"),
     *("2026-99-99T00:00:00Z", "0000-00-00T00:00:00Z", "\u0662\u0660\u0662\u0666-11-30T02:53:06Z"),
     *([], [None], ["x"], [[]], [{}], {}, {"x": "y"}, {"": ""}, {"a/b": "c"}, {"name": "x"}),
 ]
+PACKED = kube_record.pack(WEB)
 AT_ONCE = 2  # of them at each place, others at the next one
 
 
@@ -115,3 +119,40 @@ def test_whatever_one_host_tells_of_itself(part: str, monkeypatch: pytest.Monkey
             except Exception as error:
                 raise AssertionError(f"{place} = {new!r}") from error
             assert "node2" in page, (place, new)
+
+
+def test_whatever_a_node_keeps_of_its_service_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``./lab rules``, of a node that knows how to sign what it has made up."""
+    saved = json.dumps({})
+    monkeypatch.setattr(rules.inventory, "read", lambda sources: [hosts.Local("node1", "node", {})])
+    monkeypatch.setattr(rules, "_output", lambda host, command: saved if command[0] == "cat" else SAVED.read_text())
+    pages: list[str] = []
+    monkeypatch.setattr(rules, "say", pages.append)
+    sound = json.loads(json.dumps(kube_record.state(PACKED, *kube_record.unpack(PACKED))))
+    for at, place in enumerate(places(WEB)):
+        for step in range(AT_ONCE):
+            row = kube_record.pack(changed(WEB, place, STRANGE[(at * AT_ONCE + step) % len(STRANGE)]))
+            saved = json.dumps({**sound, "packed": row, "row": kube_record.unpack(row)[1]})
+            with contextlib.suppress(Failure):
+                rules.rules("node1", "web", namespace="default", sources=[])
+    for place in places(sound):
+        for new in STRANGE:
+            saved = json.dumps(changed(sound, place, new))
+            with contextlib.suppress(Failure):
+                rules.rules("node1", "", namespace="default", sources=[])
+    assert len(pages) > 50, "most of it is of another shape, and told so"
+
+
+def test_an_object_that_cannot_be_described_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {name: packed(one) for name, one in told().items()}
+    answers["node1"]["pods"][1]["row"]["object"]["spec"]["containers"] = 7  # as if no shape knew of it
+    monkeypatch.setattr(hosts, "_status", lambda host, program: answers[host.name])
+    monkeypatch.setattr(hosts, "sound_answer", lambda one: (one, []))
+    monkeypatch.setattr(hosts, "showable", lambda one: (one, []))
+    monkeypatch.setattr(describe.inventory, "read", lambda sources: [hosts.Local(n, "node", {}) for n in answers])
+    monkeypatch.setattr(describe, "_more", lambda state, items, hosts: [([], "")] * len(items))
+    pages: list[str] = []
+    monkeypatch.setattr(describe, "say", lambda text, end: pages.append(text))
+    with pytest.raises(Failure, match="error: pod job cannot be described: what is recorded of it is damaged"):
+        describe.describe(["pods"], namespace="default", selector="", sources=[])
+    assert "other" in pages[0] and "web-5c9f-abcde" in pages[0]
