@@ -92,6 +92,27 @@ def show(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> str:
     return "".join(pages)
 
 
+CLUSTER, SPEC = ("record", "cluster"), ("pods", 0, "row", "object", "spec")
+
+
+@pytest.mark.parametrize(
+    ("place", "new"),
+    [
+        ((*CLUSTER, "services", "default/a", "body", "spec", "ports", 0, "port"), 0),
+        ((*CLUSTER, "created", "node/node2"), "0000-00-00T00:00:00Z"),
+        ((*SPEC, "volumes", 0), "x"),
+        ((*SPEC, "volumes", 0, "emptyDir"), "x"),
+        ((*SPEC, "containers", 0, "volumeMounts"), [{}]),
+        ((*SPEC, "containers", 0, "env"), ["x"]),
+    ],
+)
+def test_what_has_ended_a_verb_before(place: tuple[Any, ...], new: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = told()
+    sound["node1"]["record"]["cluster"]["generation"] += 1
+    page = show(monkeypatch, {"node1": packed(changed(sound["node1"], place, new)), "node2": packed(sound["node2"])})
+    assert "10.96.0.10" in page and "other" in page
+
+
 def test_where_the_newest_record_is_damaged_the_next_one_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = {name: packed(one) for name, one in told().items()}
     for damaged in (parcels.pack({"default/a": {}}), "no word", parcels.pack([])):
