@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
@@ -28,6 +28,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         self.validate_argument_spec(argument_spec={})
         if self._task.check_mode:
+            self._display.display(unchecked(task_vars["podlab_plan"]["hosts"], task_vars["groups"]["nodes"]))
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
         matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
         answers, failures = answered(matrix, task_vars)
@@ -49,10 +50,19 @@ class ActionModule(ActionBase):
             rollout_report.tell_in_place()
             words = "\n".join([*wrong, *rollout_report.lines(unready, task_vars)])
             return {"failed": True, "msg": printable(words)}
-        self._display.display(f"{cells} of {cells} connections are as planned, source addresses included\n")
+        words = f"{cells} of {cells} connections are as planned, source addresses included"
+        self._display.display(f"{words if cells else 'nothing was checked: no node takes part in this run'}\n")
         for line in service_verdict.summary(services, report):
             self._display.display(printable(line))
         return {"changed": False, "cells": cells, "calls": report.calls}
+
+
+def unchecked(hosts: Mapping[str, Mapping[str, Any]], nodes: Sequence[str]) -> str:
+    """What a run without changes says of calls: those of before would tell nothing of what it would make."""
+    bare = [name for name in nodes if "bridge" in hosts.get(name, {}).get("pending", ())]
+    if bare:
+        return printable(f"nothing was checked: {', '.join(bare)} can carry no pods yet\n")
+    return "nothing was checked: check mode calls nobody\n"
 
 
 def answered(matrix: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
-from cli import check, columns, enter, get, power
+from cli import check, columns, enter, get, passwords, power
 from cli.failure import Failure
 from cli.output import complain, say
 from podlab.embedded import usual_limits
@@ -84,6 +84,7 @@ def _parser(verb: str, usage: str, description: str, *, inventory: Sequence[str]
             metavar="INVENTORY",
             help="instead of $ANSIBLE_INVENTORY or ansible.cfg's",
         )
+        passwords.add_options(parser)
     return parser
 
 
@@ -364,6 +365,7 @@ def script_(words: list[str], command: list[str]) -> None:
     from cli import script
 
     options = [word for source in known.sources for word in ("-i", source)]
+    options += passwords.KNOWN.options()
     options += [word for value in known.extra_vars for word in ("-e", value)]
     # A script has to stay one: it brings nothing that would steer a terminal.
     say(script.script(known.host, options, known.manifests, undo=known.undo), end="")

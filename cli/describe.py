@@ -23,7 +23,7 @@ from podlab.shapes import misfit
 from . import inventory, objects, services, workloads
 from .columns import KINDS, node_roles, selector_text, some
 from .failure import Failure
-from .get import LISTS, must_be_on, not_found, parse, parse_selector, selected
+from .get import LISTS, must_be_known, must_be_on, not_found, parse, parse_selector, selected
 from .hosts import STATUS, Host, Silent, ask
 from .output import say
 from .table import NONE, age, aligned, moment, since
@@ -61,6 +61,8 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
         known = {item["metadata"]["name"]: item for item in items}
         missing += [not_found(KINDS[plural].plural, name) for name in names if name not in known]
         chosen += [known[name] for name in names if name in known] if names else items
+    if not chosen:
+        must_be_known(state, missing)
     if not chosen and not missing:
         everywhere = not all(KINDS[plural].is_namespaced for plural in wanted)
         raise Failure("No resources found" if everywhere else f"No resources found in {namespace} namespace.", 0)

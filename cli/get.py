@@ -83,6 +83,8 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
             missing += [not_found(KINDS[plural].plural, name) for name in names if name not in known]
         found[plural] = items
     single = [len(names) for names in wanted.values()] == [1]
+    if not any(found.values()):
+        must_be_known(state, missing)
     if any(found.values()) or (form.output in ("json", "yaml") and not missing):
         show(found, form, single=single)
     elif not missing:
@@ -193,6 +195,16 @@ def state_of(hosts: Sequence[Host]) -> objects.State:
     """Hosts beyond the cluster are not asked: podlab keeps nothing there."""
     answers = ask([host for host in hosts if host.role in ("node", "gateway")])
     return objects.state_of(answers, [host.name for host in hosts if host.role == "node"])
+
+
+def must_be_known(state: objects.State, missing: Sequence[str]) -> None:
+    """Tell "there is none" from "nobody has said". What a run has made is in the record of every host.
+
+    :param missing: what was asked for by name and is not there.
+    :raises Failure: nodes are silent, and the others do not know either.
+    """
+    if state.silent and not (missing and state.record):
+        raise Failure(f"error: what there is cannot be told: no answer from {', '.join(state.silent)}")
 
 
 def must_be_on(hosts: Sequence[Host]) -> None:

@@ -9,17 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import select
 import shlex
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from podlab import entry
-from podlab.controller import process
+from podlab.controller import process, status_line
 from podlab.embedded import ENVIRONMENT
+from podlab.printable import printable
 from podlab.records import sound_answer
 
 from .failure import Failure
@@ -27,7 +33,10 @@ from .output import complain
 from .session import STREAMS, Copied
 
 FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
+ASKPASS = Path(__file__).with_name("askpass.py")
 STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
+PATIENCE_OF_PEOPLE = 1.5  # seconds, before they want to know what it waits for
+NEEDS = "password is required"  # sudo's words
 
 
 class Silent(Failure):
@@ -50,6 +59,7 @@ class Call:
     :param prepare: what a child does before it becomes the program, which is in a lab then.
     :param terminal: it makes a terminal there, and looks for the size of one here.
     :param host: whose name there is to tell if it cannot be run.
+    :param password: what it reads before the words that it is told.
     """
 
     argv: list[str]
@@ -57,6 +67,7 @@ class Call:
     prepare: Callable[[], None] | None = None
     terminal: bool = False
     host: str = ""
+    password: str = field(default="", repr=False)
 
     def start(self, *, apart: Iterable[int] = (), **options: Any) -> Copied:
         """:param apart: streams that it shall not have itself; a lab gets none."""
@@ -92,7 +103,7 @@ class Call:
             )
         with child:
             try:
-                out, err = process.communicate(child, words.encode(), patience)
+                out, err = process.communicate(child, (self.password + words).encode(), patience)
             except process.TooLong as error:
                 child.kill()
                 raise Silent(str(error)) from None
@@ -126,6 +137,7 @@ class Host:
     name: str
     role: str
     variables: Mapping[str, str]
+    password: str | None = field(default=None, repr=False, kw_only=True)
 
     def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         """What to run here so that ``command`` runs there, as root.
@@ -156,13 +168,36 @@ class Host:
     @property
     def patience(self) -> float:
         """How long an answer may take, in seconds."""
-        return 10.0
+        return float(os.environ.get("PODLAB_TIMEOUT") or 10)
+
+    @property
+    def becomes(self) -> bool:
+        """Whether commands there are run by sudo."""
+        return self.variables.get("ansible_become", "").lower() in ("true", "yes", "1", "on")
 
     def _become(self) -> list[str]:
-        if self.variables.get("ansible_become", "").lower() not in ("true", "yes", "1", "on"):
+        if not self.becomes:
             return []
+        if self.password is None:
+            return ["sudo", "-n", *self._user()]
+        return ["env", f"SUDO_ASKPASS={_askpass(self)}", "sudo", "-A", *self._user()]
+
+    def _become_asking(self, command: Sequence[str]) -> list[str]:
+        """The same for a command whose input is ours: the password comes before it, with no connection of its own."""
+        if not self.becomes or self.password is None:
+            return [*self._become(), *command]
+        return [self.python, "-IS", "-c", ASKPASS.read_text("utf-8"), "sudo", "-A", *self._user(), *command]
+
+    def _user(self) -> list[str]:
         user = self.variables.get("ansible_become_user")
-        return ["sudo", "-n", *(["-u", user] if user else []), "--"]
+        return [*(["-u", user] if user else []), "--"]
+
+    def _first_line(self) -> str:
+        return f"{self.password}\n" if self.becomes and self.password is not None else ""
+
+    def as_login_user(self, command: Sequence[str]) -> list[str]:
+        """What to run here so that ``command`` runs there by whom the connection leads to, with nobody to ask."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -191,6 +226,12 @@ class Local(Host):
     def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         return Call([*self._become(), *command])
 
+    def question(self, command: Sequence[str]) -> Call:
+        return Call(self._become_asking(command), password=self._first_line())
+
+    def as_login_user(self, command: Sequence[str]) -> list[str]:
+        return list(command)
+
 
 @dataclass(frozen=True)
 class Ssh(Host):
@@ -204,19 +245,27 @@ class Ssh(Host):
         return Call([*self._ssh("-t" if tty else "-T"), *([shlex.join([*become[:-1], "-i"])] if become else [])])
 
     def question(self, command: Sequence[str]) -> Call:
-        options = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=1")
-        return Call([*self._ssh(*options), shlex.join([*self._become(), *command])])
+        return Call(self.as_login_user(self._become_asking(command)), password=self._first_line())
+
+    def as_login_user(self, command: Sequence[str]) -> list[str]:
+        return [*self._ssh("-T", "-o", "BatchMode=yes"), shlex.join(command)]
 
     @property
     def patience(self) -> float:
-        """A dead host must not keep the others waiting: ``get`` answers within 1.5 s."""
-        return float(os.environ.get("PODLAB_TIMEOUT") or 0.9)
+        """As long as Ansible waits for a connection, unless something else is said."""
+        told = _CONNECT_TIMEOUT.findall(" ".join(self._arguments()))[:1]
+        known = map(self.variables.get, ("ansible_timeout", "ansible_ssh_timeout"))
+        return float(next(filter(None, [os.environ.get("PODLAB_TIMEOUT"), *told, *known]), 10))
+
+    def _arguments(self) -> list[str]:
+        names = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+        return [word for name in names for word in shlex.split(self.variables.get(name, ""))]
 
     def _ssh(self, *options: str) -> list[str]:
         known = self.variables
-        argv = ["ssh", *options, "-o", "LogLevel=ERROR"]
-        for name in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
-            argv += shlex.split(known.get(name, ""))
+        # Of what ssh is told twice it takes the first.
+        argv = ["ssh", *options, "-o", "LogLevel=ERROR", *self._arguments()]
+        argv += ["-o", f"ConnectTimeout={max(round(self.patience), 1)}"]
         if "ansible_port" in known:
             argv += ["-p", known["ansible_port"]]
         if "ansible_user" in known:
@@ -225,6 +274,45 @@ class Ssh(Host):
         if key:
             argv += ["-i", os.path.expanduser(key)]
         return [*argv, "--", known.get("ansible_host", self.name)]
+
+
+_CONNECT_TIMEOUT = re.compile(r"(?i)ConnectTimeout[ =]+(\d+)")
+
+
+_askpasses: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
+_one_at_a_time = threading.Lock()
+
+
+def _askpass(host: Host) -> str:
+    """Leave the password with a process on the host, in its memory, for as long as this one lives, also as the ssh that
+    it may become. What is told is the program there that gives it to sudo.
+
+    :raises Silent: the host does not answer.
+    """
+    with _one_at_a_time:
+        if host.name not in _askpasses:
+            _askpasses[host.name] = _leave_password(host)
+        return _askpasses[host.name][0]
+
+
+def _leave_password(host: Host) -> tuple[str, subprocess.Popen[bytes]]:
+    pipe = subprocess.PIPE
+    argv = host.as_login_user([host.python, "-IS", "-c", ASKPASS.read_text("utf-8")])
+    # Of the keys that are pressed here it hears nothing: Ctrl-C is for the command.
+    child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    os.set_inheritable(child.stdin.fileno(), True)
+    with contextlib.suppress(BrokenPipeError):  # its last words say why
+        child.stdin.write(f"{host.password}\n".encode())
+        child.stdin.flush()
+    if not select.select([child.stdout], [], [], host.patience)[0]:
+        child.kill()
+        raise Silent(f"not within {host.patience:g} s")
+    if path := child.stdout.readline().decode().strip():
+        return path, child
+    raise Silent((child.stderr.read().decode(errors="replace").splitlines() or ["it ends without a word"])[-1])
 
 
 def on_terminal(command: Sequence[str]) -> list[str]:
@@ -241,15 +329,30 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
     program = STATUS.read_text("utf-8")
     answers: dict[str, dict[str, Any] | None] = {}
     with ThreadPoolExecutor(max_workers=len(hosts) or 1) as pool:
-        for host, answer in zip(hosts, pool.map(lambda host: _status(host, program), hosts), strict=True):
-            answers[host.name] = None
-            if isinstance(answer, str):
-                complain(f"warning: {host.name} does not answer: {answer}")
-                continue
-            answers[host.name], damage = sound_answer(answer)
-            for words in damage:
-                complain(f"warning: {host.name}: {words}")
+        asked = {host.name: pool.submit(_status, host, program) for host in hosts}
+        _wait(asked)
+    for name, answer in ((name, future.result()) for name, future in asked.items()):
+        answers[name] = None
+        if isinstance(answer, str):
+            complain(f"warning: {name} does not answer: {answer}")
+            continue
+        answers[name], damage = sound_answer(answer)
+        for words in damage:
+            complain(f"warning: {name}: {words}")
     return answers
+
+
+def _wait(asked: Mapping[str, Future[Any]]) -> None:
+    """Until all have answered; whoever looks on sees whom it waits for."""
+    terminal, began = sys.stderr.fileno() if sys.stderr and sys.stderr.isatty() else None, time.monotonic()
+    left = wait(asked.values(), timeout=PATIENCE_OF_PEOPLE).not_done
+    while left:
+        names = [name for name, future in asked.items() if future in left]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        status_line.write_over(terminal, printable(f"waiting for {names[0]}{more}, {time.monotonic() - began:.0f} s"))
+        left = wait(left, timeout=1.0).not_done
+        if not left:
+            status_line.write_over(terminal, "")
 
 
 def _status(host: Host, program: str) -> dict[str, Any] | str:
@@ -257,9 +360,11 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
     try:
         said = host.question([host.python, "-IS", "-"]).ask(program, patience=host.patience)
     except Silent as error:
-        return f"{error} (PODLAB_TIMEOUT sets another limit)" if str(error).startswith("not within") else str(error)
+        hint = " (ansible_timeout or PODLAB_TIMEOUT sets another limit)"
+        return f"{error}{hint}" if str(error).startswith("not within") else str(error)
     try:
         answer: dict[str, Any] = json.loads(said.out)
     except (ValueError, RecursionError):
-        return (said.err.splitlines() or [f"exit code {said.code}"])[-1]
+        words = (said.err.splitlines() or [f"exit code {said.code}"])[-1]
+        return f"{words}; -K asks for it" if host.becomes and host.password is None and NEEDS in words else words
     return answer

@@ -6,6 +6,8 @@ that ``ansible-inventory`` would.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +16,28 @@ from podlab.embedded import Lab
 
 from .failure import Failure
 from .hosts import Embedded, Host, Local, Ssh
+from .passwords import KNOWN
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 GROUPS = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
 
 
+PASSWORDS = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 # What says how a host is reached; values may be templates.
 VARIABLES = (
     *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_python_interpreter", "lab_name"),
     *("ansible_ssh_private_key_file", "ansible_private_key_file", "ansible_become", "ansible_become_user"),
     *("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
+    *("ansible_ssh_timeout", "ansible_timeout", *PASSWORDS),
 )
+# The same from ansible.cfg and the environment: variable -> plugin and its option.
+OPTIONS = {
+    "ansible_ssh_timeout": ("connection", "ssh", "timeout"),
+    "ansible_ssh_args": ("connection", "ssh", "ssh_args"),
+    "ansible_ssh_common_args": ("connection", "ssh", "ssh_common_args"),
+    "ansible_ssh_extra_args": ("connection", "ssh", "ssh_extra_args"),
+    "ansible_become_password": ("become", "sudo", "become_pass"),
+}
 
 
 def read(sources: Sequence[str]) -> list[Host]:
@@ -54,6 +67,7 @@ def read(sources: Sequence[str]) -> list[Host]:
     chosen = [str(source) for source in sources or constants.DEFAULT_HOST_LIST]
     loader = DataLoader()
     loader.set_basedir(ROOT)
+    KNOWN.unlock(loader)
     labs: dict[str, dict[str, int]] = {}
     hosts = []
     try:
@@ -65,7 +79,12 @@ def read(sources: Sequence[str]) -> list[Host]:
             settings = {name: template(known.get(name, defaults.get(name))) for name in VARIABLES}
             # Plain text: Ansible's own kind remembers where it was written, which nobody else understands.
             words = {name: str(value) for name, value in settings.items() if value is not None}
+            if words["ansible_connection"] != "embedded":
+                words = _configured() | words
             hosts.append(_host(str(host.name), known["group_names"], words, labs))
+        if any(host.becomes and not host.password for host in hosts):
+            known = KNOWN.become_password()
+            hosts = [dataclasses.replace(host, password=host.password or known) for host in hosts]
     except AnsibleError as error:
         raise Failure(f"error: {error}") from error
     if not hosts:
@@ -73,16 +92,34 @@ def read(sources: Sequence[str]) -> list[Host]:
     return hosts
 
 
+@functools.cache
+def _configured() -> dict[str, str]:
+    """What ansible.cfg and the environment say, where an inventory does not."""
+    from ansible import constants
+    from ansible.plugins.loader import become_loader, connection_loader
+
+    connection_loader.get("ssh", class_only=True)  # which options there are is in the plugins
+    become_loader.get("sudo", class_only=True)
+    found = {}
+    for variable, (kind, name, option) in OPTIONS.items():
+        value, origin = constants.config.get_config_value_and_origin(option, plugin_type=kind, plugin_name=name)
+        # Ansible's own arguments of ssh are about connections that stay, which takes a directory of its own.
+        if value is not None and (origin != "default" or option == "timeout"):
+            found[variable] = str(value)
+    return found
+
+
 def _host(name: str, groups: Sequence[str], variables: dict[str, str], labs: dict[str, dict[str, int]]) -> Host:
     """:param labs: what is on, by the name of the lab; filled as labs are met."""
     role = next((GROUPS[group] for group in groups if group in GROUPS), "none")
     kind = variables["ansible_connection"]
+    password = next(filter(None, [variables.pop(word, None) for word in PASSWORDS]), None)
     if kind == "embedded":
         lab = variables.get("lab_name") or lab_name()
         if lab not in labs:
             labs[lab] = Lab(ROOT, lab).hosts()
         return Embedded(name, role, variables, lab, labs[lab].get(name))
-    return Local(name, role, variables) if kind == "local" else Ssh(name, role, variables)
+    return (Local if kind == "local" else Ssh)(name, role, variables, password=password)
 
 
 def lab_name() -> str:

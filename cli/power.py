@@ -15,6 +15,7 @@ from . import get, inventory, objects
 from .failure import Failure
 from .hosts import Embedded, Host
 from .output import complain, say
+from .passwords import KNOWN
 
 LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
@@ -54,10 +55,18 @@ def reset(name: str, sources: Sequence[str], options: Sequence[str], manifests: 
 def play(name: str, options: Sequence[str]) -> int:
     """What the program ansible-playbook does, but in this process: what it has imported serves the table as well."""
     import ansible.constants  # noqa: F401 - where HOME cannot be written, this says so and the next line bursts
-    from ansible.cli.playbook import PlaybookCLI
+    from ansible.cli.playbook import CLI, PlaybookCLI
 
+    class Playbook(PlaybookCLI):  # type: ignore[misc]
+        @staticmethod
+        def ask_passwords() -> tuple[str | None, str | None]:
+            ssh, become = (None, KNOWN.become) if KNOWN.become else CLI.ask_passwords()
+            KNOWN.become = become
+            return ssh, become
+
+    CLI.setup_vault_secrets = staticmethod(KNOWN.once(CLI.setup_vault_secrets))
     try:
-        PlaybookCLI.cli_executor(["ansible-playbook", os.path.join(inventory.ROOT, name), *options])
+        Playbook.cli_executor(["ansible-playbook", os.path.join(inventory.ROOT, name), *options])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -169,7 +178,7 @@ def down(sources: Sequence[str]) -> int:
         return 0
     if all(isinstance(host, Embedded) for host in hosts):
         return _switch_off(dict.fromkeys(host.lab for host in hosts if isinstance(host, Embedded)))
-    return play("playbooks/teardown.yml", [word for source in sources for word in ("-i", source)])
+    return play("playbooks/teardown.yml", [*(word for source in sources for word in ("-i", source)), *KNOWN.options()])
 
 
 def _switch_off(names: Iterable[str]) -> int:

@@ -67,7 +67,7 @@ def _output(host: Host, command: Sequence[str]) -> str:
     :raises Failure: the host does not answer.
     """
     try:
-        said = host.question(command).ask(patience=PATIENCE)
+        said = host.question(command).ask(patience=max(PATIENCE, host.patience))
     except Silent as error:
         raise Failure(f"error: {host.name} does not answer: {error}") from error
     if said.code == 255:  # ssh's own

@@ -10,7 +10,7 @@ from podlab import phases
 
 from . import columns, inventory, objects, services, workloads
 from .failure import Failure
-from .get import LISTS, must_be_on, not_found
+from .get import LISTS, must_be_known, must_be_on, not_found
 from .hosts import Host, ask
 from .output import complain
 
@@ -94,6 +94,7 @@ def find(word: str, namespace: str, sources: Sequence[str]) -> Target:
     nodes = {host.name: host for host in hosts if host.role == "node"}
     answers = ask([host for host in hosts if host.role == "node"])
     state = objects.state_of(answers, list(nodes))
+    must_be_known(state, [word])
     name = pod_name(state, word, namespace)
     pod = next((pod for pod in state.pods if _named(pod) == (namespace, name)), None)
     if pod is None:
@@ -104,6 +105,8 @@ def find(word: str, namespace: str, sources: Sequence[str]) -> Target:
             return Target(nodes[where], live, pod, service_of(state, word, namespace))
     if where is None:
         raise Failure(f"error: pod {name} does not have a host assigned")
+    if where in state.silent:
+        raise Failure(f"error: pod {name} is on {where}, which does not answer")
     raise Failure(f"error: pod {name} is not running on {where}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import shlex
 import subprocess
 import sys
@@ -36,11 +38,126 @@ def test_only_ssh_quotes_and_it_quotes_every_word() -> None:
     *ssh, line = host.call(command).argv
     assert shlex.split(line) == ["sudo", "-n", "--", *command]
     assert ssh[:2] == ["ssh", "-T"]
-    assert ssh[-9:] == ["LogLevel=ERROR", "-o", "ProxyCommand=nc %h %p", "-p", "2222", "-l", "me", "--", "192.0.2.1"]
+    assert ssh[3:6] == ["LogLevel=ERROR", "-o", "ProxyCommand=nc %h %p"]
+    assert ssh[6:] == ["-o", "ConnectTimeout=10", "-p", "2222", "-l", "me", "--", "192.0.2.1"]
     assert host.call(command, tty=True).argv[1] == "-t"
     assert host.login(tty=True).argv[-1] == "sudo -n -i"
     assert hosts.Ssh("far", "node", {}).login(tty=True).argv[-2:] == ["--", "far"]
     assert hosts.Local("here", "node", {}).call(command).argv == command
+
+
+def test_verbs_wait_as_long_as_the_inventory_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {
+        "plain": ({}, 7),
+        "far": ({"ansible_timeout": "90"}, 90),
+        "slow": ({"ansible_ssh_timeout": "8"}, 8),
+        "args": ({"ansible_ssh_common_args": "-o ConnectTimeout=3 -C", "ansible_timeout": "90"}, 3),
+        "short": ({"ansible_ssh_args": "-oConnectTimeout=4"}, 4),
+    }
+    found = read_inventory(tmp_path, {name: of for name, (of, _) in known.items()}, ANSIBLE_TIMEOUT="7")
+    monkeypatch.delenv("PODLAB_TIMEOUT", raising=False)
+    assert {host.name: host.patience for host in found} == {name: seconds for name, (_, seconds) in known.items()}
+    for host in found:
+        assert "ConnectTimeout" in " ".join(host.call(["true"]).argv), "what replaces this process waits as long"
+    monkeypatch.setenv("PODLAB_TIMEOUT", "2")
+    assert {host.patience for host in found} == {2}
+
+
+def test_passwords_are_known_from_wherever_ansible_has_them(tmp_path: Path) -> None:
+    """And they are told nobody: a host does not show its own, whoever prints it."""
+    (tmp_path / "vault").write_text("open\n")
+    (tmp_path / "become").write_text("from-a-file\n")
+    argv = [
+        Path(sys.executable).with_name("ansible-vault"),
+        "encrypt_string",
+        "--vault-password-file",
+        "vault",
+        "sealed",
+    ]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    become = {"ansible_become": True}
+    known = {
+        "none": become,
+        "own": {**become, "ansible_become_password": "mine"},
+        "old": {**become, "ansible_become_pass": "{{ 'tem' ~ 'plate' }}"},
+        "vaulted": {**become, "ansible_become_password": {"__ansible_vault": done.stdout.partition("|")[2].strip()}},
+    }
+    words = "\n".join(
+        line.strip() for line in known["vaulted"]["ansible_become_password"]["__ansible_vault"].splitlines()
+    )
+    known["vaulted"]["ansible_become_password"]["__ansible_vault"] = words
+    environment = {"ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "vault")}
+    found = read_inventory(tmp_path, known, **environment, ANSIBLE_BECOME_PASSWORD_FILE=str(tmp_path / "become"))
+    assert {host.name: host.password for host in found} == {
+        "none": "from-a-file",
+        "own": "mine",
+        "old": "template",
+        "vaulted": "sealed",
+    }
+    for host in found:
+        assert str(host.password) not in f"{host} {host.question(['true']).argv} {host.question(['true'])}"
+    assert [host.password for host in read_inventory(tmp_path, {"none": become})] == [None]
+
+
+SUDO = """#!/bin/sh
+# As sudo with -A: asks a program of the user's up to three times, and closes what the command shall not have.
+[ "$1" = -A ] && [ "$2" = -- ] || exit 9
+shift 2
+for turn in 1 2 3; do
+    word=$("$SUDO_ASKPASS" 'Password: ') || break
+    echo asked >>"$LOG"
+    if [ "$word" = 'o pen' ]; then unset SUDO_ASKPASS; exec "$@"; fi
+done
+echo 'sudo: no password was provided' >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize("password", ["o pen", "wrong"], ids=["right", "wrong"])
+def test_sudo_is_told_a_password_and_the_command_reads_all_of_its_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    sudo = tmp_path / "sudo"
+    sudo.write_text(SUDO)
+    sudo.chmod(0o755)
+    log = tmp_path / "log"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LOG", str(log))
+    host = hosts.Local(f"here-{tmp_path}", "node", {"ansible_become": "yes"}, password=password)
+    # It prints its own command line and environment, which other users may read.
+    seen = ["sh", "-c", "cat; cat /proc/$$/cmdline /proc/$$/environ /proc/$PPID/cmdline /proc/$PPID/environ; exit 3"]
+    for call in (host.question(seen), host.call(seen)):
+        log.write_text("")
+        if call.password:
+            said = call.ask("one\ntwo\n", patience=60)
+        else:
+            done = subprocess.run(call.argv, input="one\ntwo\n", capture_output=True, text=True, check=False)
+            said = hosts.Said(done.returncode, done.stdout, done.stderr.strip())
+        if password == "wrong":
+            assert said == (1, "", "sudo: no password was provided")
+        else:
+            assert (said.code, said.out[:8]) == (3, "one\ntwo\n")
+            assert password not in said.out and "LOG=" in said.out
+        assert log.read_text() == "asked\n", "once, or the account may be locked"
+
+
+def read_inventory(directory: Path, known: dict[str, dict[str, Any]], **environment: str) -> list[hosts.Host]:
+    """What an inventory has in a process of its own: Ansible reads its configuration once."""
+    source = directory / "hosts.json"
+    source.write_text(json.dumps({"nodes": {"hosts": known}}))
+    reader = (
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "import pickle\n"
+        "from cli import inventory\n"
+        "sys.stdout.buffer.write(pickle.dumps(inventory.read(sys.argv[1:2])))"
+    )
+    argv = [sys.executable, "-c", reader, str(source), str(ROOT), str(ROOT / "module_utils")]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "LC_ALL": "C.UTF-8", **environment}
+    environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+    done = subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found: list[hosts.Host] = pickle.loads(done.stdout)
+    return found
 
 
 def test_an_embedded_host_that_is_off_is_silent() -> None:
@@ -372,6 +489,104 @@ def test_missing_programs_are_named_before_anything_is_done(tmp_path: Path) -> N
     assert "programs are missing" in done.stderr
     for package in ("bubblewrap", "busybox", "catatonit", "execline", "s6"):
         assert f" {package}" in done.stderr
+
+
+PYTHON = """#!/bin/sh
+case "$*" in *'-m pip '*) cat {clone}/pages; exit $(cat {clone}/code) ;; esac
+echo ran
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Another clone, whose .venv is whole for runs, not yet for tests, and with few programs beside it."""
+    (tmp_path / "lab").write_bytes((ROOT / "lab").read_bytes())
+    (tmp_path / "requirements.txt").write_text("ansible-core==2\n")
+    (tmp_path / "requirements-dev.txt").write_text("".join(f"package{number}==1 \\\n" for number in range(12)))
+    for kind in ("embedded", "remote"):
+        (tmp_path / f"{kind}.yml").write_text({"embedded": "all: {children: {embedded: {}}}", "remote": "nodes:"}[kind])
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PYTHON.format(clone=tmp_path))
+    python.chmod(0o755)
+    whole = f"{tmp_path} {python}\n" + "ansible-core==2\n" * 2
+    (tmp_path / ".venv" / "requirements.txt").write_text(whole)
+    programs = ("sh", "readlink", "dirname", "cat", "sort", "tr", "id", "uname", "grep", "echo", "flock", "mktemp")
+    (tmp_path / "bin").mkdir()
+    for program in (*programs, "rm", "tail", "mkdir"):
+        (tmp_path / "bin" / program).symlink_to(f"/usr/bin/{program}")
+    return tmp_path
+
+
+def run_in(clone: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # What this machine has installed is not on PATH, so that it is missing.
+    text = (clone / "lab").read_text().replace(':/usr/sbin:/sbin"', '"')
+    (clone / "lab").write_text(text)
+    environment = {"PATH": str(clone / "bin"), "HOME": "/", "TMPDIR": str(clone), **environment}
+    argv = ["/bin/sh", "lab", *words]
+    return subprocess.run(argv, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "are_embedded"),
+    [
+        ("", True),
+        ("-i remote.yml", False),
+        ("-iremote.yml", False),
+        ("-i=remote.yml", False),
+        ("-vvi remote.yml --check", False),
+        ("-CKiremote.yml", False),
+        ("--inventory=remote.yml", False),
+        ("--inv remote.yml", False),
+        ("-e x=1 -l node1 -t services -K -i remote.yml", False),
+        # All of them count, whichever comes last.
+        ("-i embedded.yml -i remote.yml", True),
+        ("-i remote.yml --inventory embedded.yml", True),
+        # Values of others, and words that only look alike.
+        ("-e -i -iremote.yml", False),
+        ("-liremote.yml", True),
+        ("--check --diff -D", True),
+    ],
+)
+def test_whose_hosts_they_are_is_read_as_ansible_reads_it(clone: Path, words: str, are_embedded: bool) -> None:
+    done = run_in(clone, "up", *words.split())
+    assert ("programs are missing" in done.stderr, done.stdout) == (are_embedded, "" if are_embedded else "ran\n")
+
+
+@pytest.mark.parametrize("source", ["remote.yml,embedded.yml", "embedded.yml"])
+def test_the_environment_may_name_several_inventories(clone: Path, source: str) -> None:
+    assert "programs are missing" in run_in(clone, "up", ANSIBLE_INVENTORY=source).stderr
+    assert run_in(clone, "up", "-i", "remote.yml", ANSIBLE_INVENTORY=source).stdout == "ran\n"
+
+
+@pytest.mark.parametrize("words", ["exec -i web -- cat", "get pods -i remote.yml", "node web -i embedded.yml"])
+def test_nothing_is_installed_for_a_verb_that_only_looks(clone: Path, words: str) -> None:
+    done = run_in(clone, *words.split())
+    assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_pip_is_followed_in_a_line_and_read_where_it_has_failed(clone: Path, code: int) -> None:
+    for program in ("ip", "iptables-save", "conntrack", "ipset", "bwrap", "catatonit", "s6-svscan", "execlineb"):
+        (clone / "bin" / program).symlink_to("/bin/true")
+    for program in ("busybox", "nsenter", "unshare", "setpriv", "sysctl", "hostname", "curl", "dig", "ping", "nginx"):
+        (clone / "bin" / program).symlink_to("/bin/true")
+    pages = "".join(f"Collecting package{number}==1\n  Downloading package{number}-1.whl\n" for number in range(12))
+    (clone / "pages").write_text(pages + "Installing collected packages: x\n" + "ERROR: no space\n" * code)
+    (clone / "code").write_text(str(code))
+    done = run_in(clone, "test", "--fast")
+    lines = [line.rstrip() for line in done.stderr.splitlines()]
+    assert lines[:2] == [
+        "lab: installing into .venv: 10 of 12 packages fetched",
+        "lab: installing into .venv: 12 of 12 packages fetched, unpacking them",
+    ]
+    logs = [*clone.glob("podlab-install.*")]
+    if code:
+        assert (done.returncode, len(lines), lines[11]) == (1, 14, "ERROR: no space")
+        assert lines[12] == f"lab: these are its last lines; all of them are in {logs[0]}"
+        assert logs[0].read_text().startswith(pages)
+    else:
+        assert (done.stdout, lines[2:], logs) == ("ran\n", [], [])
 
 
 FAKE = """#!/bin/sh

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from podlab.planner import expectations, verdict
@@ -200,3 +203,20 @@ def test_the_table_shows_every_cell():
 
 def test_a_table_of_nobody():
     assert verdict.table({"ends": [], "expect": {}}, {}) == ""
+
+
+@pytest.fixture
+def plugin():
+    path = Path(__file__).resolve().parents[2] / "action_plugins" / "podlab_verdict.py"
+    spec = importlib.util.spec_from_file_location("podlab_verdict_plugin", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_without_changes_says_that_nothing_was_checked(plugin):
+    bare, whole = {"pending": ["node", "bridge", "pods"]}, {"pending": []}
+    said = plugin.unchecked({"node1": bare, "node2": whole, "gateway": bare, "outside": {}}, ["node1", "node2"])
+    assert said == "nothing was checked: node1 can carry no pods yet\n"
+    assert plugin.unchecked({"node1": whole}, ["node1"]) == "nothing was checked: check mode calls nobody\n"
+    assert plugin.unchecked({}, ["node1"]) == "nothing was checked: check mode calls nobody\n"

@@ -27,6 +27,7 @@ TRUE = {
     "podlab_probe": PROBED,
     "podlab_service_probe": CALLED,
     "podlab_ready": UNREADY,
+    "podlab_programs": {"changed": False, "unavailable": "", "progress": "3 of 12 packages set up"},
     "podlab_teardown": {"failed": True, "msg": "no such bridge"},
 }
 
@@ -80,6 +81,7 @@ def test_what_no_module_tells_is_left_out(lie: dict[str, object]) -> None:
         ("podlab_service_probe", {**CALLED, "flows": "[[1]]"}, "flows: must be JSON"),
         ("podlab_service_probe", {**CALLED, "flows": "[" * 100_000}, "flows: must be JSON"),
         ("podlab_ready", {"unready": [{"pod": "x"}]}, r"unready\[0\].words: is missing"),
+        ("podlab_programs", {"progress": "x"}, "unavailable: is missing"),
         ("podlab_ready", {**UNREADY, "waiting": [7]}, r"waiting\[0\]: must be of type object"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -202,6 +203,18 @@ def test_pods_of_a_silent_node_and_pods_without_a_node_are_known_from_the_record
     assert wide["lost"][2] == "Pending"
     assert wide["a"][2] == "Running"
     assert list(found) == ["a", "b", "late", "lost"]
+
+
+def test_a_rebooted_node_and_its_pods_are_called_so_until_they_are_back() -> None:
+    known = {"pods": {"default/a": ["node1", "10.1.1.2"], "default/b": ["node1", "10.1.1.3"]}}
+    state_ = objects.state_of({"node1": {**answer(live("a", a=RUNS), **known), "rebooted": True}}, ["node1"])
+    rows = [table.table(columns.KINDS["pods"], [pod], NOW, headers=False, wide=True).split() for pod in state_.pods]
+    assert [(row[0], row[2], row[5:7]) for row in rows] == [
+        ("a", "Running", ["10.1.1.2", "node1"]),
+        ("b", "Rebooted", ["10.1.1.3", "node1"]),
+    ]
+    node = table.table(columns.KINDS["nodes"], objects.nodes(state_), NOW, headers=False).split()
+    assert node[:2] == ["node1", "NotReady,Rebooted"]
 
 
 def test_what_moved_away_from_a_node_that_missed_the_last_run_is_shown_where_it_belongs() -> None:
@@ -486,6 +499,41 @@ def test_get_speaks_kubectls_words(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         asked(monkeypatch, found, "pod", "x", all_namespaces=True)
     with pytest.raises(Failure, match="name cannot be provided when a selector is specified"):
         asked(monkeypatch, found, "pod", "x", selector="a=b")
+
+
+@pytest.mark.parametrize(
+    ("words", "answers", "expected"),
+    [
+        # Nobody knows the cluster.
+        (["pods"], {"node1": None, "node2": None}, "error: what there is cannot be told: no answer from node1, node2"),
+        (["pod", "x"], {"node1": None}, "error: what there is cannot be told: no answer from node1"),
+        # What the others know may not be all.
+        (["pods"], {"node1": answer(), "node2": None}, "error: what there is cannot be told: no answer from node2"),
+        (["pod", "x"], {"node1": answer(), "node2": None}, 'Error from server (NotFound): pods "x" not found'),
+    ],
+)
+@pytest.mark.parametrize("output", ["", "json"])
+def test_silence_is_not_taken_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    answers: dict[str, Any],
+    expected: str,
+    output: str,
+) -> None:
+    found = objects.state_of(answers, list(answers))
+    monkeypatch.setattr(get, "observe", lambda sources: found)
+    with pytest.raises(Failure, match="^" + re.escape(expected) + "$"):
+        get.get(words, namespace="default", selector="", form=get.Form(output), sources=[])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_nodes_are_known_without_their_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(get, "observe", lambda sources: objects.state_of({"node1": None}, ["node1"]))
+    get.get(["nodes"], namespace="default", selector="", form=get.Form(headers=False), sources=[])
+    assert capsys.readouterr().out.split()[:2] == ["node1", "NotReady"]
 
 
 def test_several_kinds_are_several_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

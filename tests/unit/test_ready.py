@@ -20,7 +20,7 @@ import pytest
 
 from podlab import records
 from podlab.changes import pods as changes
-from podlab.controller import luggage
+from podlab.controller import luggage, status_line
 from podlab.host import ready, record, status
 
 LONG = 3600.0  # seconds: a wait that should end by itself, and would not
@@ -394,7 +394,7 @@ def test_a_terminal_has_one_line_and_it_is_gone_in_the_end(plugin: Any) -> None:
         first, second = text.split("\r")[1:4:2]
         assert first == "waiting for default/web on node1 and 1 "
         assert second.startswith("waiting for default/\u4e16")
-        assert sum(map(plugin._width, second)) == 39, "a line that is too long would go on in the next"
+        assert sum(map(status_line.width, second)) == 39, "a line that is too long would go on in the next"
         assert "node2" not in text and "\x1b" not in text
     assert _read(ours, 2) == "\r" + " " * 39 + "\r"
     assert said == []

@@ -108,11 +108,23 @@ class Waited(Answer, _Waited, total=False):
     state: dict[str, Any]
 
 
+class _Installed(TypedDict):
+    unavailable: str
+
+
+class Installed(Answer, _Installed, total=False):
+    """podlab_programs"""
+
+    log: str
+    progress: str
+
+
 KINDS: Mapping[str, Any] = {
     "podlab_observe": Observed,
     "podlab_probe": Probed,
     "podlab_service_probe": ServicesProbed,
     "podlab_ready": Waited,
+    "podlab_programs": Installed,
 }
 """Modules that tell more than whether they have changed anything, and in which commands."""
 

@@ -43,7 +43,21 @@ def unfit_hosts(hosts: Sequence[Host], cluster: Cluster, services: Sequence[Serv
 
 
 def told(refused: Refusals) -> list[str]:
-    return [f"{name}: {words}" for name, found in refused.items() for words in found]
+    """What is true of several hosts is said once, for all of them."""
+    hosts: dict[str, list[str]] = {}
+    for name, found in refused.items():
+        for words in found:
+            hosts.setdefault(words, []).append(name)
+    return [f"{', '.join(names)}: {words}" for words, names in hosts.items()]
+
+
+def said_once(refused: Refusals) -> tuple[list[str], Refusals]:
+    """Notes of what is true of several hosts, and the rest: each of these hosts is refused with the gist of it."""
+    every = [words for found in refused.values() for words in found]
+    shared = {words for words in every if every.count(words) > 1}
+    notes = told({name: [words for words in found if words in shared] for name, found in refused.items()})
+    gist = {words: f"{re.split('[,:;(]', words, maxsplit=1)[0].strip()} (see the note)" for words in shared}
+    return notes, {name: [gist.get(words, words) for words in found] for name, found in refused.items()}
 
 
 def _unfit(host: Host, cluster: Cluster) -> list[str]:
@@ -53,7 +67,9 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
     problems = []
     if missing:
         line = f"sudo apt-get install --no-install-recommends {' '.join(missing)}"
-        problems.append(f"programs are missing: {line}")
+        why = f", and apt-get does not bring them ({host.unavailable})" if host.unavailable else ""
+        carried = "; without a network, carry the packages there (docs/settings.md, Real hosts)" if why else ""
+        problems.append(f"programs are missing{why}: {line}{carried}")
     if host.role == "node":
         problems += _missing_features(seen)
     if uplink(host) is None:
