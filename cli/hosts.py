@@ -360,7 +360,7 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
     try:
         said = host.question([host.python, "-IS", "-"]).ask(program, patience=host.patience)
     except Silent as error:
-        hint = " (ansible_timeout or PODLAB_TIMEOUT sets another limit)"
+        hint = " (ansible_ssh_timeout or PODLAB_TIMEOUT sets another limit)"
         return f"{error}{hint}" if str(error).startswith("not within") else str(error)
     try:
         answer: dict[str, Any] = json.loads(said.out)
