@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import gc
+import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import caller, inputs, parcels
+from podlab.controller import caller, inputs, luggage, parcels
 from podlab.host.lease import stamp
 from podlab.planner.cluster import Host, labels_of, taints_of
 from podlab.planner.listing import listed
@@ -54,7 +57,9 @@ class ActionModule(ActionBase):
             chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             # Nothing is made in check mode, so nobody can look again at what has become of it.
             settled = args["whole"] or self._task.check_mode
-            result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters)
+            booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
+            code, digest = luggage.archive(Path(ROOT, "library")) if booting else ("", "")
+            result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters, code=digest)
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
             return {"failed": True, "msg": printable("\n".join(lines))}
@@ -65,6 +70,8 @@ class ActionModule(ActionBase):
         result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
         for note in result["notes"]:
             self._display.display(printable(f"note: {note}"))
+        if any("system" in rows["pending"] for rows in result["hosts"].values()):
+            result["code"] = code
         # No fact: Ansible copies every fact for every host and task, deeply.
         # Not even with -v it is printed: values of Secrets are in it.
         return {"changed": False, "_ansible_verbose_override": True, **parcels.closed(result, whole=args["whole"])}
@@ -91,6 +98,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                 observation = {**observation, "missing": {}}  # or, in check mode, would be there by now
             taints, wrong_taints = taints_of(variables.get("node_taints", []))
             labels, wrong_labels = labels_of(variables.get("node_labels", {}))
+            boot, wrong_boot = boot_of(variables)
             hosts.append(
                 Host(
                     name=name,
@@ -100,8 +108,20 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
                     observation=observation,
                     in_run=name in task_vars["ansible_play_hosts"],
                     taints=taints,
-                    wrong=(*wrong_labels, *wrong_taints),
+                    wrong=(*wrong_labels, *wrong_taints, *wrong_boot),
+                    boot=boot,
                     unavailable=str(installed.get("unavailable") or ""),
                 )
             )
     return hosts
+
+
+def boot_of(variables: Mapping[str, Any]) -> tuple[bool | None, tuple[str, ...]]:
+    """``podlab_boot`` of a host, and what is wrong with it. An embedded host ends with its lab."""
+    if "podlab_boot" not in variables:
+        return (False if variables.get("ansible_connection") == "embedded" else None), ()
+    try:
+        return boolean(variables["podlab_boot"]), ()
+    except TypeError:
+        shown = json.dumps(variables["podlab_boot"], default=str)
+        return None, (f"podlab_boot: Invalid value: {shown}: must be of type boolean",)

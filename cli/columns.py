@@ -49,8 +49,9 @@ def pod_status(pod: Object) -> str:
 
     A pod that was ended as a whole has the reason for that (kubectl's column would have its containers' ``Error``).
     """
-    if pod["status"]["phase"] == "Failed" and pod["status"].get("reason"):
-        return str(pod["status"]["reason"])
+    reason = pod["status"].get("reason")
+    if reason and (pod["status"]["phase"] == "Failed" or reason == "Rebooted"):
+        return str(reason)
     words: str = pod["status"]["phase"]
     _, main = _statuses(pod)
     if story := _holding_up(pod):
@@ -281,7 +282,7 @@ def _node(node: Object, now: datetime.datetime) -> list[str]:
     addresses = {address["type"]: address["address"] for address in node["status"]["addresses"]}
     return [
         node["metadata"]["name"],
-        "Ready" if ready["status"] == "True" else "NotReady",
+        "Ready" if ready["status"] == "True" else "NotReady,Rebooted" if ready["reason"] == "Rebooted" else "NotReady",
         node_roles(node),
         age(node, now),
         info.get("kubeletVersion", ""),

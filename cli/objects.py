@@ -22,6 +22,8 @@ Answers = Mapping[str, "Mapping[str, Any] | None"]
 """Host -> what ``host/status.py`` said there, or None where nobody answered."""
 
 VERSION = f"v{__version__}+podlab"
+REBOOTED = "Rebooted"
+REBOOTED_MESSAGE = "the host was rebooted, and has yet to get its pods back: by podlab-boot.service, or by ./lab up"
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,21 @@ def pods(state: State) -> list[Object]:
                 found.setdefault(key, pod)
     for key, (node, address) in placed.items():
         if key not in found:
-            unreachable = state.nodes.get(node) is None
-            status = {"phase": "Unknown", "reason": "NodeLost"} if unreachable else {"phase": "Pending"}
+            status = _status_without_pod(state.nodes.get(node))
             found[key] = _remembered_pod(state, key, node, {**status, **_addresses(state, node, address)})
     for key in state.record.get("waiting", []):
         unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
         found[key] = _remembered_pod(state, key, None, {"phase": "Pending", "conditions": [unscheduled]})
     return [found[key] for key in sorted(found)]
+
+
+def _status_without_pod(answer: Mapping[str, Any] | None) -> Object:
+    """What there is to say of a pod that its node does not tell of."""
+    if answer is None:
+        return {"phase": "Unknown", "reason": "NodeLost"}
+    if answer.get("rebooted"):
+        return {"phase": "Unknown", "reason": REBOOTED, "message": REBOOTED_MESSAGE}
+    return {"phase": "Pending"}
 
 
 def _key(pod: Object) -> str:
@@ -133,6 +143,8 @@ def _node(state: State, name: str, answer: Mapping[str, Any] | None) -> Object:
         ready |= {"status": "Unknown", "reason": "NodeStatusUnknown", "message": "the host does not answer"}
     elif not answer["record"]:
         ready |= {"status": "False", "reason": "NotProvisioned", "message": "site.yml has not been here yet"}
+    elif answer.get("rebooted"):
+        ready |= {"status": "False", "reason": REBOOTED, "message": REBOOTED_MESSAGE}
     addresses = [{"type": "Hostname", "address": name}]
     if "address" in known:
         addresses.insert(0, {"type": "InternalIP", "address": known["address"]})

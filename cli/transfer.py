@@ -192,7 +192,7 @@ def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
     written: dict[str, str] = {}
     with tarfile.open(fileobj=file, mode="r|", tarinfo=Entry) as archive:
         while entry := archive.next():
-            archive.members.clear()  # the module keeps all that it has met
+            archive.members.clear()  # type: ignore[attr-defined]  # the module keeps all that it has met
             if len(written) == MOST_ENTRIES:
                 raise Failure(f"error: more than {MOST_ENTRIES} files")
             name = entry.name.removeprefix("./")

@@ -78,4 +78,5 @@ if __name__ == "__main__":
             }
         },
         work,
+        "bridge",
     )

@@ -77,4 +77,4 @@ def _host_ports(chains: Mapping[str, Sequence[str]]) -> Frontends:
 
 
 if __name__ == "__main__":
-    run_module({"tables": {"type": "dict", "required": True}}, work)
+    run_module({"tables": {"type": "dict", "required": True}}, work, "egress")

@@ -112,4 +112,7 @@ if __name__ == "__main__":
             "cluster": {"type": "json", "required": True},
         },
         work,
+        "node",
+        modules=[],  # those that are not loaded by then
+        assumed={},  # the record is there
     )

@@ -72,4 +72,6 @@ if __name__ == "__main__":
             "programs": {"type": "dict", "default": {}},
         },
         work,
+        "pods",
+        programs={},  # they lie on the disk
     )

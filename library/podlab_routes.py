@@ -129,4 +129,6 @@ if __name__ == "__main__":
             "part": {"type": "str", "choices": [*routes.PARTS]},
         },
         work,
+        "routes",
+        part=None,
     )

@@ -49,4 +49,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({"row": {"type": "raw", "required": True}}, work)
+    run_module({"row": {"type": "raw", "required": True}}, work, "services")

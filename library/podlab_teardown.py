@@ -35,7 +35,7 @@ import os
 import shutil
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, marks, pods, routes, rules, sysctls, vxlan
+from ansible.module_utils.podlab.changes import bridge, marks, pods, routes, rules, sysctls, system, vxlan
 from ansible.module_utils.podlab.changes.containers import LOGS, NETNS, RUN
 from ansible.module_utils.podlab.host import (
     containers,
@@ -48,6 +48,7 @@ from ansible.module_utils.podlab.host import (
     volumes,
 )
 from ansible.module_utils.podlab.host import pods as host_pods
+from ansible.module_utils.podlab.host import system as host_system
 from ansible.module_utils.podlab.host.chapter import run_module
 from ansible.module_utils.podlab.host.run import ip_batch, run
 
@@ -70,9 +71,11 @@ def work(params: dict[str, Any]) -> Any:
     if originals is None:
         originals = sysctls.forgotten(network.read_sysctls(sysctls.candidates(links))) if is_marked else {}
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
+    told = system.removal(host_system.observe())
     folders = (RUN, record.HOME)
     has_names = os.path.isdir(RUN) and host_pods.names_mount(steps.gone)
     typed = [
+        *told.lines(),
         *lost.lines(),
         *steps.lines(),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
@@ -87,6 +90,7 @@ def work(params: dict[str, Any]) -> Any:
     ]
 
     def apply() -> None:
+        host_system.apply(told, b"")
         lost.end()
         host_pods.apply(steps)
         containers.stop_kubelet()

@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypedDict
 
 from .changes.firewalls import BaseChain
 from .changes.pods import PodRow as _PodRow
+from .changes.system import System as ObservedSystem
 from .changes.vxlan import Tunnel
 from .shapes import Rule, misfit, salvaged
 
@@ -474,12 +475,16 @@ class System(TypedDict):
     runtime: str
 
 
-class Answer(TypedDict):
-    """What ``host.status`` tells."""
-
+class _Answer(TypedDict):
     record: Any
     system: System
     pods: list[AnswerPod]
+
+
+class Answer(_Answer, total=False):
+    """What ``host.status`` tells."""
+
+    rebooted: bool
 
 
 class _ObservedPod(TypedDict):
@@ -559,6 +564,7 @@ class Observation(_Observation, total=False):
     """What ``host.observe`` tells."""
 
     services: ObservedServices
+    system: ObservedSystem
     namespaces: list[str]
     policy_rules: list[str]
     forward_drops: bool

@@ -217,6 +217,7 @@ cat >/run/podlab/services/.new/default_pair.server/finish <<'END'
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+cp last logs/last 2>/dev/null  # where a reboot leaves it
 rm -f status
 if false; then exit 125; fi
 echo $((n + 1)) >restarts.new
@@ -310,6 +311,7 @@ cat >/run/podlab/services/.new/default_pair.client/finish <<'END'
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+cp last logs/last 2>/dev/null  # where a reboot leaves it
 rm -f status
 if false; then exit 125; fi
 echo $((n + 1)) >restarts.new
@@ -403,6 +405,7 @@ cat >/run/podlab/services/.new/default_web-bj5g7cqwgs-67xfb.agnhost/finish <<'EN
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+cp last logs/last 2>/dev/null  # where a reboot leaves it
 rm -f status
 if false; then exit 125; fi
 echo $((n + 1)) >restarts.new

@@ -264,6 +264,34 @@ def test_a_pod_without_its_pause_is_made_anew_and_the_others_are_left_alone(drif
     assert not steps(host, WEB, API)
 
 
+@pytest.mark.parametrize(
+    ("ends", "start", "resume"),
+    [
+        ({}, ["first", "main", "side"], []),
+        ({"first": 0, "main": 1}, ["first", "main", "side"], []),
+        ({"first": 0, "main": 0}, ["first", "side"], ["main"]),
+        ({"first": 0, "main": 0, "side": 0}, [], ["first", "main", "side"]),
+    ],
+)
+def test_what_has_ended_for_good_stays_so_in_a_new_sandbox(ends, start, resume):
+    """A Job that is complete does not run again because its node was rebooted."""
+    job = row(restart_policy="OnFailure", init=["first"])
+    job["containers"]["first"] = job["containers"]["main"]
+    host = node(job)
+    seen = host.observe()
+    last = {"signal": 0, "started": 1, "ended": 2}
+    for name, code in ends.items():
+        facts = seen["pods"]["default_web"]["facts"]
+        facts[name] = {**facts[name], "pid": None, "last": {"exit": code, **last}}
+    seen["pods"]["default_web"] |= {"sandbox": False, "services": []}
+    todo = pods.changes(seen["links"], seen["pods"], [job])
+    assert todo.kept == ["default_web"]
+    assert sorted(name for _, name in todo.start) == start
+    assert sorted(name for _, name in todo.resume) == resume
+    assert sorted(name for _, name in todo.held) == [name for name in start if name != "first"]
+    assert not any("/var/log/pods" in line for line in todo.lines() if line.startswith("rm "))
+
+
 def test_a_wire_that_was_laid_before_its_pod_could_be_found_is_laid_again():
     host = node()
     host.root.add(WEB_WIRE, kind="veth")

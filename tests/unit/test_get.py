@@ -205,6 +205,18 @@ def test_pods_of_a_silent_node_and_pods_without_a_node_are_known_from_the_record
     assert list(found) == ["a", "b", "late", "lost"]
 
 
+def test_a_rebooted_node_and_its_pods_are_called_so_until_they_are_back() -> None:
+    known = {"pods": {"default/a": ["node1", "10.1.1.2"], "default/b": ["node1", "10.1.1.3"]}}
+    state_ = objects.state_of({"node1": {**answer(live("a", a=RUNS), **known), "rebooted": True}}, ["node1"])
+    rows = [table.table(columns.KINDS["pods"], [pod], NOW, headers=False, wide=True).split() for pod in state_.pods]
+    assert [(row[0], row[2], row[5:7]) for row in rows] == [
+        ("a", "Running", ["10.1.1.2", "node1"]),
+        ("b", "Rebooted", ["10.1.1.3", "node1"]),
+    ]
+    node = table.table(columns.KINDS["nodes"], objects.nodes(state_), NOW, headers=False).split()
+    assert node[:2] == ["node1", "NotReady,Rebooted"]
+
+
 def test_what_moved_away_from_a_node_that_missed_the_last_run_is_shown_where_it_belongs() -> None:
     record_now = {"pods": {"default/a": ["node2", "10.1.2.2"]}}
     old, new = live("a", a=RUNS), live("a", a=RUNS)

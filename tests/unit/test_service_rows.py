@@ -642,7 +642,7 @@ def test_where_only_services_are_asked_for_the_record_is_written_with_them():
         (["all"], [], CHAPTERS),
         (["services"], [], ("services",)),
         (["verify"], [], ()),
-        (["tagged"], ["pods", "verify"], ("node", "bridge", "routes", "egress", "services")),
+        (["tagged"], ["pods", "verify"], ("system", "node", "bridge", "routes", "egress", "services")),
         (["all"], ["all"], ()),
         (["node", "pods"], ["node"], ("pods",)),
     ],

@@ -254,8 +254,8 @@ def endless_pipes() -> Iterator[bytes]:
 
 def endless_words() -> Iterator[bytes]:
     for number in itertools.count():
-        words = b"1010000 x%07d=" % number
-        yield hostile(("src", tarfile.XGLTYPE, "", 1010000))[:512] + words.ljust(1973 * 512, b"x")
+        words = b"60000 x%07d=" % number
+        yield hostile(("src", tarfile.XGLTYPE, "", 60000))[:512] + words.ljust(118 * 512, b"x")
 
 
 class Stream(io.RawIOBase):
@@ -266,7 +266,7 @@ class Stream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         while len(self.rest) < size and self.given < 1 << 23:
-            self.rest += b"".join(itertools.islice(self.blocks, 64))
+            self.rest += b"".join(itertools.islice(self.blocks, 16))
         found, self.rest = self.rest[:size], self.rest[size:]
         self.given += len(found)
         return found

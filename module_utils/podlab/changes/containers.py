@@ -435,6 +435,7 @@ def finish_script(restart_policy: str, *, shared: bool = False) -> str:
 now=$(date +%s) started=$(stat -c %Y started)
 read -r n <restarts
 echo "$1 $2 $started $now" >last
+cp last logs/last 2>/dev/null  # where a reboot leaves it
 {_END_OF_OTHERS if shared else ""}rm -f status
 if {never}; then exit 125; fi
 echo $((n + 1)) >restarts.new

@@ -34,7 +34,7 @@ def ends(steps: Steps) -> Iterator[Part]:
     gone = [
         line
         for netns in steps.gone
-        for line in _removal_lines(netns, steps.before.get(netns), keep_volumes=netns in steps.kept)
+        for line in _removal_lines(netns, steps.before.get(netns), comes_back=netns in steps.kept)
     ]
     yield Part("A pod's wire, the process that holds its namespaces, their names, and its files.", [*gone])
 
@@ -143,7 +143,7 @@ def etc_files(row: PodRow) -> Passage:
     return Passage(written.brief, (*written.lines, f"mkdir -p -m 1777 {home}/shm"))
 
 
-def _removal_lines(netns: str, row: PodRow | None, *, keep_volumes: bool) -> list[str]:
+def _removal_lines(netns: str, row: PodRow | None, *, comes_back: bool) -> list[str]:
     files = namespace_files(row, netns)
     bound = " ".join(path for kind, path in files.items() if kind != "net")
     name = f" && ip netns del {netns}" if "net" in files else ""
@@ -153,6 +153,6 @@ def _removal_lines(netns: str, row: PodRow | None, *, keep_volumes: bool) -> lis
         *([f"ip link del {veth_name(netns)}"] if "net" in files else []),
         f"pkill -KILL --ns $$ --nslist mnt -f '^{pause}$'",
         f"umount {bound}{name} && rm -r {PODS}/{netns}",
-        *(volume_lines.end(netns, row.get("volumes", {})) if row is not None and not keep_volumes else []),
-        f"rm -r {LOGS}/{netns}",
+        *(volume_lines.end(netns, row.get("volumes", {})) if row is not None and not comes_back else []),
+        *([f"rm -r {LOGS}/{netns}"] if not comes_back else []),
     ]

@@ -166,8 +166,7 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
         if netns in sound:
             _mend(steps, row, pods[netns], veths.get(veth_name(netns)))
         else:
-            found = pods.get(netns, Pod())
-            _build(steps, row, found.get("row"), found.get("lost", ()))
+            _build(steps, row, pods.get(netns, Pod()))
     going = {*steps.gone, *(netns for netns, _ in steps.stop)}
     steps.before = {netns: known for netns in sorted(going) if (known := pods[netns].get("row"))}
     needed, lives = any(map(needs_kubelet, rows)), any(pod.get("kubelet") for pod in pods.values())
@@ -221,19 +220,31 @@ def _tidy(steps: Steps, links: Mapping[str, Link], wanted: Mapping[str, PodRow],
     return stay
 
 
-def _build(steps: Steps, row: PodRow, before: PodRow | None, lost: Collection[str]) -> None:
-    netns = row["netns"]
+def _build(steps: Steps, row: PodRow, pod: Pod) -> None:
+    netns, before = row["netns"], pod.get("row")
     # As on Kubernetes, an emptyDir lives as long as the pod and not only as long as its sandbox.
     keeps = before is not None and before.get("revision") == row.get("revision")
     if keeps:
         steps.kept.append(netns)
-    _provide(steps, row, before if keeps else None, keeps=keeps, lost=lost)
+    _provide(steps, row, before if keeps else None, keeps=keeps, lost=pod.get("lost", ()))
     steps.sandboxes.append(row)
     if not row.get("host_network"):
         _connect(steps, row)
-    first = row.get("init", [])[:1]
-    steps.start += [(row, name) for name in row["containers"]]
-    steps.held += [(netns, name) for name in row["containers"] if first and name not in first]
+    over = _over(row, pod) if keeps else set()
+    first = [name for name in row.get("init", []) if name not in over][:1]
+    steps.resume += [(row, name) for name in row["containers"] if name in over]
+    steps.start += [(row, name) for name in row["containers"] if name not in over]
+    steps.held += [(netns, name) for name in row["containers"] if first and name not in (*first, *over)]
+
+
+def _over(row: PodRow, pod: Pod) -> set[str]:
+    """Containers that do not begin anew in a new sandbox, as they have ended for good. Init containers do, unless there
+    is nobody left who needs them."""
+    told = pod.get("row")
+    before = told["containers"] if told else {}
+    ended = {name for name, it in row["containers"].items() if before.get(name) == it and _has_ended(row, name, pod)}
+    regular = row["containers"].keys() - set(row.get("init", []))
+    return set(row["containers"]) if regular <= ended else ended & regular
 
 
 def _connect(steps: Steps, row: PodRow, *, beside_old_eth0: bool = False) -> None:

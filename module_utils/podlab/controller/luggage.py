@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
+import io
 import json
+import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +15,14 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent  # module_utils/podlab
 PREFIX = "ansible.module_utils"
+
+REPLAY = f"""import sys
+from {PREFIX}.podlab.host import guest
+guest.prepare()
+sys.modules["ansible.module_utils.basic"] = guest.ansible_module({{}}, False)
+from {PREFIX}.podlab.host import boot
+sys.exit(boot.main())
+"""
 
 
 def program(library: Path, module: str, params: Mapping[str, Any], check_mode: bool) -> str:
@@ -36,6 +47,22 @@ def pack(sources: Mapping[str, Any]) -> str:
     return base64.b64encode(zlib.compress(json.dumps(sources).encode())).decode()
 
 
+@functools.cache
+def archive(library: Path) -> tuple[str, str]:
+    """All of podlab's own code that runs on a host, as a program that replays what the host was told last: a zip file
+    for Python (base64), and its digest. The same code makes the same file."""
+    packed, names = io.BytesIO(), sorted(path.name for path in library.glob("podlab_*.py"))
+    texts = {"__main__.py": REPLAY, **{name: (library / name).read_text("utf-8") for name in names}}
+    for name, (is_package, text) in packages().items():
+        texts[name.replace(".", "/") + ("/__init__.py" if is_package else ".py")] = text
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archived:
+        for name, text in texts.items():
+            archived.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # of 1980, whenever it is made
+    data = packed.getvalue()
+    return base64.b64encode(data).decode(), hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
 def packages() -> dict[str, list[Any]]:
     """Module name -> [is it a package, source] of all that may run on a host."""
     sources: dict[str, list[Any]] = {name: [True, ""] for name in ("ansible", PREFIX)}

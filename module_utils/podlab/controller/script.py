@@ -31,6 +31,7 @@ from ..changes import (
     service_lines,
     services,
     sysctls,
+    system,
     vxlan,
 )
 from ..changes.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
@@ -82,8 +83,8 @@ def script(host: Subject, headings: Mapping[str, str]) -> str:
     )
     lines = [*_preface(host), "set -eu", *_ENVIRONMENT, *private]
     for chapter in CHAPTERS:
-        if chapter in host.rows:
-            lines += _chapter(headings[chapter], _DO[chapter](host))
+        if chapter in host.rows and (parts := [*_DO[chapter](host)]):
+            lines += _chapter(headings[chapter], parts)
     remembered = {**host.rows["node"]["record"], "sysctls": host.originals}
     written = passages.files(record.HOME, {"record.json": json.dumps(remembered, sort_keys=True) + "\n"})
     why = "podlab's own memory: what the settings were, and where everything in the cluster is."
@@ -95,8 +96,8 @@ def undo(host: Subject, headings: Mapping[str, str]) -> str:
     """The inverse of ``script``: its chapters from the last to the first."""
     lines = [*_preface_of_undo(host), "set -u  # and on after an error: what is not there need not go", *_ENVIRONMENT]
     for chapter in reversed(CHAPTERS):
-        if chapter in host.rows:
-            lines += _chapter(f"Taken back: {headings[chapter]}", _UNDO[chapter](host))
+        if chapter in host.rows and (parts := [*_UNDO[chapter](host)]):
+            lines += _chapter(f"Taken back: {headings[chapter]}", parts)
     test = "if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo"
     mounted = [f"umount -q {RUN}"] if host.role == "node" else []
     rest = [
@@ -113,7 +114,7 @@ def undo(host: Subject, headings: Mapping[str, str]) -> str:
 _ENVIRONMENT = ("umask 022", "cd /", "export PATH=$PATH:/usr/sbin:/sbin")
 
 
-def _chapter(heading: str, parts: Iterator[Part] | list[Part]) -> list[str]:
+def _chapter(heading: str, parts: list[Part]) -> list[str]:
     rule = "-" * max(3, WIDTH - len(heading) - 7)
     lines = ["", "", f"# --- {heading} {rule}"]
     for part in parts:
@@ -193,6 +194,29 @@ _CHAINS = {
     "PODLAB-MASQ": "and leaves with its address",
     "PODLAB-LOCALHOST": "nobody else reaches 127.0.0.1 of the host",
 }
+
+
+def _system(host: Subject) -> Iterator[Part]:
+    """Without the unit: what it replays a script has not been told."""
+    if found := _drop_ins(host):
+        why = "Who looks after the host's network leaves alone podlab's links, and all routes that are not its own."
+        yield Part(why, system.steps({**_seen_system(host), "files": {}}, found, "").typed())
+
+
+def _system_undone(host: Subject) -> Iterator[Part]:
+    if found := _drop_ins(host):
+        seen = _seen_system(host)
+        yield Part("", system.removal({**seen, "files": system.files(seen, found), "keeps": False}).typed())
+
+
+def _drop_ins(host: Subject) -> system.SystemRow | None:
+    row: system.SystemRow = {"boot": False, "links": host.rows["system"]["links"]}
+    return row if system.files(_seen_system(host), row) else None
+
+
+def _seen_system(host: Subject) -> system.System:
+    seen: system.System = host.seen.get("system", {})
+    return {"daemons": seen.get("daemons", [])}
 
 
 def _node(host: Subject) -> Iterator[Part]:
@@ -366,9 +390,9 @@ def _restored(rules: Mapping[str, kube.Change], why: Mapping[str, str]) -> Itera
 
 _DO: dict[str, Callable[[Subject], Iterator[Part]]] = {
     **{"node": _node, "bridge": _bridge, "pods": _pods, "routes": _routes, "egress": _egress},
-    "services": _services,
+    **{"services": _services, "system": _system},
 }
 _UNDO: dict[str, Callable[[Subject], Iterator[Part]]] = {
     **{"node": _node_undone, "bridge": _bridge_undone, "pods": _pods_undone, "routes": _routes_undone},
-    **{"egress": _egress_undone, "services": _services_undone},
+    **{"egress": _egress_undone, "services": _services_undone, "system": _system_undone},
 }

@@ -57,12 +57,17 @@ def services_of(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def start(
-    anew: Sequence[tuple[PodRow, str]], *, held: Container[tuple[str, str]] = (), resumed: bool = False
+    anew: Sequence[tuple[PodRow, str]],
+    *,
+    held: Container[tuple[str, str]] = (),
+    again: Container[str] = (),
+    resumed: bool = False,
 ) -> list[str]:
     """Put containers under supervision. Returns why some cannot be: what is in a volume is its pod's, and hinders no
     other.
 
     :param held: (network namespace, container) of those that only the kubelet starts.
+    :param again: pods that were there before, in another sandbox: their containers keep their logs, and are restarted.
     :param resumed: they have ended and stay as they are; what is known of them is kept.
     """
     make_directory(f"{SERVICES}/.new")
@@ -74,7 +79,8 @@ def start(
             failed.append(str(error))
             continue
         down = resumed or (row["netns"], name) in held
-        _build_service(row, name, KEPT if resumed else (), {"down": ""} if down else {})
+        more = {"down": ""} if down else {}
+        _build_service(row, name, more, resumed=resumed, again=row["netns"] in again)
         begun.append(f"{SERVICES}/{service_name(row['netns'], name)}")
     ensure_supervisor()
     run(["s6-svscanctl", "-a", SERVICES])
@@ -82,8 +88,17 @@ def start(
     return failed
 
 
-def _build_service(row: PodRow, name: str, kept: Iterable[str], more: Mapping[str, str]) -> None:
+def starts(netns: str, name: str) -> list[int]:
+    """The starts of a container that have logs: as the kubelet does, a restart is counted by them where nothing else is
+    known of the starts before."""
+    with contextlib.suppress(FileNotFoundError):
+        return [int(entry) for entry in os.listdir(log_directory(netns, name)) if entry.isdigit()]
+    return []
+
+
+def _build_service(row: PodRow, name: str, more: Mapping[str, str], *, resumed: bool, again: bool) -> None:
     netns, service = row["netns"], service_name(row["netns"], name)
+    more = {**more, "restarts": f"{max(starts(netns, name), default=-1) + 1}\n"} if again else more
     building, there = f"{SERVICES}/.new/{service}", f"{SERVICES}/{service}"
     shutil.rmtree(building, ignore_errors=True)
     os.makedirs(building)
@@ -91,12 +106,12 @@ def _build_service(row: PodRow, name: str, kept: Iterable[str], more: Mapping[st
         _write(f"{building}/{file}", text)
     _make_mount_points(row, name, there, building)
     logs = log_directory(netns, name)
-    if kept:
-        for file in kept:
+    if resumed:
+        for file in KEPT:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(f"{OLD}/{service}/{file}", f"{building}/{file}")
         shutil.rmtree(f"{OLD}/{service}", ignore_errors=True)
-    else:
+    elif not again:
         shutil.rmtree(logs, ignore_errors=True)
     os.makedirs(os.path.dirname(logs), 0o700, exist_ok=True)  # what a container prints is its pod's
     os.makedirs(logs, exist_ok=True)

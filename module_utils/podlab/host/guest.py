@@ -113,12 +113,17 @@ def forget_the_shell() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def main(packed: str, source: str, module: str, params: dict[str, Any], check_mode: bool) -> None:
-    """Run a module that finds podlab's own packages in ``packed``: base64 of zlib of JSON, as ``Suitcase`` has them."""
-    sources = json.loads(zlib.decompress(binascii.a2b_base64(packed))) | {module: [False, source]}
+def prepare() -> None:
+    """What podlab's code counts on, whoever starts it."""
     forget_the_shell()
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
     os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
+
+
+def main(packed: str, source: str, module: str, params: dict[str, Any], check_mode: bool) -> None:
+    """Run a module that finds podlab's own packages in ``packed``: base64 of zlib of JSON, as ``Suitcase`` has them."""
+    sources = json.loads(zlib.decompress(binascii.a2b_base64(packed))) | {module: [False, source]}
+    prepare()
     sys.meta_path.insert(0, Suitcase(sources))
     sys.modules["ansible.module_utils.basic"] = ansible_module(params, check_mode)
     exec(compiled(module, source), {"__name__": "__main__"})

@@ -1203,7 +1203,9 @@ class Pod:
             return
         tell(self.row["netns"], "", "Normal", "DeadlineExceeded", TOO_LONG)
         for service in services.values():  # all of them before the first ends: none is to start in between
-            _write(f"{service}/failed", json.dumps({"reason": "DeadlineExceeded", "message": TOO_LONG}))
+            why = json.dumps({"reason": "DeadlineExceeded", "message": TOO_LONG})
+            _write(f"{service}/logs/failed", why)  # where a reboot leaves it
+            _write(f"{service}/failed", why)
             _write(f"{service}/down", "")
             tell_supervisor(service, b"O")
         for name in services:

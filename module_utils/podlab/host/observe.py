@@ -12,7 +12,7 @@ from ..changes.link_state import KNOBS, knob
 from ..changes.rules import HOST_PORTS
 from ..changes.services import LIBERAL
 from ..programs import BY_ROLE as PACKAGES
-from . import firewalls, flows, kernel, kubernetes, lease, modes, network, pods, record, runtime, services
+from . import firewalls, flows, kernel, kubernetes, lease, modes, network, pods, record, runtime, services, system
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -61,6 +61,7 @@ def observe(role: str) -> dict[str, Any]:
         "kernel": kernel.features(),
         "machine": os.uname().machine,
         "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
+        "system": system.observe(),
         "resolv_conf": _resolv_conf(),
     }
 

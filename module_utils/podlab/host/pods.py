@@ -135,7 +135,7 @@ def apply(steps: Steps) -> None:
     anew = [(row["netns"], name) for row, name in [*steps.start, *steps.resume]]
     kept = {service_name(row["netns"], name) for row, name in steps.resume}
     containers.stop([*steps.stop, *containers.services_of(steps.gone), *anew], rows, leave=kept)
-    remove(steps.gone, keep_volumes=steps.kept)
+    remove(steps.gone, coming_back=steps.kept)
     _make_sandboxes(steps.sandboxes)
     ip_batch(steps.wires)
     lines = [(netns, lines) for netns, lines in steps.insides.items() if lines]
@@ -156,7 +156,8 @@ def apply(steps: Steps) -> None:
         volumes.rewrite(row, volume)
     for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
         _write_etc(row)
-    failed = containers.start(steps.start, held=set(steps.held)) if steps.start else []
+    again = set(steps.kept)
+    failed = containers.start(steps.start, held=set(steps.held), again=again) if steps.start else []
     failed += containers.start(steps.resume, resumed=True) if steps.resume else []
     for row in {row["netns"]: row for row in [*steps.sandboxes, *steps.refresh]}.values():
         # Written last: a pod without its row was cut off on the way and is done again.
@@ -180,10 +181,10 @@ def _rows_to_end(steps: Steps) -> set[str]:
     return {*steps.gone, *(netns for netns, _ in steps.stop), *begun}
 
 
-def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
+def remove(names: Iterable[str], *, coming_back: Container[str] = ()) -> None:
     """Take pods away whose services have been stopped. Every step may find its work done already.
 
-    :param keep_volumes: those that come back.
+    :param coming_back: those whose volumes and logs stay.
     """
     names = list(names)
     if not names:
@@ -199,12 +200,13 @@ def remove(names: Iterable[str], *, keep_volumes: Container[str] = ()) -> None:
                 os.kill(pauses[netns], signal.SIGKILL)
     # Names of namespaces, and whatever else may be mounted there: nothing behind it is deleted.
     volumes.unmount_beneath([path for netns in names for path in (f"{NETNS}/{netns}", f"{PODS}/{netns}")])
-    volumes.remove(netns for netns in names if netns not in keep_volumes)
+    volumes.remove(netns for netns in names if netns not in coming_back)
     for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
         volumes.delete_tree(f"{PODS}/{netns}")  # with /dev/shm, which is the containers'
-        shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
+        if netns not in coming_back:
+            shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
 
 
 def names_mount(gone: Collection[str] = ()) -> bool:

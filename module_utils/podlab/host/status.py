@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RECORD = "/var/lib/podlab/record.json"
 PODS = "/run/podlab/pods"
 SERVICES = "/run/podlab/services"
+RUN = "/run/podlab"
+REBOOTED = "/run/podlab/rebooted"
 PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespace
 
 
@@ -32,7 +34,8 @@ def status() -> dict[str, Any]:
     names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
     rows = [(netns, row) for netns in names if (row := _json(f"{PODS}/{netns}/pod.json")) is not None]
     return {
-        "record": _json(RECORD),
+        "record": (record := _json(RECORD)),
+        "rebooted": record is not None and (not os.path.isdir(RUN) or os.path.exists(REBOOTED)),
         "system": system(),
         "pods": [
             {
@@ -47,7 +50,7 @@ def status() -> dict[str, Any]:
 
 def container(service: str) -> dict[str, Any]:
     """How a supervised process fares: ``pid`` is None unless it runs, ``last`` how it ended before, if it did."""
-    last = dict(zip(("exit", "signal", "started", "ended"), _numbers(f"{service}/last"), strict=False))
+    last = ended(service)
     pid = running(service)
     started = None
     if pid is not None:
@@ -57,7 +60,7 @@ def container(service: str) -> dict[str, Any]:
         "pid": pid,
         "started": started,
         "restarts": next(iter(_numbers(f"{service}/restarts")), 0),
-        "last": last if len(last) == 4 else None,
+        "last": last,
         # The wait before the start after the next: 10 means that this one does not wait at all.
         "backoff": next(iter(_numbers(f"{service}/backoff")), 0),
         # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
@@ -66,6 +69,12 @@ def container(service: str) -> dict[str, Any]:
         "failed": failed if isinstance(failed := _json(f"{service}/failed"), dict) else None,  # its pod, and why
         "seen": time.time(),  # when this was looked at, on this host's clock
     }
+
+
+def ended(directory: str) -> dict[str, int] | None:
+    """How a container ended last, by the file of its service directory, or by the one beside its logs."""
+    last = dict(zip(("exit", "signal", "started", "ended"), _numbers(f"{directory}/last"), strict=False))
+    return last if len(last) == 4 else None
 
 
 def events(netns: str) -> list[dict[str, Any]]:

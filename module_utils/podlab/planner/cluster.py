@@ -58,8 +58,9 @@ class Host:
 
     ``taints`` are (key, value, effect). ``observation`` is None when nothing is known of it now: it does not
     answer, or is beyond the cluster. A host that is not ``in_run`` gets no rows, whether or not it was read.
-    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell. ``unavailable`` is why the packages of
-    programs that it lacks could not be installed.
+    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell. ``boot`` is whether it puts everything
+    back after a reboot by itself; None: where it has systemd. ``unavailable`` is why the packages of programs that it
+    lacks could not be installed.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Host:
     in_run: bool = True
     taints: tuple[tuple[str, str, str], ...] = ()
     wrong: tuple[str, ...] = ()
+    boot: bool | None = None
     unavailable: str = ""
 
     @property

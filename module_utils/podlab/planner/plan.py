@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..changes import bridge, routes, rules, sysctls
+from ..changes import bridge, routes, rules, sysctls, system
 from ..changes import pods as pod_changes
 from ..changes.bridge import BridgeRow
 from ..changes.pods import PodRow
@@ -40,7 +40,7 @@ from .pod_rows import Alike, pod_row
 from .present import present_pods, unready
 from .replicas import revision_of
 from .routing import carriers, impossible_ways, routes_of, vxlan_row
-from .rows import bridge_row, shared_record, sysctls_of
+from .rows import bridge_row, kept_of, shared_record, sysctls_of, system_row
 from .schedule import Placement, place
 from .service_addresses import allocate
 from .service_chapter import services_chapter
@@ -50,7 +50,7 @@ from .updates import changed_pods, forbidden_updates
 
 T = TypeVar("T")
 
-CHAPTERS = ("node", "bridge", "pods", "routes", "egress", "services")
+CHAPTERS = ("system", "node", "bridge", "pods", "routes", "egress", "services")
 
 
 @contextmanager
@@ -75,6 +75,7 @@ def plan(
     *,
     settled: bool = False,
     chapters: Collection[str] = CHAPTERS,
+    code: str = "",
 ) -> dict[str, Any]:
     """Work out every address, route and rule, for the hosts that can be changed.
 
@@ -83,6 +84,7 @@ def plan(
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :param chapters: those that this run was asked for.
+    :param code: the digest of podlab's own code, which hosts that put everything back after a reboot have.
     :return: what ``_plan`` does, and ``refused``: host -> why this run does not change it. It is like a host that the
         run is not for: its pods stay where they are, and those that only it may have wait.
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
@@ -93,7 +95,7 @@ def plan(
         refused |= {name: [*refused.get(name, ()), *words] for name, words in more.items()}
         left, more = without(hosts, refused), {}
         try:
-            result = _plan(cluster, recovered(left), desired, programs, now, problems, more, settled, chapters)
+            result = _plan(cluster, recovered(left), desired, programs, now, problems, more, settled, chapters, code)
         except Invalid as error:
             said = told({name: [*refused.get(name, ()), *more.get(name, ())] for name in {**refused, **more}})
             raise Invalid([*problems, *said, *error.problems]) from None
@@ -116,6 +118,7 @@ def _plan(
     refused: Refusals,
     settled: bool,
     chapters: Collection[str],
+    code: str,
 ) -> dict[str, Any]:
     """
     :param refused: is filled with hosts on which something is in the way of what they shall hold; then the plan stops
@@ -236,9 +239,17 @@ def _plan(
             if "sysctls" in seen.get("lost", ()):
                 known = {key: sysctls.kernels(key, seen["sysctls"]) for key in rows["node"]["sysctls"]}
                 rows["node"]["assumed"] = known
-            is_pending = {**_PENDING, "services": services.is_pending}
-            pending = [name for name in CHAPTERS if name in rows and is_pending[name](seen, rows[name])]
-            rows["routes_parts"] = _routes_parts(seen, rows["routes"])
+            rows["system"] = system_row(host, cluster, rows["routes"])
+            is_pending = {
+                **_PENDING,
+                "system": lambda seen, row: bool(system.steps(seen.get("system", {}), row, code)),
+                "services": services.is_pending,
+            }
+            untold = [name for name in rows if name not in kept_of(host)] if rows["system"]["boot"] else []
+            pending = [
+                name for name in CHAPTERS if name in rows and (name in untold or is_pending[name](seen, rows[name]))
+            ]
+            rows["routes_parts"] = _routes_parts(seen, rows["routes"]) or (["switch"] if "routes" in pending else [])
             if host.role == "node":
                 awaited = {pod.netns: pod.until for pod in mine if not pod.kept and pod.key not in over}
                 if wanted.rolling or "pods" in pending or any(unready(host, *item) for item in awaited.items()):

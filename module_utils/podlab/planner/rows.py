@@ -9,6 +9,7 @@ from typing import Any
 from ..changes.bridge import BridgeRow
 from ..changes.link_state import knob
 from ..changes.sysctls import FORWARD, is_forwarding
+from ..changes.system import SystemRow, patterns
 from .addresses import gateway, pod_mac
 from .allocations import newest_record
 from .cluster import Cluster, Host
@@ -157,3 +158,22 @@ def bridge_row(host: Host, cluster: Cluster, cidr: str) -> BridgeRow:
     address, length = gateway(cidr), cidr.partition("/")[2]
     mtu = pod_mtu(cluster, host)
     return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
+
+
+def system_row(host: Host, cluster: Cluster, ways: Mapping[str, Any]) -> SystemRow:
+    """:param ways: the host's row of routes, with its end of the overlay."""
+    return {"boot": boots(host), "links": patterns(cluster.bridge, ways.get("vxlan"))}
+
+
+def boots(host: Host) -> bool:
+    """Whether a host puts everything back after a reboot: without systemd only where somebody has asked for it."""
+    return "systemd" in _system(host).get("daemons", ()) if host.boot is None else host.boot
+
+
+def kept_of(host: Host) -> list[str]:
+    """Components of which a boot knows what they were told last, and the one that is the place for it."""
+    return ["system", *_system(host).get("kept", ())]
+
+
+def _system(host: Host) -> Mapping[str, Any]:
+    return (host.observation or {}).get("system") or {}

@@ -1,0 +1,73 @@
+"""What systemd and the network daemons of a host are told."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: podlab_system
+short_description: Let a host put podlab's things back after a reboot, and its network daemons leave them alone
+description:
+  - Makes the unit C(podlab-boot.service), which replays what the host was told last, and the place where the other
+    modules leave what they are told; or takes both away.
+  - Writes drop-ins for systemd-networkd and NetworkManager, as far as they are installed, so that they leave podlab's
+    links and routes alone. C(ManageForeignRoutes=no) is for all routes of the host.
+author: podlab
+options:
+  row:
+    description: What the host is told, from the plan.
+    type: dict
+    required: true
+    options:
+      boot: {description: Whether it puts everything back after a reboot., type: bool, required: true}
+      links: {description: Names of podlab's links, as patterns., type: list, elements: str, required: true}
+  code:
+    description: podlab's own code as a zip file that Python runs, in base64.
+    type: str
+    default: ''
+attributes:
+  check_mode: {support: full, description: Works out the same lines and applies none.}
+  diff_mode: {support: full, description: The diff is the commands that a person would type.}
+"""
+
+EXAMPLES = """
+- name: The network daemons leave podlab's links alone
+  podlab_system:
+    row: {boot: false, links: [cbr0, veth????????]}
+"""
+
+RETURN = """
+diff:
+  description: C(prepared) holds the commands that a person would type for the same effect, a line each, in their order.
+  returned: when anything changes
+  type: dict
+"""
+
+import base64
+import hashlib
+from typing import Any
+
+from ansible.module_utils.podlab.changes import system
+from ansible.module_utils.podlab.host import system as host_system
+from ansible.module_utils.podlab.host.chapter import run_module
+
+
+def work(params: dict[str, Any]) -> Any:
+    code = base64.b64decode(params["code"])
+    steps = system.steps(host_system.observe(), params["row"], hashlib.sha256(code).hexdigest())
+    return steps.lines(), lambda: host_system.apply(steps, code)
+
+
+if __name__ == "__main__":
+    run_module(
+        {
+            "row": {
+                "type": "dict",
+                "required": True,
+                "options": {
+                    "boot": {"type": "bool", "required": True},
+                    "links": {"type": "list", "elements": "str", "required": True},
+                },
+            },
+            "code": {"type": "str", "default": ""},
+        },
+        work,
+    )
