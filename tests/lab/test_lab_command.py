@@ -354,10 +354,9 @@ def test_a_reader_that_has_enough_is_no_error(lab: TestLab) -> None:
     assert (done.stdout, done.stderr) == ("{", "")
 
 
-def test_a_host_that_does_not_answer_holds_up_nobody(lab: TestLab, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_does_not_answer_holds_up_nobody(lab: TestLab, run: Run) -> None:
     # TEST-NET-1 (RFC 5737): there is nobody.
-    monkeypatch.setenv("PODLAB_TIMEOUT", "1")
-    far = "node2: {ansible_connection: ssh, ansible_host: 192.0.2.1}"
+    far = "node2: {ansible_connection: ssh, ansible_host: 192.0.2.1, ansible_ssh_timeout: 1}"
     text = lab.inventory.read_text().replace("node2: {ansible_host: 10.100.0.3}", far)
     assert far in text
     mixed = lab.inventory.parent / "mixed.yml"
