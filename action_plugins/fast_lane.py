@@ -20,6 +20,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import answers, caller, luggage, process
+from podlab.controller.outcomes import RUN
 from podlab.printable import printable_result
 
 WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services")}
@@ -29,6 +30,8 @@ WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", 
 process.end_workers_with_run()
 luggage.packed()
 
+KILLED = (-9, 137)
+
 
 class ActionModule(ActionBase):
     """Sends one program text to the host's Python over the task's own connection, become included."""
@@ -37,6 +40,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        self._begin_anew(self._task.delegate_to or (task_vars or {}).get("inventory_hostname"))
         args = self._task.args
         if self._name in WRITERS:
             known = task_vars or {}
@@ -55,12 +59,21 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg=f"{name}: {error}")
         except ValueError:
             words = answer["stderr"].strip() or answer["stdout"].strip()
+            if not words and answer["rc"] in KILLED:
+                words = "it was killed while it was at work"
             if words.startswith("Traceback") and self._display.verbosity < 1:
                 words = f"{words.splitlines()[-1]} (-v shows where)"
             result.update(failed=True, msg=f"{name} ended with {answer['rc']}: {words}")
         if name == "podlab_observe":
             result["_ansible_verbose_override"] = True  # not even with -v: values of Secrets are in it
         return printable_result(result)
+
+    def _begin_anew(self, host: Any) -> None:
+        """Leave what an earlier run has left of a connection, once a run: the host may have gone meanwhile, and been
+        made anew, with another key. Who asks by a dead connection waits for its end, and is told that the host is
+        unreachable. Trying twice instead would let a dead host take twice as long."""
+        if self._connection.transport == "ssh" and host not in RUN.reached:
+            self._connection.reset()
 
     @property
     def _name(self) -> str:

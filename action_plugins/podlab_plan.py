@@ -74,7 +74,23 @@ class ActionModule(ActionBase):
             result["code"] = code
         # No fact: Ansible copies every fact for every host and task, deeply.
         # Not even with -v it is printed: values of Secrets are in it.
-        return {"changed": False, "_ansible_verbose_override": True, **parcels.closed(result, whole=args["whole"])}
+        carried = parcels.closed(result, whole=args["whole"])
+        carried["groups"] = groups_of(result["hosts"])
+        return {"changed": False, "_ansible_verbose_override": True, **carried}
+
+
+def groups_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Host -> components whose play it takes part in: what is pending there, and what is for others alone.
+
+    Ansible ends a run where all hosts of a play have failed in it, as if there were no other ones. So each play has one
+    more, which has nothing to do there: the last one, as it is mostly beyond the cluster.
+    """
+    found = {name: list(rows["pending"]) for name, rows in hosts.items()}
+    for component in dict.fromkeys(component for pending in found.values() for component in pending):
+        idle = next((name for name in reversed(found) if component not in found[name]), None)
+        if idle is not None:
+            found[idle].append(component)
+    return found
 
 
 def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:

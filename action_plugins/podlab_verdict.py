@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import parcels, rollout_report
+from podlab.controller.outcomes import RUN
 from podlab.planner import service_verdict, verdict
 from podlab.printable import printable
 
@@ -31,15 +32,21 @@ class ActionModule(ActionBase):
             self._display.display(unchecked(task_vars["podlab_plan"]["hosts"], task_vars["groups"]["nodes"]))
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
         matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
-        answers, failures = answered(matrix, task_vars)
+        # A plan that was made after a loss knows the host no more, but as the home of endpoints.
+        absent = {end["host"] for end in matrix["ends"]} - set(task_vars["ansible_play_hosts"]) | RUN.silent.keys()
+        parted = not RUN.silent.keys().isdisjoint(task_vars["groups"].get("gateways", ()))
+        matrix = verdict.without(matrix, absent, parted=parted)
+        answers, failures = answered(matrix, absent, task_vars)
         cells = sum(map(len, matrix["expect"].values()))
         self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
+        for host in sorted(absent):
+            self._display.display(printable(f"{host} {RUN.absence(host)}; what has to do with it is not judged"))
         services = matrix["services"]
         if "services" in task_vars.get("ansible_skip_tags", ()):
             services = {**services, "asks": [], "unprobed": []}
-        report = judged(services, matrix["ends"], task_vars)
+        report = judged(services, matrix["ends"], task_vars, absent, parted)
         wrong = failures + verdict.differences(matrix, answers) + report.wrong
         if wrong:
             wrong += verdict.causes(matrix)
@@ -50,6 +57,7 @@ class ActionModule(ActionBase):
             rollout_report.tell_in_place()
             words = "\n".join([*wrong, *rollout_report.lines(unready, task_vars)])
             return {"failed": True, "msg": printable(words)}
+        rollout_report.tell_in_place()  # also where the exit code is another host's, which was lost or refused
         words = f"{cells} of {cells} connections are as planned, source addresses included"
         self._display.display(f"{words if cells else 'nothing was checked: no node takes part in this run'}\n")
         for line in service_verdict.summary(services, report):
@@ -65,12 +73,14 @@ def unchecked(hosts: Mapping[str, Mapping[str, Any]], nodes: Sequence[str]) -> s
     return "nothing was checked: check mode calls nobody\n"
 
 
-def answered(matrix: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def answered(
+    matrix: Mapping[str, Any], absent: set[str], task_vars: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
     """What hosts have found out, each about its own ends: nobody answers for another host's pods. And who failed."""
     answers: dict[str, Any] = {}
     failures = []
     homes = {end["name"]: end["host"] for end in matrix["ends"]}
-    for host in dict.fromkeys(homes.values()):
+    for host in (host for host in dict.fromkeys(homes.values()) if host not in absent):
         probed = task_vars["hostvars"][host].get("verify_result", {})
         answers |= {end: met for end, met in probed.get("answers", {}).items() if homes.get(end) == host}
         if probed.get("failed"):
@@ -78,7 +88,9 @@ def answered(matrix: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[d
     return answers, failures
 
 
-def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any]) -> service_verdict.Report:
+def judged(
+    services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any], absent: set[str], parted: bool
+) -> service_verdict.Report:
     """What clients of Services met, as the probes registered it on every host, in the order of these calls."""
     heard: dict[int, Any] = {}
     flows: dict[str, list[service_verdict.Flow]] = {}
@@ -93,12 +105,14 @@ def judged(services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str,
                 failures.append(f"{host}: {found.get('msg')}")
             incomplete += [host] if not found.get("is_whole", True) else []
             for to, looks in json.loads(found.get("listening", "{}")).items():
-                listening.setdefault(to, []).extend(looks)
+                if services["endpoints"].get(to, {}).get("host") == host:  # nobody speaks of another host's programs
+                    listening.setdefault(to, []).extend(looks)
             tried = {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
             heard |= {at: tries for at, tries in tried.items() if at < len(asked_by) and asked_by[at] == host}
             if "flows" in found:
                 told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)
-    report = service_verdict.judge(services["asks"], ends, heard, flows, listening, services["endpoints"], incomplete)
+    heard_of = (heard, flows, listening, services["endpoints"], incomplete)
+    report = service_verdict.judge(services["asks"], ends, *heard_of, absent, parted)
     report.wrong[:0] = failures
     return report

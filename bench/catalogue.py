@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from . import containers, growth, links, plan, pods, service_traffic, services, throughput
+from . import containers, growth, links, plan, pods, service_traffic, services, ssh, throughput
 from .course import Course
 from .figures import Row
 
@@ -18,5 +18,5 @@ class Benchmark:
 
 ALL = {
     module.__name__.rpartition(".")[2].replace("_", "-"): Benchmark(module.WHAT, module.rows)
-    for module in (pods, links, containers, plan, growth, throughput, services, service_traffic)
+    for module in (pods, links, containers, plan, growth, ssh, throughput, services, service_traffic)
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embedded.over_ssh import OverSsh
 from podlab.controller import luggage
 from podlab.embedded import ENVIRONMENT, Lab, PowerError, enter
 
@@ -20,6 +21,7 @@ from .processes import Done, Failed, run
 
 ROOT = Path(__file__).resolve().parent.parent
 GATEWAY, NODE = "10.100.0.1", "10.100.0.{}"  # as in inventory/embedded
+CONTROLLER, CONTROLLERS_ADDRESS = "controller", "10.100.0.254"  # for runs over SSH
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,15 @@ class BenchLab:
 
     def site_with(self, *options: str) -> Done:
         """The same with options of ansible-playbook's."""
-        options = ("-i", str(self.inventory), "-e", f"manifests={self.manifests}", "--skip-tags", "verify", *options)
-        return run([_program("ansible-playbook"), *options, "site.yml"], None, self.environment(), ROOT)
+        return run(self.site_argv(self.inventory, *options), None, self.environment(), ROOT)
+
+    def site_over(self, ssh: OverSsh, inventory: Path) -> float:
+        """The same over SSH; seconds."""
+        return run(ssh.argv(*self.site_argv(inventory)), None, self.environment(), ROOT).seconds
+
+    def site_argv(self, inventory: Path, *options: str) -> list[str]:
+        options = ("-i", str(inventory), "-e", f"manifests={self.manifests}", "--skip-tags", "verify", *options)
+        return [_program("ansible-playbook"), *options, "site.yml"]
 
     def play(self, playbook: Path) -> float:
         """Run a playbook that is none of podlab's; seconds."""
@@ -101,6 +110,10 @@ class BenchLab:
         except PowerError as error:
             raise Failed(str(error)) from error
 
+    def over_ssh(self, directory: Path) -> OverSsh:
+        """The way into hosts that are on, the controller among them."""
+        return OverSsh(self._lab, directory, CONTROLLER)
+
     def put_off(self) -> bool:
         return self._lab.power_off()
 
@@ -131,7 +144,8 @@ class BenchLab:
 
 
 def address(host: str) -> str:
-    return GATEWAY if host == "gateway" else NODE.format(int(host.removeprefix("node")) + 1)
+    known = {"gateway": GATEWAY, CONTROLLER: CONTROLLERS_ADDRESS}
+    return known.get(host) or NODE.format(int(host.removeprefix("node")) + 1)
 
 
 def changed(output: str) -> int:

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from embedded import over_ssh
+
 from . import inventory
 from .failure import Failure
 from .output import complain, say
@@ -51,8 +53,7 @@ def run(*, fast: bool) -> int:
         os.chmod(directory, 0o755)
         steps = [Step(name, argv) for name, argv in LINT.items()]
         if not fast:
-            names = sorted(file.parent.name for file in Path("molecule").glob("*/molecule.yml"))
-            steps += [_scenario(name, directory) for name in names if name != "rootless" or os.getuid()]
+            steps += [_scenario(name, directory) for name in _scenarios() if name != "rootless" or os.getuid()]
             if os.getuid() == 0:
                 steps += [_scenario(name, directory, ordinary=True) for name in ORDINARY]
         # The longest first: what is short fills the gaps.
@@ -154,6 +155,15 @@ def _coloured(well: bool) -> str:
 
 
 # --- molecule -------------------------------------------------------------------------------------
+
+
+def _scenarios() -> list[str]:
+    """The names of those that can be run here; what is left out, and why, is said."""
+    names = sorted(file.parent.name for file in Path("molecule").glob("*/molecule.yml"))
+    if "ssh" in names and (why := over_ssh.why_not()):
+        names.remove("ssh")
+        print(f"molecule ssh         skipped: {why}", flush=True)
+    return names
 
 
 def _scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:

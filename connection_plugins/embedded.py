@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "module_utils"))
@@ -34,6 +36,12 @@ options:
     default: default
     env: [{name: PODLAB_LAB}]
     vars: [{name: lab_name}]
+  silence:
+    description: Seconds after which a host is given up whose processes are stopped while it is to run something.
+    type: float
+    default: 15
+    env: [{name: PODLAB_SILENCE}]
+    vars: [{name: silence}]
 """
 
 
@@ -77,7 +85,7 @@ class Connection(ConnectionBase):
                 raise self._gone("cannot be entered") from None
             with child:
                 try:
-                    out, err = process.communicate(child, stdin or b"")
+                    out, err = process.communicate(child, stdin or b"", watch=self._watch(child.pid))
                 except process.TooLong as error:
                     child.kill()
                     raise AnsibleConnectionFailure(f"The embedded host {self._name}: {error}") from None
@@ -118,3 +126,44 @@ class Connection(ConnectionBase):
 
     def close(self) -> None:
         self._connected = False
+
+    def _watch(self, nsenter: int) -> Callable[[], None]:
+        """What is to be called now and then while something runs there. It may take its time, if only it can: SSH's
+        keepalive is this to a real host.
+
+        :raises AnsibleConnectionFailure: it, or the host's init, was stopped all the time that is allowed.
+        """
+        silence, seen = float(self.get_option("silence")), [time.monotonic()]
+
+        def look() -> None:
+            if not self._is_stopped(nsenter):
+                seen[0] = time.monotonic()
+            elif time.monotonic() - seen[0] > silence:
+                words = f"The embedded host {self._name} does not answer: its processes are stopped."
+                raise AnsibleConnectionFailure(words)
+
+        return look
+
+    def _is_stopped(self, nsenter: int) -> bool:
+        """nsenter stops itself when what it has started is stopped, and does not go on when that does."""
+        if _state(nsenter) == "T" and not any(_state(pid) == "T" for pid in _children(nsenter)):
+            os.kill(nsenter, signal.SIGCONT)
+            return False
+        return "T" in (_state(nsenter), _state(self._pid))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return list(map(int, file.read().split()))
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for what a process does (proc(5)); none for one that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0].decode()
+    except OSError:
+        return ""

@@ -41,17 +41,13 @@ class TestLab:
         plain = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}  # molecule forces colours, which win
         return os.environ | plain | {"PATH": path, "PODLAB_LAB": self.name}
 
+    def argv(self, playbook: str, *arguments: str) -> list[str]:
+        options = ("-i", str(self.inventory), "-e", f"manifests={self.manifests}")
+        return ["ansible-playbook", *options, playbook, *arguments]
+
     def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
         """Run a playbook over this lab's inventory and manifests."""
-        argv = [
-            "ansible-playbook",
-            "-i",
-            str(self.inventory),
-            "-e",
-            f"manifests={self.manifests}",
-            playbook,
-            *arguments,
-        ]
+        argv = self.argv(playbook, *arguments)
         return subprocess.run(argv, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
 
     def converge(self, *arguments: str) -> str:

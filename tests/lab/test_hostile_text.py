@@ -73,10 +73,10 @@ def test_what_is_shown_of_a_pod(odd, words):
 
 
 def test_damaged_records_are_named_and_the_run_mends_them(odd):
-    odd.sh("node1", """echo '{"cluster": {"generation": "9"}}' >/var/lib/podlab/record.json""")
+    odd.sh("node1", """echo '{"cursor": "nowhere", "cluster": {"generation": "9"}}' >/var/lib/podlab/record.json""")
     odd.sh("node2", "echo '[]' >/var/lib/podlab/record.json; echo '[]' >/var/lib/podlab/services.json")
     said = odd.converge("--skip-tags", "verify")
-    assert "node1: the record (/var/lib/podlab/record.json) is damaged: cluster.generation: must be of" in said
+    assert "node1: the record (/var/lib/podlab/record.json) is damaged: cursor: must be" in said
     assert "node2: the record (/var/lib/podlab/record.json) is damaged: it is no JSON object" in said
     assert "node2: the record (/var/lib/podlab/services.json) is damaged" in said
     assert odd.sh("node2", "cat /var/lib/podlab/record.json.damaged") == "[]"

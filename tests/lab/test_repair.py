@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+
 import pytest
+
+from podlab.embedded import ENVIRONMENT, Lab, enter
+
+from .conftest import ROOT
 
 WEB = "default_web-"
 
@@ -163,3 +171,46 @@ def test_an_open_connection_of_a_sound_pod_survives_the_mending_of_another(sampl
         "node2", "touch /run/mended; for i in $(seq 200); do [ -s /run/answer ] && exit 0; sleep 0.05; done; exit 1"
     )
     assert sample.sh("node2", "tail -n 1 /run/answer") == "pair"
+
+
+@pytest.fixture(params=["stopped", "ended"])
+def lost(request, sample):
+    """A run that mends a wire on both nodes, and loses node2 meanwhile: its processes are stopped, or have ended."""
+    for host, name in (("node1", "pair"), ("node2", "toolbox")):
+        sample.sh(host, f"ip link del {veth(sample, host, name)}")
+    hosts = Lab(str(ROOT), sample.name).hosts()
+    # A module waits for one that is at work already.
+    at_work = [*enter(hosts["node2"]), "flock", "/run", "sleep", "4711"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(at_work, env=ENVIRONMENT) as holder:
+        sample.sh("node2", "until pgrep -f '^sleep 4711$' >/dev/null; do :; done")
+        run = subprocess.Popen(
+            sample.argv("site.yml", "-e", "silence=1"), cwd=ROOT, env=sample.environment(), **streams
+        )
+        sample.sh("node2", "until grep -q -- '-> FLOCK' /proc/locks; do :; done")
+        if request.param == "stopped":
+            sample.sh("node2", "kill -STOP -1")
+        else:
+            os.kill(hosts["node2"], signal.SIGKILL)
+        output, _ = run.communicate(timeout=120)
+        if request.param == "stopped":
+            sample.sh("node2", "kill -CONT -1; pkill -f '^sleep 4711$'")
+            holder.send_signal(signal.SIGCONT)  # nsenter has stopped itself, too
+        holder.wait(30)
+    return run.returncode, output, request.param
+
+
+def test_a_host_that_is_lost_under_way_is_given_up_and_the_other_is_mended(sample, lost):
+    code, output, how = lost
+    assert code == 4, output
+    lines = output.partition("PLAY RECAP")[2].splitlines()
+    why = {
+        "stopped": "does not answer: its processes are stopped.",
+        "ended": "has ended while something ran there. ./lab up lights it anew.",
+    }[how]
+    assert "node1: mended (pods)" in lines
+    assert f"node2: lost in this run (The embedded host 10.100.0.3 {why})" in lines
+    assert output.count("node2 was lost in this run") == 1
+    assert "no answer" not in output
+    assert "10 of 10 connections are as planned" in output
+    assert "36 of 36 connections are as planned" in sample.converge()

@@ -220,3 +220,17 @@ def test_a_run_without_changes_says_that_nothing_was_checked(plugin):
     assert said == "nothing was checked: node1 can carry no pods yet\n"
     assert plugin.unchecked({"node1": whole}, ["node1"]) == "nothing was checked: check mode calls nobody\n"
     assert plugin.unchecked({}, ["node1"]) == "nothing was checked: check mode calls nobody\n"
+
+
+def test_of_a_host_that_was_lost_nothing_is_expected():
+    ends = [{"name": name, "kind": "node", "host": name, "address": "10.0.0.1"} for name in ("node1", "node2", "node3")]
+    expect = {one: {other: "10.0.0.1" for other in ("node1", "node2", "node3")} for one in ("node1", "node2")}
+    left = verdict.without({"ends": ends, "expect": expect}, {"node2"})
+    assert left["expect"] == {"node1": {"node1": "10.0.0.1", "node3": "10.0.0.1"}, "node2": {}}
+    assert verdict.table(left, {"node1": {"node1": {"seen": "10.0.0.1"}}}).splitlines()[1:] == [
+        " 1 node1  10.0.0.1  node1   ok  ? NO",
+        " 2 node2  10.0.0.1  node2    ?  ?  ?",
+        " 3 node3  10.0.0.1  node3    .  .  .",
+    ]
+    alone = verdict.without({"ends": ends, "expect": expect}, {"gateway"}, parted=True)
+    assert alone["expect"] == {"node1": {"node1": "10.0.0.1"}, "node2": {"node2": "10.0.0.1"}}

@@ -120,15 +120,18 @@ ENDS = [{"name": name, "host": f"on-{name}", "kind": "pod", "address": "10.1.1.2
 def test_nobody_answers_for_another_hosts_pods() -> None:
     lies = {"a": {"b": {"seen": "10.1.1.9"}}, "b": {"a": {"seen": "10.1.1.3"}}, "c": {}}
     found = {"on-b": {"verify_result": {"answers": lies}}, "on-a": {"verify_result": {"failed": True, "msg": "no"}}}
-    assert podlab_verdict.answered({"ends": ENDS}, {"hostvars": found}) == ({"b": lies["b"]}, ["on-a: no"])
+    assert podlab_verdict.answered({"ends": ENDS}, set(), {"hostvars": found}) == ({"b": lies["b"]}, ["on-a: no"])
 
 
-def test_nor_for_its_calls_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_for_its_calls_and_programs_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
     asks = [{"source": "a"}, {"source": "b"}]
-    met = {"heard": json.dumps({at: [["answer", at]] for at in range(4)})}
+    listening = {"10.1.1.2:80/tcp": ["nothing"], "10.1.2.2:80/tcp": ["listens"], "10.1.3.3:80/tcp": ["nothing"]}
+    met = {"heard": json.dumps({at: [["answer", at]] for at in range(4)}), "listening": json.dumps(listening)}
     found = {"on-a": {}, "on-b": {"verify_services": met}}
     told: list[Any] = []
     monkeypatch.setattr(service_verdict, "judge", lambda *given: told.extend(given) or service_verdict.Report())
     variables = {"ansible_play_hosts": list(found), "hostvars": found}
-    podlab_verdict.judged({"asks": asks, "endpoints": {}}, ENDS, variables)
+    endpoints = {"10.1.1.2:80/tcp": {"host": "on-a"}, "10.1.2.2:80/tcp": {"host": "on-b"}}
+    podlab_verdict.judged({"asks": asks, "endpoints": endpoints}, ENDS, variables, set(), False)
     assert told[2] == {1: [["answer", 1]]}
+    assert told[4] == {"10.1.2.2:80/tcp": ["listens"]}

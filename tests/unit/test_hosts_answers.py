@@ -103,6 +103,7 @@ def connection(pid: int) -> Any:
     found = embedded.Connection.__new__(embedded.Connection)
     found._pid, found._connected = pid, True
     found._play_context = SimpleNamespace(remote_addr="node2")
+    found._options, found._origins = {"silence": 15}, {}
     return found
 
 

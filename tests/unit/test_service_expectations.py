@@ -549,6 +549,18 @@ def test_a_client_of_whom_nothing_is_known():
     assert told(port(*BOTH), "client", [], []) == [f"{CLIENT}no answer from the host"]
 
 
+def test_what_has_to_do_with_a_host_that_was_lost_is_not_judged():
+    found = matrix(port(*BOTH), port(endpoint("10.1.1.2"), service="default/near", cluster_ip="10.96.0.11"))
+    near = [one for one in found["asks"] if one["service"].startswith("default/near") and "node2" not in one["path"]]
+    mine = [one for one in near if BY_NAME[one["source"]]["host"] != "node2"]
+    report = judge(found["asks"], ENDS, {}, {}, {}, found["endpoints"], absent={"node2"})
+    assert (report.asked, len(report.wrong)) == (len(mine), len(mine))
+    assert 0 < len(mine) < len(found["asks"])
+    report = judge(found["asks"], ENDS, {}, {}, {}, found["endpoints"], absent={"gateway"}, parted=True)
+    alone = [one for one in near if one["path"] == ["node1"] and BY_NAME[one["source"]]["host"] == "node1"]
+    assert report.asked == len(alone)
+
+
 def test_an_endpoint_that_nobody_has_met():
     found = matrix(port(*BOTH))
     tries, flows = ideal(found)

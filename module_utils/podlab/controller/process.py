@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -20,6 +20,8 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_FILES = 1048576  # as podlab's unit has it under systemd
 MOST_SAID = 256 << 20  # bytes; what a host tells of a thousand pods is a tenth of that
+
+LOOK = 0.5  # seconds of silence before somebody looks why
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -148,11 +150,15 @@ def _is_main_thread() -> bool:
 
 
 def communicate(
-    child: subprocess.Popen[bytes], words: bytes = b"", seconds: float | None = None
+    child: subprocess.Popen[bytes],
+    words: bytes = b"",
+    seconds: float | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> tuple[bytes, bytes]:
     """As ``Popen.communicate``, for what somebody else's program says: it may never come to an end.
 
     :param child: with pipes for all three streams. It still runs where this raises.
+    :param watch: called when it says nothing for a while, over and over. What it raises is raised here.
     :raises TooLong: it has said more than ``MOST_SAID``.
     :raises subprocess.TimeoutExpired: it has not come to its end in time.
     """
@@ -167,9 +173,12 @@ def communicate(
         for stream in said:
             streams.register(stream, selectors.EVENT_READ)
         while streams.get_map():
-            ready = streams.select(None if end is None else max(0.0, end - time.monotonic()))
-            if not ready and end is not None:
+            left_to_wait = None if end is None else max(0.0, end - time.monotonic())
+            ready = streams.select(min(left_to_wait or LOOK, LOOK) if watch else left_to_wait)
+            if not ready and end is not None and time.monotonic() >= end:
                 raise subprocess.TimeoutExpired(child.args, seconds or 0.0)
+            if not ready and watch:
+                watch()
             for key, _ in ready:
                 if key.fileobj is child.stdin:
                     left = _fed(key.fd, left)

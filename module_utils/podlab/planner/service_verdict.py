@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -85,9 +85,13 @@ def judge(
     listening: Listening,
     endpoints: Mapping[str, Mapping[str, Any]],
     incomplete: Iterable[str] = (),
+    absent: Set[str] = frozenset(),
+    parted: bool = False,
 ) -> Report:
     """:param flows: node -> what it tracked. :param endpoints: those of ``service_expectations.service_matrix``.
-    :param incomplete: nodes that have lost some of what they tracked."""
+    :param incomplete: nodes that have lost some of what they tracked.
+    :param absent: hosts that take no part any more: what has to do with one of them is not judged.
+    :param parted: the router between the hosts is one of them."""
     by_name = {end["name"]: end for end in ends}
     tracked: dict[str, dict[object, Flow]] = {node: {flow[:5]: flow for flow in found} for node, found in flows.items()}
     report = Report()
@@ -95,8 +99,11 @@ def judge(
     met: dict[tuple[str, str, frozenset[str]], set[str]] = defaultdict(set)
     of_itself: dict[tuple[str, str], _CallsOfItself] = {}
     for at, ask in enumerate(asks):
-        report.asked += 1
         end = by_name[ask["source"]]
+        hosts = {end["host"], *ask["path"], *ask["homes"].values()}
+        if not absent.isdisjoint(hosts) or (parted and len(hosts) > 1):
+            continue
+        report.asked += 1
         who = f"{end['kind']} {end['name']} -> {ask['service']} at {ask['address']}:{ask['port']}/{ask['protocol']}"
         heard = tries.get(at, ())
         if not heard:

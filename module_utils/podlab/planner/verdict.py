@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 NO_ANSWER = {"error": "no answer from the host"}
 
 Answers = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+def without(matrix: Mapping[str, Any], absent: Set[str], *, parted: bool = False) -> dict[str, Any]:
+    """The same without expectations of hosts that take no part any more, of whom nothing is known. ``unjudged`` has
+    these cells.
+
+    :param parted: the router between the hosts is one of them.
+    """
+    home = {end["name"]: end["host"] for end in matrix["ends"]}
+    unjudged = {
+        (source, target)
+        for source, row in matrix["expect"].items()
+        for target in row
+        if not absent.isdisjoint({home[source], home[target]}) or (parted and home[source] != home[target])
+    }
+    expect = {
+        source: {target: seen for target, seen in row.items() if (source, target) not in unjudged}
+        for source, row in matrix["expect"].items()
+    }
+    return {**matrix, "expect": expect, "unjudged": unjudged}
 
 
 def differences(matrix: Mapping[str, Any], answers: Answers) -> list[str]:
@@ -72,7 +92,7 @@ def table(matrix: Mapping[str, Any], answers: Answers) -> str:
 def _mark(matrix: Mapping[str, Any], answers: Answers, source: str, target: str) -> str:
     expected = matrix["expect"].get(source, {}).get(target)
     if expected is None:
-        return "."
+        return "?" if (source, target) in matrix.get("unjudged", ()) else "."
     return "ok" if answers.get(source, {}).get(target, {}).get("seen") == expected else "NO"
 
 

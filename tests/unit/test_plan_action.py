@@ -1,0 +1,28 @@
+"""What the plan's action plugin adds for Ansible's sake."""
+
+from __future__ import annotations
+
+from action_plugins.podlab_plan import groups_of
+
+
+def test_each_play_has_a_host_that_has_nothing_to_do_there() -> None:
+    hosts = {
+        "gateway": {"pending": ["routes"]},
+        "node1": {"pending": ["pods", "routes"]},
+        "node2": {"pending": []},
+        "outside": {"pending": []},
+    }
+    assert groups_of(hosts) == {
+        "gateway": ["routes"],
+        "node1": ["pods", "routes"],
+        "node2": [],
+        "outside": ["routes", "pods"],
+    }
+
+
+def test_where_nothing_is_pending_no_play_has_hosts() -> None:
+    assert groups_of({"node1": {"pending": []}, "outside": {"pending": []}}) == {"node1": [], "outside": []}
+
+
+def test_where_all_have_something_to_do_there_is_no_other() -> None:
+    assert groups_of({"node1": {"pending": ["pods"]}}) == {"node1": ["pods"]}
