@@ -225,8 +225,7 @@ def test_one_damaged_record_hides_no_other_problem(cabinet: Cabinet) -> None:
         cabinet.plan(told)
     said = "\n".join(caught.value.problems)
     assert "node1: what the host tells of itself cannot be read: links: must be of type object" in said
-    assert "node2: programs are missing" in said
-    assert "gateway: programs are missing" in said
+    assert "node2, gateway: programs are missing" in said
 
 
 @pytest.mark.parametrize("row", [[], "", {"netns": 3}, {"netns": "default_pair"}, 7])
