@@ -316,7 +316,7 @@ def _leave_password(host: Host) -> tuple[str, subprocess.Popen[bytes]]:
 
 
 def _keep_open() -> None:
-    """What is open here, until this process ends, whatever program it is by then: ssh closes all that it does not know."""
+    """What is open here, until this process ends, whatever program it is by then: ssh closes what it does not know."""
     ended = os.pidfd_open(os.getpid())
     if os.fork() == 0:
         try:
