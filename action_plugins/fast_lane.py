@@ -20,10 +20,9 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import answers, caller, luggage, process
-from podlab.controller.outcomes import RUN
 from podlab.printable import printable_result
 
-WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services")}
+WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services", "system")}
 """Modules that have to know whose run it is: of two at once, one is refused (``host.lease``)."""
 
 # Ansible loads this before it forks the first of its workers.
@@ -40,7 +39,6 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self._begin_anew(self._task.delegate_to or (task_vars or {}).get("inventory_hostname"))
         args = self._task.args
         if self._name in WRITERS:
             known = task_vars or {}
@@ -67,13 +65,6 @@ class ActionModule(ActionBase):
         if name == "podlab_observe":
             result["_ansible_verbose_override"] = True  # not even with -v: values of Secrets are in it
         return printable_result(result)
-
-    def _begin_anew(self, host: Any) -> None:
-        """Leave what an earlier run has left of a connection, once a run: the host may have gone meanwhile, and been
-        made anew, with another key. Who asks by a dead connection waits for its end, and is told that the host is
-        unreachable. Trying twice instead would let a dead host take twice as long."""
-        if self._connection.transport == "ssh" and host not in RUN.reached:
-            self._connection.reset()
 
     @property
     def _name(self) -> str:

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from ansible import constants, context
 from ansible.plugins.callback.default import CallbackModule as Default
 
-from podlab.controller import screen
+from podlab.controller import process, screen
 from podlab.controller.guarded import Guarded
 from podlab.controller.outcomes import RUN
 from podlab.printable import printable_value
@@ -53,9 +53,11 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not isinstance(sys.stdout, Guarded):
             sys.stdout = Guarded(sys.stdout)
         screen.keep_printable(self._display)
+        process.keep_connections_apart()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         screen.coloured(self._display, lambda: super(CallbackModule, self).v2_playbook_on_stats(stats))
+        RUN.keeps_failed(stats.failures)
         hosts = sorted({*stats.processed, *RUN.refused, *RUN.changed})
         for line in RUN.lines(hosts, is_check=bool(context.CLIARGS.get("check"))):
             self._display.display(line)

@@ -94,10 +94,11 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
     outside = os.open("/proc/self/ns/net", os.O_RDONLY)
     environment = {**os.environ, "PODLAB_VM_OUTSIDE": str(outside)}
     environment |= {"PODLAB_VM_IMAGE": os.path.abspath(image)} if image else {}
-    own = ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child", "--"]
+    # unshare --fork takes no signal but the one that cannot be refused, and would outlive this process.
+    own = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
     # Each of these tests begins where the one before it has ended: -x. What they do takes minutes, and is told: -s.
     pytest = [sys.executable, "-m", "pytest", "-x", "-s", "-v", *options, f"{inventory.ROOT}/tests/vm"]
-    return subprocess.run([*own, *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
+    return subprocess.run([*own, "--", *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
 
 
 FAULTS = ("-m", "tests.campaigns.mend")

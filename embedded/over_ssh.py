@@ -53,7 +53,7 @@ class Unavailable(RuntimeError):
 class OverSsh:
     """The way into the hosts of a lab that is on.
 
-    :param directory: for keys, ``known_hosts`` and an inventory. Its path must be short: sockets are made in it.
+    :param directory: for keys, ``known_hosts`` and an inventory.
     :param controller: the embedded host whose network the controller has.
     """
 
@@ -115,8 +115,6 @@ class OverSsh:
             "ansible_ssh_private_key_file": str(self.directory / "id"),
             "ansible_ssh_common_args": f"-F none -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes "
             f"-o UserKnownHostsFile={self.directory / 'known_hosts'} {options}",
-            # Other labs have hosts at the same addresses.
-            "ansible_control_path_dir": str(self.directory / "cp"),
         }
         children = {
             group: {"hosts": {name: {"ansible_host": address} for name, address in hosts.items()}}

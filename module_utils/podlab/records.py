@@ -501,6 +501,7 @@ class ObservedPod(_ObservedPod, total=False):
     initialized: bool
     lost: list[str]
     exposed: list[str]
+    unlogged: list[str]
     age: Seconds | None
     kubelet: bool
     connected: list[str]

@@ -33,8 +33,8 @@ PROCESSES = "ps -eo args= | grep -E '^(catatonit|s6-|bwrap|nginx: m|/usr/bin/pyt
 FILES = (
     "find /run/podlab /var/lib/podlab /var/log/pods 2>/dev/null -printf '%y %m %p\\n' "
     "| grep -Ev '/(supervise|s6-svscan|event|logs|lock)(/|$)|/volumes/.*/[.][.]2|damaged|iptables.json"
-    "|/(last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
-    "|^[fdl] [0-9]* /var/log/pods/.*/[0-9]+.log|busybox/' | sort"
+    "|/(down|last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
+    "|/var/log/pods/[^/]*/([^/]*/|first$)|/run/podlab/code|busybox/' | sort"
 )
 ROUTING = ("gateway", "vxlan", "host-gw")
 

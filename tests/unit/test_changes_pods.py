@@ -315,6 +315,13 @@ def changed_container(**facts):
     return WEB | {"containers": WEB["containers"] | {"main": WEB["containers"]["main"] | facts}}
 
 
+def test_a_container_whose_log_is_written_nowhere_starts_again():
+    seen = node(WEB).observe()
+    seen["pods"]["default_web"]["unlogged"] = ["side"]
+    todo = pods.changes(seen["links"], seen["pods"], [WEB])
+    assert (todo.stop, todo.start, todo.sandboxes) == ([("default_web", "side")], [(WEB, "side")], [])
+
+
 def test_a_pod_whose_volume_was_taken_away_begins_anew_with_the_others_as_they_are():
     empty = {"kind": "emptyDir", "medium": ""}
     web = row(volumes={"lost": empty, "there": empty})

@@ -107,3 +107,32 @@ def test_what_a_module_switches_on_was_off_before_it():
     wanted = {calls[0]: "1"}
     recorded = sysctls.originals(off, wanted, {})
     assert sysctls.changes({calls[0]: "1"}, {}, recorded) == {calls[0]: "0"}
+
+
+def test_what_was_before_podlab_is_the_kernels_default_where_nobody_remembers():
+    default = {"net.ipv4.conf.default.rp_filter": "1", "net.ipv4.conf.default.send_redirects": "1"}
+    seen = {
+        **default,
+        FORWARD: "1",
+        LOCALNET: "1",
+        FILTER: "2",
+        "net.ipv4.conf.all.rp_filter": "2",
+        "net.ipv4.conf.all.send_redirects": "0",
+        "net.ipv4.conf.eth0.send_redirects": "0",
+        "net.ipv4.conf.eth0.forwarding": "1",
+        "net.bridge.bridge-nf-call-iptables": "1",
+    }
+    assert sysctls.forgotten(seen) == {
+        FORWARD: "0",
+        LOCALNET: "0",
+        FILTER: "1",
+        "net.ipv4.conf.all.send_redirects": "1",
+        "net.ipv4.conf.eth0.send_redirects": "1",
+        "net.ipv4.conf.eth0.forwarding": "0",
+    }
+    others = {FORWARD: "0", FILTER: "1", "net.bridge.bridge-nf-call-iptables": "0"}
+    assert sysctls.forgotten({**default, **others}) == {}, "podlab gives none of these values"
+
+
+def test_new_links_that_are_loose_tell_that_this_was_not_podlab():
+    assert sysctls.forgotten({FILTER: "2", "net.ipv4.conf.default.rp_filter": "2"}) == {}

@@ -50,6 +50,17 @@ def test_what_fails_for_all_hosts_is_said_once() -> None:
     assert run.exit_code() == 2
 
 
+def test_what_was_rescued_has_not_failed() -> None:
+    run = Outcomes()
+    run.fails("", "Plan once for all hosts")
+    run.fails("node1", "Chapter pods")
+    run.fails("node2", "Chapter pods")
+    run.keeps_failed({"node1": 1})
+    assert run.failed == {"": "Plan once for all hosts", "node1": "Chapter pods"}
+    run.keeps_failed({})
+    assert (run.failed, run.exit_code()) == ({}, 0)
+
+
 def test_the_worst_counts() -> None:
     run = Outcomes()
     assert run.exit_code() == 0

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,3 +77,34 @@ def test_nothing_is_installed_without_its_hash():
         lines = [line for line in text.splitlines() if "pip install" in line]
         assert lines
         assert all("--require-hashes" in line for line in lines)
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """Unlike pytest's own directories."""
+    with tempfile.TemporaryDirectory() as found:
+        os.chmod(found, 0o755)
+        yield Path(found)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
+def test_no_python_of_somebody_else_is_run(open_to_all: Path) -> None:
+    """Of a clone that may only be read the virtual environment lies in the user's cache, wherever that is."""
+    clone, cache = open_to_all / "clone", open_to_all / "cache"
+    (clone / "cli").mkdir(parents=True)
+    shutil.copy(ROOT / "lab", clone / "lab")
+    name = subprocess.run(["cksum"], input=str(clone), capture_output=True, text=True, check=True).stdout.split()[0]
+    python = cache / "podlab" / name / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho planted\n")
+    python.chmod(0o755)
+    os.chown(cache / "podlab" / name, 1, 1)
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", clone / "lab", "get", "pods"],
+        env={"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+    )
+    assert "planted" not in done.stdout
+    assert done.returncode == 1
+    assert "belongs to somebody else" in done.stderr

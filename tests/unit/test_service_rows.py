@@ -673,6 +673,16 @@ def test_somebody_elses_kube_proxy_is_in_the_way():
     assert lab.plan(service(), limit=("node2",))
 
 
+def test_chains_of_this_plans_services_are_no_stranger():
+    """A host that has lost all that bears a mark, and its record."""
+    lab = Lab()
+    written = rules.tables(lab.plan(service(), pods=(pod("a"),), settled=True)["hosts"]["node1"]["services"])
+    lab.hosts["node1"].services["others"] = [f"{it} {name}" for it in written for name in written[it]["chains"]]
+    assert lab.plan(service())["refused"] == {}
+    lab.hosts["node1"].services["others"].append("nat KUBE-SVC-NPX46M4PTMTKRN6Y")
+    assert lab.plan(service())["refused"].keys() == {"node1"}, "that is of default/kubernetes:https"
+
+
 def test_what_a_host_says_of_its_iptables_is_a_note():
     lab = Lab()
     lab.hosts["node1"].services["warnings"] = ["iptables-legacy holds 3 KUBE chains as well"]

@@ -100,6 +100,7 @@ def test_the_pattern_of_wires_fits_their_names():
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(kept, "KEPT", str(tmp_path))
+    monkeypatch.setattr(kept, "CODE", str(tmp_path / "podlab.zip"))
     return tmp_path
 
 
@@ -143,6 +144,16 @@ def test_what_was_changed_by_hand_is_not_settled(place: Path):
     (place / "bridge.json").write_text((place / "bridge.json").read_text().replace("cbr0", "cbr1"))
     assert kept.settled() == []
     assert kept.read("bridge") is None
+
+
+def test_another_podlab_is_told_anew_and_a_boot_in_between_goes_by_the_old(place: Path):
+    chapter.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    (place / "podlab.zip").write_bytes(b"another one")
+    assert kept.settled() == []
+    assert kept.read("bridge") == {"row": 1}
+    lines, _ = chapter.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    assert len(lines) == 1
+    assert kept.settled() == ["bridge"]
 
 
 def test_nothing_is_kept_without_a_place_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -16,6 +16,7 @@ PROGRAMS = {
     "ssh-keygen": "openssh-client",
     "ssh-keyscan": "openssh-client",
     "ip": "iproute2",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
 }
 BUILDERS = {"debootstrap": "debootstrap", "mkfs.ext4": "e2fsprogs", "chroot": "coreutils"}

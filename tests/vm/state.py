@@ -13,17 +13,28 @@ import subprocess
 from collections.abc import Iterator
 
 PASSING = re.compile(
-    "random|boot_id|file-nr|inode-|dentry-state|fs.quota|pty.nr|ns_last_pid|nf_conntrack_(count|buckets)|sched_domain|"
-    "netdev_rss|neigh|nf_conntrack|net.netfilter|net.nf_|ns.*_fts|user.max_|overflow|vm.max_map|perf_"
+    "random|boot_id|file-nr|inode-|dentry-state|fs.quota|pty.nr|ns_last_pid|sched_domain|"
+    "netdev_rss|neigh|net.netfilter|net.nf_|user.max_|perf_|bridge-nf-(filter|pass)|bridge-nf-call-iptables|bridge-nf-call-.* = 0$"
 )
 """Kernel settings that tell how the machine fares, or come with a kernel module; modules may stay."""
 
-ELSEWHERE = ("/proc", "/sys", "/tmp", "/dev", "/var/tmp", "/var/log", "/var/cache", "/var/lib/apt", "/var/lib/dpkg")
+ELSEWHERE = (
+    "/proc",
+    "/sys",
+    "/tmp",
+    "/dev",
+    "/var/tmp",
+    "/var/log/journal",
+    "/var/log/apt",
+    "/var/cache",
+    "/var/lib/apt",
+    "/var/lib/dpkg",
+)
 OF_SYSTEMD = re.compile(
     r"/run/(user|systemd|udev|log|sudo|lock|initramfs|blkid|dbus|mount/utab|utmp)|/var/lib/(systemd|private)"
 )
 OF_LOGINS = re.compile(
-    "sshd|sudo|python3|systemd --user|sd-pam|systemd-(journal|timedate|hostname)|kworker|agetty|packagekit"
+    "sshd|sudo|python3 -$|systemd --user|sd-pam|systemd-(journal|timedate|hostname)|kworker|agetty|packagekit"
 )
 
 
@@ -65,7 +76,7 @@ def files() -> Iterator[str]:
             yield from (
                 path
                 for path in (os.path.normpath(f"{directory}/{name}").replace("//", "/") for name in [*names, *others])
-                if path not in owned and not OF_SYSTEMD.match(path) and not path.startswith(ELSEWHERE[:4])
+                if path not in owned and not OF_SYSTEMD.match(path) and path not in ELSEWHERE
             )
 
 

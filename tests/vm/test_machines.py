@@ -6,6 +6,8 @@ One story: each test begins where the one before it has ended.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,12 @@ def test_a_first_run_builds_all_of_it_and_a_second_one_changes_nothing(school):
     pods = school.lab("get", "pods", "-o", "wide")
     assert pods.count("Running") == 4, pods
     assert school.lab("get", "nodes").count(" Ready ") == 2
+
+
+def test_an_unchanged_run_costs_a_round_trip_for_each_question(school):
+    """One to see what there is, and three of verify: calls, calls of Services, and where these went."""
+    asked = re.findall(r"^<([\d.]+)> SSH: EXEC ", school.up("-vvv"), re.MULTILINE)
+    assert Counter(asked) == {"10.100.0.1": 1, "10.100.0.2": 4, "10.100.0.3": 4, "198.51.100.10": 2}
 
 
 @pytest.mark.parametrize("way", ["host-gw", "vxlan", "gateway"])
@@ -93,3 +101,5 @@ def test_teardown_leaves_the_machines_as_they_were(school, before):
                 f"{name}, {section}: more: {sorted({*now[section]} - {*lines})}, less: {sorted({*lines} - {*now[section]})}"
             )
     assert not any(changed(school.lab("down")).values())
+    # node2 has lost its record on the way, and with it what this was; it has the kernel's value now, which is 1.
+    assert school["node1"].run("sysctl", "-n", "net.bridge.bridge-nf-call-iptables") == "0"

@@ -483,7 +483,8 @@ def kubelet_script(python: str, program: str) -> str:
         f"#!{EXECLINE}/execlineb -P",
         f"{EXECLINE}/pipeline -w {{ s6-log -b n2 s1000000 ./logs }}",
         f"{EXECLINE}/fdmove -c 2 1",
-        _line(python, "-IS", program),
+        # Or one whose supervisor was killed would go on beside the next.
+        _line("setpriv", "--pdeathsig", "TERM", "--", python, "-IS", program),
     ]
     return "".join(f"{line}\n" for line in lines)
 

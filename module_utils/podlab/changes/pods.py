@@ -64,6 +64,7 @@ class Pod(TypedDict, total=False):
     facts: dict[str, dict[str, Any]]  # container -> how it fares, by host/status.py
     initialized: bool  # one of the containers that come after the init containers was started once
     lost: list[str]  # volumes that it was given and that are not there any more
+    unlogged: list[str]  # containers whose log directory is gone: what they say is written nowhere
     exposed: list[str]  # containers whose variables every user can read: an earlier podlab has started them
     kubelet: bool  # the host's kubelet is there; the same for all of its pods
     age: float | None  # seconds since the kubelet has begun with it; it counts them where there is a deadline
@@ -304,7 +305,7 @@ def _runs_as_it_should(row: PodRow, name: str, pod: Pod, changed_volumes: Collec
         return False
     if _has_ended(row, name, pod):
         return True  # and what has changed around it is nothing to it any more
-    if name in pod.get("exposed", ()):
+    if name in pod.get("exposed", ()) or name in pod.get("unlogged", ()):
         return False
     mounted = {mount["volume"] for mount in row["containers"][name].get("mounts", [])}
     return _around(before) == _around(row) and not mounted & set(changed_volumes)

@@ -78,28 +78,37 @@ KERNELS = {
 }
 """What the kernel itself gives to the settings that podlab makes, once the modules are there that bring them."""
 
-PODLABS = {"forwarding": "1", "send_redirects": "0", "rp_filter": "2"}
-"""And of a single link (``net.ipv4.conf.LINK``): what podlab makes of it. A new link gets the value of ``default``."""
+PODLABS = {
+    **{"ip_forward": "1", "route_localnet": "1", "bridge-nf-call-iptables": "1", "nf_conntrack_tcp_be_liberal": "1"},
+    **{"forwarding": "1", "send_redirects": "0", "rp_filter": "2"},
+}
+"""What podlab makes of them, and of those of single links (``net.ipv4.conf.LINK``), by the last word."""
+
+OF_LINKS = ("forwarding", "send_redirects", "rp_filter")
 
 
 def forgotten(observed: Mapping[str, str]) -> dict[str, str]:
     """What stands in for the lost record of a host that podlab has been to: the kernel's default, for each of these
-    settings that is not it but may be podlab's. What somebody has set besides cannot be told from that."""
-    found = {key: value for key, value in KERNELS.items() if observed.get(key, value) != value}
-    for key, value in observed.items():
-        kind = key.rpartition(".")[2]
-        if key in KERNELS or not key.startswith("net.ipv4.conf.") or PODLABS.get(kind) != value:
-            continue
-        if (default := kernels(key, observed)) != value and not key.startswith("net.ipv4.conf.all."):
-            found[key] = default
-    return found
+    settings that is what podlab makes of it. What somebody else has set so cannot be told from that."""
+    asked = [key for key, value in observed.items() if PODLABS.get(_kind(key)) == value and _may_be_podlabs(key)]
+    return {key: default for key in asked if (default := kernels(key, observed)) != observed[key]}
+
+
+def _may_be_podlabs(key: str) -> bool:
+    """Of what is for new links podlab makes ``forwarding`` alone, and of what is for all, what is in ``KERNELS``."""
+    link = key.split(".")[-2]
+    return key in KERNELS or _kind(key) == "forwarding" or link not in ("all", "default")
+
+
+def _kind(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def candidates(links: Iterable[str]) -> list[str]:
     """The settings that podlab may have made on a host with these links."""
     return [
         *KERNELS,
-        *(f"net.ipv4.conf.{name.replace('.', '/')}.{key}" for name in ("default", *links) for key in PODLABS),
+        *(f"net.ipv4.conf.{name.replace('.', '/')}.{key}" for name in ("default", *links) for key in OF_LINKS),
     ]
 
 
@@ -107,11 +116,11 @@ def kernels(key: str, observed: Mapping[str, str]) -> str:
     """The kernel's default for a setting of podlab's; of a link that of new links, as it is now."""
     if key in KERNELS:
         return KERNELS[key]
-    kind = key.rpartition(".")[2]
+    kind = _kind(key)
     if kind == "forwarding":  # that of "default" is podlab's as well
         return KERNELS[FORWARD]
     fallback = {"send_redirects": "1"}.get(kind, "0")
-    return fallback if ".default." in key else observed.get(f"net.ipv4.conf.default.{kind}", fallback)
+    return observed.get(f"net.ipv4.conf.default.{kind}", fallback)
 
 
 def line(key: str, value: str) -> str:

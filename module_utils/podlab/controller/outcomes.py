@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 FAILED, UNREACHED = 2, 4
@@ -36,6 +36,10 @@ class Outcomes:
     def fails(self, host: str, task: str) -> None:
         """:param host: empty where the task is for all of them together."""
         self.failed.setdefault(host, task)
+
+    def keeps_failed(self, hosts: Collection[str]) -> None:
+        """:param hosts: those that have failed in the end. A playbook may have rescued others."""
+        self.failed = {host: task for host, task in self.failed.items() if (host in hosts if host else hosts)}
 
     def refuses(self, refused: Mapping[str, Sequence[str]]) -> None:
         """The last plan of a run counts: a step of a rollout may have found more."""

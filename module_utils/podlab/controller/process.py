@@ -54,6 +54,21 @@ def _end_with_parent() -> None:
             os._exit(1)
 
 
+def keep_connections_apart(home: str = "~/.ansible/cp") -> None:
+    """Let ssh keep connections open for this run alone.
+
+    Ansible names one after its host. A run that finds one of an earlier run would speak to a host that may be gone, or
+    to another one that has its address by now, and without a look at its key.
+
+    :param home: where Ansible has them; paths of sockets are to be short.
+    """
+    for name in os.listdir(os.path.expanduser(home)) if os.path.isdir(os.path.expanduser(home)) else ():
+        if name.isdigit() and not os.path.exists(f"/proc/{name}"):
+            with contextlib.suppress(OSError):  # some are open still: ssh closes them after a minute
+                os.rmdir(os.path.join(os.path.expanduser(home), name))
+    os.environ.setdefault("ANSIBLE_SSH_CONTROL_PATH_DIR", f"{home}/{os.getpid()}")
+
+
 def forget_the_shell() -> None:
     """Give what this process starts in a lab the umask, limit of open files and priority that it would have at boot,
     as far as the user may: containers live on with them."""

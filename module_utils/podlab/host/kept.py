@@ -30,9 +30,10 @@ def _unsettled(component: str) -> str:
 
 
 def text(told: Mapping[str, Any]) -> str:
-    """The parameters, below a line with their digest: what somebody has changed is known at once."""
+    """The parameters, below a line with their digest and that of the code that they are for: what somebody has changed
+    is known at once, and what another podlab was told is told anew."""
     body = json.dumps(told, sort_keys=True)
-    return f"{_digest(body.encode())}\n{body}"
+    return f"{_digest(body.encode())} {code_digest()}\n{body}"
 
 
 def _digest(data: bytes) -> str:
@@ -41,21 +42,28 @@ def _digest(data: bytes) -> str:
 
 def read(component: str) -> dict[str, Any] | None:
     """What it was told last; None where that is not known, or damaged."""
-    body = _sound_body(path(component))
-    told = json.loads(body) if body is not None else None
+    body, _ = _sound(component)
+    told = json.loads(body) if body else None
     return told if isinstance(told, dict) else None
 
 
-def _sound_body(name: str) -> str | None:
-    head, _, body = (text_of(name) or "").partition("\n")
-    return body if body and head == _digest(body.encode()) else None
+def _sound(component: str) -> tuple[str, str]:
+    """What stands in its file, and the digest of the code; nothing where it is not what was written."""
+    head, _, body = (text_of(path(component)) or "").partition("\n")
+    digest, _, code = head.partition(" ")
+    return (body, code) if digest == _digest(body.encode()) else ("", "")
 
 
 def settled() -> list[str]:
-    """Components of which what is kept is whole. One that a run has begun with, and not come to an end, is none."""
-    names = sorted(os.listdir(KEPT)) if is_on() else []
+    """Components of which what is kept is whole, and for the code that is there. One that a run has begun with, and not
+    come to an end, is none."""
+    names, code = sorted(os.listdir(KEPT)) if is_on() else [], code_digest()
     found = [name.removesuffix(".json") for name in names if name.endswith(".json") and f"{name}.new" not in names]
-    return [component for component in found if _sound_body(path(component)) is not None]
+    return [component for component in found if _is_for(code, *_sound(component))]
+
+
+def _is_for(code: str, body: str, written_for: str) -> bool:
+    return bool(body) and written_for == code
 
 
 def differs(component: str, told: Mapping[str, Any]) -> bool:

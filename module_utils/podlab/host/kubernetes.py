@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ..changes.containers import SERVICES
+from ..changes.containers import IMAGES, SERVICES
 from .status import command_line
 
 PROGRAMS = ("kubelet", "kube-proxy")
@@ -47,7 +47,7 @@ def _is_podlabs(pid: int) -> bool:
     of them have s6 among their ancestors, or are programs of podlab's that have lost it."""
     while pid > 1:
         words = command_line(pid)
-        if SERVICES in words or words[1:3] == ["-IS", "program"]:
+        if SERVICES in words or words[1:3] in (["-IS", "program"], ["-IS", f"{IMAGES}/kubelet"]):
             return True
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         pid = int(fields[1])

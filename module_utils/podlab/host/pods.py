@@ -62,6 +62,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
             "facts": _facts(netns, row, as_written=as_written),
             "initialized": _is_initialized(row),
             "lost": volumes.lost(row) if row else [],
+            "unlogged": [name for name in services.get(netns, []) if not os.path.isdir(log_directory(netns, name))],
             "exposed": [name for name in services.get(netns, []) if not os.path.exists(f"{_service(netns, name)}/env")],
             "kubelet": kubelet,
             "age": _age(netns),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import pairwise
@@ -11,12 +11,15 @@ from typing import Any
 
 from ..changes import MARK, ROUTE_PROTOCOL
 from ..changes.bridge import Link
+from ..changes.kube_names import service_chains, service_port_name
 from ..changes.routes import RouteRow
 from .addresses import MAC_PREFIX
 from .cluster import Cluster, Host
+from .service_model import Service
 
 NOT_OURS = "podlab has not made it and does not touch it; remove it"
 
+_OF_SERVICE = re.compile(" KUBE-(SVC|SVL|EXT|FW)-")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
@@ -26,8 +29,16 @@ Refusals = dict[str, list[str]]
 """Host -> why this run does not change it. The others go on without it."""
 
 
-def unfit_hosts(hosts: Sequence[Host], cluster: Cluster) -> Refusals:
-    found = {host.name: [*_unfit(host, cluster), *_of_kubernetes(host)] for host in hosts if host.is_managed}
+def unfit_hosts(hosts: Sequence[Host], cluster: Cluster, services: Sequence[Service] = ()) -> Refusals:
+    own = {
+        chain
+        for service in services
+        for port in service.ports
+        for chain in service_chains(
+            service_port_name(f"{service.namespace}/{service.name}", port.name), port.protocol.lower()
+        ).values()
+    }
+    found = {host.name: [*_unfit(host, cluster), *_of_kubernetes(host, own)] for host in hosts if host.is_managed}
     return {name: words for name, words in found.items() if words}
 
 
@@ -99,13 +110,18 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     return problems
 
 
-def _of_kubernetes(host: Host) -> list[str]:
-    """A real cluster's node, or what kube-proxy has left there. Its rules have the names of podlab's, and no mark."""
+def _of_kubernetes(host: Host, own: Collection[str]) -> list[str]:
+    """A real cluster's node, or what kube-proxy has left there. Its rules have the names of podlab's, and no mark.
+
+    :param own: chains of this plan's Services. Their names are made of the Services', and each real cluster has one
+        more, ``default/kubernetes``: where all are known, an earlier run has written them.
+    """
     seen = host.observation or {}
     others = seen.get("services", {}).get("others", ())
     if words := seen.get("kubernetes"):
         return [f"{words}, and podlab writes the rules of the same names; take another host"]
-    if not others or host.is_marked:
+    of_services = {place.partition(" ")[2] for place in others if _OF_SERVICE.search(place)}
+    if not others or host.is_marked or (of_services and of_services <= set(own)):
         return []
     table, _, chain = others[0].partition(" ")  # there will be hundreds
     return [

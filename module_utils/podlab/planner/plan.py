@@ -90,7 +90,7 @@ def plan(
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
     hosts, notes, refused = sound_hosts(hosts)
-    more = unfit_hosts(hosts, cluster)
+    more = unfit_hosts(hosts, cluster, desired.services)
     while True:
         refused |= {name: [*refused.get(name, ()), *words] for name, words in more.items()}
         left, more = without(hosts, refused), {}
