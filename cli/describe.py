@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from podlab import records
+from podlab import packed, records
 from podlab.changes.pods import veth_name
 from podlab.phases import timestamp
 from podlab.shapes import misfit
@@ -68,7 +67,14 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
         raise Failure("No resources found" if everywhere else f"No resources found in {namespace} namespace.", 0)
     now = datetime.datetime.now(datetime.timezone.utc)
     more = _more(state, chosen, {host.name: host for host in hosts})
-    say("\n\n".join(text(state, item, now, *more[at]) for at, item in enumerate(chosen)), end="")
+    pages = []
+    for at, item in enumerate(chosen):
+        try:
+            pages.append(text(state, item, now, *more[at]))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # one object hides no other
+            words = f"what is recorded of it is damaged: {type(error).__name__}: {error}"
+            missing.append(f"error: {item['kind'].lower()} {item['metadata']['name']} cannot be described: {words}")
+    say("\n\n".join(pages), end="")
     if missing:
         raise Failure("\n".join(missing))
 
@@ -132,7 +138,7 @@ def _parsed(said: str) -> list[Event]:
     events = []
     for line in said.splitlines():
         with contextlib.suppress(ValueError):
-            found = json.loads(line)
+            found = packed.loads(line)
             told = found if isinstance(found, list) else [found]
             events += [event for event in told if not misfit(event, records.Event)]
     return events
@@ -191,7 +197,7 @@ def _container(container: Object, statuses: Sequence[Object], values: Mapping[st
     lines = [f"  {container['name']}:"]
     if status:
         lines.append(f"    Container ID:\t{status.get('containerID', '')}")
-    lines.append(f"    Image:\t{container['image']}")
+    lines.append(f"    Image:\t{container.get('image', '')}")
     if status:
         lines.append(f"    Image ID:\t{status.get('imageID', '')}")
     lines += [
@@ -393,7 +399,7 @@ def _optional(source: Object) -> str:
 def _tolerations(tolerations: Sequence[Object]) -> Lines:
     words = []
     for toleration in sorted(tolerations, key=lambda toleration: str(toleration.get("key", ""))):
-        word = toleration.get("key", "")
+        word = toleration.get("key") or ""
         if toleration.get("value"):
             word += f"={toleration['value']}"
         if toleration.get("effect"):

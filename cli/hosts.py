@@ -7,7 +7,6 @@ and exit code is then left to the programs made for it: nsenter, script and ssh.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import select
@@ -22,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from podlab import entry
+from podlab import entry, packed
 from podlab.controller import process, status_line
 from podlab.embedded import ENVIRONMENT
 from podlab.printable import printable
@@ -31,6 +30,7 @@ from podlab.records import sound_answer
 from .failure import Failure
 from .output import complain
 from .session import STREAMS, Copied
+from .shown import showable
 
 FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 ASKPASS = Path(__file__).with_name("askpass.py")
@@ -351,7 +351,10 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
         if isinstance(answer, str):
             complain(f"warning: {name} does not answer: {answer}")
             continue
-        answers[name], damage = sound_answer(answer)
+        sound, damage = sound_answer(answer)
+        if sound is not None:
+            answers[name], odd = showable(sound)
+            damage += odd
         for words in damage:
             complain(f"warning: {name}: {words}")
     return answers
@@ -378,7 +381,9 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
         hint = " (ansible_ssh_timeout or PODLAB_TIMEOUT sets another limit)"
         return f"{error}{hint}" if str(error).startswith("not within") else str(error)
     try:
-        answer: dict[str, Any] = json.loads(said.out)
+        answer: dict[str, Any] = packed.loads(said.out)
+    except packed.TooMuch as error:
+        return str(error)
     except (ValueError, RecursionError):
         words = (said.err.splitlines() or [f"exit code {said.code}"])[-1]
         return f"{words}; -K asks for it" if host.becomes and host.password is None and NEEDS in words else words

@@ -33,6 +33,7 @@ class State:
     record: Mapping[str, Any]
     nodes: Answers
     now: float = field(default_factory=time.time)
+    records: Sequence[Mapping[str, Any]] = ()  # all that count, the newest first
 
     @property
     def silent(self) -> list[str]:
@@ -50,8 +51,9 @@ def state_of(answers: Answers, nodes: Sequence[str]) -> State:
     has written it."""
     records = [answer["record"].get("cluster", {}) for answer in answers.values() if answer and answer["record"]]
     counting = [record for record, counts in zip(records, signature.believed(records), strict=True) if counts]
-    newest: Object = max(counting, key=lambda record: int(record.get("generation", 0)), default={})
-    return State(newest, {name: answers.get(name) for name in nodes})
+    counting.sort(key=lambda record: int(record.get("generation", 0)), reverse=True)
+    newest: Object = counting[0] if counting else {}
+    return State(newest, {name: answers.get(name) for name in nodes}, records=counting)
 
 
 # --- pods -----------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from podlab import packed
 from podlab.changes import iptables_save, kube_record, trace
 from podlab.changes.services import ServicesRow
 
@@ -49,7 +49,7 @@ def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) ->
 def _row(text: str) -> ServicesRow | None:
     """What a node was told last, if what it has kept of that is sound."""
     try:
-        state = kube_record.sound_state(json.loads(text))
+        state = kube_record.sound_state(packed.loads(text))
     except (ValueError, RecursionError):
         return None
     return kube_record.told_row(state) if state else None

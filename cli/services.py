@@ -54,11 +54,20 @@ def _entries(state: State, part: str) -> list[tuple[str, Entry]]:
 
 
 def _part(state: State, part: str) -> Mapping[str, Entry]:
-    """:raises Failure: the newest record is damaged there."""
-    found: Mapping[str, Entry] = opened_part(state.record.get(part, {}))
-    if words := misfit_of_part(part, found):
-        raise Failure(f"error: the record ({RECORD}) of the cluster is damaged: {words}; ./lab up writes it anew")
-    return found
+    """Of the newest record that is sound there: of hosts that remember the same one may have its own damaged.
+
+    :raises Failure: none is.
+    """
+    damage = ""
+    for record in state.records:
+        if part in record:
+            found: Mapping[str, Entry] = opened_part(record[part])
+            if not (words := misfit_of_part(part, found)):
+                return found
+            damage = damage or words
+    if damage:
+        raise Failure(f"error: the record ({RECORD}) of the cluster is damaged: {damage}; ./lab up writes it anew")
+    return {}
 
 
 # --- EndpointSlices ---------------------------------------------------------------------------------

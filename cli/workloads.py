@@ -110,7 +110,7 @@ def _left_over(pod: Object, name: str) -> dict[str, Any]:
         "labels": labels,
         "selector": {"matchLabels": labels},
         "containers": [container["name"] for container in containers],
-        "images": [container["image"] for container in containers],
+        "images": [container.get("image", "") for container in containers],
         "created": pod["metadata"].get("creationTimestamp"),
         "owner": name.removesuffix(f"-{labels[HASH]}") if HASH in labels else "",
     }

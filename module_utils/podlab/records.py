@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import IPv4Interface, IPv4Network, ip_address
 from math import isfinite
 from socket import inet_aton, inet_ntoa
@@ -58,7 +59,14 @@ def _matches(pattern: str) -> Any:
     return lambda text: fits(text) is not None
 
 
-is_time: Callable[[str], bool] = _matches(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_is_like_a_time: Callable[[str], bool] = _matches("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_is_date_and_time = _is_made_by(datetime.fromisoformat)
+
+
+def is_time(text: str) -> bool:
+    """RFC 3339 in UTC, as Kubernetes writes it, of a day that there is."""
+    return _is_like_a_time(text) and bool(_is_date_and_time(text[:-1]))
+
 
 Address = Annotated[str, Rule(_is_address, "an IPv4 address")]
 AnyAddress = Annotated[str, Rule(_is_made_by(ip_address), "an IP address")]
@@ -154,8 +162,11 @@ class ObjectBody(TypedDict, total=False):
     type: str | None
 
 
+PortNumber = Annotated[int, Rule(lambda number: 0 < number < 65536, "a port")]
+
+
 class _Port(TypedDict):
-    port: int
+    port: PortNumber
 
 
 class ServicePort(_Port, total=False):

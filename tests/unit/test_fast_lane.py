@@ -114,6 +114,29 @@ def test_a_word_that_unpacks_without_end_stays_one(monkeypatch: pytest.MonkeyPat
     assert parcels.opened_part(parcels.pack(["a"] * 100)) == ["a"] * 100
 
 
+def test_a_word_of_few_bytes_and_many_values_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MOST_VALUES", 1000)
+    many = parcels.pack([{}] * 501)
+    assert parcels.opened_part(many) == many
+    assert parcels.opened_part(parcels.pack([{}] * 499)) == [{}] * 499
+    words = ["," * 10_000, '\\"[' * 10_000, "\\"]
+    assert parcels.opened_part(parcels.pack(words)) == words, "what is in a string is no value"
+
+
+@pytest.mark.parametrize("text", ['"' * 200_001, '"\\"' * 200_001, '"' + '\\"' * 200_000, '"' + "\\" * 200_001])
+def test_values_are_counted_once_through(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MOST_VALUES", 1000)
+    with pytest.raises(ValueError, match="it has more than"):
+        packed.loads("[" * 1001 + text)
+
+
+def test_an_answer_of_too_many_values_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MOST_VALUES", 1000)
+    with pytest.raises(answers.Unbelievable, match="it has more than 1000 values"):
+        answers.read("podlab_bridge", json.dumps({"changed": [{}] * 1001}))
+    assert isinstance(parcels.opened(json.dumps([{}] * 1001)), str), "and so it fits nothing"
+
+
 ENDS = [{"name": name, "host": f"on-{name}", "kind": "pod", "address": "10.1.1.2"} for name in ("a", "b")]
 
 

@@ -13,6 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 
 from cli.hosts import Embedded, Local, Silent, Ssh, ask
 from connection_plugins import embedded
+from podlab import packed
 from podlab.controller import process, screen
 from podlab.printable import is_printable
 
@@ -31,10 +32,11 @@ def liar(directory: Path, *words: str) -> Local:
     ("words", "said"),
     [
         (r"printf '\377\376'; printf '\377 why' >&2; exit 3", "\\xff why"),
-        ("head -c 1000000 /dev/zero | tr '\\0' '['", "exit code 0"),
+        ("head -c 400000 /dev/zero | tr '\\0' '['", "exit code 0"),
         ("echo 7", "must be of type object"),
         ("echo '{}'", "is missing"),
         (r"printf '\033]0;owned\007' >&2; exit 4", "\\x1b]0;owned\\x07"),
+        ("yes '{},' | head -c 990000 | tr -d '\\n'", "it has more than 450000 values, and was not read"),
         ("yes", "its answer is longer than 1 MiB, and was not read to its end"),
         ("yes >&2", "its answer is longer than 1 MiB, and was not read to its end"),
     ],
@@ -43,6 +45,7 @@ def test_an_answer_that_is_none_is_a_warning_about_its_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
 ) -> None:
     monkeypatch.setattr(process, "MOST_SAID", 1 << 20)
+    monkeypatch.setattr(packed, "MOST_VALUES", 450_000)
     assert ask([liar(tmp_path, words)]) == {"node1": None}
     told = capsys.readouterr().err
     assert is_printable(told)

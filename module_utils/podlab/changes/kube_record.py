@@ -84,7 +84,7 @@ def unpack(told: ServicesRow | str) -> tuple[ServicesRow, str]:
     :param told: a row, packed or, from ``./lab script``, as it is.
     """
     text = packed.unpack(told) if isinstance(told, str) else _canonical(told)
-    return json.loads(text), hashlib.sha256(text).hexdigest()
+    return packed.loads(text), hashlib.sha256(text).hexdigest()
 
 
 def _canonical(row: ServicesRow) -> bytes:

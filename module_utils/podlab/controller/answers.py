@@ -6,10 +6,10 @@ A host that lies could otherwise say what only the controller may say (``add_hos
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypedDict, get_type_hints
 
+from .. import packed
 from ..records import Strings
 from ..shapes import Rule, misfit
 
@@ -21,7 +21,7 @@ class Unbelievable(ValueError):
 def _is_json_of(kind: Any) -> Callable[[str], bool]:
     def holds(text: str) -> bool:
         try:
-            return not misfit(json.loads(text), kind)
+            return not misfit(packed.loads(text), kind)
         except (ValueError, RecursionError):
             return False
 
@@ -153,7 +153,9 @@ def read(module: str, words: str) -> dict[str, Any]:
     :raises ValueError: it is no JSON.
     """
     try:
-        answer = json.loads(words)
+        answer = packed.loads(words)
+    except packed.TooMuch as error:
+        raise Unbelievable(f"this is no answer of the module: {error}") from None
     except RecursionError:
         raise Unbelievable("this is no answer of the module: its lists and objects are too deep") from None
     return believed(module, answer)

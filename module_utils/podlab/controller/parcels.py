@@ -41,7 +41,7 @@ def unpack(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=32)  # all hosts of a run remember the same
 def _unpacked(word: str) -> Any:
-    return json.loads(packed.unpack(word))
+    return packed.loads(packed.unpack(word))
 
 
 # --- from a host ----------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def all_opened(texts: Iterable[Any]) -> list[Any]:
 
 def _read(text: Any) -> Any:
     try:
-        return json.loads(text) if isinstance(text, str) else text
+        return packed.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError):
         return text
 

@@ -19,7 +19,7 @@ from typing import Any
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_FILES = 1048576  # as podlab's unit has it under systemd
-MOST_SAID = 256 << 20  # bytes; what a host tells of a thousand pods is a tenth of that
+MOST_SAID = 64 << 20  # bytes; what a host tells of a thousand pods is half of that at most
 
 LOOK = 0.5  # seconds of silence before somebody looks why
 
