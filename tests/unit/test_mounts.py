@@ -252,7 +252,7 @@ def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.Mo
         monkeypatch.setattr(containers, name, lambda *_, **__: None)
     monkeypatch.setattr(containers, "SERVICES", str(tmp_path / "services"))
     monkeypatch.setattr(volumes, "SUBPATHS", str(tmp_path / "subpaths"))
-    monkeypatch.setattr(containers, "_build_service", lambda row, *_: built.append(row["netns"]))
+    monkeypatch.setattr(containers, "_build_service", lambda row, *_, **__: built.append(row["netns"]))
     (tmp_path / "out").symlink_to("/etc")
     mount = {"volume": "v", "path": "/v", "sub_path": "out", "read_only": False}
     volume = {"v": {"kind": "hostPath", "path": str(tmp_path)}}

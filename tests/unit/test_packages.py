@@ -10,7 +10,7 @@ import pytest
 from podlab.host import packages
 from podlab.planner import fitness
 
-# Recorded on Debian 12.
+# In the words of Debian 12.
 LISTS = """Reading package lists...
 E: Unable to locate package conntrack
 E: Unable to locate package nginx
