@@ -303,16 +303,31 @@ def _leave_password(host: Host) -> tuple[str, subprocess.Popen[bytes]]:
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
-    os.set_inheritable(child.stdin.fileno(), True)
     with contextlib.suppress(BrokenPipeError):  # its last words say why
         child.stdin.write(f"{host.password}\n".encode())
         child.stdin.flush()
+    _keep_open()
     if not select.select([child.stdout], [], [], host.patience)[0]:
         child.kill()
         raise Silent(f"not within {host.patience:g} s")
     if path := child.stdout.readline().decode().strip():
         return path, child
     raise Silent((child.stderr.read().decode(errors="replace").splitlines() or ["it ends without a word"])[-1])
+
+
+def _keep_open() -> None:
+    """What is open here, until this process ends, whatever program it is by then: ssh closes what it does not know."""
+    ended = os.pidfd_open(os.getpid())
+    if os.fork() == 0:
+        try:
+            os.setsid()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for stream in STREAMS:
+                os.dup2(nothing, stream)
+            select.select([ended], [], [])
+        finally:
+            os._exit(0)
+    os.close(ended)
 
 
 def on_terminal(command: Sequence[str]) -> list[str]:
@@ -363,7 +378,7 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
     try:
         said = host.question([host.python, "-IS", "-"]).ask(program, patience=host.patience)
     except Silent as error:
-        hint = " (ansible_timeout or PODLAB_TIMEOUT sets another limit)"
+        hint = " (ansible_ssh_timeout or PODLAB_TIMEOUT sets another limit)"
         return f"{error}{hint}" if str(error).startswith("not within") else str(error)
     try:
         answer: dict[str, Any] = packed.loads(said.out)

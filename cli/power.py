@@ -49,7 +49,8 @@ def reset(name: str, sources: Sequence[str], options: Sequence[str], manifests: 
     """Take podlab off a host and put it on again. The playbook says so where there is no such host: once the inventory
     has been read in this process, Ansible knows no options of a run."""
     words = [word for source in sources for word in ("-i", source)]
-    return up([*words, "-e", json.dumps({"reset_host": name}), *options], manifests, "playbooks/reset.yml")
+    words += ["-e", json.dumps({"reset_host": name}), *KNOWN.options()]
+    return up([*words, *options], manifests, "playbooks/reset.yml")
 
 
 def play(name: str, options: Sequence[str]) -> int:

@@ -220,9 +220,7 @@ def one_file(random):
             *("head -c 300 /dev/urandom >$it", "mv $it $it.moved", "rm -rf $it; mkdir $it", "echo '[]' >$it"),
         ]
     )
-    listing = (
-        "find /run/podlab /var/lib/podlab -type f 2>/dev/null | grep -Ev '/(supervise|s6-svscan|logs|event)/' | sort"
-    )
+    listing = "find /run/podlab /var/lib/podlab -type f 2>/dev/null | grep -Ev '/(supervise|s6-svscan|logs|event)/|/volumes/[^/]*/(pages|shared)/' | sort"
     if random.random() < 0.4:
         listing = "ls -d /var/lib/podlab/*.json /run/podlab/*.json /run/podlab/pods/*/pod.json 2>/dev/null"
     return random.choice(NODES), _any_of(listing, random, spoil)

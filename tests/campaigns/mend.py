@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = "ps -eo args= | grep -E '^(catatonit|s6-|bwrap|nginx: m|/usr/bin/python3 -IS)' | cut -c1-60 | sort"
 FILES = (
     "find /run/podlab /var/lib/podlab /var/log/pods 2>/dev/null -printf '%y %m %p\\n' "
-    "| grep -Ev '/(supervise|s6-svscan|event|logs|lock)(/|$)|/volumes/.*/[.][.]2|damaged|iptables.json"
+    "| grep -Ev '/(supervise|s6-svscan|event|logs|lock)(/|$)|/volumes/.*/[.][.]2|/volumes/[^/]*/(pages|shared)/|damaged|iptables.json"
     "|/(down|last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
     "|/var/log/pods/[^/]*/([^/]*/|first$)|/run/podlab/code|busybox/' | sort"
 )

@@ -355,8 +355,8 @@ def test_a_reader_that_has_enough_is_no_error(lab: TestLab) -> None:
 
 
 def test_a_host_that_does_not_answer_holds_up_nobody(lab: TestLab, run: Run) -> None:
-    # TEST-NET-1 (RFC 5737): there is nobody. ssh is told not to try for long in any case.
-    far = "node2: {ansible_connection: ssh, ansible_host: 192.0.2.1}"
+    # TEST-NET-1 (RFC 5737): there is nobody.
+    far = "node2: {ansible_connection: ssh, ansible_host: 192.0.2.1, ansible_ssh_timeout: 1}"
     text = lab.inventory.read_text().replace("node2: {ansible_host: 10.100.0.3}", far)
     assert far in text
     mixed = lab.inventory.parent / "mixed.yml"
@@ -366,6 +366,11 @@ def test_a_host_that_does_not_answer_holds_up_nobody(lab: TestLab, run: Run) -> 
     assert done.stderr.startswith("warning: node2 does not answer: ")
     pods = {line.split()[0]: line.split()[2] for line in run("get", "po", "-i", str(mixed)).stdout.splitlines()}
     assert (pods["toolbox"], pods["pair"]) == ("Unknown", "Running")
+    nothing = run("get", "po", "-n", "other", "-i", str(mixed))
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert nothing.stderr.splitlines()[1:] == ["error: what there is cannot be told: no answer from node2"]
+    there = run("logs", "toolbox", "-i", str(mixed))
+    assert there.stderr.splitlines()[1:] == ["error: pod toolbox is on node2, which does not answer"]
 
 
 def test_down_needs_neither_manifests_nor_an_inventory_that_can_be_read(lab: TestLab, run: Run) -> None:

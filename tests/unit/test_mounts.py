@@ -92,7 +92,7 @@ BIND = """
 import os, subprocess, sys
 from podlab.host import mounts
 started = refused = 0
-for _ in range(int(sys.argv[2])):
+while started + refused < int(sys.argv[2]) or not (started and refused):
     pid = os.fork()
     if not pid:
         mounts.libc.unshare(0x20000)
@@ -102,6 +102,7 @@ for _ in range(int(sys.argv[2])):
             os._exit(0 if "leads out" in error.strerror else 2)
         os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code < 2
     started, refused = started + (code == 1), refused + (code == 0)
 print(started, refused)
 """
@@ -118,7 +119,7 @@ def test_mount_points_are_made_nowhere_else(tmp_path: Path, volume: Path, outsid
     before = told(outside)
     with meanwhile(EXCHANGE, volume / "sub", volume / "link"):
         started, refused = map(int, in_namespace(BIND, service, ROUNDS).split())
-    assert started > 0 and refused > 0 and started + refused == ROUNDS
+    assert started > 0 and refused > 0 and started + refused >= ROUNDS
     assert told(outside) == before
 
 
@@ -131,7 +132,8 @@ mount = {"volume": "v", "path": "/v", "sub_path": "sub", "read_only": False}
 row = {"netns": "n", "containers": {"c": {"mounts": [mount]}}, "volumes": {"v": {"kind": "hostPath", "path": volume}}}
 volumes.mount_source = lambda row, name, index: f"{volumes.SUBPATHS}/n/c/0"
 bound = set()
-for _ in range(rounds):
+while rounds > 0 or not bound:  # with little luck it is a link each time
+    rounds -= 1
     try:
         volumes.bind_sub_paths(row, "c")
         bound.add(os.stat(f"{volumes.SUBPATHS}/n/c/0").st_ino)
@@ -252,7 +254,7 @@ def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.Mo
         monkeypatch.setattr(containers, name, lambda *_, **__: None)
     monkeypatch.setattr(containers, "SERVICES", str(tmp_path / "services"))
     monkeypatch.setattr(volumes, "SUBPATHS", str(tmp_path / "subpaths"))
-    monkeypatch.setattr(containers, "_build_service", lambda row, *_: built.append(row["netns"]))
+    monkeypatch.setattr(containers, "_build_service", lambda row, *_, **__: built.append(row["netns"]))
     (tmp_path / "out").symlink_to("/etc")
     mount = {"volume": "v", "path": "/v", "sub_path": "out", "read_only": False}
     volume = {"v": {"kind": "hostPath", "path": str(tmp_path)}}

@@ -10,7 +10,7 @@ import pytest
 from podlab.host import packages
 from podlab.planner import fitness
 
-# Recorded on Debian 12.
+# In the words of Debian 12.
 LISTS = """Reading package lists...
 E: Unable to locate package conntrack
 E: Unable to locate package nginx
@@ -48,7 +48,8 @@ def test_how_far_apt_is(text: str, words: str) -> None:
     ("text", "why"),
     [
         (PAGES + packages.DONE, None),
-        (LISTS, "Unable to locate package conntrack"),
+        (LISTS, "Unable to locate package conntrack, and 1 more errors"),
+        (LISTS + PAGES + "E: Unable to fetch some archives\n", "Unable to fetch some archives"),
         (PAGES, PAGES.splitlines()[-1]),
         ("", "it was ended"),
     ],
@@ -67,7 +68,8 @@ APT = """#!/bin/sh
 echo "apt-get $*" >>{path}/calls
 case "$*" in
     *update) touch {path}/lists ;;
-    *) [ -e {path}/lists ] || {{ echo 'E: Unable to locate package nginx'; exit 100; }}
+    *) echo 'Reading package lists...'
+       [ -e {path}/lists ] || {{ echo 'E: Unable to locate package nginx'; exit 100; }}
        [ ! -e {path}/broken ] || {{ echo 'E: Sub-process /usr/bin/dpkg returned an error code (1)'; exit 100; }}
        {path}/policy; echo "policy $?" >>{path}/calls
        echo '0 upgraded, 1 newly installed, 0 to remove and 0 not upgraded.'
@@ -113,7 +115,7 @@ def test_what_apt_cannot_bring_is_told_in_its_words(apt: Path) -> None:
     (apt / "broken").touch()
     packages.start(["nginx"])
     assert packages.wait(PATIENCE) is True
-    assert packages.failure(packages.log()) == "Unable to locate package nginx"
+    assert packages.failure(packages.log()) == "Sub-process /usr/bin/dpkg returned an error code (1)"
     assert not (apt / "policy").exists()
 
 

@@ -134,8 +134,10 @@ def failure(text: str) -> str | None:
     """Why it has failed, in apt's own words; None if it has not. Pure."""
     if text.endswith(DONE):
         return None
-    errors = re.findall(r"(?m)^E: (.+)$", text)
-    return str(errors[0]) if errors else (text.strip().splitlines() or ["it was ended"])[-1]
+    last = text.rpartition("Reading package lists...")[2]  # the first try may have lacked what the second one had
+    errors = [*dict.fromkeys(re.findall(r"(?m)^E: (.+)$", last))]
+    more = f", and {len(errors) - 1} more errors" if len(errors) > 1 else ""
+    return errors[0] + more if errors else (text.strip().splitlines() or ["it was ended"])[-1]
 
 
 def forget() -> None:
