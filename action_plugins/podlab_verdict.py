@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         absent = {end["host"] for end in matrix["ends"]} - set(task_vars["ansible_play_hosts"]) | RUN.silent.keys()
         parted = not RUN.silent.keys().isdisjoint(task_vars["groups"].get("gateways", ()))
         matrix = verdict.without(matrix, absent, parted=parted)
-        answers, failures = answered(matrix, absent, task_vars)
+        answers, deaf, failures = answered(matrix, absent, task_vars)
         cells = sum(map(len, matrix["expect"].values()))
         self._display.display(printable("\n" + verdict.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         if "services" in task_vars.get("ansible_skip_tags", ()):
             services = {**services, "asks": [], "unprobed": []}
         report = judged(services, matrix["ends"], task_vars, absent, parted)
-        wrong = failures + verdict.differences(matrix, answers) + report.wrong
+        wrong = failures + verdict.differences(matrix, answers, deaf) + report.wrong
         if wrong:
             wrong += verdict.causes(matrix)
             # Hosts take no part in the plays after this one, so what these would say is said here.
@@ -75,17 +75,19 @@ def unchecked(hosts: Mapping[str, Mapping[str, Any]], nodes: Sequence[str]) -> s
 
 def answered(
     matrix: Mapping[str, Any], absent: set[str], task_vars: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """What hosts have found out, each about its own ends: nobody answers for another host's pods. And who failed."""
-    answers: dict[str, Any] = {}
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """What hosts have found out, each about its own ends: nobody answers for another host's pods. Which of these cannot
+    be called, and who failed."""
+    answers, deaf = dict[str, Any](), dict[str, str]()
     failures = []
     homes = {end["name"]: end["host"] for end in matrix["ends"]}
     for host in (host for host in dict.fromkeys(homes.values()) if host not in absent):
         probed = task_vars["hostvars"][host].get("verify_result", {})
         answers |= {end: met for end, met in probed.get("answers", {}).items() if homes.get(end) == host}
+        deaf |= {end: why for end, why in probed.get("deaf", {}).items() if homes.get(end) == host}
         if probed.get("failed"):
             failures.append(f"{host}: {probed.get('msg')}")
-    return answers, failures
+    return answers, deaf, failures
 
 
 def judged(

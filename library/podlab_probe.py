@@ -39,6 +39,7 @@ answers:
   description: Source -> target -> C(seen), the source address that the target saw, or C(error).
   returned: always
   type: dict
+deaf: {description: Ends at which the port cannot be listened at, and why., returned: always, type: dict}
 watcher: {description: Number of the process that writes down connections., returned: always, type: int}
 listening: {description: As C(podlab_service_probe) has it., returned: always, type: str}
 """
@@ -65,16 +66,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     if module.check_mode:
-        module.exit_json(changed=False, answers={}, watcher=0, listening="{}")
+        module.exit_json(changed=False, answers={}, deaf={}, watcher=0, listening="{}")
     long = {key: json.loads(module.params[key]) for key in ("ends", "asks", "callers")}
     try:
         watcher = connection_events.watch(module.params["watch"]) if module.params["watch"] else 0
-        answers = probe(port=module.params["port"], deadline=module.params["deadline"], **long)
+        answers, deaf = probe(port=module.params["port"], deadline=module.params["deadline"], **long)
         # Before any host calls a Service, and so before anything can be refused.
         listening = {to: [state] for to, state in listeners.look(json.loads(module.params["endpoints"])).items()}
     except OSError as error:
         module.fail_json(msg=words_of(error))
-    module.exit_json(changed=False, answers=answers, watcher=watcher, listening=json.dumps(listening))
+    module.exit_json(changed=False, answers=answers, deaf=deaf, watcher=watcher, listening=json.dumps(listening))
 
 
 if __name__ == "__main__":

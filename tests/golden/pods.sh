@@ -4,6 +4,7 @@ s6-svc -wd -d /run/podlab/services/default_web.side && rm -r /run/podlab/service
 ip link del veth7e9b3e61
 pkill -KILL --ns $$ --nslist mnt -f '^catatonit -P podlab-pod default_web$'
 umount /run/podlab/pods/default_web/ipc /run/podlab/pods/default_web/uts && ip netns del default_web && rm -r /run/podlab/pods/default_web
+umount /run/podlab/shm/default_web && rmdir /run/podlab/shm/default_web
 rm -r /var/log/pods/default_web
 for dir in /run/netns /run/podlab/pods; do mkdir -p $dir; mount --make-shared $dir 2>/dev/null || mount --bind --make-private --make-shared $dir $dir; done
 mkdir -p /run/podlab/pods/default_new && touch /run/netns/default_new /run/podlab/pods/default_new/ipc /run/podlab/pods/default_new/uts

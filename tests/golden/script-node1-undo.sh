@@ -120,11 +120,13 @@ end /run/podlab/services/default_web-bj5g7cqwgs-67xfb.agnhost
 ip link del veth873946b3
 pkill -KILL --ns $$ --nslist mnt -f '^catatonit -P podlab-pod default_pair$'
 umount /run/podlab/pods/default_pair/ipc /run/podlab/pods/default_pair/uts && ip netns del default_pair && rm -r /run/podlab/pods/default_pair
+umount /run/podlab/shm/default_pair && rmdir /run/podlab/shm/default_pair
 rm -r /var/lib/podlab/volumes/default_pair
 rm -r /var/log/pods/default_pair
 ip link del veth3cf79bce
 pkill -KILL --ns $$ --nslist mnt -f '^catatonit -P podlab-pod default_web-bj5g7cqwgs-67xfb$'
 umount /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/ipc /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/uts && ip netns del default_web-bj5g7cqwgs-67xfb && rm -r /run/podlab/pods/default_web-bj5g7cqwgs-67xfb
+umount /run/podlab/shm/default_web-bj5g7cqwgs-67xfb && rmdir /run/podlab/shm/default_web-bj5g7cqwgs-67xfb
 rm -r /var/log/pods/default_web-bj5g7cqwgs-67xfb
 
 # The supervisor has nobody left to watch over.

@@ -92,6 +92,15 @@ def test_containers_of_a_pod_share_ipc_network_and_host_name_but_not_processes(p
     )
 
 
+def test_what_a_pod_keeps_in_shm_fills_nothing_of_the_host(pods):
+    fill = "dd if=/dev/zero of=/dev/shm/all bs=1M count=80 2>/dev/null; stat -c %a /dev/shm"
+    assert inside(pods, "ipc", "one", fill) == "1777"
+    assert inside(pods, "ipc", "two", "df --output=size,avail /dev/shm").split()[2:] == ["65536", "0"]
+    inside(pods, "ipc", "two", "rm /dev/shm/all")
+    kinds = pods.sh("node1", "stat -c %m /run/podlab/shm/default_ipc /run/podlab/pods/default_ipc/hosts").split()
+    assert kinds[0] == "/run/podlab/shm/default_ipc" != kinds[1]
+
+
 def test_a_container_may_not_change_its_network(pods):
     assert inside(pods, "ipc", "one", "grep CapEff /proc/1/status").split()[1] == "00000000a80425fb"  # containerd's
 
@@ -180,7 +189,12 @@ def test_a_new_address_is_announced(pods):
 def test_what_is_no_longer_in_the_directory_goes_away_without_a_trace(pods):
     pods.write(empty={"apiVersion": "v1", "kind": "List", "items": []})
     pods.converge("--skip-tags", "verify")
-    assert pods.sh("node1", "ls -A /run/netns /run/podlab/pods /var/log/pods | grep default_", check=False) == ""
+    assert (
+        pods.sh("node1", "ls -A /run/netns /run/podlab/pods /run/podlab/shm /var/log/pods | grep default_", check=False)
+        == ""
+    )
+    # Nor in the namespaces of processes that stay: there a mount would hold what was in it.
+    assert pods.sh("node1", "grep -l '/shm/default_' /proc/[0-9]*/mountinfo", check=False) == ""
     # What stays is the node's: kube-proxy's health checks.
     assert pods.sh("node1", "ls -A /run/podlab/services | grep -v '^[.]'", check=False) == "kube-proxy"
     assert pods.sh("node1", "ip -o link show type veth | grep -c podlab", check=False) == "0"

@@ -178,6 +178,17 @@ def test_a_difference_names_both_ends_what_was_expected_and_what_was_got():
     ]
 
 
+def test_an_end_where_nobody_can_listen_is_named_once():
+    found = answers(node2__a={"error": "timed out"}, b__a={"error": "timed out"}, a__b={"error": "timed out"})
+    assert verdict.differences(
+        matrix(verify_port=4000), found, {"default/a": "address already in use", "gone": "x"}
+    ) == [
+        "pod default/a (10.1.1.2 on node1): port 4000 is in use there (address already in use), so calls to it prove "
+        "nothing: end what listens there, or set another cluster.verify_port",
+        "pod default/a (10.1.1.2 on node1) -> pod default/b (10.1.2.2 on node2): expected source 10.1.1.2, got timed out",
+    ]
+
+
 def test_a_host_that_did_not_answer_at_all_is_a_difference_in_each_cell():
     found = answers()
     del found["node1"]

@@ -16,6 +16,7 @@ from podlab.planner import service_verdict
 from podlab.records import sound_observation
 
 PROBED = {"changed": False, "answers": {"a": {"b": {"seen": "10.1.1.2"}, "c": {"error": "refused"}}}, "watcher": 7}
+PROBED |= {"deaf": {"d": "address already in use"}}
 PROBED |= {"listening": '{"10.1.1.2:80/tcp": ["listens"]}'}
 CALLED = {"heard": '{"0": [["answer", 4000]]}', "listening": "{}", "is_whole": True}
 CALLED |= {"flows": '[["tcp", "10.1.1.2", 4000, "10.96.0.1", 80, "10.1.1.2", 4000, "10.1.2.2", 80]]'}
@@ -75,6 +76,7 @@ def test_what_no_module_tells_is_left_out(lie: dict[str, object]) -> None:
         ("podlab_observe", {"observation": "{}", "missing": ["x"]}, "missing: must be of type object"),
         ("podlab_probe", {**PROBED, "answers": []}, "answers: must be of type object"),
         ("podlab_probe", {**PROBED, "answers": {"a": {"b": {}}}}, "answers.a.b: must be seen or error"),
+        ("podlab_probe", {**PROBED, "deaf": {"a": 7}}, "deaf.a: must be of type string"),
         ("podlab_probe", {**PROBED, "listening": "{"}, "listening: must be JSON of what listened"),
         ("podlab_service_probe", {**CALLED, "heard": '{"x": []}'}, "heard: must be JSON"),
         ("podlab_service_probe", {**CALLED, "heard": '{"0": [["answer"]]}'}, "heard: must be JSON"),
@@ -142,8 +144,10 @@ ENDS = [{"name": name, "host": f"on-{name}", "kind": "pod", "address": "10.1.1.2
 
 def test_nobody_answers_for_another_hosts_pods() -> None:
     lies = {"a": {"b": {"seen": "10.1.1.9"}}, "b": {"a": {"seen": "10.1.1.3"}}, "c": {}}
-    found = {"on-b": {"verify_result": {"answers": lies}}, "on-a": {"verify_result": {"failed": True, "msg": "no"}}}
-    assert podlab_verdict.answered({"ends": ENDS}, set(), {"hostvars": found}) == ({"b": lies["b"]}, ["on-a: no"])
+    told = {"answers": lies, "deaf": {"a": "in use", "b": "in use"}}
+    found = {"on-b": {"verify_result": told}, "on-a": {"verify_result": {"failed": True, "msg": "no"}}}
+    answered = podlab_verdict.answered({"ends": ENDS}, set(), {"hostvars": found})
+    assert answered == ({"b": lies["b"]}, {"b": "in use"}, ["on-a: no"])
 
 
 def test_nor_for_its_calls_and_programs_of_services(monkeypatch: pytest.MonkeyPatch) -> None:

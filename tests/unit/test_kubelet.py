@@ -1189,6 +1189,7 @@ CHUNKED = b"HTTP/1.1 302 X\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\nab", (False, "unexpected EOF")),
         (CHUNKED + b"3\r\nab", (False, "unexpected EOF")),
         (CHUNKED + b"x\r\nab", (False, "invalid byte in chunk length")),
+        (CHUNKED + b"1\r\nabc\r\n", (False, "malformed chunked encoding")),
         (b"HTTP/1.1 200 X\r\nContent-Length: x\r\n\r\n", (False, 'GET BROKEN bad Content-Length "x"')),
         (b"HTTP/1.1 200 X\r\nno header\r\n\r\n", (False, "GET BROKEN malformed MIME header line: no header")),
         (b"HTTP/1.1 200 X\r\nServer: x\r\n", (False, "GET BROKEN unexpected EOF")),
@@ -1213,6 +1214,45 @@ def test_an_answer_is_read_to_its_end(answer: bytes, result: tuple[bool, str | N
             assert words
             expected = words.replace("GET BROKEN ", get_error + broken).replace("GET ", get_error)
         assert asked(get(port)) == (fine, expected)
+
+
+def _cost(answer: bytes) -> tuple[int, tuple[bool, str]]:
+    """How many lines of the program are run for an answer, and the result."""
+    lines = 0
+
+    def count(frame: Any, event: str, _: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return count if frame.f_code.co_filename == PROGRAM else None
+
+    with talker(answer) as port:
+        sys.settrace(count)
+        try:
+            result = asked(get(port))
+        finally:
+            sys.settrace(None)
+    return lines, result
+
+
+def test_the_answer_of_one_pod_keeps_no_other_waiting() -> None:
+    """Whose every chunk is a byte may send them; whose chunks hold hardly any data is told so, as by Go."""
+    plain, _ = _cost(b"HTTP/1.1 302 X\r\nContent-Length: 3\r\n\r\nabc")
+    lines, answer = _cost(CHUNKED + b"1\r\nx\r\n" * 11_000)
+    assert answer == (True, f"Probe terminated redirects, Response body: {'x' * 10_240}")
+    assert lines < 40 * 10_240 + 10 * plain, "each chunk is decoded once"
+    lines, answer = _cost(CHUNKED + (b"1;" + b"a" * 100 + b"\r\nx\r\n") * 9_500)
+    assert answer == (False, "chunked encoding contains too much non-data")
+    assert lines < 40 * 200 + 10 * plain, "there are 200 chunks until then"
+    assert _cost(CHUNKED + b"1;" + b"a" * 1_000_000)[1] == (False, "header line too long")
+
+
+def test_an_answer_that_is_always_yet_to_come_is_none() -> None:
+    with talker(b"HTTP/1.1 100 Go on\r\n\r\n" * 50_000) as port:
+        fine, words = asked(get(port))
+        assert not fine
+        assert words.endswith(": net/http: too many 1xx informational responses")
+    with talker(b"HTTP/1.1 100 Go on\r\n\r\n" * 5 + OK) as port:
+        assert asked(get(port)) == (True, "")
 
 
 @pytest.mark.parametrize("answer", [OK, CHUNKED + b"0\r\n\r\n", b"HTTP/1.1 204 X\r\n\r\n"])

@@ -263,3 +263,27 @@ def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.Mo
     failed = containers.start([(one, "c"), (two, "c")])
     assert built == ["two"]
     assert failed == ['pod one, container c: failed to prepare subPath "out" of volume "v": it leads out of the volume']
+
+
+SHARED_MEMORY = """
+import os, sys
+from podlab.changes import containers
+from podlab.host import pods
+pods.PODS, containers.SHM, pods.SHM = (f"{sys.argv[1]}/{name}" for name in ("pods", "shm", "shm"))
+os.makedirs(f"{pods.PODS}/earlier/shm")
+for names in (["new", "earlier"], ["earlier", "new", "other"]):
+    pods._mount_shm(names)
+open(f"{pods.SHM}/earlier/note", "w").close()
+print(*os.listdir(f"{pods.PODS}/earlier/shm"))
+table = [line.split() for line in open("/proc/self/mountinfo") if sys.argv[1] in line]
+print(*sorted(os.path.basename(fields[4]) for fields in table))
+print(*sorted({f"{words[-1].split(',')[1]} {words[5]}" for words in table if "tmpfs podlab" in " ".join(words)}))
+"""
+
+
+def test_each_pod_has_shared_memory_of_its_own_once(tmp_path: Path) -> None:
+    """But for a pod of an earlier podlab, whose containers have shared a directory: they go on with that."""
+    note, mounted, options = in_namespace(SHARED_MEMORY, tmp_path).splitlines()
+    assert note == "note"
+    assert mounted == "earlier new other"
+    assert options == "size=65536k rw,nosuid,nodev,noexec,relatime"

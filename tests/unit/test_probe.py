@@ -36,7 +36,21 @@ def test_everybody_is_told_how_he_is_seen():
     port = free_port()
     ends = [{"name": name, "netns": None} for name in ("a",)]
     answers = probe.probe(port, ends, {"a": {"a": "127.0.0.1"}}, {"a": 1}, 20.0)
-    assert answers == {"a": {"a": {"seen": "127.0.0.1"}}}
+    assert answers == ({"a": {"a": {"seen": "127.0.0.1"}}}, {})
+
+
+def test_an_end_that_has_given_its_port_away_hinders_no_other():
+    port = free_port()
+    ends = [{"name": name, "netns": None} for name in ("first", "second")]  # of one namespace: only one can have it
+    asks = {"second": {"first": "127.0.0.1"}}
+    answers, deaf = probe.probe(port, ends, asks, {"first": 1, "second": 7}, 20.0)
+    assert answers == {"second": {"first": {"seen": "127.0.0.1"}}}
+    assert deaf == {"second": "address already in use"}
+    with socket.create_server(("0.0.0.0", port)):
+        assert probe.probe(port, ends, {}, {"first": 1}, 20.0) == (
+            {},
+            dict.fromkeys(("first", "second"), deaf["second"]),
+        )
 
 
 def test_a_caller_who_went_before_he_was_answered_is_waited_for():

@@ -249,7 +249,7 @@ NASTY = row(
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that podlab writes lies below another directory; mounts and the supervisor are left out."""
-    for name in ("PODS", "SERVICES", "VOLUMES", "LOGS", "SUBPATHS"):
+    for name in ("PODS", "SERVICES", "VOLUMES", "LOGS", "SUBPATHS", "SHM"):
         for module in (containers, pod_lines, service_lines, volume_lines, volumes):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, f"{tmp_path}/{name.lower()}")

@@ -56,7 +56,7 @@ RUN = "/run/podlab"
 HOME = "/var/lib/podlab"
 """What podlab keeps on a host. Values of Secrets are in both, so they are root's alone."""
 
-# The size is a limit, as pods' /dev/shm lie here, too.
+# The size is a limit: /etc/hosts of pods lie here, and their root may write to them.
 RUN_MADE = (
     ("mkdir", "-p", "-m", "700", RUN),
     ("mount", "-t", "tmpfs", "-o", "nosuid,nodev,mode=700,size=25%", "podlab", RUN),
@@ -67,6 +67,8 @@ RUN_MENDED = ("mount", "-o", "remount,bind,exec", RUN)
 NETNS = "/run/netns"
 PODS = "/run/podlab/pods"
 SUBPATHS = "/run/podlab/subpaths"
+SHM = "/run/podlab/shm"
+"""A file system for each pod, its /dev/shm. Not below PODS: who starts a container has dropped that by then."""
 SERVICES = "/run/podlab/services"
 IMAGES = "/var/lib/podlab/images"
 VOLUMES = "/var/lib/podlab/volumes"
@@ -164,7 +166,7 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     for file in ("hosts", "hostname", "resolv.conf"):
         argv += ["--ro-bind" if read_only else "--bind", f"{home}/{file}", f"/etc/{file}"]
     argv += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
-    argv += ["--dev", "/dev", "--bind", f"{home}/shm", "/dev/shm", "--ro-bind", "/sys", "/sys"]
+    argv += ["--dev", "/dev", "--bind", shm_path(pod["netns"]), "/dev/shm", "--ro-bind", "/sys", "/sys"]
     # Manifests name the program of the agnhost image by its path there.
     argv += ["--ro-bind", layered.get("/opt/podlab", IMAGES), "/opt/podlab", "--symlink", "/opt/podlab/agnhost"]
     argv += ["/agnhost"]
@@ -227,6 +229,10 @@ def mount_source(pod: PodRow, name: str, index: int) -> str:
     return volume_path(pod, mount["volume"])
 
 
+def shm_path(netns: str) -> str:
+    return f"{SHM}/{netns}"
+
+
 def volume_path(pod: PodRow, volume: str) -> str:
     found = pod.get("volumes", {})[volume]
     return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"
@@ -235,7 +241,7 @@ def volume_path(pod: PodRow, volume: str) -> str:
 def nested_trees(pod: PodRow, name: str) -> list[nested.Tree]:
     """Volumes of a container that hold other mounts of it, or its working directory."""
     row, home = pod["containers"][name], f"{SERVICES}/{service_name(pod['netns'], name)}"
-    mounts = [nested.Bound(nested.SHM, f"{PODS}/{pod['netns']}/shm")]
+    mounts = [nested.Bound(nested.SHM, shm_path(pod["netns"]))]
     for index, mount in _parents_first(row):
         path, source = _real(mount["path"]), mount_source(pod, name, index)
         mounts.append(nested.Bound(path, source, _is_read_only(pod, mount), _is_device(pod, mount), index))

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from . import passages, service_lines, volume_lines
-from .containers import LOGS, NETNS, PODS, SERVICES, VOLUMES, service_name
+from .containers import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
 from .passages import Part, Passage, Typed
-from .sandbox import BIND_ON_ITSELF, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
+from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
 if TYPE_CHECKING:
     from .pods import PodRow, Steps
@@ -140,7 +140,10 @@ def announcement_line(row: PodRow) -> str:
 def etc_files(row: PodRow) -> Passage:
     home = f"{PODS}/{row['netns']}"
     written = passages.files(home, row["etc"])
-    return Passage(written.brief, (*written.lines, f"mkdir -p -m 1777 {home}/shm"))
+    shm = f"{SHM}/{row['netns']}"
+    # With a container that starts anew it is there already.
+    mounted = f"[ -d {shm} ] || {{ mkdir -p {shm} && mount -t tmpfs -o {SHM_OPTIONS} podlab {shm}; }}"
+    return Passage(written.brief, (*written.lines, mounted))
 
 
 def _removal_lines(netns: str, row: PodRow | None, *, comes_back: bool) -> list[str]:
@@ -153,6 +156,7 @@ def _removal_lines(netns: str, row: PodRow | None, *, comes_back: bool) -> list[
         *([f"ip link del {veth_name(netns)}"] if "net" in files else []),
         f"pkill -KILL --ns $$ --nslist mnt -f '^{pause}$'",
         f"umount {bound}{name} && rm -r {PODS}/{netns}",
+        f"umount {SHM}/{netns} && rmdir {SHM}/{netns}",
         *(volume_lines.end(netns, row.get("volumes", {})) if row is not None and not comes_back else []),
         *([f"rm -r {LOGS}/{netns}"] if not comes_back else []),
     ]

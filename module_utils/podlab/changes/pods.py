@@ -14,6 +14,7 @@ from .containers import SERVICES as SERVICES
 from .containers import ContainerRow
 from .sandbox import BIND_ON_ITSELF as BIND_ON_ITSELF
 from .sandbox import SANDBOX_SYSCTLS as SANDBOX_SYSCTLS
+from .sandbox import SHM_OPTIONS as SHM_OPTIONS
 from .sandbox import alias as alias
 from .sandbox import is_plain as is_plain
 from .sandbox import namespace_files as namespace_files

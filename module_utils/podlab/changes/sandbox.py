@@ -17,6 +17,9 @@ SANDBOX_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
 }
 
+SHM_OPTIONS = "nosuid,nodev,noexec,size=64m,mode=1777"
+"""Of a pod's /dev/shm, as containerd mounts it. It is shared by the pod's containers, and ends with its sandbox."""
+
 # Bound on itself below a shared directory (/run under systemd) a directory would be that one's peer, and whatever is
 # mounted in it would lie there twice. Private and shared again it has peers of its own.
 BIND_ON_ITSELF = ("mount", "--bind", "--make-private", "--make-shared")

@@ -66,6 +66,7 @@ _Flow = tuple[str, str, int, str, int, str, int, str, int]  # host.connection_ev
 
 class _Probed(TypedDict):
     answers: dict[str, dict[str, Annotated[Outcome, Rule(bool, "seen or error")]]]
+    deaf: dict[str, str]
     watcher: int
     listening: _Looks
 

@@ -51,6 +51,9 @@ STARTING = ("bwrap", "envfile", "fdclose")  # names of what becomes the containe
 DEAD = ("", "Z", "X")  # states of a process, as proc(5) has them
 MOST_REQUESTS = 10  # of one probe that is redirected
 MOST_HEADERS = 1 << 20  # bytes
+MOST_INFORMATIONAL = 5  # answers which say that the answer is yet to come
+LONGEST_CHUNK_LINE = 4096  # bytes
+MOST_NON_DATA = 16 * 1024  # bytes of chunks beyond what comes with their data
 PROBE_AGENT, HOOK_AGENT = "kube-probe/1.30", "kube-lifecycle/1.30"
 BAD_STATUS = "HTTP probe failed with statuscode: "
 BROKEN = "net/http: HTTP/1.x transport connection broken: "
@@ -623,30 +626,43 @@ def _exchange(
 
 def _head(sock: socket.socket, until: float) -> Generator[Wait, int | None, tuple[int, dict[str, str], bytes]]:
     """Status, headers by their names in small letters, and what was read of the body."""
-    received = b""
+    received, looked, begun, informational = bytearray(), 0, False, 0
     while True:
-        ended = _end_of_head(received)
-        if ended:
-            code, headers = parse_head(received[:ended])
-            received = received[ended:]
-            if 100 <= code < 200 and code != 101:
-                continue  # the answer is yet to come
-            return code, headers, received
-        more: bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
-        first, newline, _ = received.partition(b"\n")
-        if newline or (not more and received):
-            parse_status(first)  # of what is no HTTP nothing more is waited for
+        if ended := _end_of_head(received, looked):
+            code, headers = parse_head(bytes(received[:ended]))
+            del received[:ended]
+            if not 100 <= code < 200 or code == 101:
+                return code, headers, bytes(received)
+            looked, begun, informational = 0, False, informational + 1
+            if informational > MOST_INFORMATIONAL:
+                raise HttpFailure(f"{BROKEN}net/http: too many 1xx informational responses")
+            continue
+        if not begun and (newline := received.find(b"\n", looked)) >= 0:
+            parse_status(bytes(received[:newline]))  # of what is no HTTP nothing more is waited for
+            begun = True
+        looked = max(0, len(received) - 3)  # the empty line may have begun
+        more = yield from _receive(sock, until)
         if not more:
+            parse_status(bytes(received.partition(b"\n")[0])) if received else None
             raise HttpFailure(f"{BROKEN}unexpected EOF" if received else "EOF")
+        received += more
         if len(received) > MOST_HEADERS:
             raise HttpFailure(f"net/http: server response headers exceeded {MOST_HEADERS} bytes; aborted")
-        received += more
 
 
-def _end_of_head(data: bytes) -> int:
+def _end_of_head(data: bytearray, start: int) -> int:
     """Where the empty line is over; 0 if it has not come."""
-    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n", b"\n\r\n") if (at := data.find(mark)) >= 0]
+    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n", b"\n\r\n") if (at := data.find(mark, start)) >= 0]
     return min(ends, default=0)
+
+
+def _receive(sock: socket.socket, until: float) -> Generator[Wait, int | None, bytes]:
+    """What comes next, nothing at the end. Who always has more makes only itself wait, and is late some time."""
+    yield {}, 0.0
+    if time.monotonic() >= until:
+        raise TimeoutError
+    more: bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
+    return more
 
 
 def parse_status(line: bytes) -> int:
@@ -689,17 +705,17 @@ def _body(
     chunked = headers.get("transfer-encoding", "").lower() == "chunked"
     if length is not None and not chunked and not (length.isascii() and length.isdigit()):
         raise HttpFailure(f'{BROKEN}bad Content-Length "{length}"')
+    data = Chunks() if chunked else Plain(None if length is None else int(length))
+    more = received
     while True:
         try:
-            data, over = dechunked(received) if chunked else (received, False)
+            data.take(more)
         except ValueError as error:
             return ProbeError(str(error))
-        if length is not None and not chunked:
-            data, over = data[: int(length)], len(data) >= int(length)
-        if over or len(data) >= MOST_OUTPUT:
-            return data[:MOST_OUTPUT].decode(errors="replace")
+        if data.over or len(data.content) >= MOST_OUTPUT:
+            return data.content[:MOST_OUTPUT].decode(errors="replace")
         try:
-            more: bytes = yield from _patiently(sock.recv, 16384, sock, select.EPOLLIN, until)
+            more = yield from _receive(sock, until)
         except TimeoutError:
             words = "(Client.Timeout or context cancellation while reading body)"
             return ProbeError(f"context deadline exceeded {words}")
@@ -707,29 +723,67 @@ def _body(
             return ProbeError(_broken(sock, error))
         if not more:
             ended = length is None and not chunked
-            return data.decode(errors="replace") if ended else ProbeError("unexpected EOF")
-        received += more
-        if len(received) > MOST_HEADERS:
-            return ProbeError("http: chunked encoding contains too much non-data")
+            return data.content.decode(errors="replace") if ended else ProbeError("unexpected EOF")
 
 
-def dechunked(received: bytes) -> tuple[bytes, bool]:
-    """What chunks hold, and whether the last one has come. :raises ValueError: these are none."""
-    data = b""
-    while True:
-        line, newline, rest = received.partition(b"\n")
-        if not newline:
-            return data, False
+class Plain:
+    """A body as it is."""
+
+    def __init__(self, length: int | None) -> None:
+        self.content = bytearray()
+        self.length = length
+        self.over = length == 0
+
+    def take(self, more: bytes) -> None:
+        self.content += more
+        if self.length is not None:
+            del self.content[self.length :]
+            self.over = len(self.content) == self.length
+
+
+class Chunks:
+    """A body in chunks, decoded as they come. What is no data has the limits of Go's net/http/internal/chunked.go:
+    all that a pod answers is read by the one thread that looks after the others, too."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.over = False
+        self.rest = b""  # a line that has begun
+        self.left = 0  # bytes of a chunk that are yet to come
+        self.inside = False  # an empty line ends the chunk
+        self.non_data = 0
+
+    def take(self, more: bytes) -> None:
+        """:raises ValueError: these are no chunks, or hardly anything in them is data."""
+        received, at = self.rest + more, 0
+        while not self.over and len(self.content) < MOST_OUTPUT:
+            data = received[at : at + self.left]
+            self.content += data
+            self.left -= len(data)
+            at += len(data)
+            end = received.find(b"\n", at, at + LONGEST_CHUNK_LINE)
+            if self.left or end < 0:
+                break
+            self._line(received[at : end + 1])
+            at = end + 1
+        self.rest = received[at:]
+        if len(self.rest) >= LONGEST_CHUNK_LINE and len(self.content) < MOST_OUTPUT:
+            raise ValueError("header line too long")
+
+    def _line(self, line: bytes) -> None:
+        if self.inside:
+            if line.strip():
+                raise ValueError("malformed chunked encoding")
+            self.inside = False
+            return
         digits = line.partition(b";")[0].strip()
         if not digits or len(digits) > 16 or not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
             raise ValueError("invalid byte in chunk length")
-        size = int(digits, 16)
-        if not size:
-            return data, True
-        data += rest[:size]
-        if len(rest) < size + 2:
-            return data, False
-        received = rest[size:].removeprefix(b"\r").removeprefix(b"\n")
+        self.left = int(digits, 16)
+        self.inside, self.over = True, not self.left
+        self.non_data = max(0, self.non_data + len(line) + 2 - 16 - 2 * self.left)
+        if self.non_data > MOST_NON_DATA:
+            raise ValueError("chunked encoding contains too much non-data")
 
 
 def _in_tls(sock: socket.socket, host: str) -> socket.socket:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 CLONE = {"net": 0x40000000, "ipc": 0x08000000, "uts": 0x04000000}  # sched.h
 MS_BIND = 0x1000  # mount.h
+MS_FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8}
 LIBC = ctypes.CDLL(None, use_errno=True)
 NETNS = "/run/netns"
 
@@ -70,6 +71,15 @@ def more_namespaces(words: str, kinds: Sequence[str]) -> str:
 def give_name(kind: str, path: str) -> None:
     """Bind this thread's namespace to a file."""
     if LIBC.mount(f"/proc/thread-self/ns/{kind}".encode(), path.encode(), None, MS_BIND, None):
+        raise OSError(ctypes.get_errno(), f"mount {path}: {os.strerror(ctypes.get_errno())}")
+
+
+def mount_tmpfs(path: str, options: str) -> None:
+    """What ``mount -t tmpfs -o OPTIONS podlab PATH`` does, without a process for it."""
+    words = options.split(",")
+    flags = sum(MS_FLAGS.get(word, 0) for word in words)
+    rest = ",".join(word for word in words if word not in MS_FLAGS)
+    if LIBC.mount(b"podlab", path.encode(), b"tmpfs", flags, rest.encode()):
         raise OSError(ctypes.get_errno(), f"mount {path}: {os.strerror(ctypes.get_errno())}")
 
 

@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import records
-from ..changes.containers import SERVICES, log_directory, service_name
+from ..changes.containers import SERVICES, SHM, log_directory, service_name, shm_path
 from ..changes.pods import (
     BIND_ON_ITSELF,
     PODS,
     SANDBOX_SYSCTLS,
+    SHM_OPTIONS,
     Pod,
     PodRow,
     Steps,
@@ -32,7 +33,7 @@ from ..changes.pods import (
 )
 from . import containers, status, volumes
 from .kubelet import began
-from .namespaces import NETNS, give_name, more_namespaces, socket_in, unshare
+from .namespaces import NETNS, give_name, more_namespaces, mount_tmpfs, socket_in, unshare
 from .network import is_written, link_facts, write_sysctl
 from .record import make_directory, text_of, write_file
 from .run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
@@ -155,8 +156,10 @@ def apply(steps: Steps) -> None:
         volumes.make(row, volume)
     for row, volume, _ in steps.rewrite:
         volumes.rewrite(row, volume)
-    for row in {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}.values():
+    begun = {row["netns"]: row for row in [*steps.sandboxes, *(row for row, _ in steps.start)]}
+    for row in begun.values():
         _write_etc(row)
+    _mount_shm(begun)
     again = set(steps.kept)
     failed = containers.start(steps.start, held=set(steps.held), again=again) if steps.start else []
     failed += containers.start(steps.resume, resumed=True) if steps.resume else []
@@ -200,12 +203,14 @@ def remove(names: Iterable[str], *, coming_back: Container[str] = ()) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pauses[netns], signal.SIGKILL)
     # Names of namespaces, and whatever else may be mounted there: nothing behind it is deleted.
-    volumes.unmount_beneath([path for netns in names for path in (f"{NETNS}/{netns}", f"{PODS}/{netns}")])
+    homes = [path for netns in names for path in (f"{NETNS}/{netns}", f"{PODS}/{netns}", shm_path(netns))]
+    volumes.unmount_beneath(homes)
     volumes.remove(netns for netns in names if netns not in coming_back)
     for netns in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{NETNS}/{netns}")
-        volumes.delete_tree(f"{PODS}/{netns}")  # with /dev/shm, which is the containers'
+        volumes.delete_tree(shm_path(netns))
+        volumes.delete_tree(f"{PODS}/{netns}")  # the last trace: with /dev/shm, in a pod of an earlier podlab
         if netns not in coming_back:
             shutil.rmtree(log_directory(netns, ""), ignore_errors=True)
 
@@ -334,8 +339,20 @@ def _write_etc(row: PodRow) -> None:
     for name, text in row["etc"].items():
         with open(f"{pod}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
-    os.makedirs(f"{pod}/shm", exist_ok=True)
-    os.chmod(f"{pod}/shm", 0o1777)
+
+
+def _mount_shm(names: Iterable[str]) -> None:
+    """Give pods their /dev/shm. Containers that run have it already."""
+    there = set(volumes.mounted([SHM]))
+    for netns in names:
+        path, earlier = shm_path(netns), f"{PODS}/{netns}/shm"
+        if path in there:
+            continue
+        os.makedirs(path, exist_ok=True)
+        if os.path.isdir(earlier):  # a pod of an earlier podlab, whose other containers may share that one
+            run(["mount", "--bind", earlier, path])
+        else:
+            mount_tmpfs(path, SHM_OPTIONS)
 
 
 def applied_row(netns: str) -> PodRow | None:

@@ -54,8 +54,8 @@ def probe(
     asks: Mapping[str, Mapping[str, str]],
     callers: Mapping[str, int],
     deadline: float,
-) -> dict[str, dict[str, dict[str, str]]]:
-    """Source -> target -> ``{"seen": address}`` or ``{"error": words}``.
+) -> tuple[dict[str, dict[str, dict[str, str]]], dict[str, str]]:
+    """Source -> target -> ``{"seen": address}`` or ``{"error": words}``; and ends that cannot be listened at, with why.
 
     ``ends``, ``asks`` and ``callers`` are those of the planner's ``expectations.probes``.
     """
@@ -66,18 +66,20 @@ def probe(
         for source, targets in asks.items()
         for target, address in targets.items()
     ]
+    waited_for, deaf = dict(callers), dict[str, str]()
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as sockets:
         for end in ends:
             listener = sockets.enter_context(socket_in(end["netns"]))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(("0.0.0.0", port))
-            except OSError as error:
-                words = f"{end['name']}: port {port} (cluster.verify_port): {error.strerror}"
-                raise OSError(error.errno, words) from error
-            listener.listen(1024)
+                listener.listen(1024)
+            except OSError as error:  # what a pod does at its own port concerns nobody else
+                deaf[end["name"]] = os.strerror(error.errno or 0).lower()
+                waited_for[end["name"]] = 0
+                continue
             selector.register(listener, selectors.EVENT_READ, end["name"])
-        _run(selector, questions, dict(callers), port, time.monotonic() + deadline)
+        _run(selector, questions, waited_for, port, time.monotonic() + deadline)
         for question in questions:
             if question.socket:
                 question.socket.close()
@@ -85,7 +87,7 @@ def probe(
     for question in questions:
         cell = {"seen": question.answer} if question.answer else {"error": question.error}
         answers.setdefault(question.source, {})[question.target] = cell
-    return answers
+    return answers, deaf
 
 
 def _run(

@@ -30,14 +30,22 @@ def without(matrix: Mapping[str, Any], absent: Set[str], *, parted: bool = False
     return {**matrix, "expect": expect, "unjudged": unjudged}
 
 
-def differences(matrix: Mapping[str, Any], answers: Answers) -> list[str]:
-    """One line for each cell that is not as planned: both ends, what was expected and what was got."""
+def differences(matrix: Mapping[str, Any], answers: Answers, deaf: Mapping[str, str] | None = None) -> list[str]:
+    """One line for each cell that is not as planned: both ends, what was expected and what was got.
+
+    :param deaf: ends at which nobody can listen, and why: one line for all who call there.
+    """
     ends = {end["name"]: end for end in matrix["ends"]}
-    lines = []
+    deaf = {name: why for name, why in (deaf or {}).items() if any(name in row for row in matrix["expect"].values())}
+    lines = [
+        f"{_end(ends[name])}: port {matrix['port']} is in use there ({why}), so calls to it prove nothing: end what "
+        "listens there, or set another cluster.verify_port"
+        for name, why in deaf.items()
+    ]
     for source, row in matrix["expect"].items():
         for target, expected in row.items():
             answer = answers.get(source, {}).get(target, NO_ANSWER)
-            if answer.get("seen") != expected:
+            if target not in deaf and answer.get("seen") != expected:
                 got = f"source {answer['seen']}" if "seen" in answer else answer["error"]
                 cause = _cause(matrix, ends[source], ends[target], answer)
                 way = f"{_end(ends[source])} -> {_end(ends[target])}"
