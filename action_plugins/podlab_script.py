@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -34,7 +35,10 @@ class ActionModule(ActionBase):
             told = parcels.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
             seen, _, _ = sound_observation(told, {})  # what is wrong with it the plan has told
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
-            host = script.Subject(name, role, parcels.opened_rows(rows), seen, tuple(plan["rolling"]))
+            opened = parcels.opened_rows(rows)
+            # As hosts keep it, for it is signed.
+            opened["node"]["record"]["cluster"] = json.loads(rows["node"]["cluster"])
+            host = script.Subject(name, role, opened, seen, tuple(plan["rolling"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):
                 path = Path(args["directory"], f"{name}{suffix}.sh")
                 path.touch(mode=0o600)

@@ -386,11 +386,9 @@ def test_what_others_do_by_the_other_kind_is_a_warning_too(synced, other, rule):
     assert warning.endswith(f"see them with: iptables-{other}-save")
 
 
-@pytest.mark.parametrize("record", ["", "mkdir -p /var/lib/podlab; echo '{}' >/var/lib/podlab/record.json"])
-def test_somebody_else_s_kube_proxy_is_left_alone(node, record):
-    """On a host that podlab has made pods on, too, if nobody has told it of services."""
+def test_somebody_else_s_kube_proxy_is_left_alone(node):
+    """Where nothing says that podlab has been."""
     node.module("podlab_teardown", {})
-    node.sh(record)
     node.sh("iptables -t nat -N KUBE-SERVICES; iptables -t nat -A KUBE-SERVICES -j RETURN")
     before = node.tables()
     assert node.observe()["others"] == ["nat KUBE-SERVICES"]
@@ -398,7 +396,9 @@ def test_somebody_else_s_kube_proxy_is_left_alone(node, record):
     assert answer["failed"] and answer["msg"].startswith(
         "chain KUBE-SERVICES of table nat is there, and podlab has not"
     )
-    assert node.module("podlab_teardown", {})["changed"] is bool(record)
+    gone = node.module("podlab_teardown", {})
+    assert gone["changed"] is False
+    assert "KUBE-SERVICES of table nat and others of kube-proxy's names stay" in gone["warnings"][0]
     assert node.tables() == before
     node.sh("iptables -t nat -F KUBE-SERVICES; iptables -t nat -X KUBE-SERVICES")
 
@@ -699,13 +699,16 @@ def test_a_set_that_a_chain_names_which_stays_is_left_and_told(synced):
     assert (answer.get("msg"), answer["warnings"]) == (None, [words])
     assert not any(line.startswith("ipset") for line in typed(answer))
     answer = synced.module("podlab_teardown", {})
-    assert (answer.get("msg"), answer["warnings"]) == (None, [words])
+    assert answer["failed"]
+    assert answer["msg"].startswith("this is left of podlab's; mend what keeps it, and run it again:\n")
+    assert f"chain {chain} of table nat" in answer["msg"]
     assert [found for found in synced.tables()["nat"] if found.startswith("KUBE-SEP")] == [chain]
+    synced.sh("iptables -t nat -F MINE; iptables -t nat -X MINE")
+    answer = synced.module("podlab_teardown", {})
+    assert (answer.get("msg"), answer.get("warnings")) == (None, None)
+    assert [found for found in synced.tables()["nat"] if found.startswith("KUBE")] == []
+    assert synced.sh("ipset list -n") == ""
     assert synced.sh("ls -d /var/lib/podlab /run/podlab 2>/dev/null", check=False) == ""
-    synced.sh(
-        f"iptables -t nat -F MINE; iptables -t nat -X MINE; iptables -t nat -F {chain}; iptables -t nat -X {chain}"
-    )
-    synced.sh(f"iptables -t nat -F KUBE-MARK-MASQ; iptables -t nat -X KUBE-MARK-MASQ; ipset destroy {name}")
 
 
 def test_127_0_0_1_is_open_as_long_as_it_is_guarded(synced):
