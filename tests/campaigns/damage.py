@@ -217,7 +217,7 @@ def one_file(random):
                 "chmod 000 $it",
                 "chmod 777 $it",
             ),
-            *("head -c 300 /dev/urandom >$it", "mv $it $it.moved", "rm -rf $it; mkdir $it", "echo '[]' >$it"),
+            *("head -c 300 /dev/urandom >$it", "mv $it $(mktemp -u)", "rm -rf $it; mkdir $it", "echo '[]' >$it"),
         ]
     )
     listing = "find /run/podlab /var/lib/podlab -type f 2>/dev/null | grep -Ev '/(supervise|s6-svscan|logs|event)/|/volumes/[^/]*/(pages|shared)/' | sort"
@@ -230,7 +230,7 @@ def one_file(random):
 def one_directory(random):
     listing = "find /run/podlab /var/lib/podlab -mindepth 1 -type d 2>/dev/null | sort"
     return random.choice(NODES), _any_of(
-        listing, random, random.choice(("rm -rf $it", "mv $it $it.moved", "chmod 0 $it"))
+        listing, random, random.choice(("rm -rf $it", "mv $it $(mktemp -u)", "chmod 0 $it"))
     )
 
 
