@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Host:
+class Host(ABC):
     """A host of the inventory; ``variables`` are Ansible's, as text."""
 
     name: str
@@ -139,13 +140,13 @@ class Host:
     variables: Mapping[str, str]
     password: str | None = field(default=None, repr=False, kw_only=True)
 
+    @abstractmethod
     def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         """What to run here so that ``command`` runs there, as root.
 
         :param tty: give it a terminal of its own there.
         :raises Silent: the host is off.
         """
-        raise NotImplementedError
 
     def login(self, *, tty: bool) -> Call:
         """What to run here for a shell there."""
@@ -197,7 +198,7 @@ class Host:
 
     def as_login_user(self, command: Sequence[str]) -> list[str]:
         """What to run here so that ``command`` runs there by whom the connection leads to, with nobody to ask."""
-        raise NotImplementedError
+        return list(command)
 
 
 @dataclass(frozen=True)
@@ -228,9 +229,6 @@ class Local(Host):
 
     def question(self, command: Sequence[str]) -> Call:
         return Call(self._become_asking(command), password=self._first_line())
-
-    def as_login_user(self, command: Sequence[str]) -> list[str]:
-        return list(command)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ prefix, count = sys.argv[1], int(sys.argv[2])
 sys.path.insert(0, f"{prefix}/usr/lib/python3/dist-packages")
 
 from mininet.net import Mininet  # noqa: E402 - it lies where the package was unpacked
-from mininet.nodelib import LinuxBridge  # noqa: E402
-from mininet.topo import SingleSwitchTopo  # noqa: E402
+from mininet.nodelib import LinuxBridge  # noqa: E402 - as above
+from mininet.topo import SingleSwitchTopo  # noqa: E402 - as above
 
 started = time.perf_counter()
 net = Mininet(topo=SingleSwitchTopo(count), switch=LinuxBridge, controller=None)

@@ -92,7 +92,10 @@ BIND = """
 import os, subprocess, sys
 from podlab.host import mounts
 started = refused = 0
-while started + refused < int(sys.argv[2]) or not (started and refused):
+rounds = int(sys.argv[2])
+for turn in range(50 * rounds):
+    if turn >= rounds and started and refused:  # with little luck it is one of the two each time
+        break
     pid = os.fork()
     if not pid:
         mounts.libc.unshare(0x20000)
@@ -132,8 +135,9 @@ mount = {"volume": "v", "path": "/v", "sub_path": "sub", "read_only": False}
 row = {"netns": "n", "containers": {"c": {"mounts": [mount]}}, "volumes": {"v": {"kind": "hostPath", "path": volume}}}
 volumes.mount_source = lambda row, name, index: f"{volumes.SUBPATHS}/n/c/0"
 bound = set()
-while rounds > 0 or not bound:  # with little luck it is a link each time
-    rounds -= 1
+for turn in range(50 * rounds):
+    if turn >= rounds and bound:  # with little luck it is a link each time
+        break
     try:
         volumes.bind_sub_paths(row, "c")
         bound.add(os.stat(f"{volumes.SUBPATHS}/n/c/0").st_ino)

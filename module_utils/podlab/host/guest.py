@@ -36,9 +36,8 @@ def compiled(name: str, source: str) -> CodeType:
         pass
     code: CodeType = compile(source, name, "exec")
     if os.path.ismount(os.path.dirname(CODE)):
-        with contextlib.suppress(
-            OSError
-        ):  # there is no room for it; and other modules write the same, at the same time
+        # There may be no room for it. Other modules write the same at the same time, each under a name of its own.
+        with contextlib.suppress(OSError):
             os.makedirs(CODE, 0o700, exist_ok=True)
             data = marshal.dumps(code)
             with open(f"{path}.{os.getpid()}", "wb") as file:
