@@ -27,21 +27,18 @@ EXAMPLES = """
 RETURN = """
 """
 
-import fcntl
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host import lease
+from ansible.module_utils.podlab.host.chapter import locked
 from ansible.module_utils.podlab.host.run import HostError, words_of
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"caller": {"type": "dict"}}, supports_check_mode=True)
     try:
-        lock = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not module.check_mode:
-            lease.take(module.params["caller"])
+        with locked():
+            if not module.check_mode:
+                lease.take(module.params["caller"])
     except (HostError, OSError) as error:
         module.fail_json(msg=words_of(error))
     module.exit_json(changed=False)

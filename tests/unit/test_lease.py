@@ -12,6 +12,7 @@ import pytest
 from podlab.controller import caller
 from podlab.host import lease, record
 from podlab.host.run import HostError
+from podlab.planner.cluster import Host
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,7 @@ def test_a_run_of_another_machine_is_at_work_until_it_was_silent_for_long() -> N
     told = {**caller.told(""), "run": "another", "machine": "elsewhere", "renewed": 1.0}
     assert caller.at_work({**told, "age": lease.PATIENCE - 1})
     assert caller.at_work({**told, "age": lease.PATIENCE + 1}) == ""
+    assert caller.at_work({**told, "age": -1.0}) == "", "the host's clock was set back"
     assert caller.refusal({"node1": {**told, "age": 1.0}, "node2": None}).startswith(
         f"{told['who']} is at work on node1\nnothing was changed"
     )
@@ -79,3 +81,10 @@ def test_what_it_is_in_is_its_owners_alone(home: Path) -> None:
     lease.take(run("ann"))
     assert os.stat(home / "lease.json").st_mode & 0o777 == 0o600
     assert json.loads((home / "lease.json").read_text()).keys() == lease.Lease.__annotations__.keys()
+
+
+def test_what_a_host_says_that_is_left_out_counts_for_nothing(home: Path) -> None:
+    seen = {"lease": {"run": "a", "who": "b", "machine": "c", "process": 1, "began": "d", "renewed": 1.0, "age": 1.0}}
+    hosts = [Host("node1", "node", "10.0.0.1", observation=seen, in_run=ran) for ran in (True, False)]
+    assert caller.refusal(caller.leases_of(hosts[:1])).startswith("b is at work on node1")
+    assert caller.refusal(caller.leases_of(hosts[1:])) == ""

@@ -59,12 +59,14 @@ def at_work(lease: Mapping[str, Any] | None) -> str:
         return ""
     if lease["machine"] == _machine():
         return str(lease["who"]) if _beginning(lease["process"]) == lease["began"] else ""
-    return str(lease["who"]) if lease["age"] < PATIENCE else ""
+    # Less than nothing: the host's clock was set back, as that of a machine out of a snapshot is.
+    return str(lease["who"]) if 0 <= lease["age"] < PATIENCE else ""
 
 
 def leases_of(hosts: Iterable[Host]) -> dict[str, Lease | None]:
-    """What the hosts that answer have told of it."""
-    seen = {host.name: host.observation.get("lease") for host in hosts if isinstance(host.observation, dict)}
+    """What the hosts have told of it that answer and take part: so ``--limit`` leaves out one that lies."""
+    told = {host.name: host.observation for host in hosts if host.in_run}
+    seen = {name: found.get("lease") for name, found in told.items() if isinstance(found, dict)}
     return {name: None if misfit(lease, ObservedLease) else lease for name, lease in seen.items()}
 
 
