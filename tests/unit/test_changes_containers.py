@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import containers
+from podlab.changes.pods import containers
 from podlab.host import enter
-from podlab.planner import security
+from podlab.planner.manifests import security
 
 NETNS, POD = "default_web", "/run/podlab/pods/default_web"
 SLEEP: containers.ContainerRow = {

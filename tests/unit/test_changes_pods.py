@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import pods
+from podlab.changes.pods import pods
 from tests.simulated_host import Namespace, Refused, SimulatedHost
 
 WEB_WIRE, WEB_ALIAS = "veth7e9b3e61", "podlab default/web"

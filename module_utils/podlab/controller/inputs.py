@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from ..planner.cluster import Cluster, cluster_of, image_of
+from ..planner.inputs.cluster import Cluster, cluster_of, image_of
 from ..planner.model import Desired, Invalid
 from . import manifests
 from .cache import cached

@@ -1,0 +1,52 @@
+"""Modes of what podlab keeps on a host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from podlab.host.system import file_modes
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All of podlab's directories, open to everybody, and two pods with their files."""
+    for name in ("RUN", "HOME", "IMAGES", "LOGS", "PODS"):
+        place = tmp_path / {"PODS": "run/pods", "IMAGES": "home/images"}.get(name, name.lower())
+        place.mkdir(parents=True)
+        monkeypatch.setattr(file_modes, name, str(place))
+    for pod in ("run/pods/default_a", "run/pods/default_b"):
+        (tmp_path / pod).mkdir()
+        for name in ("pod.json", "hosts"):
+            (tmp_path / pod / name).write_text("")
+            (tmp_path / pod / name).chmod(0o666)
+    for name in ("run", "home"):
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+def test_the_directories_that_hide_all_the_rest_are_closed_first(kept: Path) -> None:
+    assert list(file_modes.wrong())[:2] == [str(kept / "run"), str(kept / "home")]
+
+
+def test_a_file_where_a_pods_directory_should_be_is_left_alone(kept: Path) -> None:
+    (kept / "run/pods/a-note").write_text("mine")
+    wrong = file_modes.wrong()
+    assert str(kept / "run/pods/default_b/pod.json") in wrong
+    assert not any("a-note" in path for path in wrong)
+
+
+def test_a_mode_that_cannot_be_set_keeps_no_other_from_it(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chmod(path: str, mode: int) -> None:
+        if path == str(kept / "run/pods/default_a/pod.json"):
+            raise PermissionError(1, "Operation not permitted", path)
+        real(path, mode)
+
+    real = os.chmod
+    with monkeypatch.context() as patched:
+        patched.setattr(file_modes.os, "chmod", chmod)
+        with pytest.raises(PermissionError, match=r"default_a/pod\.json"):
+            file_modes.mend(file_modes.wrong())
+    assert list(file_modes.wrong()) == [str(kept / "run/pods/default_a/pod.json")]
