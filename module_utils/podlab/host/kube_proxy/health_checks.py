@@ -9,9 +9,9 @@ import sys
 from hashlib import sha256
 from typing import Any
 
-from ...changes.kube_proxy.services import ServicesRow
 from ...changes.pods.containers import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
+from ...configs import ServicesRow
 from ..kubelet import is_wanted, tell_supervisor
 from ..pods import containers, lost_supervisors
 from ..record import make_directory, text_of, write_file

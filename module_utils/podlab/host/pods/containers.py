@@ -24,8 +24,8 @@ from ...changes.pods.containers import (
     service_files,
     service_name,
 )
-from ...changes.pods.pods import PodRow
 from ...changes.pods.s6_commands import KUBELET, SUPERVISOR, UNIT
+from ...configs import PodRow
 from .. import kubelet
 from ..record import (
     make_directory,
