@@ -16,19 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...changes import CHAIN_PREFIX
-from ...changes.kube_proxy import (
-    conntrack,
-    services,
-)
-from ...changes.kube_proxy import (
-    diff as kube_proxy_diff,
-)
-from ...changes.kube_proxy import (
-    record as kube_record,
-)
-from ...changes.kube_proxy import (
-    restore as kube_restore,
-)
+from ...changes.kube_proxy import conntrack, services
+from ...changes.kube_proxy import diff as kube_proxy_diff
+from ...changes.kube_proxy import record as kube_record
+from ...changes.kube_proxy import restore as kube_restore
 from ...changes.kube_proxy.diff import Change
 from ...changes.kube_proxy.record import State
 from ...changes.netfilter import rules

@@ -10,13 +10,7 @@ import contextlib
 import os
 import stat
 
-from ...changes.pods.containers import (
-    HOME,
-    IMAGES,
-    LOGS,
-    PODS,
-    RUN,
-)
+from ...changes.pods.containers import HOME, IMAGES, LOGS, PODS, RUN
 
 ETC = ("hosts", "hostname", "resolv.conf")
 
