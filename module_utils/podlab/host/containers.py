@@ -161,6 +161,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{SERVICES}/{name}", f"{OLD}/{name}")
     _end_supervisors(names, leave)
+    lost.end()  # of services whose directory, or what it is controlled by, somebody has moved away
     for netns, name in pairs:
         volumes.release_sub_paths(netns, name)
 
