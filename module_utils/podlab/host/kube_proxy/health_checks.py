@@ -86,12 +86,7 @@ def serve(state: str) -> list[str]:
 
 
 def stop() -> None:
-    if containers.is_supervised(SERVICE):
-        tell_supervisor(SERVICE, b"dx")
-        wait_until(lambda: not containers.is_supervised(SERVICE), seconds=10.0)
-        if containers.supervisor_runs():
-            run(["s6-svscanctl", "-an", SERVICES])
-    shutil.rmtree(SERVICE, ignore_errors=True)
+    containers.stop_daemon(SERVICE)
 
 
 def files(state: str, python: str) -> dict[str, str]:
