@@ -229,10 +229,6 @@ class Story:
 def world(node: Node, pods: Pods) -> World:
     """All addresses stand in the manifests."""
     prepare(node, "203.0.113.0/24")
-    for name in ("node1", "node2"):
-        # Linux tells each client once a second that it is refused. With two that ask on and on from one pod, the one in
-        # step with the other is not told within its patience.
-        node(name).check_output("sysctl -w net.ipv4.icmp_ratelimit=0")
     services = {key.partition("/")[2]: body for key, body in objects().items() if key.startswith("Service/")}
     services["shape"]["status"] = STEPS[BACK].patches["Service/shape status"]
     return World(pods, services)
