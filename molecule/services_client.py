@@ -36,8 +36,10 @@ Call = list[str]
 
 
 def word_of(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return WORDS.get(number, str(error)) if isinstance(error, OSError) else "reset"
+    # An end without an answer is an OSError without a number as well: http.client.RemoteDisconnected.
+    if isinstance(error, HTTPException):
+        return "reset"
+    return WORDS.get(getattr(error, "errno", None), str(error))
 
 
 # --- one call ---------------------------------------------------------------------------------------------
