@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import check
+from cli.develop import test as check
 from embedded import over_ssh
 from tests.campaigns.mend import ROUTING
 

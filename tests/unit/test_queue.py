@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import check
+from cli.develop import test as check
 from tests import queue
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,172 @@
+"""``./lab test``: lint, scenarios, faults and tests in one queue of pytest's, whose closing line is the run's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import inventory
+from ..failure import Failure
+from ..output import complain, say
+
+LINT = {
+    "ruff check": ["ruff", "check", "--no-cache", "."],
+    "ruff format": ["ruff", "format", "--no-cache", "--check", "."],
+    "mypy": ["mypy", "-p", "podlab", "-p", "cli", "-p", "bench"],
+    "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
+}
+# What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
+HOLLOW = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
+PROOF = re.compile("[1-9][0-9]* passed")
+PATIENCE = 600.0
+SKIPPED = 77  # as with automake and meson: neither good nor bad
+NOBODY = 65534
+ORDINARY = ("pods", "rootless")  # scenarios that root runs as nobody
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_scenario: bool = False
+    finally_: Sequence[str] = ()
+
+
+def run(*, fast: bool) -> int:
+    """Run everything, also after a failure; 0 if all of it is well."""
+    _find_programs()
+    what = ["tests/steps.py::test_lint", "tests/unit"] if fast else ["tests/steps.py", "tests"]
+    # One worker a processor: some scenarios list calls that time out, and on a crowded machine they do.
+    queue = ["-p", "tests.queue", "-n", str(os.cpu_count() or 1), "--no-loadscope-reorder"]
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *queue, *what], cwd=inventory.ROOT).returncode
+
+
+def _find_programs() -> None:
+    os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+
+
+def run_on_machines(image: str | None, options: Sequence[str]) -> int:
+    """The tests on virtual machines, in a network and a process namespace that take all of it away when they end.
+
+    :param image: the path of a cloud image, instead of Debian's releases.
+    :param options: for pytest.
+    """
+    from tests.vm import images, needs
+
+    if image is not None and not os.path.isfile(image):
+        raise Failure(f"there is no image {image}")
+    if wrong := needs.missing(builds=image is None):
+        complain("no virtual machines here, so nothing was tested. They need:")
+        for words in wrong:
+            say(f"  {words}")
+        return SKIPPED
+    for suite in () if image else images.SUITES:
+        images.build(suite, needs.mirror(), lambda words: say(words, flush=True))
+    _find_programs()
+    outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+    environment = {**os.environ, "PODLAB_VM_OUTSIDE": str(outside)}
+    environment |= {"PODLAB_VM_IMAGE": os.path.abspath(image)} if image else {}
+    # unshare --fork takes no signal but the one that cannot be refused, and would outlive this process.
+    own = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    # Each of these tests begins where the one before it has ended: -x. What they do takes minutes, and is told: -s.
+    pytest = [sys.executable, "-m", "pytest", "-x", "-s", "-v", *options, f"{inventory.ROOT}/tests/vm"]
+    return subprocess.run([*own, "--", *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
+
+
+FAULTS = ("-m", "tests.campaigns.mend")
+FEW = 4
+
+
+def faults(options: Sequence[str]) -> int:
+    """Faults by chance, each of which one run has to mend: ``tests/campaigns/mend.py``."""
+    return subprocess.run([sys.executable, *FAULTS, *options], cwd=inventory.ROOT, env=_for_campaigns()).returncode
+
+
+def faults_of(routing: str) -> Step:
+    """Some of them, in one lab: pytest runs something else beside it."""
+    few = ("--routing", routing, "--labs", "1", "--count", str(FEW), "--seed", routing)
+    return Step(f"faults {routing}", [sys.executable, *FAULTS, *few], _for_campaigns())
+
+
+def _for_campaigns() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{inventory.ROOT}/module_utils:{inventory.ROOT}"}
+
+
+def wrong_with(step: Step, directory: Path) -> str:
+    """Run it: why it proves nothing, and the end of what it has said; nothing if all is well."""
+    # What pytest tells its own workers is not meant for a pytest below them.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment, log = {**own, **step.environment}, directory / "log"
+    with log.open("wb") as file:
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        try:
+            code = subprocess.run(
+                step.argv, **streams, cwd=inventory.ROOT, env=environment, timeout=PATIENCE
+            ).returncode
+        except (subprocess.TimeoutExpired, OSError) as error:
+            file.write(f"{error}\n".encode())
+            code = 1
+        finally:
+            if step.finally_:
+                subprocess.run(step.finally_, cwd=inventory.ROOT, env=environment, capture_output=True)
+    text = log.read_text("utf-8", errors="replace")
+    hollow = is_hollow(text) if step.is_scenario else ""
+    lines = [f"it proves nothing: {hollow}"] if hollow else []
+    return "\n".join([*lines, *text.splitlines()[-60:]]) or "it says nothing" if code or hollow else ""
+
+
+def is_hollow(text: str) -> str:
+    """Why a scenario proves nothing, whatever it ended with, or nothing."""
+    found = HOLLOW.search(text)
+    return found.group() if found else "" if PROOF.search(text) else "no test has passed"
+
+
+# --- molecule -------------------------------------------------------------------------------------
+
+
+def scenarios() -> list[str]:
+    return sorted(file.parent.name for file in Path(inventory.ROOT, "molecule").glob("*/molecule.yml"))
+
+
+def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
+    """A whole scenario, by root or by whoever else runs the tests; ``ordinary``: by root as nobody."""
+    lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
+    environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
+    prefix: list[str] = []
+    if ordinary:
+        home = Path(directory, lab)
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
+        environment |= {"HOME": str(home), "USER": "nobody", "LOGNAME": "nobody", "XDG_RUNTIME_DIR": str(home)}
+        environment["TMPDIR"] = str(home)
+        prefix = [*_opened(str(home)), "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    return Step(
+        lab.replace("-", " ", 1),
+        # By itself molecule finds the shared settings only where git trusts the repository.
+        [*prefix, "molecule", "--base-config", ".config/molecule/config.yml", "test", "-s", name],
+        environment,
+        True,
+        [*prefix, sys.executable, "cli", "down"],
+    )
+
+
+def _opened(directory: str) -> list[str]:
+    """A clone below a closed directory such as /root is not for ordinary users. In a mount namespace of its own
+    an empty directory takes the place of the closed one, with nothing but the clone in it."""
+    closed = next((path for path in reversed(Path(inventory.ROOT).parents) if not path.stat().st_mode & 0o001), None)
+    if closed is None:
+        return []
+    clone, there, spare = (shlex.quote(str(path)) for path in (inventory.ROOT, closed, Path(directory, "clone")))
+    script = (
+        f"mkdir -p {spare} && mount --bind {clone} {spare} && mount -t tmpfs -o mode=755 none {there} && "
+        f'mkdir -p {clone} && mount --move {spare} {clone} && cd {clone} && exec "$@"'
+    )
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
