@@ -22,7 +22,14 @@ KEPT = Path(__file__).parents[1] / ".durations.json"
 USUAL = {
     "tests/unit/": 1.0,
     "tests/lab/": 20.0,
+    "tests/lab/test_docs.py": 120.0,
+    "tests/lab/test_thirty": 90.0,
+    "tests/lab/test_lab_command.py": 60.0,
+    "tests/lab/test_repair.py": 60.0,
+    "tests/lab/test_sealed.py": 60.0,
     "tests/steps.py::": 30.0,
+    "tests/steps.py::test_scenario[services": 90.0,
+    "tests/steps.py::test_faults": 45.0,
 }
 
 
