@@ -39,14 +39,12 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    found = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            below = [int(word) for word in file.read_text().split()]
-        except OSError:
-            continue
-        found += [*below, *(deeper for child in below for deeper in descendants(child))]
-    return found
+    try:
+        texts = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # it, or one of its threads, has ended meanwhile
+        return []
+    below = [int(word) for text in texts for word in text.split()]
+    return [*below, *(deeper for child in below for deeper in descendants(child))]
 
 
 def booting(pid: int) -> list[int]:
