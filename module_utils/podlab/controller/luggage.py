@@ -66,9 +66,9 @@ def archive(library: Path) -> tuple[str, str]:
 def packages() -> dict[str, list[Any]]:
     """Module name -> [is it a package, source] of all that may run on a host."""
     sources: dict[str, list[Any]] = {name: [True, ""] for name in ("ansible", PREFIX)}
-    for path in (HERE, HERE / "changes", HERE / "host"):
-        package = ".".join((PREFIX, "podlab", *path.relative_to(HERE).parts))
-        for file in sorted(path.glob("*.py")):
-            name = package if file.name == "__init__.py" else f"{package}.{file.stem}"
-            sources[name] = [file.name == "__init__.py", file.read_text("utf-8")]
+    files = [*HERE.glob("*.py"), *(HERE / "changes").rglob("*.py"), *(HERE / "host").rglob("*.py")]
+    for file in sorted(files):
+        is_package = file.name == "__init__.py"
+        parts = (file.parent if is_package else file.with_suffix("")).relative_to(HERE).parts
+        sources[".".join((PREFIX, "podlab", *parts))] = [is_package, file.read_text("utf-8")]
     return sources

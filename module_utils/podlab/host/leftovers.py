@@ -9,7 +9,8 @@ from ..changes import kube
 from ..changes.iptables_save import target
 from ..changes.kube import Change
 from ..changes.marks import marks
-from . import network, pods, volumes
+from ..changes.namespaces import namespaces
+from . import network, pods, single_namespaces, volumes
 from .run import HostError
 
 
@@ -32,6 +33,7 @@ def _used_by(name: str, chains: Mapping[str, Sequence[str]]) -> str:
 def complain(folders: Sequence[str]) -> None:
     """:raises HostError: anything is left that bears a mark, or in these directories."""
     found = marks(network.links(), network.routes(), network.rules(), pods.observe())
+    found += namespaces.marks(single_namespaces.observe())
     found += [f"mount {path}" for path in volumes.mounted(folders)]
     _raise([*found, *(f"directory {folder}" for folder in folders if os.path.isdir(folder))])
 

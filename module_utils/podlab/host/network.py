@@ -11,6 +11,7 @@ from ..changes.bridge import Link
 from ..changes.iptables_save import BUILT_IN, Tables, parsed
 from ..changes.kube import is_ours
 from ..changes.link_state import knob
+from ..changes.marks import is_marked
 from ..changes.routes import Route
 from ..changes.services import UNDEFINED_PORTS
 from ..changes.vxlan import Tunnel, VxlanRow
@@ -28,9 +29,9 @@ def links() -> dict[str, Link]:
         # Somebody may have taken the mark away.
         if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):
             link.update(_written_by_hand(name, {other["mac"] for other in found.values()}))
-    queues = _queues() if any(link["alias"].startswith(MARK) for link in found.values()) else {}
+    queues = _queues() if any(map(is_marked, found.values())) else {}
     for name, link in found.items():
-        if link["alias"].startswith(MARK) and (lines := link_state.queues(name, queues.get(name, ()))):
+        if is_marked(link) and (lines := link_state.queues(name, queues.get(name, ()))):
             link["queues"] = lines
     return found
 
