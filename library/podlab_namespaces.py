@@ -67,9 +67,10 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes.namespaces import configs, namespaces, problems
 from ansible.module_utils.podlab.changes.namespaces.links import isolated_kind
-from ansible.module_utils.podlab.host import kernel, network, single_namespaces
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import network, single_namespaces
 from ansible.module_utils.podlab.host.run import HostError
+from ansible.module_utils.podlab.host.system import kernel
 
 NO_LIST = "namespaces_list is missing: say which there shall be, or namespaces_state: absent for none"
 NO_DUMMY = "this kernel has no dummy links: eth0 of {} is a bridge without ports, which reaches as little"

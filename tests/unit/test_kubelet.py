@@ -24,8 +24,9 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import pods as changes
-from podlab.host import kubelet, pods
+from podlab.changes.pods import pods as changes
+from podlab.host import kubelet
+from podlab.host.pods import pods
 
 PROGRAM = kubelet.__file__
 PATIENCE = 20.0  # seconds after which a test fails rather than hangs

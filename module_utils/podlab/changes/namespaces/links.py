@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface
 from typing import NamedTuple, TypedDict
 
-from ..bridge import Link
-from ..routes import Route
+from ..network.bridge import Link
+from ..network.routes import Route
 from . import NAMESPACE_MARK
 from .configs import BRIDGED, ISOLATED, NamespaceConfig, mac, network
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import rules, sysctls
+from ..netfilter import rules
+from ..system import sysctls
 from . import NAMESPACE_MARK, links
 from .configs import NamespaceConfig, network
 from .links import IpCommand, Observed

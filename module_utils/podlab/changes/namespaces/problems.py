@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from ..bridge import Link
-from ..routes import Route
+from ..network.bridge import Link
+from ..network.routes import Route
 from .configs import BRIDGED, HOST_ONLY, ISOLATED, MODES, VETH_PREFIX, Item, NamespaceConfig, config, network
 from .links import Observed, own_links
 
