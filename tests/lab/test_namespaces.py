@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from podlab.controller import module_bundle
+from podlab.embedded import ENVIRONMENT, Lab, enter
+
 from .conftest import ROOT, TestLab
 from .test_reboot import BOOT, REPLAY, reboot, tables
 
@@ -41,6 +44,27 @@ class Playbook:
         assert bool(typed) == bool(re.search(r"changed=[1-9]", done.stdout)), done.stdout
         return typed
 
+    def runs(self, module: str, *, check_mode: bool = False, **params: Any) -> list[str]:
+        """The lines of one module, sent to node1 as podlab's action plugin sends it; it has to succeed."""
+        text = module_bundle.program(ROOT / "library", module, params, check_mode)
+        pid = Lab(str(ROOT), self.lab.name).hosts()["node1"]
+        argv = [*enter(pid), "/usr/bin/python3", "-IS", "-"]
+        done = subprocess.run(argv, input=text, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        answer = json.loads(done.stdout.splitlines()[-1])
+        lines: list[str] = answer["diff"].get("prepared", "").splitlines()
+        assert bool(lines) == answer["changed"]
+        return lines
+
+    def makes(self, *items: dict[str, str], check_mode: bool = False) -> list[str]:
+        return self.runs("podlab_namespaces", namespaces=list(items), check_mode=check_mode)
+
+    def removes(self) -> list[str]:
+        return self.runs("podlab_namespaces", state="absent")
+
+    def tears_down(self, *, check_mode: bool = False) -> list[str]:
+        return self.runs("podlab_teardown", check_mode=check_mode)
+
 
 @pytest.fixture(scope="module")
 def playbook(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Playbook:
@@ -50,9 +74,18 @@ def playbook(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Playbook
 
 def has_nothing(lab: TestLab) -> bool:
     told = lab.sh(
-        "node1", "ip netns; ip -br link; iptables-save; ls /var/lib/podlab; cat /proc/sys/net/ipv4/ip_forward"
+        "node1",
+        "ip netns; ip -br link; iptables-save; ls /var/lib/podlab; cat /proc/sys/net/ipv4/ip_forward",
+        check=False,
     )
     return not re.search("alone|near|out|br-|podlab|^1$", told, re.MULTILINE)
+
+
+def golden(typed: list[str]) -> list[str]:
+    """What a bare host gets, where the kernel has dummy links and where it has none."""
+    kind = "dummy" if "ip -n alone link add eth0 type dummy" in typed else "bridge"
+    text = (ROOT / "tests" / "golden" / "namespaces.sh").read_text()
+    return text.replace("type dummy", f"type {kind}").splitlines()
 
 
 def test_it_is_made_once_and_taken_away_again(playbook):
@@ -61,32 +94,33 @@ def test_it_is_made_once_and_taken_away_again(playbook):
     foretold = playbook.types("namespaces", "--check", namespaces_list=ALL)
     assert tables(lab, "node1") == before
     typed = playbook.types("namespaces", namespaces_list=ALL)
-    assert typed == foretold
-    kind = "dummy" if "ip -n alone link add eth0 type dummy" in typed else "bridge"
-    golden = (ROOT / "tests" / "golden" / "namespaces.sh").read_text().replace("type dummy", f"type {kind}")
-    assert typed == golden.splitlines()
+    assert typed == foretold == golden(typed)
     assert playbook.types("namespaces", namespaces_list=ALL) == []
-    assert playbook.types("namespaces", "--check", namespaces_list=ALL) == []
     gone = playbook.types("namespaces", namespaces_list=ALL, namespaces_state="absent")
     assert "sysctl -w net.ipv4.ip_forward=0" in gone
-    assert tables(lab, "node1") == before
     assert lab.sh("node1", "ip netns") == ""
-    assert playbook.types("namespaces", namespaces_state="absent") == []
+    assert playbook.removes() == []
+    assert flat(tables(lab, "node1")) == flat(before)
 
 
 @pytest.mark.parametrize("loses_files", [False, True])
 def test_teardown_takes_it_away_with_and_without_what_was_remembered(playbook, loses_files):
     lab = playbook.lab
-    playbook.types("teardown")
+    playbook.tears_down()
     before = tables(lab, "node1")
-    playbook.types("namespaces", namespaces_list=ALL)
+    playbook.makes(*ALL)
     if loses_files:
         lab.sh("node1", "rm -r /var/lib/podlab")
-    foretold = playbook.types("teardown", "--check")
-    assert playbook.types("teardown") == foretold
-    assert tables(lab, "node1") == before
-    assert lab.sh("node1", "ip netns; ls -d /var/lib/podlab /run/netns", check=False) == ""
-    assert playbook.types("teardown") == []
+    foretold = playbook.tears_down(check_mode=True)
+    assert playbook.tears_down() == foretold
+    assert flat(tables(lab, "node1")) == flat(before)
+    assert lab.sh("node1", "ip netns; ls -d /var/lib/podlab /run/netns 2>/dev/null", check=False) == ""
+    assert playbook.tears_down() == []
+
+
+def flat(told: str) -> str:
+    """Without tables and chains of iptables that are empty: iptables-save prints one from the first look into it on."""
+    return "\n".join(line for line in told.splitlines() if line and not line.startswith(("*", ":", "COMMIT")))
 
 
 BREAKS = {
@@ -112,14 +146,15 @@ BREAKS = {
 @pytest.mark.parametrize("name", BREAKS)
 def test_one_run_repairs(playbook, name):
     lab = playbook.lab
-    playbook.types("namespaces", namespaces_list=ALL)
+    playbook.makes(*ALL)
     before = state(lab)
     lab.sh("node1", BREAKS[name])
     assert state(lab) != before
-    playbook.types("namespaces", namespaces_list=ALL)
+    foretold = playbook.makes(*ALL, check_mode=True)
+    assert playbook.makes(*ALL) == foretold
     assert state(lab) == before
-    lab.sh("node1", "ip netns exec out ping -c1 -W2 10.100.0.1; ip netns exec near ping -c1 -W2 192.168.202.1")
-    assert playbook.types("namespaces", namespaces_list=ALL) == []
+    lab.sh("node1", "ip netns exec out ping -c1 -W9 10.100.0.1; ip netns exec near ping -c1 -W9 192.168.202.1")
+    assert playbook.makes(*ALL) == []
 
 
 def state(lab: TestLab) -> str:
@@ -132,7 +167,7 @@ def state(lab: TestLab) -> str:
 
 def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(playbook):
     lab = playbook.lab
-    playbook.types("teardown")
+    playbook.tears_down()
     lab.sh("node1", "ip netns add theirs; ip link add veth-near type dummy || ip link add veth-near type bridge")
     before = tables(lab, "node1")
     wrong = [
@@ -157,7 +192,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(playbook):
     ):
         assert said.count(words) == 1, said
     assert tables(lab, "node1") == before
-    assert playbook.types("teardown") == []
+    assert playbook.tears_down() == []
     lab.sh("node1", "ip netns del theirs; ip link del veth-near")
 
 
@@ -170,25 +205,24 @@ def test_a_field_that_there_is_not_is_refused(playbook):
 
 def test_a_cluster_comes_and_goes_beside_it(playbook, tmp_path):
     lab = playbook.lab
-    playbook.types("namespaces", namespaces_list=ALL)
+    playbook.makes(*ALL)
     made = state_of_namespaces(lab)
     lab.converge(*BOOT)
     assert state_of_namespaces(lab) == made
-    playbook.types("namespaces", namespaces_list=ALL)  # what a boot replays
-    assert playbook.types("namespaces", namespaces_list=ALL) == []
+    assert playbook.makes(*ALL) == ["# write /var/lib/podlab/boot/namespaces.json: what a boot replays"]
+    assert playbook.makes(*ALL) == []
     assert not lab.lines(lab.converge(*BOOT))
 
     reboot(lab, "node1", tmp_path)
-    assert not lab.sh("node1", "ip netns | grep -w out", check=False)
+    assert state_of_namespaces(lab) == []
     lab.on("node1", *REPLAY)
     assert state_of_namespaces(lab) == made
-    assert playbook.types("namespaces", namespaces_list=ALL) == []
+    assert playbook.makes(*ALL) == []
 
-    assert "ip_forward" not in " ".join(playbook.types("namespaces", namespaces_state="absent"))
+    assert "ip_forward" not in " ".join(playbook.removes())
     assert lab.sh("node1", "cat /proc/sys/net/ipv4/ip_forward") == "1"
-    assert not lab.lines(lab.converge(*BOOT))
-    playbook.types("namespaces", namespaces_list=ALL)
-    assert "sysctl -w net.ipv4.ip_forward=0" in playbook.types("teardown")
+    playbook.makes(*ALL)
+    assert "sysctl -w net.ipv4.ip_forward=0" in playbook.tears_down()
     assert has_nothing(lab)
 
 
