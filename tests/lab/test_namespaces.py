@@ -186,7 +186,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(playbook):
         "namespace much-too-long: name: much-too-long has more than 10 characters",
         "namespace out: address: 192.168.212.1 is host_address too",
         "name out is given to 2 namespaces",
-        "namespaces out and near: 192.168.202.0/24 and 192.168.202.0/24 overlap",
+        "namespaces near and out: 192.168.202.0/24 and 192.168.202.0/24 overlap",
         "network namespace theirs is in the way: podlab has not made it",
         "link veth-near is in the way: podlab has not made it",
     ):
