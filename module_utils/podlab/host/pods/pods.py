@@ -83,7 +83,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
         eth0 = links.get("eth0")
         pods[netns]["eth0"] = link_facts(eth0) if eth0 else None
         pods[netns]["lo_up"] = "UP" in links.get("lo", {}).get("flags", [])
-        pods[netns]["routes"] = [_route_words(route) for route in routes if route.get("protocol") != "kernel"]
+        pods[netns]["routes"] = [route_words(route) for route in routes if route.get("protocol") != "kernel"]
         pods[netns]["connected"] = [
             route["dst"] for route in routes if route.get("protocol") == "kernel" and route.get("dev") == "eth0"
         ]
@@ -325,7 +325,7 @@ def _gratuitous_arp(row: PodRow) -> bytes:
     return ethernet + b"\x00\x01\x08\x00\x06\x04\x00\x02" + mac + address + mac + address
 
 
-def _route_words(route: Mapping[str, Any]) -> str:
+def route_words(route: Mapping[str, Any]) -> str:
     via = f" via {route['gateway']}" if "gateway" in route else ""
     dev = f" dev {route['dev']}" if "dev" in route else ""
     metric = f" metric {route['metric']}" if "metric" in route else ""
