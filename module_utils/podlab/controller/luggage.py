@@ -66,9 +66,8 @@ def archive(library: Path) -> tuple[str, str]:
 def packages() -> dict[str, list[Any]]:
     """Module name -> [is it a package, source] of all that may run on a host."""
     sources: dict[str, list[Any]] = {name: [True, ""] for name in ("ansible", PREFIX)}
-    for path in (HERE, HERE / "changes", HERE / "host"):
-        package = ".".join((PREFIX, "podlab", *path.relative_to(HERE).parts))
-        for file in sorted(path.glob("*.py")):
-            name = package if file.name == "__init__.py" else f"{package}.{file.stem}"
-            sources[name] = [file.name == "__init__.py", file.read_text("utf-8")]
+    for file in sorted([*HERE.glob("*.py"), *(HERE / "changes").rglob("*.py"), *(HERE / "host").rglob("*.py")]):
+        parts, is_package = file.relative_to(HERE.parent).with_suffix("").parts, file.name == "__init__.py"
+        name = ".".join((PREFIX, *(parts[:-1] if is_package else parts)))
+        sources[name] = [is_package, file.read_text("utf-8")]
     return sources

@@ -260,7 +260,7 @@ def _pods(host: Subject) -> Iterator[Part]:
     yield from pod_lines.network(steps)
     yield Part(
         "Programs that podlab brings for containers: from its directory images/, and "
-        f"{service_lines.program_source('enter')} and kubelet.py. They are long; the pods go on after them.",
+        f"{service_lines.program_source('enter')} and kubelet/. They are long; the pods go on after them.",
         [*programs, service_lines.BUSYBOX],
     )
     yield from pod_lines.processes(steps)

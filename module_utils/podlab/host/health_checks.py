@@ -13,7 +13,7 @@ from ..changes.containers import SERVICES
 from ..changes.service_lines import KUBE_PROXY
 from ..changes.services import ServicesRow
 from . import containers, healthz, lost
-from .kubelet import is_wanted, tell_supervisor
+from .kubelet.s6 import control, is_wanted
 from .record import make_directory, text_of, write_file
 from .run import HostError, run, wait_until
 
@@ -67,7 +67,7 @@ def serve(state: str) -> list[str]:
         return []
     if _lives():
         write_file(f"{SERVICE}/{healthz.STATE}", state)
-        tell_supervisor(SERVICE, b"h")
+        control(SERVICE, b"h")
     else:
         stop()
         building = f"{SERVICES}/.new/kube-proxy"
@@ -86,7 +86,7 @@ def serve(state: str) -> list[str]:
 
 def stop() -> None:
     if containers.is_supervised(SERVICE):
-        tell_supervisor(SERVICE, b"dx")
+        control(SERVICE, b"dx")
         wait_until(lambda: not containers.is_supervised(SERVICE), seconds=10.0)
         if containers.supervisor_runs():
             run(["s6-svscanctl", "-an", SERVICES])
