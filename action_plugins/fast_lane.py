@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import answers, caller, luggage, process
+from podlab.controller import answers, caller, module_bundle, process
 from podlab.printable import printable_result
 
 WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services", "system")}
@@ -27,7 +27,7 @@ WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", 
 
 # Ansible loads this before it forks the first of its workers.
 process.end_workers_with_run()
-luggage.packed()
+module_bundle.packed()
 
 KILLED = (-9, 137)
 
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         if not (self._connection.has_pipelining and self._is_pipelining_enabled("new", wrap_async=False)):
             return printable_result({**result, **self._execute_module(module_args=args, task_vars=task_vars)})
         name = self._name
-        text = luggage.program(ROOT / "library", name, args, self._task.check_mode)
+        text = module_bundle.program(ROOT / "library", name, args, self._task.check_mode)
         python = constants.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         answer = self._low_level_execute_command(shlex.join([str(python), "-IS", "-"]), in_data=text.encode())
         last = answer["stdout"].strip().rpartition("\n")[2]

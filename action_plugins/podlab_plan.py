@@ -17,12 +17,12 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import caller, inputs, luggage, parcels
+from podlab.controller import caller, inputs, module_bundle, transport
 from podlab.host.lease import stamp
-from podlab.planner.cluster import Host, labels_of, taints_of
-from podlab.planner.listing import listed
+from podlab.planner.inputs.cluster import Host, labels_of, taints_of
 from podlab.planner.model import Invalid
 from podlab.planner.plan import chapters_of, plan
+from podlab.planner.preflight.listing import listed
 from podlab.printable import printable
 from podlab.records import is_time
 
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
             # Nothing is made in check mode, so nobody can look again at what has become of it.
             settled = args["whole"] or self._task.check_mode
             booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
-            code, digest = luggage.archive(Path(ROOT, "library")) if booting else ("", "")
+            code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
             result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters, code=digest)
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
             result["code"] = code
         # No fact: Ansible copies every fact for every host and task, deeply.
         # Not even with -v it is printed: values of Secrets are in it.
-        carried = parcels.closed(result, whole=args["whole"])
+        carried = transport.closed(result, whole=args["whole"])
         carried["groups"] = groups_of(result["hosts"])
         return {"changed": False, "_ansible_verbose_override": True, **carried}
 
@@ -103,7 +103,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
         for group in ROLES
         for name in task_vars["groups"].get(group, [])
     }
-    observations = dict(zip(told, parcels.all_opened(told.values()), strict=True))
+    observations = dict(zip(told, transport.all_opened(told.values()), strict=True))
     hosts = []
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import parcels, script
+from podlab.controller import script, transport
 from podlab.records import sound_observation
 
 
@@ -32,10 +32,10 @@ class ActionModule(ActionBase):
         for name, rows in plan["hosts"].items():
             if "node" not in rows:  # it does not answer, or is nobody that podlab changes
                 continue
-            told = parcels.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
+            told = transport.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
             seen, _, _ = sound_observation(told, {})  # what is wrong with it the plan has told
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
-            opened = parcels.opened_rows(rows)
+            opened = transport.opened_rows(rows)
             # As hosts keep it, for it is signed.
             opened["node"]["record"]["cluster"] = json.loads(rows["node"]["cluster"])
             host = script.Subject(name, role, opened, seen, tuple(plan["rolling"]))

@@ -12,9 +12,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import parcels, rollout_report
+from podlab.controller import rollout_report, transport
 from podlab.controller.outcomes import RUN
-from podlab.planner import service_verdict, verdict
+from podlab.planner.verify import pod_report, service_report
 from podlab.printable import printable
 
 
@@ -31,14 +31,14 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             self._display.display(unchecked(task_vars["podlab_plan"]["hosts"], task_vars["groups"]["nodes"]))
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
-        matrix = parcels.opened(task_vars["podlab_plan"]["verify"])
+        matrix = transport.opened(task_vars["podlab_plan"]["verify"])
         # A plan that was made after a loss knows the host no more, but as the home of endpoints.
         absent = {end["host"] for end in matrix["ends"]} - set(task_vars["ansible_play_hosts"]) | RUN.silent.keys()
         parted = not RUN.silent.keys().isdisjoint(task_vars["groups"].get("gateways", ()))
-        matrix = verdict.without(matrix, absent, parted=parted)
+        matrix = pod_report.without(matrix, absent, parted=parted)
         answers, deaf, failures = answered(matrix, absent, task_vars)
         cells = sum(map(len, matrix["expect"].values()))
-        self._display.display(printable("\n" + verdict.table(matrix, answers)))
+        self._display.display(printable("\n" + pod_report.table(matrix, answers)))
         if matrix["sampled"] < matrix["pods"]:
             self._display.display(f"{matrix['sampled']} of {matrix['pods']} pods, a sample")
         for host in sorted(absent):
@@ -47,9 +47,9 @@ class ActionModule(ActionBase):
         if "services" in task_vars.get("ansible_skip_tags", ()):
             services = {**services, "asks": [], "unprobed": []}
         report = judged(services, matrix["ends"], task_vars, absent, parted)
-        wrong = failures + verdict.differences(matrix, answers, deaf) + report.wrong
+        wrong = failures + pod_report.differences(matrix, answers, deaf) + report.wrong
         if wrong:
-            wrong += verdict.causes(matrix)
+            wrong += pod_report.causes(matrix)
             # Hosts take no part in the plays after this one, so what these would say is said here.
             unready = rollout_report.unready(task_vars)
             for line in report.notes:
@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
         rollout_report.tell_in_place()  # also where the exit code is another host's, which was lost or refused
         words = f"{cells} of {cells} connections are as planned, source addresses included"
         self._display.display(f"{words if cells else 'nothing was checked: no node takes part in this run'}\n")
-        for line in service_verdict.summary(services, report):
+        for line in service_report.summary(services, report):
             self._display.display(printable(line))
         return {"changed": False, "cells": cells, "calls": report.calls}
 
@@ -92,10 +92,10 @@ def answered(
 
 def judged(
     services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any], absent: set[str], parted: bool
-) -> service_verdict.Report:
+) -> service_report.Report:
     """What clients of Services met, as the probes registered it on every host, in the order of these calls."""
     heard: dict[int, Any] = {}
-    flows: dict[str, list[service_verdict.Flow]] = {}
+    flows: dict[str, list[service_report.Flow]] = {}
     listening: dict[str, list[str]] = {}
     failures, incomplete = [], []
     homes = {end["name"]: end["host"] for end in ends}
@@ -112,9 +112,9 @@ def judged(
             tried = {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
             heard |= {at: tries for at, tries in tried.items() if at < len(asked_by) and asked_by[at] == host}
             if "flows" in found:
-                told = (service_verdict.Flow(*flow) for flow in json.loads(found["flows"]))
+                told = (service_report.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)
     heard_of = (heard, flows, listening, services["endpoints"], incomplete)
-    report = service_verdict.judge(services["asks"], ends, *heard_of, absent, parted)
+    report = service_report.judge(services["asks"], ends, *heard_of, absent, parted)
     report.wrong[:0] = failures
     return report

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded.over_ssh import OverSsh
-from podlab.controller import luggage
+from podlab.controller import module_bundle
 from podlab.embedded import ENVIRONMENT, Lab, PowerError, enter
 
 from .processes import Done, Failed, run
@@ -139,7 +139,7 @@ class BenchLab:
 
     def module(self, host: str, name: str, params: Mapping[str, Any], *, library: Path = ROOT / "library") -> Any:
         """The answer of one of podlab's modules, or of a program of ours that looks like one."""
-        program = luggage.program(library, name, params, False)
+        program = module_bundle.program(library, name, params, False)
         return json.loads(self.on(host, "/usr/bin/python3", "-IS", "-", text=program).out)
 
 

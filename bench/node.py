@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podlab.controller import inputs, parcels
-from podlab.planner.cluster import Host
+from podlab.controller import inputs, transport
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.plan import plan
 
 from .labs import ROOT, BenchLab, address
@@ -21,7 +21,7 @@ def rows(made: BenchLab, *objects: Mapping[str, Any]) -> dict[str, Any]:
     seen = made.module(NODE, "podlab_observe", {"role": "node"})
     made.wants(*objects)
     wanted = inputs.read(str(ROOT), str(made.manifests), {})
-    host = Host(NODE, "node", address(NODE), observation=parcels.opened(seen["observation"]))
+    host = Host(NODE, "node", address(NODE), observation=transport.opened(seen["observation"]))
     planned = plan(wanted.cluster, [host], wanted.desired, wanted.programs, NOW, wanted.problems)
     found: dict[str, Any] = planned["hosts"][NODE]
     return found

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from podlab.changes import MARK, ROUTE_PROTOCOL
-from podlab.changes.pods import alias, veth_name
+from podlab.changes.pods.pods import alias, veth_name
 from podlab.controller import inputs
-from podlab.planner.cluster import Host
+from podlab.planner.configs.services import digest_of
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.plan import plan
-from podlab.planner.service_rows import digest_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PODS, DEPLOYMENTS = 30, 50  # a node; in all

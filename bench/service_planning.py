@@ -16,9 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from podlab.changes import kube, kube_record, kube_restore, services
-from podlab.controller import inputs, parcels
-from podlab.planner.cluster import Host
+from podlab.changes.kube_proxy import diff as kube_proxy_diff
+from podlab.changes.kube_proxy import record as kube_record
+from podlab.changes.kube_proxy import restore as kube_restore
+from podlab.changes.kube_proxy import services
+from podlab.controller import inputs, transport
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.plan import plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,14 +32,14 @@ def measure(manifests: str, node: str, answers: Mapping[str, Mapping[str, Any]])
     gc.disable()  # as the action plugin does
     stamps = [time.perf_counter()]
     hosts = [
-        Host(name, each["role"], each["address"], observation=parcels.opened(each["observation"]))
+        Host(name, each["role"], each["address"], observation=transport.opened(each["observation"]))
         for name, each in answers.items()
     ]
     wanted = inputs.read(str(ROOT), manifests, {})
     stamps.append(time.perf_counter())
     planned = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, NOW, wanted.problems)
     stamps.append(time.perf_counter())
-    row = parcels.closed(planned)["hosts"][node]["services"]
+    row = transport.closed(planned)["hosts"][node]["services"]
     stamps.append(time.perf_counter())
     seconds = (after - before for before, after in pairwise(stamps))
     return {"phases": dict(zip(("read", "plan", "pack"), seconds, strict=True)), "row": row, "text": text_of(row)}
@@ -45,7 +48,7 @@ def measure(manifests: str, node: str, answers: Mapping[str, Mapping[str, Any]])
 def text_of(row: Any) -> str:
     """What podlab would write in one go, were there nothing of it yet."""
     wanted = services.tables(kube_record.unpack(row)[0])
-    return kube_restore.restore_text(kube_restore.transactions(kube.changes({}, wanted), None))
+    return kube_restore.restore_text(kube_restore.transactions(kube_proxy_diff.changes({}, wanted), None))
 
 
 if __name__ == "__main__":

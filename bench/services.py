@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from itertools import chain
 from typing import Any
 
-from podlab.controller import parcels
+from podlab.controller import transport
 
 from . import iptables
 from .course import Course
@@ -117,7 +117,7 @@ def _from_plan_to_kernel(found: Found, made: BenchLab, key: str, objects: list[d
     with Watch() as watch:
         answer = made.module(NODE, "podlab_services", {"row": planned["row"]})
     seconds = {**planned["phases"], "module": time.perf_counter() - started}
-    seen = parcels.opened(made.module(NODE, "podlab_observe", {"role": "node"})["observation"])
+    seen = transport.opened(made.module(NODE, "podlab_observe", {"role": "node"})["observation"])
     if not (answer.get("changed") and seen["services"]["sound"]):
         raise Failed(f"the rules are not what they shall be: {answer.get('msg', 'nothing was said')}")
     found.samples[key].append(sum(seconds[phase] for phase in COUNTED))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from podlab.planner.cluster import cluster_of
+from podlab.planner.inputs.cluster import cluster_of
 from podlab.planner.model import Invalid
 
 from . import by_hand, processes

@@ -16,9 +16,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
-from cli import check, columns, enter, get, passwords, power
+from cli import passwords
+from cli.develop import test as test_verb
+from cli.enter import enter
 from cli.failure import Failure
+from cli.look import columns, get
 from cli.output import complain, say
+from cli.run import power
 from podlab.embedded import usual_limits
 from podlab.printable import printable
 
@@ -124,7 +128,7 @@ def reset(words: list[str], command: list[str]) -> int:
 
 def test(words: list[str], command: list[str]) -> int:
     if words[:1] == ["faults"]:
-        return check.faults([*words[1:], *command])
+        return test_verb.faults([*words[1:], *command])
     parser = _parser(
         "test",
         "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
@@ -140,10 +144,10 @@ def test(words: list[str], command: list[str]) -> int:
     )
     known = parser.parse_args(words)
     if known.vm:
-        return check.run_on_machines(known.image, command)
+        return test_verb.run_on_machines(known.image, command)
     if command or known.image:
         parser.error("--image and options of pytest go with --vm")
-    return check.run(fast=known.fast)
+    return test_verb.run(fast=known.fast)
 
 
 def bench_(words: list[str], command: list[str]) -> int:
@@ -159,7 +163,7 @@ def bench_(words: list[str], command: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="say which benchmarks there are")
     parser.add_argument("--show", default="", metavar="FILE", help="print the table of an earlier run's JSON")
     known = parser.parse_intermixed_args([*words, *command])
-    from cli import bench
+    from cli.develop import bench
 
     if known.list:
         return bench.listed()
@@ -218,7 +222,7 @@ def describe_(words: list[str], command: list[str]) -> None:
     _namespace(parser)
     _selector(parser)
     known = parser.parse_intermixed_args([*words, *command])
-    from cli import describe
+    from cli.look import describe
 
     describe.describe(known.words, namespace=known.namespace, selector=known.selector, sources=known.sources)
 
@@ -276,7 +280,7 @@ def rules_(words: list[str], command: list[str]) -> None:
     parser.add_argument("service", metavar="SERVICE", nargs="?", default="", help="web, default/web or svc/web")
     _namespace(parser)
     known = parser.parse_intermixed_args([*words, *command])
-    from cli import rules
+    from cli.look import rules
 
     rules.rules(known.node, known.service, namespace=known.namespace, sources=known.sources)
 
@@ -320,9 +324,9 @@ def port_forward(words: list[str], command: list[str]) -> None:
     parser.add_argument("ports", metavar="[LOCAL:]REMOTE", nargs="+", help="numbers; REMOTE may be a port's name")
     _namespace(parser)
     known = parser.parse_intermixed_args([*words, *command])
-    from cli import forward
+    from cli.enter import port_forward
 
-    forward.port_forward(known.pod, known.ports, namespace=known.namespace, sources=known.sources)
+    port_forward.port_forward(known.pod, known.ports, namespace=known.namespace, sources=known.sources)
 
 
 def cp(words: list[str], command: list[str]) -> int:
@@ -338,9 +342,9 @@ def cp(words: list[str], command: list[str]) -> int:
     _container(parser)
     _namespace(parser)
     known = parser.parse_intermixed_args([*words, *command])
-    from cli import transfer
+    from cli.enter import cp
 
-    return transfer.copy(
+    return cp.copy(
         known.source,
         known.destination,
         container=known.container,
@@ -362,7 +366,7 @@ def script_(words: list[str], command: list[str]) -> None:
     parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
     parser.add_argument("-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="as for up")
     known = parser.parse_args([*words, *command])
-    from cli import script
+    from cli.look import script
 
     options = [word for source in known.sources for word in ("-i", source)]
     options += passwords.KNOWN.options()

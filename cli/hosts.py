@@ -29,13 +29,13 @@ from podlab.printable import printable
 from podlab.records import sound_answer
 
 from .failure import Failure
+from .look.shown import showable
 from .output import complain
 from .session import STREAMS, Copied
-from .shown import showable
 
 FILTER = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "seccomp.py"
 ASKPASS = Path(__file__).with_name("askpass.py")
-STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "status.py"
+STATUS = Path(__file__).resolve().parent.parent / "module_utils" / "podlab" / "host" / "pods" / "status.py"
 PATIENCE_OF_PEOPLE = 1.5  # seconds, before they want to know what it waits for
 NEEDS = "password is required"  # sudo's words
 
@@ -372,7 +372,7 @@ def _wait(asked: Mapping[str, Future[Any]]) -> None:
 
 
 def _status(host: Host, program: str) -> dict[str, Any] | str:
-    """What ``host/status.py`` prints on a host, or why it does not."""
+    """What ``host/pods/status.py`` prints on a host, or why it does not."""
     try:
         said = host.question([host.python, "-IS", "-"]).ask(program, patience=host.patience)
     except Silent as error:

@@ -1,4 +1,4 @@
-"""An address for each pod of a node: the door to ``podlab.planner.addresses.pod_addresses``."""
+"""An address for each pod of a node: the door to ``podlab.planner.ipam.addresses.pod_addresses``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 # Ansible puts local module_utils on the path of modules, not of filters.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from podlab.planner import addresses
+from podlab.planner.ipam import addresses
 
 DOCUMENTATION = r"""
 name: pod_addresses

@@ -39,10 +39,11 @@ diff:
 
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, sysctls
-from ansible.module_utils.podlab.changes.link_state import KNOBS, knob
-from ansible.module_utils.podlab.host import network
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes.network import bridge
+from ansible.module_utils.podlab.changes.network.link_state import KNOBS, knob
+from ansible.module_utils.podlab.changes.system import sysctls
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, tc_batch
 
 

@@ -29,7 +29,7 @@ RETURN = """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host import lease
-from ansible.module_utils.podlab.host.chapter import locked
+from ansible.module_utils.podlab.host.module_base import locked
 from ansible.module_utils.podlab.host.run import HostError, words_of
 
 

@@ -42,11 +42,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.podlab.changes import kube_flows, rules
-from ansible.module_utils.podlab.changes.kube_flows import Frontends
-from ansible.module_utils.podlab.changes.rules import HOST_PORTS
-from ansible.module_utils.podlab.host import doors, flows, network
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes.kube_proxy import conntrack
+from ansible.module_utils.podlab.changes.kube_proxy.conntrack import Frontends
+from ansible.module_utils.podlab.changes.netfilter import rules
+from ansible.module_utils.podlab.changes.netfilter.rules import HOST_PORTS
+from ansible.module_utils.podlab.host.kube_proxy import conntrack as host_conntrack
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import guarded_sysctls, network
 from ansible.module_utils.podlab.host.run import run
 
 
@@ -55,7 +57,7 @@ def work(params: dict[str, Any]) -> Any:
     observed = network.rules(tables)
     lines = {table: rules.changes(observed[table], row) for table, row in params["tables"].items()}
     of_services = bool(tables.get("filter", {}).get("KUBE-FIREWALL"))
-    found = doors.doors(rules.sysctls(params["tables"]), guarded_by_others=of_services)
+    found = guarded_sysctls.doors(rules.sysctls(params["tables"]), guarded_by_others=of_services)
     typed = [line for table, changed in lines.items() for line in rules.commands(table, changed)]
     wanted = params["tables"].get("nat", {}).get("chains", {})
     before, there = _host_ports(observed["nat"]), _host_ports(wanted)
@@ -66,14 +68,14 @@ def work(params: dict[str, Any]) -> Any:
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
         found.open()
         # Only now: the kernel would make new entries by the old rules.
-        flows.end(flows.astray(before, there))
+        host_conntrack.end(host_conntrack.astray(before, there))
 
-    ended = [shlex.join(kube_flows.deletion(flow)) for flow in flows.astray(before, there)]
+    ended = [shlex.join(conntrack.deletion(flow)) for flow in host_conntrack.astray(before, there)]
     return [*found.lines_before(), *typed, *found.lines_after(), *ended], apply
 
 
 def _host_ports(chains: Mapping[str, Sequence[str]]) -> Frontends:
-    return kube_flows.host_ports(chains.get(HOST_PORTS, ()))
+    return conntrack.host_ports(chains.get(HOST_PORTS, ()))
 
 
 if __name__ == "__main__":

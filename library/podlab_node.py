@@ -60,10 +60,12 @@ diff:
 import json
 from typing import Any
 
-from ansible.module_utils.podlab.changes import sysctls
-from ansible.module_utils.podlab.host import modes, network, record, runtime
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes.system import sysctls
+from ansible.module_utils.podlab.host import record
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import run
+from ansible.module_utils.podlab.host.system import file_modes, run_directory
 
 
 def work(rows: dict[str, Any]) -> Any:
@@ -76,9 +78,9 @@ def work(rows: dict[str, Any]) -> Any:
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
     told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
-    wrong = modes.wrong()
-    lines = runtime.lines() if rows["runtime"] else []
-    lines += modes.lines(wrong)
+    wrong = file_modes.wrong()
+    lines = run_directory.lines() if rows["runtime"] else []
+    lines += file_modes.lines(wrong)
     lines += [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
     if known != remembered or found.damage:
@@ -86,8 +88,8 @@ def work(rows: dict[str, Any]) -> Any:
 
     def apply() -> None:
         if rows["runtime"]:
-            runtime.make()
-        modes.mend(wrong)
+            run_directory.make()
+        file_modes.mend(wrong)
         if modules:
             run(["modprobe", "-a", *modules])
             missing = [key for key in wanted if key not in observed]

@@ -39,10 +39,12 @@ diff:
 import json
 from typing import Any
 
-from ansible.module_utils.podlab.changes import passages, pods, service_lines
-from ansible.module_utils.podlab.host import containers, lost, network
-from ansible.module_utils.podlab.host import pods as host_pods
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes import script_text
+from ansible.module_utils.podlab.changes.pods import pod_commands, pods, s6_commands
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import network
+from ansible.module_utils.podlab.host.pods import containers, lost_supervisors
+from ansible.module_utils.podlab.host.pods import pods as host_pods
 
 
 def work(rows: dict[str, Any]) -> Any:
@@ -51,10 +53,10 @@ def work(rows: dict[str, Any]) -> Any:
     # One that is about to be started or taken away needs no telling.
     is_stale = not {"kubelet", "enter"}.isdisjoint(stale)  # it runs the text of both
     restart = is_stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
-    lines = passages.brief(service_lines.programs({name: rows["programs"][name] for name in stale}))
-    lines += [service_lines.BUSYBOX] if lines and containers.lacks_busybox() else []
-    lines += [*(lost.lines() if steps else []), *steps.lines()]
-    lines += [f"s6-svc -t {service_lines.KUBELET}"] if restart else []
+    lines = script_text.brief(s6_commands.programs({name: rows["programs"][name] for name in stale}))
+    lines += [s6_commands.BUSYBOX] if lines and containers.lacks_busybox() else []
+    lines += [*(lost_supervisors.lines() if steps else []), *pod_commands.lines(steps)]
+    lines += [f"s6-svc -t {s6_commands.KUBELET}"] if restart else []
 
     def apply() -> None:
         containers.write_programs(rows["programs"])

@@ -47,9 +47,9 @@ listening: {description: As C(podlab_service_probe) has it., returned: always, t
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host import connection_events, listeners
-from ansible.module_utils.podlab.host.probe import probe
 from ansible.module_utils.podlab.host.run import words_of
+from ansible.module_utils.podlab.host.verify import connection_events, listeners
+from ansible.module_utils.podlab.host.verify.pod_probe import probe
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ progress:
 import shlex
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host import packages as apt
+from ansible.module_utils.podlab.host.system import packages as apt
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ state:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host.ready import Wait
+from ansible.module_utils.podlab.host.pods.ready import Wait
 from ansible.module_utils.podlab.host.run import words_of
 
 

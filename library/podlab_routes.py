@@ -78,9 +78,9 @@ diff:
 
 from typing import Any
 
-from ansible.module_utils.podlab.changes import routes
-from ansible.module_utils.podlab.host import network
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes.network import routes
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, run
 
 

@@ -62,9 +62,9 @@ listening:
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.host import connection_events, connections
 from ansible.module_utils.podlab.host.run import HostError, words_of
-from ansible.module_utils.podlab.host.service_probe import call
+from ansible.module_utils.podlab.host.verify import connection_events, connections
+from ansible.module_utils.podlab.host.verify.service_probe import call
 
 
 def main() -> None:

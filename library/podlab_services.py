@@ -38,8 +38,8 @@ diff:
 import gc
 from typing import Any
 
-from ansible.module_utils.podlab.host import services
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.host.kube_proxy import services
+from ansible.module_utils.podlab.host.module_base import run_module
 
 
 def work(params: dict[str, Any]) -> Any:

@@ -45,14 +45,14 @@ import base64
 import hashlib
 from typing import Any
 
-from ansible.module_utils.podlab.changes import system
-from ansible.module_utils.podlab.host import system as host_system
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes.system import systemd
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.system import systemd as host_system
 
 
 def work(params: dict[str, Any]) -> Any:
     code = base64.b64decode(params["code"])
-    steps = system.steps(host_system.observe(), params["row"], hashlib.sha256(code).hexdigest())
+    steps = systemd.steps(host_system.observe(), params["row"], hashlib.sha256(code).hexdigest())
     return steps.lines(), lambda: host_system.apply(steps, code)
 
 

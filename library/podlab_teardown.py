@@ -35,22 +35,19 @@ import os
 import shutil
 from typing import Any
 
-from ansible.module_utils.podlab.changes import bridge, marks, pods, routes, rules, sysctls, system, vxlan
-from ansible.module_utils.podlab.changes.containers import LOGS, NETNS, RUN
-from ansible.module_utils.podlab.host import (
-    containers,
-    health_checks,
-    leftovers,
-    lost,
-    network,
-    record,
-    services,
-    volumes,
-)
-from ansible.module_utils.podlab.host import pods as host_pods
-from ansible.module_utils.podlab.host import system as host_system
-from ansible.module_utils.podlab.host.chapter import run_module
+from ansible.module_utils.podlab.changes.netfilter import rules
+from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
+from ansible.module_utils.podlab.changes.pods import pod_commands, pods
+from ansible.module_utils.podlab.changes.pods.containers import LOGS, NETNS, RUN
+from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
+from ansible.module_utils.podlab.host import leftovers, record
+from ansible.module_utils.podlab.host.kube_proxy import health_checks, services
+from ansible.module_utils.podlab.host.module_base import run_module
+from ansible.module_utils.podlab.host.network import network
+from ansible.module_utils.podlab.host.pods import containers, lost_supervisors, volumes
+from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.run import ip_batch, run
+from ansible.module_utils.podlab.host.system import systemd as host_system
 
 
 def work(params: dict[str, Any]) -> Any:
@@ -71,13 +68,13 @@ def work(params: dict[str, Any]) -> Any:
     if originals is None:
         originals = sysctls.forgotten(network.read_sysctls(sysctls.candidates(links))) if is_marked else {}
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
-    told = system.removal(host_system.observe())
+    told = systemd.removal(host_system.observe())
     folders = (RUN, record.HOME)
     has_names = os.path.isdir(RUN) and host_pods.names_mount(steps.gone)
     typed = [
         *told.lines(),
-        *lost.lines(),
-        *steps.lines(),
+        *lost_supervisors.lines(),
+        *pod_commands.lines(steps),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
         # Some of them are guarded by the rules.
@@ -91,7 +88,7 @@ def work(params: dict[str, Any]) -> Any:
 
     def apply() -> None:
         host_system.apply(told, b"")
-        lost.end()
+        lost_supervisors.end()
         host_pods.apply(steps)
         containers.stop_kubelet()
         health_checks.stop()

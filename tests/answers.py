@@ -35,7 +35,7 @@ def live(
     rows: dict[str, dict[str, Any]] | None = None,
     **facts: dict[str, Any],
 ) -> dict[str, Any]:
-    """A pod as ``host/status.py`` tells of it: a container for each keyword.
+    """A pod as ``host/pods/status.py`` tells of it: a container for each keyword.
 
     :param owner: ``Job/pi``. A name such as ``web-new-1`` is one of a Deployment's anyway.
     :param init: which of the containers are init containers, with their restart policies.

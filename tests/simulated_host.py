@@ -11,9 +11,13 @@ import shlex
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from podlab.changes import bridge, iptables_save, pods, routes, rules, services, sysctls, vxlan
-from podlab.changes.link_state import knob
-from podlab.planner.service_rows import digest_of
+from podlab.changes.kube_proxy import services
+from podlab.changes.netfilter import iptables_save, rules
+from podlab.changes.network import bridge, routes, vxlan
+from podlab.changes.network.link_state import knob
+from podlab.changes.pods import pods
+from podlab.changes.system import sysctls
+from podlab.planner.configs.services import digest_of
 
 BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
@@ -440,7 +444,7 @@ class SimulatedHost:
         self.take(pods.changes(seen["links"], seen["pods"], row["pods"]))
 
     def take(self, steps: pods.Steps) -> None:
-        """What ``podlab.host.pods.apply`` does."""
+        """What ``podlab.host.pods.pods.apply`` does."""
         for netns, name in steps.stop:
             self.pods[netns]["services"].discard(name)
         for netns in steps.gone:

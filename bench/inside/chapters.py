@@ -1,7 +1,7 @@
 """Runs the chapters of a node one by one, on the node, and tells how long each took.
 
-It travels and starts as podlab's modules do (``controller/luggage.py``), and calls what they call. ``pods`` is taken
-apart: what ``changes`` has found is applied kind by kind, so that links have a time of their own.
+It travels and starts as podlab's modules do (``controller/module_bundle.py``), and calls what they call. ``pods`` is
+taken apart: what ``changes`` has found is applied kind by kind, so that links have a time of their own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.podlab.changes import bridge, pods
-from ansible.module_utils.podlab.changes.pods import Steps
-from ansible.module_utils.podlab.host import containers, network, ready
-from ansible.module_utils.podlab.host import pods as host_pods
+from ansible.module_utils.podlab.changes.network import bridge
+from ansible.module_utils.podlab.changes.pods import pods
+from ansible.module_utils.podlab.changes.pods.pods import Steps
+from ansible.module_utils.podlab.host.network import network
+from ansible.module_utils.podlab.host.pods import containers, ready
+from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.run import ip_batch
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from . import entry
 from .controller.process import run_attended
 from .entry import enter as enter
-from .host.status import command_line
+from .host.pods.status import command_line
 
 # The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
 UNUSED_IDS = 1879048192

@@ -17,7 +17,7 @@ from typing import Any
 Object = dict[str, Any]
 Row = Mapping[str, Any]
 Facts = Mapping[str, Mapping[str, Any]]
-"""Container -> what ``host/status.py`` tells of it. One that is missing has left no trace yet."""
+"""Container -> what ``host/pods/status.py`` tells of it. One that is missing has left no trace yet."""
 
 _NOTHING: Mapping[str, Any] = {"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None}
 _PROBES = ("startup", "readiness", "liveness")

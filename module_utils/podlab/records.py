@@ -17,10 +17,10 @@ from math import isfinite
 from socket import inet_aton, inet_ntoa
 from typing import Annotated, Any, TypedDict
 
-from .changes.firewalls import BaseChain
-from .changes.pods import PodRow as _PodRow
-from .changes.system import System as ObservedSystem
-from .changes.vxlan import Tunnel
+from .changes.netfilter.firewalls import BaseChain
+from .changes.network.vxlan import Tunnel
+from .changes.system.systemd import System as ObservedSystem
+from .configs import PodRow as _PodRow
 from .shapes import Rule, misfit, salvaged
 
 VERSION = 1
@@ -280,7 +280,7 @@ class HostRecord(TypedDict, total=False):
 
 
 PACKED = ("services", "slices", "endpoints")
-"""Parts of a ClusterRecord that hosts keep packed (``controller.parcels``): to whoever has not opened them a word."""
+"""Parts of a ClusterRecord that hosts keep packed (``controller.transport``): to whoever has not opened them a word."""
 
 # --- the row of a pod, and how its containers fare -------------------------------------------------------
 

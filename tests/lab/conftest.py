@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.check import NOBODY, _opened
+from cli.develop.test import NOBODY, _opened
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[2]

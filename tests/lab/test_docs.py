@@ -31,9 +31,9 @@ import yaml
 
 import podlab
 from podlab.embedded import Lab
-from podlab.planner.cluster import Cluster
-from podlab.planner.fields import TABLE, Outcome, Rule
-from podlab.planner.objects import KINDS
+from podlab.planner.inputs.settings import Cluster
+from podlab.planner.manifests.fields import TABLE, Outcome, Rule
+from podlab.planner.manifests.objects import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -292,7 +292,7 @@ def test_manifests_page_names_every_kind_and_image() -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-BEGIN, END = "<!-- from planner/fields.py; pytest --update-golden writes it anew -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- from planner/manifests/fields.py; pytest --update-golden writes it anew -->\n", "<!-- end -->\n"
 
 
 def test_manifests_page_says_what_becomes_of_every_field(request: pytest.FixtureRequest) -> None:

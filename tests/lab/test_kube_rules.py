@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import iptables_save, services
-from podlab.changes.kube_names import probability
-from tests.unit.test_service_rules import GOLDEN, LOAD_BALANCER, RECORDED, UNREADY, endpoint, port, recorded_row, row
+from podlab.changes.kube_proxy import services
+from podlab.changes.kube_proxy.names import probability
+from podlab.changes.netfilter import iptables_save
+from tests.unit.test_kube_proxy_rules import GOLDEN, LOAD_BALANCER, RECORDED, UNREADY, endpoint, port, recorded_row, row
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 KINDS = [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.check import NOBODY
+from cli.develop.test import NOBODY
 
 from .conftest import ROOT
 

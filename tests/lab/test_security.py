@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.check import NOBODY
+from cli.develop.test import NOBODY
 
 from .attack import CALLS
 from .conftest import as_nobody, pod

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import iptables_save, kube
-from podlab.controller import luggage
+from podlab.changes.kube_proxy import diff as kube_proxy_diff
+from podlab.changes.netfilter import iptables_save
+from podlab.controller import module_bundle
 from podlab.embedded import ENVIRONMENT, Lab, enter
-from podlab.planner.service_rows import digest_of
-from tests.unit.test_service_rules import endpoint, port, row
+from podlab.planner.configs.services import digest_of
+from tests.unit.test_kube_proxy_rules import endpoint, port, row
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = [
@@ -117,7 +118,7 @@ class Node:
 
     def module(self, name: str, params: dict[str, Any], check: bool = False) -> dict[str, Any]:
         """The very text that the fast lane sends, and its answer."""
-        text = luggage.program(ROOT / "library", name, params, check)
+        text = module_bundle.program(ROOT / "library", name, params, check)
         said = self.run("node1", "/usr/bin/python3", "-IS", "-", text=text, check=False)
         answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
         return answer
@@ -141,12 +142,12 @@ class Node:
     def others(self) -> dict[tuple[str, str], list[str]]:
         """Everything that is not ours, in its order."""
         found = {
-            (table, name): [rule for rule in rules if not kube.is_way_in(rule)]
+            (table, name): [rule for rule in rules if not kube_proxy_diff.is_way_in(rule)]
             for table, chains in self.tables().items()
             for name, rules in chains.items()
-            if not kube.is_ours(name)
+            if not kube_proxy_diff.is_ours(name)
         }
-        return {place: rules for place, rules in found.items() if rules or place[1] not in kube.BUILT_IN}
+        return {place: rules for place, rules in found.items() if rules or place[1] not in kube_proxy_diff.BUILT_IN}
 
     def packets(self, table: str, chain: str) -> dict[str, int]:
         """Rule -> packets that it has counted."""

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from podlab.planner.fields import TABLE, Outcome
+from podlab.planner.manifests.fields import TABLE, Outcome
 
 from .conftest import ROOT, as_nobody
 

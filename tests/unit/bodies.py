@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from podlab.controller import manifests
-from podlab.planner import objects
+from podlab.planner.manifests import objects
 from podlab.planner.model import Container, Desired, Document, Image, Invalid, PodTemplate, Workload
 
 IMAGES = {

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from podlab.controller import manifests, schema
-from podlab.planner import objects
+from podlab.planner.manifests import objects
 from podlab.planner.model import Document
 from tests.unit.bodies import IMAGES, NOT_YET
 

@@ -26,12 +26,15 @@ from bench.catalogue import ALL
 from bench.course import Course
 from bench.figures import Limit, Row, as_much_as_peer, at_most, times_faster, times_peer
 from bench.processes import Failed, NotHere, run
-from cli import bench as verb
+from cli.develop import bench as verb
 from cli.failure import Failure
-from podlab.changes import iptables_save, kube, kube_restore, services
-from podlab.controller import parcels
-from tests.unit.test_service_rules import endpoint, port
-from tests.unit.test_service_rules import row as services_row
+from podlab.changes.kube_proxy import diff as kube_proxy_diff
+from podlab.changes.kube_proxy import restore as kube_restore
+from podlab.changes.kube_proxy import services
+from podlab.changes.netfilter import iptables_save
+from podlab.controller import transport
+from tests.unit.test_kube_proxy_rules import endpoint, port
+from tests.unit.test_kube_proxy_rules import row as services_row
 
 MACHINE = {"words": "2 cores, Linux 6.18, 24 GiB, as root"}
 
@@ -306,7 +309,7 @@ def test_a_line_about_anything_but_a_services_own_chains_is_seen() -> None:
     before = services.tables(services_row(*BOTH))
     there = {table: {**content["chains"], **content["jumps"]} for table, content in before.items()}
     wanted = services.tables(services_row({**BOTH[0], "port": 81}, BOTH[1]))
-    shown = kube_restore.commands(kube.changes(there, wanted))
+    shown = kube_restore.commands(kube_proxy_diff.changes(there, wanted))
     typed = iptables.typed("\n".join(["TASK [Turn Services into rules]", *shown, "changed: [node1]"]))
     assert typed == shown
     counted = iptables.counters(saved())
@@ -357,7 +360,7 @@ def test_services_with_endpoints_of_their_own_become_rules(tmp_path: Path) -> No
         tmp_path, *labs.own_endpoints("web", "198.18.0.1", "198.18.0.2"), *labs.own_endpoints("api", "198.18.0.3")
     )
     assert list(found["phases"]) == ["read", "plan", "pack"]  # type: ignore[call-overload]
-    ports = parcels.unpack(found["row"])["ports"]
+    ports = transport.unpack(found["row"])["ports"]
     assert [(each["service"], len(each["endpoints"])) for each in ports] == [("default/api", 1), ("default/web", 2)]
     tables = iptables_save.parsed(str(found["text"]))
     assert len([chain for chain in tables["nat"] if chain.startswith("KUBE-SEP-")]) == 3

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import routes
+from podlab.changes.network import routes
 from tests.simulated_host import SimulatedHost
 
 NODE: routes.RoutesRow = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import iptables_save, rules
-from podlab.host import network
+from podlab.changes.netfilter import iptables_save, rules
+from podlab.host.network import network
 from tests.simulated_host import restore
 
 EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import sysctls
-from podlab.changes.sysctls import LOCALNET
+from podlab.changes.system import sysctls
+from podlab.changes.system.sysctls import LOCALNET
 
 FORWARD, FILTER = "net.ipv4.ip_forward", "net.ipv4.conf.eth0.rp_filter"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import routes, vxlan
+from podlab.changes.network import routes, vxlan
 from tests.simulated_host import Refused, SimulatedHost
 
 ROW: vxlan.VxlanRow = {

@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
-from cli import check, enter, follow, hosts, objects, power, target
+from cli import hosts
+from cli.develop import test as test_verb
+from cli.enter import enter, follow, target
 from cli.failure import Failure
-from podlab.changes import pods
-from podlab.host import record, status
+from cli.look import objects
+from cli.run import power
+from podlab.changes.pods import pods
+from podlab.host import record
+from podlab.host.pods import status
 from tests.answers import ENDED, RUNS, answer, last, live, workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -427,7 +432,7 @@ def service(
     ],
 )
 def test_a_scenario_that_proves_nothing_is_told_from_one_that_does(words: str, why: str) -> None:
-    assert check.is_hollow(words) == why
+    assert test_verb.is_hollow(words) == why
 
 
 def lab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

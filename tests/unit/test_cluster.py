@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.cluster import Cluster, Host, check_hosts, cluster_of, image_of, taints_of
-from podlab.planner.egress import rows
+from podlab.planner.inputs.cluster import Host, check_hosts, cluster_of, image_of, taints_of
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Image, Invalid
+from podlab.planner.routing.egress import rows
 
 
 def problems_of(**settings) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from podlab.host import connection_events, connections
+from podlab.host.verify import connection_events, connections
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +23,7 @@ icmp     1 29 src=10.1.1.2 dst=10.1.2.2 type=8 code=0 id=1 src=10.1.2.2 dst=10.1
 
 REFUSED_WHILE_NOBODY_READS = """
 import json, os, signal, socket, subprocess, sys
-from podlab.host import connection_events
+from podlab.host.verify import connection_events
 
 def call(port, kind, times):
     used = []

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.planner import deployments
-from podlab.planner.cluster import Host
-from podlab.planner.controllers import Wanted, pods_of
-from podlab.planner.deployments import rolling
+from podlab.planner.controllers import deployments
+from podlab.planner.controllers.deployments import rolling
+from podlab.planner.controllers.reconcile import Wanted, pods_of
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.manifests.names import replica_name
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Selector, Toleration, Workload
-from podlab.planner.names import replica_name
-from podlab.planner.schedule import place
+from podlab.planner.scheduler.schedule import place
 
 SLEEP = (Container("main", "busybox", ("sleep", "9")),)
 

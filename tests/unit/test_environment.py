@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.changes import containers
-from podlab.planner.environment import escaped, expand, fact, resolved
+from podlab.changes.pods import containers
+from podlab.planner.manifests.environment import escaped, expand, fact, resolved
+from podlab.planner.manifests.names import uncarried_name
+from podlab.planner.manifests.objects import desired as read
 from podlab.planner.model import Container, FieldRef, Image, Mount
-from podlab.planner.names import uncarried_name
-from podlab.planner.objects import desired as read
 from tests.unit.bodies import NOT_YET, C, container_of, data, desired, pod, problems_of, wrong
 
 FACTS = {

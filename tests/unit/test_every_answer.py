@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from cli import columns, describe, get, hosts, objects, rules, table
+from cli import hosts
 from cli.failure import Failure
-from podlab.changes import kube_record
-from podlab.controller import parcels
+from cli.look import columns, describe, get, objects, rules, table
+from podlab.changes.kube_proxy import record as kube_record
+from podlab.controller import transport
 from tests.answers import EPOCH, NOW, RUNS, answer, last, live, workload
 from tests.unit.bodies import service
 from tests.unit.test_describe import EVENTS, rich
@@ -33,7 +34,7 @@ def told() -> dict[str, dict[str, Any]]:
     """Two nodes of one cluster, with what a run has remembered of it opened."""
     ports = [{"name": "http", "port": 80, "targetPort": "http"}]
     found = state(service("a", clusterIP="10.96.0.10", ports=ports), pods=(backend(1), backend(2, is_ready=False)))
-    more = {name: parcels.unpack(found.record[name]) for name in parcels.RECORDED}
+    more = {name: transport.unpack(found.record[name]) for name in transport.RECORDED}
     kinds = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
     cluster = {
         **{"workloads": [workload(kind, kind.lower()) for kind in kinds], "waiting": ["default/late"], **more},
@@ -68,7 +69,7 @@ def changed(value: Any, place: tuple[Any, ...], new: Any) -> Any:
 def packed(one: Any) -> Any:
     try:
         cluster = one["record"]["cluster"]
-        own = {name: parcels.pack(cluster[name]) for name in parcels.RECORDED if name in cluster}
+        own = {name: transport.pack(cluster[name]) for name in transport.RECORDED if name in cluster}
         return {**one, "record": {**one["record"], "cluster": {**cluster, **own}}}
     except (KeyError, TypeError):  # it is of another shape
         return one
@@ -115,7 +116,7 @@ def test_what_has_ended_a_verb_before(place: tuple[Any, ...], new: Any, monkeypa
 
 def test_where_the_newest_record_is_damaged_the_next_one_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = {name: packed(one) for name, one in told().items()}
-    for damaged in (parcels.pack({"default/a": {}}), "no word", parcels.pack([])):
+    for damaged in (transport.pack({"default/a": {}}), "no word", transport.pack([])):
         spoilt = changed(sound["node1"], ("record", "cluster", "services"), damaged)
         spoilt = changed(spoilt, ("record", "cluster", "generation"), 9)
         assert "10.96.0.10" in show(monkeypatch, {"node1": spoilt, "node2": sound["node2"]})

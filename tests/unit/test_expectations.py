@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from podlab.planner import expectations, verdict
-from podlab.planner.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Pod, PodTemplate
+from podlab.planner.verify import expectations, pod_report
 
 READ = {"links": {}}
 HOSTS = [
@@ -161,14 +162,14 @@ def answers(**wrong):
 
 
 def test_answers_as_planned_make_no_difference():
-    assert verdict.differences(matrix(), answers()) == []
+    assert pod_report.differences(matrix(), answers()) == []
 
 
 def test_a_difference_names_both_ends_what_was_expected_and_what_was_got():
     found = answers(
         a__b={"seen": "10.100.0.2"}, a__outside={"error": "timed out"}, node2__a={"error": "no route to host"}
     )
-    assert verdict.differences(matrix(), found) == [
+    assert pod_report.differences(matrix(), found) == [
         "pod default/a (10.1.1.2 on node1) -> pod default/b (10.1.2.2 on node2): "
         "expected source 10.1.1.2, got source 10.100.0.2",
         "pod default/a (10.1.1.2 on node1) -> outside outside (198.51.100.10): "
@@ -180,7 +181,7 @@ def test_a_difference_names_both_ends_what_was_expected_and_what_was_got():
 
 def test_an_end_where_nobody_can_listen_is_named_once():
     found = answers(node2__a={"error": "timed out"}, b__a={"error": "timed out"}, a__b={"error": "timed out"})
-    assert verdict.differences(
+    assert pod_report.differences(
         matrix(verify_port=4000), found, {"default/a": "address already in use", "gone": "x"}
     ) == [
         "pod default/a (10.1.1.2 on node1): port 4000 is in use there (address already in use), so calls to it prove "
@@ -192,7 +193,7 @@ def test_an_end_where_nobody_can_listen_is_named_once():
 def test_a_host_that_did_not_answer_at_all_is_a_difference_in_each_cell():
     found = answers()
     del found["node1"]
-    assert verdict.differences(matrix(), found) == [
+    assert pod_report.differences(matrix(), found) == [
         "node node1 (10.100.0.2) -> pod default/a (10.1.1.2 on node1): "
         "expected source 10.1.1.1, got no answer from the host",
         "node node1 (10.100.0.2) -> pod default/b (10.1.2.2 on node2): "
@@ -202,7 +203,7 @@ def test_a_host_that_did_not_answer_at_all_is_a_difference_in_each_cell():
 
 def test_the_table_shows_every_cell():
     found = answers(a__b={"seen": "10.100.0.2"}, node2__a={"error": "timed out"})
-    assert verdict.table(matrix(), found).splitlines() == [
+    assert pod_report.table(matrix(), found).splitlines() == [
         "                                        1  2  3  4  5",
         " 1 default/a  10.1.1.2       node1     ok NO ok ok ok",
         " 2 default/b  10.1.2.2       node2     ok ok ok ok ok",
@@ -213,7 +214,7 @@ def test_the_table_shows_every_cell():
 
 
 def test_a_table_of_nobody():
-    assert verdict.table({"ends": [], "expect": {}}, {}) == ""
+    assert pod_report.table({"ends": [], "expect": {}}, {}) == ""
 
 
 @pytest.fixture
@@ -236,12 +237,12 @@ def test_a_run_without_changes_says_that_nothing_was_checked(plugin):
 def test_of_a_host_that_was_lost_nothing_is_expected():
     ends = [{"name": name, "kind": "node", "host": name, "address": "10.0.0.1"} for name in ("node1", "node2", "node3")]
     expect = {one: {other: "10.0.0.1" for other in ("node1", "node2", "node3")} for one in ("node1", "node2")}
-    left = verdict.without({"ends": ends, "expect": expect}, {"node2"})
+    left = pod_report.without({"ends": ends, "expect": expect}, {"node2"})
     assert left["expect"] == {"node1": {"node1": "10.0.0.1", "node3": "10.0.0.1"}, "node2": {}}
-    assert verdict.table(left, {"node1": {"node1": {"seen": "10.0.0.1"}}}).splitlines()[1:] == [
+    assert pod_report.table(left, {"node1": {"node1": {"seen": "10.0.0.1"}}}).splitlines()[1:] == [
         " 1 node1  10.0.0.1  node1   ok  ? NO",
         " 2 node2  10.0.0.1  node2    ?  ?  ?",
         " 3 node3  10.0.0.1  node3    .  .  .",
     ]
-    alone = verdict.without({"ends": ends, "expect": expect}, {"gateway"}, parted=True)
+    alone = pod_report.without({"ends": ends, "expect": expect}, {"gateway"}, parted=True)
     assert alone["expect"] == {"node1": {"node1": "10.0.0.1"}, "node2": {"node2": "10.0.0.1"}}

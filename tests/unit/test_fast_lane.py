@@ -11,8 +11,8 @@ import pytest
 
 from action_plugins import podlab_verdict
 from podlab import packed
-from podlab.controller import answers, parcels
-from podlab.planner import service_verdict
+from podlab.controller import answers, transport
+from podlab.planner.verify import service_report
 from podlab.records import sound_observation
 
 PROBED = {"changed": False, "answers": {"a": {"b": {"seen": "10.1.1.2"}, "c": {"error": "refused"}}}, "watcher": 7}
@@ -103,7 +103,7 @@ def test_what_is_no_answer_is_none() -> None:
 
 @pytest.mark.parametrize("text", ["no JSON", "[" * 100_000, "7", '{"links": NaN}'])
 def test_an_observation_that_is_none_is_named(text: str) -> None:
-    seen, _, problems = sound_observation(parcels.opened(text), {})
+    seen, _, problems = sound_observation(transport.opened(text), {})
     assert seen is None
     assert problems
     assert problems[0].startswith("what the host tells of itself cannot be read")
@@ -112,17 +112,17 @@ def test_an_observation_that_is_none_is_named(text: str) -> None:
 def test_a_word_that_unpacks_without_end_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "MOST", 1000)
     bomb = base64.b64encode(zlib.compress(b"[" + b" " * 1000 + b"]")).decode()
-    assert parcels.opened_part(bomb) == bomb
-    assert parcels.opened_part(parcels.pack(["a"] * 100)) == ["a"] * 100
+    assert transport.opened_part(bomb) == bomb
+    assert transport.opened_part(transport.pack(["a"] * 100)) == ["a"] * 100
 
 
 def test_a_word_of_few_bytes_and_many_values_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "MOST_VALUES", 1000)
-    many = parcels.pack([{}] * 501)
-    assert parcels.opened_part(many) == many
-    assert parcels.opened_part(parcels.pack([{}] * 499)) == [{}] * 499
+    many = transport.pack([{}] * 501)
+    assert transport.opened_part(many) == many
+    assert transport.opened_part(transport.pack([{}] * 499)) == [{}] * 499
     words = ["," * 10_000, '\\"[' * 10_000, "\\"]
-    assert parcels.opened_part(parcels.pack(words)) == words, "what is in a string is no value"
+    assert transport.opened_part(transport.pack(words)) == words, "what is in a string is no value"
 
 
 @pytest.mark.parametrize("text", ['"' * 200_001, '"\\"' * 200_001, '"' + '\\"' * 200_000, '"' + "\\" * 200_001])
@@ -136,7 +136,7 @@ def test_an_answer_of_too_many_values_is_none(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(packed, "MOST_VALUES", 1000)
     with pytest.raises(answers.Unbelievable, match="it has more than 1000 values"):
         answers.read("podlab_bridge", json.dumps({"changed": [{}] * 1001}))
-    assert isinstance(parcels.opened(json.dumps([{}] * 1001)), str), "and so it fits nothing"
+    assert isinstance(transport.opened(json.dumps([{}] * 1001)), str), "and so it fits nothing"
 
 
 ENDS = [{"name": name, "host": f"on-{name}", "kind": "pod", "address": "10.1.1.2"} for name in ("a", "b")]
@@ -156,7 +156,7 @@ def test_nor_for_its_calls_and_programs_of_services(monkeypatch: pytest.MonkeyPa
     met = {"heard": json.dumps({at: [["answer", at]] for at in range(4)}), "listening": json.dumps(listening)}
     found = {"on-a": {}, "on-b": {"verify_services": met}}
     told: list[Any] = []
-    monkeypatch.setattr(service_verdict, "judge", lambda *given: told.extend(given) or service_verdict.Report())
+    monkeypatch.setattr(service_report, "judge", lambda *given: told.extend(given) or service_report.Report())
     variables = {"ansible_play_hosts": list(found), "hostvars": found}
     endpoints = {"10.1.1.2:80/tcp": {"host": "on-a"}, "10.1.2.2:80/tcp": {"host": "on-b"}}
     podlab_verdict.judged({"asks": asks, "endpoints": endpoints}, ENDS, variables, set(), False)

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import firewalls
-from podlab.changes.firewalls import BaseChain
-from podlab.planner import firewalls as planner
-from podlab.planner import verdict
-from podlab.planner.cluster import Cluster, Host
+from podlab.changes.netfilter import firewalls
+from podlab.changes.netfilter.firewalls import BaseChain
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
+from podlab.planner.preflight import firewalls as planner
+from podlab.planner.verify import pod_report
 
 RECORDED = Path(__file__).parents[1] / "nftables"
 
@@ -210,20 +211,20 @@ def test_a_failing_line_names_who_may_be_to_blame() -> None:
         for name, host in (("a", "node1"), ("b", "node1"), ("c", "node2"))
     ]
     matrix = {"ends": ends, "expect": {"a": {"b": "10.1.1.2", "c": "10.1.1.2"}}, "firewalls": [stops]}
-    near, far = verdict.differences(matrix, {"a": {"b": {"error": "timed out"}, "c": {"error": "timed out"}}})
+    near, far = pod_report.differences(matrix, {"a": {"b": {"error": "timed out"}, "c": {"error": "timed out"}}})
     assert near.endswith("got timed out")
     assert far.endswith("got timed out (likely by chain x on gateway)")
-    assert verdict.differences(matrix, {"a": {"b": {"seen": "10.1.1.2"}, "c": {"seen": "10.9.9.9"}}})[0].endswith(
+    assert pod_report.differences(matrix, {"a": {"b": {"seen": "10.1.1.2"}, "c": {"seen": "10.9.9.9"}}})[0].endswith(
         "10.9.9.9"
     )
-    assert verdict.causes(matrix) == ["likely cause: gateway: x"]
+    assert pod_report.causes(matrix) == ["likely cause: gateway: x"]
 
 
 KERNEL = """
 import json, subprocess, sys
 for argv in json.loads(sys.argv[1]):
     subprocess.run(argv, check=True)
-from podlab.host import firewalls
+from podlab.host.network import firewalls
 firewalls._uses_nft = lambda: sys.argv[2] == "nft"
 print(json.dumps([[one["table"], one["chain"], one["hook"], one["policy"], len(one["rules"])] for one in firewalls.observe()]))
 """

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from cli import columns, describe, get, objects, table
-from podlab.controller import parcels
-from podlab.planner.cluster import Cluster, Host
-from podlab.planner.endpoints import Backend, slices_in_force, slices_of_pods
+from cli.look import columns, describe, get, objects, table
+from podlab.controller import transport
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Document
-from podlab.planner.service_addresses import allocate
-from podlab.planner.service_record import remembered
+from podlab.planner.services.addresses import allocate
+from podlab.planner.services.endpoints import Backend, slices_in_force, slices_of_pods
+from podlab.planner.services.record import remembered
 from tests.answers import NOW, answer
 from tests.unit.bodies import desired, endpoint_slice, endpoints, service
 
@@ -32,7 +33,7 @@ def state(*documents: Document, pods: tuple[Backend, ...] = (), **settings: Any)
     slices, _ = slices_in_force(wanted.services, slices_of_pods(wanted.services, pods), wanted.slices, wanted.endpoints)
     everything = [part for parts in slices.values() for part in parts]
     record = remembered(wanted.services, given, everything, wanted.endpoints, {}, MADE)
-    packed = {name: parcels.pack(part) for name, part in record.items()}
+    packed = {name: transport.pack(part) for name, part in record.items()}
     return objects.state_of({"node1": answer(**packed)}, ["node1"])
 
 
@@ -230,7 +231,7 @@ def test_pods_without_the_named_port_stand_in_a_slice_of_unset_ports_and_lead_no
 
 def test_a_record_that_somebody_has_changed_is_shown_as_what_it_is_a_record_of():
     found = state(service("web", clusterIP="10.96.0.10", type="NodePort", ports=[{**HTTP, "nodePort": 30080}]))
-    entry = found.record["services"] = dict(parcels.opened_part(found.record["services"]))
+    entry = found.record["services"] = dict(transport.opened_part(found.record["services"]))
     web = entry["default/web"] = {**entry["default/web"], "nodePorts": []}
     web["body"] = {**web["body"], "kind": "Deployment"}
     (item,) = items("services", found)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from podlab.changes import kube_record
-from podlab.host import health_checks, healthz, services
-from podlab.host.guest import Suitcase
-from tests.unit.test_service_rules import endpoint, port, row
+from podlab.changes.kube_proxy import record as kube_record
+from podlab.host.kube_proxy import health_checks, healthz, services
+from podlab.host.module_runner import Suitcase
+from tests.unit.test_kube_proxy_rules import endpoint, port, row
 
 NOON = 1717243200.25  # 2024-06-01 12:00:00.25
 

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import kube_record
-from podlab.changes import services as rules
-from podlab.changes.sysctls import LOCALNET
-from podlab.host import flows, generation, health_checks, kubernetes, network, record, services
+from podlab.changes.kube_proxy import record as kube_record
+from podlab.changes.kube_proxy import services as rules
+from podlab.changes.system.sysctls import LOCALNET
+from podlab.host import record
+from podlab.host.kube_proxy import conntrack as host_conntrack
+from podlab.host.kube_proxy import health_checks, services
+from podlab.host.network import network, nft_generation
 from podlab.host.run import HostError
-from tests.unit.test_service_rules import endpoint, port, row
+from podlab.host.system import foreign_kubernetes
+from tests.unit.test_kube_proxy_rules import endpoint, port, row
 
 TOLD = row(port(endpoint("10.1.1.2"), node_port=30080))
 TABLES = {table: part["chains"] for table, part in rules.tables(TOLD).items()}
@@ -33,15 +37,15 @@ class Host:
         patch.setattr(record, "HOME", str(home))
         patch.setattr(record, "PATH", f"{home}/record.json")
         patch.setattr(services, "STATE", f"{home}/services.json")
-        patch.setattr(generation, "PATH", f"{home}/iptables.json")
+        patch.setattr(nft_generation, "PATH", f"{home}/iptables.json")
         patch.setattr(services, "run", self.run)
-        patch.setattr(flows, "run", self.run)
+        patch.setattr(host_conntrack, "run", self.run)
         patch.setattr(services, "_sets", set)
         patch.setattr(network, "saved", lambda: self.tables)
         patch.setattr(network, "missing_programs", lambda names: [])
         patch.setattr(network, "read_sysctls", lambda keys: {key: self.sysctls[key] for key in keys})
         patch.setattr(network, "write_sysctl", lambda key, value: self.sysctls.update({key: value}))
-        patch.setattr(kubernetes, "at_home", lambda: "")
+        patch.setattr(foreign_kubernetes, "at_home", lambda: "")
         patch.setattr(health_checks, "serve", lambda state: [])
 
     def run(self, argv: list[str], text: str | None = None) -> str:
@@ -84,7 +88,7 @@ def test_chains_of_a_node_that_has_lost_what_it_was_told_of_services_are_mended(
 
 def test_no_chain_of_a_host_with_a_real_kube_proxy_goes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.tables = TABLES
-    monkeypatch.setattr(kubernetes, "at_home", lambda: "kube-proxy runs here (process 7)")
+    monkeypatch.setattr(foreign_kubernetes, "at_home", lambda: "kube-proxy runs here (process 7)")
     left = services.removal(host.tables, is_marked=True)
     assert (left.lines(), left.warnings) == (
         [],

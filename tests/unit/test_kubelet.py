@@ -24,9 +24,8 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import pods as changes
+from podlab.changes.pods import pods as changes
 from podlab.controller.single_file import join
-from podlab.host import pods
 from podlab.host.kubelet import dial, files, pod, s6, termination, waiting
 from podlab.host.kubelet.commands import MAX_OUTPUT
 from podlab.host.kubelet.events import record_event
@@ -34,6 +33,7 @@ from podlab.host.kubelet.handlers import run_probe
 from podlab.host.kubelet.http_connection import LATE_BODY
 from podlab.host.kubelet.processes import is_alive, sigterm_disposition
 from podlab.host.kubelet.started import active_since
+from podlab.host.pods import pods
 
 PACKAGE = Path(files.__file__).parent
 TEXT = join(PACKAGE)

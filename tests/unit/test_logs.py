@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import follow
-from podlab.changes import containers
+from cli.enter import follow
+from podlab.changes.pods import containers
 
 PATIENCE = 20.0
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from podlab.changes import nested
-from podlab.host import containers, mounts, volumes
+from podlab.changes.pods import nested_mounts
+from podlab.host import mounts
+from podlab.host.pods import containers, volumes
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "module_utils/podlab/host/mounts.py"
@@ -115,9 +116,9 @@ def test_mount_points_are_made_nowhere_else(tmp_path: Path, volume: Path, outsid
     service, source = tmp_path / "service", tmp_path / "source"
     service.mkdir()
     source.mkdir()
-    found = [nested.Bound("/a", str(volume)), nested.Bound("/a/sub/made", str(source))]
+    found = [nested_mounts.Bound("/a", str(volume)), nested_mounts.Bound("/a/sub/made", str(source))]
     (service / "mounts").write_text(
-        json.dumps([tree.row() for tree in nested.trees(found, "/a/sub/too", str(service / "t"))])
+        json.dumps([tree.row() for tree in nested_mounts.trees(found, "/a/sub/too", str(service / "t"))])
     )
     before = told(outside)
     with meanwhile(EXCHANGE, volume / "sub", volume / "link"):
@@ -128,7 +129,7 @@ def test_mount_points_are_made_nowhere_else(tmp_path: Path, volume: Path, outsid
 
 SUB_PATHS = """
 import os, sys
-from podlab.host import volumes
+from podlab.host.pods import volumes
 from podlab.host.run import HostError
 volume, volumes.SUBPATHS, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 mount = {"volume": "v", "path": "/v", "sub_path": "sub", "read_only": False}
@@ -210,10 +211,10 @@ def test_directories_that_are_nested_without_end_are_no_hindrance(deep: Path) ->
 
 def test_which_volumes_are_put_together() -> None:
     found = [
-        nested.Bound(path, f"/source{number}", index=number)
+        nested_mounts.Bound(path, f"/source{number}", index=number)
         for number, path in enumerate(("/a/b", "/a", "/a/b/c", "/ab", "/dev/shm/x", "/dev/shm", "/w", "/dev/shm"))
     ]
-    trees = nested.trees(found, "/w/dir", "/stages")
+    trees = nested_mounts.trees(found, "/w/dir", "/stages")
     assert [
         (tree.outermost.index, [mount.index for mount in tree.nested], tree.working_dir, tree.stage) for tree in trees
     ] == [
@@ -234,7 +235,7 @@ def test_which_volumes_are_put_together() -> None:
     ],
 )
 def test_links_of_every_root_are_followed_beforehand(path: str, expected: str) -> None:
-    assert nested.resolved(path, ("lib",)) == expected
+    assert nested_mounts.resolved(path, ("lib",)) == expected
 
 
 @pytest.mark.parametrize(
@@ -271,8 +272,8 @@ def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.Mo
 
 SHARED_MEMORY = """
 import os, sys
-from podlab.changes import containers
-from podlab.host import pods
+from podlab.changes.pods import containers
+from podlab.host.pods import pods
 pods.PODS, containers.SHM, pods.SHM = (f"{sys.argv[1]}/{name}" for name in ("pods", "shm", "shm"))
 os.makedirs(f"{pods.PODS}/earlier/shm")
 for names in (["new", "earlier"], ["earlier", "new", "other"]):

@@ -12,14 +12,15 @@ from typing import cast
 
 import pytest
 
-from podlab.changes.vxlan import VxlanRow
-from podlab.host import network, observe, run
+from podlab.changes.network.vxlan import VxlanRow
+from podlab.host import observe, run
+from podlab.host.network import network
 
 ROOT = Path(__file__).resolve().parents[2]
 FORWARD_DROPS = """
 import os, subprocess, sys
 subprocess.run(["iptables", "-P", "FORWARD", sys.argv[1]], check=True, env={**os.environ, "XTABLES_LOCKFILE": sys.argv[2]})
-from podlab.host import network
+from podlab.host.network import network
 print(network.forward_drops())
 """
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import check, inventory
+from cli import inventory
+from cli.develop import test as test_verb
 from embedded import over_ssh
 
 
@@ -18,8 +19,8 @@ def test_the_scenario_is_left_out_with_its_reason(
 ) -> None:
     monkeypatch.chdir(inventory.ROOT)
     monkeypatch.setattr(over_ssh, "why_not", lambda: why)
-    assert ("ssh" in check._scenarios()) == (not why)
-    assert "default" in check._scenarios()
+    assert ("ssh" in test_verb._scenarios()) == (not why)
+    assert "default" in test_verb._scenarios()
     assert capsys.readouterr().out == (f"molecule ssh         skipped: {why}\n" * 2 if why else "")
 
 

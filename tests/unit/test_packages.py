@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab.host import packages
-from podlab.planner import fitness
+from podlab.host.system import packages
+from podlab.planner.preflight import host_checks
 
 # In the words of Debian 12.
 LISTS = """Reading package lists...
@@ -122,12 +122,12 @@ def test_what_apt_cannot_bring_is_told_in_its_words(apt: Path) -> None:
 def test_what_hosts_have_in_common_is_said_once() -> None:
     missing = "programs are missing, and apt-get does not bring them (no): sudo apt-get install x"
     refused = {"node1": [missing], "node2": [missing, "link eth0 is down"], "gateway": ["programs are missing: y"]}
-    assert fitness.told(refused) == [
+    assert host_checks.told(refused) == [
         f"node1, node2: {missing}",
         "node2: link eth0 is down",
         "gateway: programs are missing: y",
     ]
-    notes, rest = fitness.said_once(refused)
+    notes, rest = host_checks.said_once(refused)
     assert notes == [f"node1, node2: {missing}"]
     gist = "programs are missing (see the note)"
     assert rest == {"node1": [gist], "node2": [gist, "link eth0 is down"], "gateway": ["programs are missing: y"]}

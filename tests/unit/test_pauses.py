@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.host import status
+from podlab.host.pods import status
 
 OWN = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else [])]
 

@@ -15,13 +15,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import bridge, pods, routes, rules, sysctls
+from podlab.changes.netfilter import rules
+from podlab.changes.network import bridge, routes
+from podlab.changes.pods import pod_commands, pods
+from podlab.changes.system import sysctls
 from podlab.controller import inputs
-from podlab.planner import fitness
-from podlab.planner.cluster import Cluster, Host
-from podlab.planner.fitness import told
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
+from podlab.planner.preflight import host_checks
+from podlab.planner.preflight.host_checks import told
 from tests.simulated_host import SimulatedHost
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +150,7 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     lines = [sysctls.line(key, value) for key, value in values.items()]
     if "bridge" in rows:
         lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
-        lines += pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]).lines()
+        lines += pod_commands.lines(pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]))
     lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))
@@ -559,7 +563,7 @@ def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(
 def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
     observation = {"links": {"eth0": {"addresses": ["10.100.0.2/24"], "alias": ""}}}
     node = Host("node1", "node", "10.100.0.2", observation=observation)
-    assert fitness.ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
+    assert host_checks.ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
 
 
 def test_a_link_to_others_that_is_down_is_named():

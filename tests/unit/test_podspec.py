@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.changes.containers import CAPABILITIES
+from podlab.changes.pods.containers import CAPABILITIES
+from podlab.planner.manifests.scheduling_fields import taint
 from podlab.planner.model import AntiAffinity, Dns, Handler, Port, Probe, Security, Selector, Spread, Toleration
-from podlab.planner.wishes import taint
 from tests.unit.bodies import NOT_YET, C, container_of, pod, template_of, wrong
 
 POSITIVE = "must be greater than zero"

@@ -15,12 +15,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import get, output
-from podlab.changes import passages
+from cli import output
+from cli.look import get
+from podlab.changes import script_text
 from podlab.controller.guarded import Guarded
-from podlab.planner.listing import listed
+from podlab.planner.preflight.listing import listed
 from podlab.printable import is_printable, printable, printable_result
 
+CLI = Path(output.__file__).parent
 HOSTILE = "a\x1b[31mb\x07\x7f\x9b\r\u202e\u2028\udcff"
 SHOWN = "a\\x1b[31mb\\x07\\x7f\\x9b\\x0d\\u202e\\u2028\\xff"
 
@@ -44,9 +46,9 @@ def test_the_cli_says_nothing_raw(capsys: pytest.CaptureFixture[str]):
 
 
 def test_no_print_goes_past_it():
-    files = [*(Path(get.__file__).parent).glob("*.py")]
+    files = [*CLI.rglob("*.py")]
     past = {file.name for file in files if "print(" in file.read_text()}
-    assert past <= {"askpass.py", "bench.py", "check.py", "relay.py", "output.py"}, (
+    assert past <= {"askpass.py", "bench.py", "test.py", "relay.py", "output.py"}, (
         "of the developer's, and what runs on a host"
     )
 
@@ -81,7 +83,7 @@ def _strings(value: object) -> list[str]:
 
 @pytest.mark.parametrize("content", ["x='\x1b[31m'\n", "\x9b no end of line", "\u202e\n", "plain\n", "it's\n"])
 def test_a_script_is_clean_and_writes_the_very_bytes(tmp_path: Path, content: str):
-    lines = "\n".join(passages.file_lines(f"{tmp_path}/file", content)) + "\n"
+    lines = "\n".join(script_text.file_lines(f"{tmp_path}/file", content)) + "\n"
     assert is_printable(lines)
     subprocess.run(["sh"], input=lines, text=True, check=True)
     assert (tmp_path / "file").read_text("utf-8") == content
@@ -131,11 +133,11 @@ def test_a_run_goes_on_when_its_output_is_full(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("words", [["get", "--help"], ["up", "--help"]])
 def test_full_and_closed_output_is_said(words: list[str]):
-    command = [sys.executable, str(Path(get.__file__).parent), *words]
+    command = [sys.executable, str(CLI), *words]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "error: standard output: No space left on device\n")
-    lab = str(Path(get.__file__).parents[1] / "lab")
+    lab = str(CLI.parent / "lab")
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", lab, *words], stderr=subprocess.PIPE, text=True, check=False
     )
@@ -145,7 +147,7 @@ def test_full_and_closed_output_is_said(words: list[str]):
 def test_a_directory_that_is_gone_is_said(tmp_path: Path):
     gone = tmp_path / "gone"
     gone.mkdir()
-    lab = str(Path(get.__file__).parents[1] / "lab")
+    lab = str(CLI.parent / "lab")
     done = subprocess.run(
         ["sh", "-c", 'cd "$1" && rmdir "$1" && exec "$2" get pods', "sh", str(gone), lab],
         capture_output=True,
@@ -158,7 +160,7 @@ def test_a_directory_that_is_gone_is_said(tmp_path: Path):
 
 def test_a_home_that_cannot_be_written_is_said(tmp_path: Path):
     (tmp_path / "file").touch()
-    command = [sys.executable, str(Path(get.__file__).parent), "up", "--check"]
+    command = [sys.executable, str(CLI), "up", "--check"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "file")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from podlab.planner.quantities import quantity, rounded_up
+from podlab.planner.manifests.quantities import quantity, rounded_up
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from podlab import records
-from podlab.changes import pods as changes
-from podlab.controller import luggage, status_line
-from podlab.host import ready, record, status
+from podlab.changes.pods import pods as changes
+from podlab.controller import module_bundle, status_line
+from podlab.host import record
+from podlab.host.pods import ready, status
 
 LONG = 3600.0  # seconds: a wait that should end by itself, and would not
 PATIENCE = 20.0
@@ -208,9 +209,9 @@ def test_the_last_lines_are_those_of_the_latest_start_that_said_something(host: 
 
 def elsewhere(host: Host) -> str:
     """podlab's packages, as they would be on a host that has its directories there."""
-    packages = json.dumps(luggage.packages())
+    packages = json.dumps(module_bundle.packages())
     packages = packages.replace("/run/podlab", str(host.path)).replace("/var/log/pods", str(host.logs))
-    return luggage.pack(json.loads(packages))
+    return module_bundle.pack(json.loads(packages))
 
 
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])
@@ -220,8 +221,8 @@ def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     """As the fast lane runs it, on other directories."""
     web = host.pod("web", c={})
     library = Path(__file__).resolve().parents[2] / "library"
-    monkeypatch.setattr(luggage, "packed", lambda: elsewhere(host))
-    text = luggage.program(library, "podlab_ready", {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
+    monkeypatch.setattr(module_bundle, "packed", lambda: elsewhere(host))
+    text = module_bundle.program(library, "podlab_ready", {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
     argv = [sys.executable, "-IS", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
@@ -310,7 +311,7 @@ def test_a_pod_counts_once_it_has_been_ready_for_so_long(host: Host) -> None:
 
 def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the action plugin asks it, again and again."""
-    monkeypatch.setattr(luggage, "packed", lambda: elsewhere(host))
+    monkeypatch.setattr(module_bundle, "packed", lambda: elsewhere(host))
     web, done = host.pod("web", c={"readiness": PROBE}), host.pod("done", c={})
     bad = {"ok": False, "message": "HTTP probe failed with statuscode: 503"}
     host.run(web, "c", health=health(ready=False, readiness=bad))
@@ -319,7 +320,7 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.Mon
     given = {"pods": {web: "Ready", done: "Ready"}, "timeout": 60, "report_after": 0.1}
 
     def call(**more: Any) -> dict[str, Any]:
-        text = luggage.program(library, "podlab_ready", {**given, **more}, False)
+        text = module_bundle.program(library, "podlab_ready", {**given, **more}, False)
         argv = [sys.executable, "-IS", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
         found: dict[str, Any] = json.loads(done.stdout)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab import records
-from podlab.controller import inputs, parcels
-from podlab.host import pods, record, run, status
-from podlab.planner.cluster import Host
+from podlab.controller import inputs, transport
+from podlab.host import record, run
+from podlab.host.pods import pods, status
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from tests.unit.test_plan import NOW, Lab
@@ -74,7 +75,7 @@ class Cabinet:
 
     def plan(self, told: dict[str, Any]) -> dict[str, Any]:
         hosts = [
-            Host(name, role, address, observation=parcels.opened(json.dumps(told[name])))
+            Host(name, role, address, observation=transport.opened(json.dumps(told[name])))
             for name, role, address in self.lab.inventory
         ]
         return plan(self.cluster, hosts, self.desired, {}, NOW)

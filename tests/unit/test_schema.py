@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from podlab.controller import manifests, schema
-from podlab.planner import objects
+from podlab.planner.manifests import objects
 from podlab.planner.model import Document
 
 ROOT = Path(__file__).resolve().parents[2]

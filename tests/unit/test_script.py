@@ -15,14 +15,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cli import script as command
 from cli.failure import Failure
-from podlab.changes import containers, passages, pod_lines, pods, service_lines, volume_lines
+from cli.look import script as command
+from podlab.changes import script_text
+from podlab.changes.pods import containers, pod_commands, pods, s6_commands, volume_commands
+from podlab.configs import PodRow
 from podlab.controller import inputs, script
-from podlab.host import volumes
-from podlab.planner.cluster import Cluster, Host
+from podlab.host.pods import volumes
+from podlab.planner.configs.services import digest_of
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.plan import CHAPTERS, plan
-from podlab.planner.service_rows import digest_of
 from tests.simulated_host import SimulatedHost
 from tests.unit.test_changes_pods import row
 
@@ -85,14 +88,14 @@ def test_a_script_has_every_command_that_a_run_shows_in_the_same_order(thirty: l
     for host in thirty:
         steps = pods.changes({}, {}, host.pods)
         commands = {line for line in _typed(steps) if isinstance(line, str)}  # a passage says more than its brief
-        shown = [line for line in steps.lines() if line in commands]
+        shown = [line for line in pod_commands.lines(steps) if line in commands]
         assert len(shown) > (20 if host.pods else -1)
         rest = iter(script.script(host, HEADINGS).splitlines())
         assert [line for line in shown if line not in rest] == []  # each after the one before
 
 
-def _typed(steps: pods.Steps) -> list[passages.Typed]:
-    return [line for part in (*pod_lines.network(steps), *pod_lines.processes(steps)) for line in part.typed]
+def _typed(steps: pods.Steps) -> list[script_text.Typed]:
+    return [line for part in (*pod_commands.network(steps), *pod_commands.processes(steps)) for line in part.typed]
 
 
 def test_a_shell_can_read_them(thirty: list[script.Subject]) -> None:
@@ -118,7 +121,7 @@ def test_what_a_script_cannot_bring_is_said_at_the_top() -> None:
     assert [name for undone, name in heads if name not in undone] == []
 
 
-def _by_name(host: script.Subject) -> dict[str, pods.PodRow]:
+def _by_name(host: script.Subject) -> dict[str, PodRow]:
     return {known["object"]["metadata"]["name"]: known for known in host.pods}
 
 
@@ -226,8 +229,8 @@ TEXTS = st.one_of(
 @example(bytes(range(256)))
 def test_a_file_arrives_byte_for_byte(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "it's a file"
-    script_text = "\n".join(passages.file_lines(str(path), content)) + "\n"
-    subprocess.run(["sh", "-eu"], input=script_text.encode("utf-8", "surrogatepass"), check=True)
+    script = "\n".join(script_text.file_lines(str(path), content)) + "\n"
+    subprocess.run(["sh", "-eu"], input=script.encode("utf-8", "surrogatepass"), check=True)
     assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
 
 
@@ -250,10 +253,10 @@ NASTY = row(
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that podlab writes lies below another directory; mounts and the supervisor are left out."""
     for name in ("PODS", "SERVICES", "VOLUMES", "LOGS", "SUBPATHS", "SHM"):
-        for module in (containers, pod_lines, service_lines, volume_lines, volumes):
+        for module in (containers, pod_commands, s6_commands, volume_commands, volumes):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, f"{tmp_path}/{name.lower()}")
-    monkeypatch.setattr(service_lines, "BUILDING", f"{tmp_path}/services/.new")
+    monkeypatch.setattr(s6_commands, "BUILDING", f"{tmp_path}/services/.new")
     (tmp_path / "bin").mkdir()
     for program in ("mount", "s6-svscanctl"):
         (tmp_path / "bin" / program).symlink_to("/bin/true")
@@ -270,7 +273,7 @@ def tree(directory: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_a_service_is_the_one_that_a_run_makes_whatever_a_manifest_says(elsewhere: Path) -> None:
-    lines = passages.whole([*volume_lines.lines(NASTY, "files"), *service_lines.service(NASTY, "main", held=True)])
+    lines = script_text.whole([*volume_commands.lines(NASTY, "files"), *s6_commands.service(NASTY, "main", held=True)])
     sh(lines, f"{elsewhere}/bin:{os.environ['PATH']}")
     home = elsewhere / "services" / "default_web.main"
     for name, text in containers.service_files(NASTY, "main").items():
@@ -302,7 +305,7 @@ def test_volumes_are_those_that_a_run_makes(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, group: dict[str, int]
 ) -> None:
     pod = row(volumes=VOLUMES, **group)
-    sh([line for name in VOLUMES for line in passages.whole(volume_lines.lines(pod, name))])
+    sh([line for name in VOLUMES for line in script_text.whole(volume_commands.lines(pod, name))])
     by_hand = tree(elsewhere / "volumes")
     (elsewhere / "volumes").rename(elsewhere / "by hand")
     monkeypatch.setattr(volumes.time, "strftime", lambda *_: "..2000_01_01_00_00_00.")
@@ -324,13 +327,13 @@ def test_volumes_are_those_that_a_run_makes(
 )
 def test_a_directory_of_the_host_is_asked_for(kind: str, lines: list[str]) -> None:
     pod = row(volumes={"host": {"kind": "hostPath", "path": "/a b", "type": kind}})
-    assert volume_lines.lines(pod, "host") == lines
+    assert volume_commands.lines(pod, "host") == lines
 
 
 def test_the_pause_of_another_pod_is_left_alone() -> None:
     """To pkill a dot is any letter."""
     known: dict[str, pods.Pod] = {"default_a.b": {"sandbox": True, "row": row("a.b"), "services": []}}
-    line = next(line for line in pods.changes({}, known, []).lines() if line.startswith("pkill"))
+    line = next(line for line in pod_commands.lines(pods.changes({}, known, [])) if line.startswith("pkill"))
     pattern = shlex.split(line)[-1]
     names = ["catatonit -P podlab-pod default_a.b", "catatonit -P podlab-pod default_a-b"]
     found = subprocess.run(["grep", "-E", pattern], input="\n".join(names), capture_output=True, text=True)

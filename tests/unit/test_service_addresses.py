@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.planner.cluster import Cluster, Host, cluster_of
+from podlab.planner.inputs.cluster import Host, cluster_of
+from podlab.planner.inputs.service_settings import pool_of
+from podlab.planner.inputs.settings import Cluster
+from podlab.planner.manifests.updates import IMMUTABLE, ONCE_SET
 from podlab.planner.model import Document, Invalid
-from podlab.planner.service_addresses import allocate, waiting
-from podlab.planner.service_model import Given, Ingress, Service
-from podlab.planner.service_record import remembered
-from podlab.planner.service_settings import pool_of
-from podlab.planner.updates import IMMUTABLE, ONCE_SET
+from podlab.planner.services.addresses import allocate, waiting
+from podlab.planner.services.model import Given, Ingress, Service
+from podlab.planner.services.record import remembered
 from tests.unit.bodies import desired, problems_of, service
 
 HOSTS = [Host("node1", "node", "10.100.0.2"), Host("node2", "node", "10.100.0.3"), Host("gw", "gateway", "10.100.0.1")]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import containers as changes
-from podlab.planner import service_links
+from podlab.changes.pods import containers as changes
 from podlab.planner.model import Desired, Document
-from podlab.planner.service_links import Links
+from podlab.planner.services import links as service_links
+from podlab.planner.services.links import Links
 from tests.unit.bodies import data, desired
 from tests.unit.test_plan import Lab, pending
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from podlab.host import listeners, service_probe
-from podlab.host.service_probe import call
+from podlab.host.verify import listeners, service_probe
+from podlab.host.verify.service_probe import call
 
 
 def ask(port: int, number: int = 0, **more: Any) -> dict[str, Any]:

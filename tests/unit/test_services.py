@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes import iptables_save
-from podlab.changes import services as rules
-from podlab.planner import names, objects, sloppy
-from podlab.planner.cluster import Cluster, Host
+from podlab.changes.kube_proxy import services as rules
+from podlab.changes.netfilter import iptables_save
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
+from podlab.planner.manifests import ip_parsing, names, objects
 from podlab.planner.model import Document
-from podlab.planner.service_addresses import allocate
-from podlab.planner.service_chapter import services_chapter
-from podlab.planner.service_model import Ingress, Service, ServicePort
+from podlab.planner.services.addresses import allocate
+from podlab.planner.services.model import Ingress, Service, ServicePort
+from podlab.planner.services.stage import services_chapter
 from tests.unit.bodies import IMAGES, NOT_YET, desired, problems_of, service, wrong
 
 RECORDED = sorted((Path(__file__).parents[1] / "kube-proxy").glob("*.json"))
@@ -323,7 +324,7 @@ def test_a_headless_service_without_selector_may_be_of_two_families():
     ],
 )
 def test_leading_zeros_are_no_octal_numbers(text, expected):
-    found = sloppy.address(text)
+    found = ip_parsing.address(text)
     assert (found and str(found)) == expected
 
 
@@ -337,14 +338,14 @@ def test_leading_zeros_are_no_octal_numbers(text, expected):
     ],
 )
 def test_cidrs(text, expected):
-    found = sloppy.network(text)
+    found = ip_parsing.network(text)
     assert (found and str(found)) == expected
 
 
 @given(st.text(alphabet="0123456789.:/%abcdefx", max_size=20))
 def test_no_text_breaks_the_readers(text):
-    assert sloppy.address(text) is None or "%" not in text
-    sloppy.network(text)
+    assert ip_parsing.address(text) is None or "%" not in text
+    ip_parsing.network(text)
 
 
 # --- the recorded cases ---------------------------------------------------------------------------------

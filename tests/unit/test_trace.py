@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from podlab.changes import iptables_save, kube_names, services, trace
-from tests.unit.test_service_rules import BOTH, EVERY_WAY_IN, NODE_PORT, UNREADY, endpoint, port, row
+from podlab.changes.kube_proxy import names as kube_names
+from podlab.changes.kube_proxy import services, trace
+from podlab.changes.netfilter import iptables_save
+from tests.unit.test_kube_proxy_rules import BOTH, EVERY_WAY_IN, NODE_PORT, UNREADY, endpoint, port, row
 
 SAVED = Path(__file__).parents[1] / "kube-proxy" / "nodeport-local.save"
 OTHER = port(*BOTH, service="shop/cart", cluster_ip="10.96.0.20", external_ips=["203.0.113.9"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli import __main__ as command
-from cli import check
+from cli.develop import test as test_verb
 from cli.failure import Failure
 from tests.vm import cloud, images, machines, needs
 from tests.vm.images import Image
@@ -58,7 +58,7 @@ def test_the_mirror_is_debians_own() -> None:
 
 def test_where_there_can_be_no_machines_nothing_is_tested(monkeypatch, capsys) -> None:
     monkeypatch.setattr(needs, "missing", lambda builds: ["programs: apt-get install x"])
-    assert command.test(["--vm"], []) == check.SKIPPED
+    assert command.test(["--vm"], []) == test_verb.SKIPPED
     told = capsys.readouterr()
     assert "nothing was tested" in told.err
     assert told.out == "  programs: apt-get install x\n"

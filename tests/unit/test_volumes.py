@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.environment import resolved
+from podlab.planner.manifests.environment import resolved
 from podlab.planner.model import FieldRef, File, Mount, Volume
 from tests.unit.bodies import NOT_YET, C, container_of, data, desired, pod, template_of, wrong
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner import objects
+from podlab.planner.manifests import objects
 from podlab.planner.model import Document, Selector
 from tests.unit.bodies import IMAGES, NOT_YET, desired, workload, workload_of, wrong
 

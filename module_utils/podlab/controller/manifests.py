@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ..planner import fields, objects, references
+from ..planner.manifests import fields, objects, references
 from ..planner.model import Desired, Document, Image, Invalid
 from .schema import schema_problems as schema_problems
 

@@ -16,28 +16,22 @@ from typing import Any
 
 import yaml
 
-from ..changes import (
-    MARK,
-    ROUTE_PROTOCOL,
-    bridge,
-    kube,
-    kube_record,
-    kube_restore,
-    passages,
-    pod_lines,
-    pods,
-    routes,
-    rules,
-    service_lines,
-    services,
-    sysctls,
-    system,
-    vxlan,
-)
-from ..changes.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
-from ..changes.passages import Part, Passage
-from ..host import health_checks, kernel, record
-from ..host.services import STATE
+from ..changes import MARK, ROUTE_PROTOCOL, script_text
+from ..changes.kube_proxy import diff as kube_proxy_diff
+from ..changes.kube_proxy import record as kube_record
+from ..changes.kube_proxy import restore as kube_restore
+from ..changes.kube_proxy import services
+from ..changes.netfilter import rules
+from ..changes.network import bridge, routes, vxlan
+from ..changes.pods import pod_commands, pods, s6_commands
+from ..changes.pods.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
+from ..changes.script_text import Part, Passage
+from ..changes.system import sysctls, systemd
+from ..configs import PodRow, ServicesRow
+from ..host import record
+from ..host.kube_proxy import health_checks
+from ..host.kube_proxy.services import STATE
+from ..host.system import kernel
 from ..planner.plan import CHAPTERS
 from ..programs import BY_ROLE
 
@@ -63,8 +57,8 @@ class Subject:
         return {**wanted, **sysctls.originals(self.seen["sysctls"], wanted, recorded)}
 
     @property
-    def pods(self) -> list[pods.PodRow]:
-        found: list[pods.PodRow] = self.rows["pods"]["pods"] if "pods" in self.rows else []
+    def pods(self) -> list[PodRow]:
+        found: list[PodRow] = self.rows["pods"]["pods"] if "pods" in self.rows else []
         return found
 
 
@@ -86,7 +80,7 @@ def script(host: Subject, headings: Mapping[str, str]) -> str:
         if chapter in host.rows and (parts := [*_DO[chapter](host)]):
             lines += _chapter(headings[chapter], parts)
     remembered = {**host.rows["node"]["record"], "sysctls": host.originals}
-    written = passages.files(record.HOME, {"record.json": json.dumps(remembered, sort_keys=True) + "\n"})
+    written = script_text.files(record.HOME, {"record.json": json.dumps(remembered, sort_keys=True) + "\n"})
     why = "podlab's own memory: what the settings were, and where everything in the cluster is."
     lines += _chapter("Remember it", [Part(why, [written, f"chmod 600 {record.PATH}"])])
     return "".join(f"{line}\n" for line in lines)
@@ -119,7 +113,7 @@ def _chapter(heading: str, parts: list[Part]) -> list[str]:
     lines = ["", "", f"# --- {heading} {rule}"]
     for part in parts:
         if part.typed:
-            lines += ["", *_comment(part.why), *passages.whole(part.typed)]
+            lines += ["", *_comment(part.why), *script_text.whole(part.typed)]
     return lines
 
 
@@ -172,7 +166,7 @@ def _item(words: str) -> list[str]:
     return textwrap.wrap(words, WIDTH, initial_indent="# - ", subsequent_indent="#   ", break_on_hyphens=False)
 
 
-def _title(row: pods.PodRow) -> str:
+def _title(row: PodRow) -> str:
     return "pod " + row["netns"].replace("_", "/")
 
 
@@ -200,22 +194,22 @@ def _system(host: Subject) -> Iterator[Part]:
     """Without the unit: what it replays a script has not been told."""
     if found := _drop_ins(host):
         why = "Who looks after the host's network leaves alone podlab's links, and all routes that are not its own."
-        yield Part(why, system.steps({**_seen_system(host), "files": {}}, found, "").typed())
+        yield Part(why, systemd.steps({**_seen_system(host), "files": {}}, found, "").typed())
 
 
 def _system_undone(host: Subject) -> Iterator[Part]:
     if found := _drop_ins(host):
         seen = _seen_system(host)
-        yield Part("", system.removal({**seen, "files": system.files(seen, found), "keeps": False}).typed())
+        yield Part("", systemd.removal({**seen, "files": systemd.files(seen, found), "keeps": False}).typed())
 
 
-def _drop_ins(host: Subject) -> system.SystemRow | None:
-    row: system.SystemRow = {"boot": False, "links": host.rows["system"]["links"]}
-    return row if system.files(_seen_system(host), row) else None
+def _drop_ins(host: Subject) -> systemd.SystemRow | None:
+    row: systemd.SystemRow = {"boot": False, "links": host.rows["system"]["links"]}
+    return row if systemd.files(_seen_system(host), row) else None
 
 
-def _seen_system(host: Subject) -> system.System:
-    seen: system.System = host.seen.get("system", {})
+def _seen_system(host: Subject) -> systemd.System:
+    seen: systemd.System = host.seen.get("system", {})
     return {"daemons": seen.get("daemons", [])}
 
 
@@ -256,14 +250,14 @@ def _bridge_undone(host: Subject) -> Iterator[Part]:
 
 
 def _pods(host: Subject) -> Iterator[Part]:
-    steps, programs = pods.changes({}, {}, host.pods), service_lines.programs(host.rows["pods"]["programs"])
-    yield from pod_lines.network(steps)
+    steps, programs = pods.changes({}, {}, host.pods), s6_commands.programs(host.rows["pods"]["programs"])
+    yield from pod_commands.network(steps)
     yield Part(
         "Programs that podlab brings for containers: from its directory images/, and "
-        f"{service_lines.program_source('enter')} and kubelet/. They are long; the pods go on after them.",
-        [*programs, service_lines.BUSYBOX],
+        f"{s6_commands.program_source('enter')} and kubelet/. They are long; the pods go on after them.",
+        [*programs, s6_commands.BUSYBOX],
     )
-    yield from pod_lines.processes(steps)
+    yield from pod_commands.processes(steps)
     if steps.start:
         loop = f"for service in {SERVICES}/*; do until s6-svok $service; do sleep 0.1; done; done"
         yield Part("The supervisor takes a moment.", [loop])
@@ -277,13 +271,13 @@ def _pods_undone(host: Subject) -> Iterator[Part]:
     }
     if there:
         why = "A container ends with its process 1. Without their finish scripts none of them waits for a next start."
-        yield Part(why, [*service_lines.END])
+        yield Part(why, [*s6_commands.END])
     if any(map(pods.needs_kubelet, host.pods)):
-        yield Part("The kubelet goes first, or it would care.", [service_lines.end(service_lines.KUBELET)])
-    yield from pod_lines.ends(pods.changes({}, there, []))
+        yield Part("The kubelet goes first, or it would care.", [s6_commands.end(s6_commands.KUBELET)])
+    yield from pod_commands.ends(pods.changes({}, there, []))
     if there:
-        yield Part("The supervisor has nobody left to watch over.", [service_lines.SUPERVISOR_END])
-        mounts = [pod_lines.GROUND_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
+        yield Part("The supervisor has nobody left to watch over.", [s6_commands.SUPERVISOR_END])
+        mounts = [pod_commands.GROUND_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
         yield Part(
             "What all pods had together. Others may have named namespaces, and logs, in the same place.", [*mounts]
         )
@@ -348,39 +342,39 @@ _KUBE = {
 
 
 def _services(host: Subject) -> Iterator[Part]:
-    row: services.ServicesRow = host.rows["services"]
+    row: ServicesRow = host.rows["services"]
     wanted, health = services.tables(row), health_checks.state_of(row)
     sets = [f"ipset create {name} {kube_restore.set_words(seconds)}" for name, seconds in services.sets(row).items()]
     yield Part("Clients of each endpoint that want to meet the same one again (sessionAffinity).", [*sets])
-    yield from _restored(kube.changes({}, wanted), _KUBE)
+    yield from _restored(kube_proxy_diff.changes({}, wanted), _KUBE)
     open_already = rules.sysctls(host.rows["egress"])
     yield from _settings({key: it for key, it in services.sysctls_of(row).items() if key not in open_already})
     if not pods.changes({}, {}, host.pods).start:
-        yield Part("The supervisor, here of one service alone.", [service_lines.supervisor()])
+        yield Part("The supervisor, here of one service alone.", [s6_commands.supervisor()])
     files = health_checks.files(health, "/usr/bin/python3")
     why = "What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here."
-    yield Part(why, [service_lines.health_checks(files)])
+    yield Part(why, [s6_commands.health_checks(files)])
     kernel = kube_record.fingerprint(kube_record.after({}, wanted, {}))
     told = kube_record.state(row, *kube_record.unpack(row), kernel=kernel, health=health_checks.digest(health))
     home, name = STATE.rsplit("/", 1)
-    written = passages.files(home, {name: json.dumps(told, sort_keys=True) + "\n"})
+    written = script_text.files(home, {name: json.dumps(told, sort_keys=True) + "\n"})
     yield Part("What the rules were made of, so that a run need not ask.", [f"mkdir -p {home}", written])
 
 
 def _services_undone(host: Subject) -> Iterator[Part]:
-    row: services.ServicesRow = host.rows["services"]
+    row: ServicesRow = host.rows["services"]
     there: Mapping[str, str] = host.rows["node"]["sysctls"]
     values = sysctls.closing(there, {}, host.originals)
     why = "What a chain guards, here or in a chapter below, is as it was before the chain goes."
     yield Part(why, [sysctls.line(key, value) for key, value in values.items()])
-    yield Part("The health checks.", [service_lines.end(service_lines.KUBE_PROXY).brief])
+    yield Part("The health checks.", [s6_commands.end(s6_commands.KUBE_PROXY).brief])
     if not host.pods:
-        yield Part("The supervisor has nobody left to watch over.", [service_lines.SUPERVISOR_END])
-    yield from _restored(kube.removal(kube_record.after({}, services.tables(row), {})), {})
+        yield Part("The supervisor has nobody left to watch over.", [s6_commands.SUPERVISOR_END])
+    yield from _restored(kube_proxy_diff.removal(kube_record.after({}, services.tables(row), {})), {})
     yield Part("", [f"ipset destroy {name}" for name in services.sets(row)])
 
 
-def _restored(rules: Mapping[str, kube.Change], why: Mapping[str, str]) -> Iterator[Part]:
+def _restored(rules: Mapping[str, kube_proxy_diff.Change], why: Mapping[str, str]) -> Iterator[Part]:
     """Each table is written at once, where it is not too long for that."""
     for table, steps in itertools.groupby(kube_restore.transactions(rules, kube_restore.ANYWHERE), lambda it: it[0]):
         text = kube_restore.restore_text(steps)

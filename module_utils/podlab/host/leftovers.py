@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from ..changes import kube
-from ..changes.iptables_save import target
-from ..changes.kube import Change
-from ..changes.marks import marks
-from . import network, pods, volumes
+from ..changes.kube_proxy import diff as kube_proxy_diff
+from ..changes.kube_proxy.diff import Change
+from ..changes.netfilter.iptables_save import target
+from ..changes.system.marks import marks
+from .network import network
+from .pods import pods, volumes
 from .run import HostError
 
 
@@ -20,7 +21,7 @@ def complain_of_services(rules: Mapping[str, Change]) -> None:
     :raises HostError: some are still there. Chains stay that rules of others lead into, and those that these need.
     """
     tables = network.saved() if rules else {}
-    left = [(table, name) for table, chains in tables.items() for name in chains if kube.is_ours(name)]
+    left = [(table, name) for table, chains in tables.items() for name in chains if kube_proxy_diff.is_ours(name)]
     _raise([f"chain {name} of table {table}{_used_by(name, tables[table])}" for table, name in left])
 
 

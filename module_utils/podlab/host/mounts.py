@@ -108,7 +108,7 @@ def _call(name: str, number: int, *arguments: int | bytes) -> int:
 
 
 def bind_all(service: str) -> None:
-    """Bind what the file ``mounts`` of a service asks for (changes/nested.py). It is in the order of the paths.
+    """Bind what the file ``mounts`` of a service asks for (changes/pods/nested_mounts.py), in the order of the paths.
 
     :raises OSError: with the words of a runtime.
     """

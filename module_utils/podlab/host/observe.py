@@ -7,12 +7,16 @@ from typing import Any
 
 from .. import records
 from ..changes import MARK
-from ..changes.containers import IMAGES
-from ..changes.link_state import KNOBS, knob
-from ..changes.rules import HOST_PORTS
-from ..changes.services import LIBERAL
+from ..changes.kube_proxy.services import LIBERAL
+from ..changes.netfilter.rules import HOST_PORTS
+from ..changes.network.link_state import KNOBS, knob
+from ..changes.pods.containers import IMAGES
 from ..programs import BY_ROLE as PACKAGES
-from . import firewalls, flows, kernel, kubernetes, lease, modes, network, pods, record, runtime, services, system
+from . import lease, record
+from .kube_proxy import conntrack, services
+from .network import firewalls, network
+from .pods import pods
+from .system import file_modes, foreign_kubernetes, kernel, run_directory, systemd
 
 SYSCTLS = (
     "net.ipv4.ip_forward",
@@ -40,8 +44,8 @@ def observe(role: str) -> dict[str, Any]:
     return {
         "record": told,
         "lease": lease.observe(),
-        "modes": modes.wrong(),
-        "runtime": role != "node" or runtime.is_sound(),
+        "modes": file_modes.wrong(),
+        "runtime": role != "node" or run_directory.is_sound(),
         "links": links,
         "routes": network.routes(),
         "policy_rules": network.policy_rules(),
@@ -51,8 +55,8 @@ def observe(role: str) -> dict[str, Any]:
         "forward_drops": role == "gateway" and bool(rules["filter"]) and network.forward_drops(),
         "firewalls": firewalls.observe(),
         "services": seen_services,
-        "kubernetes": kubernetes.at_home() if role == "node" else "",
-        "flows": flows.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
+        "kubernetes": foreign_kubernetes.at_home() if role == "node" else "",
+        "flows": conntrack.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),
         "pods": pods.observe(as_written=True),
         "namespaces": pods.namespaces_of_others(),
@@ -61,7 +65,7 @@ def observe(role: str) -> dict[str, Any]:
         "kernel": kernel.features(),
         "machine": os.uname().machine,
         "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
-        "system": system.observe(),
+        "system": systemd.observe(),
         "resolv_conf": _resolv_conf(),
     }
 

@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from .. import records
-from ..changes.containers import RUN
+from ..changes.pods.containers import RUN
 from ..records import VERSION
-from . import runtime
 from .run import HostError
+from .system import run_directory
 
 HOME, PATH = records.HOME, records.RECORD
 DAMAGED = f"{PATH}.damaged"
@@ -54,7 +54,7 @@ def write(record: dict[str, Any]) -> None:
 def make_directory(path: str) -> None:
     """A directory of podlab's own. The one that all of them lie in is root's alone, from its first moment on."""
     if path == RUN or path.startswith(f"{RUN}/"):
-        runtime.make()
+        run_directory.make()
     if path == HOME or path.startswith(f"{HOME}/"):
         os.makedirs(HOME, 0o700, exist_ok=True)
     os.makedirs(path, exist_ok=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .namespaces import inside
+from .network.namespaces import inside
 
 
 class HostError(RuntimeError):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypedDict
 
-from .names import file_name
-from .service_model import Service, Slice, WrittenEndpoints
+from .manifests.names import file_name
+from .services.model import Service, Slice, WrittenEndpoints
 
 
 class Invalid(ValueError):

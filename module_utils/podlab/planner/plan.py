@@ -12,17 +12,35 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..changes import bridge, routes, rules, sysctls, system
-from ..changes import pods as pod_changes
-from ..changes.bridge import BridgeRow
-from ..changes.pods import PodRow
+from ..changes.netfilter import rules
+from ..changes.network import bridge, routes
+from ..changes.network.bridge import BridgeRow
+from ..changes.pods import pods as pod_changes
+from ..changes.system import sysctls, systemd
+from ..configs import PodRow
 from ..records import VERSION
-from . import egress, expectations, firewalls, hostports, service_expectations
-from .addresses import capacity
-from .allocations import allocate_addresses, allocate_cidrs, finished_of, newest_record, past_of, with_remembered_labels
-from .cluster import Cluster, Host, check_hosts
-from .controllers import Wanted, pods_of
-from .fitness import (
+from .configs import host_ports
+from .configs.hosts import bridge_row, kept_of, shared_record, sysctls_of, system_row
+from .configs.pods import Alike, pod_row
+from .controllers.context import revision_of
+from .controllers.reconcile import Wanted, pods_of
+from .inputs.cluster import Host, check_hosts
+from .inputs.observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
+from .inputs.observed_pods import present_pods, unready
+from .inputs.settings import Cluster
+from .ipam.addresses import capacity
+from .ipam.allocations import (
+    allocate_addresses,
+    allocate_cidrs,
+    finished_of,
+    newest_record,
+    past_of,
+    with_remembered_labels,
+)
+from .manifests.updates import changed_pods, forbidden_updates
+from .model import Desired, Invalid, Pod
+from .preflight import firewalls
+from .preflight.host_checks import (
     Refusals,
     foreign_routes,
     namespaces_in_the_way,
@@ -32,21 +50,16 @@ from .fitness import (
     told,
     unfit_hosts,
 )
-from .identity import unmapped
-from .model import Desired, Invalid, Pod
-from .observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
-from .pod_places import PodPlaces
-from .pod_rows import Alike, pod_row
-from .present import present_pods, unready
-from .replicas import revision_of
-from .routing import carriers, impossible_ways, routes_of, vxlan_row
-from .rows import bridge_row, kept_of, shared_record, sysctls_of, system_row
-from .schedule import Placement, place
-from .service_addresses import allocate
-from .service_chapter import services_chapter
-from .service_links import Links
-from .service_model import Given
-from .updates import changed_pods, forbidden_updates
+from .preflight.id_mapping import unmapped
+from .routing import egress
+from .routing.pod_routing import carriers, impossible_ways, routes_of, vxlan_row
+from .scheduler.schedule import Placement, place
+from .services.addresses import allocate
+from .services.endpoint_pods import PodPlaces
+from .services.links import Links
+from .services.model import Given
+from .services.stage import services_chapter
+from .verify import expectations, service_expectations
 
 T = TypeVar("T")
 
@@ -228,11 +241,11 @@ def _plan(
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
-                ports = hostports.rows(hostports.of_rows(pod_rows))
+                ports = host_ports.rows(host_ports.of_rows(pod_rows))
                 rows["egress"] = rules.merged(egress.rows(cluster, *carriers(cluster, host, nodes)), ports)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
             others = [other.address for other in hosts if other is not host]
-            rows |= _common_rows(host, cluster, told, hostports.of_rows(pod_rows), others)
+            rows |= _common_rows(host, cluster, told, host_ports.of_rows(pod_rows), others)
             rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
             if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, [it.address for it in nodes])):
                 rows["egress"] = relayed
@@ -246,7 +259,7 @@ def _plan(
             rows["system"] = system_row(host, cluster, rows["routes"])
             is_pending = {
                 **_PENDING,
-                "system": lambda seen, row: bool(system.steps(seen.get("system", {}), row, code)),
+                "system": lambda seen, row: bool(systemd.steps(seen.get("system", {}), row, code)),
                 "services": services.is_pending,
             }
             untold = [name for name in rows if name not in kept_of(host)] if rows["system"]["boot"] else []
@@ -318,7 +331,7 @@ def _common_rows(
     host: Host,
     cluster: Cluster,
     told: Mapping[str, Any],
-    ports: Sequence[hostports.HostPort],
+    ports: Sequence[host_ports.HostPort],
     others: Sequence[str],
 ) -> dict[str, Any]:
     """What nodes and gateways have; ``told`` is what the host shall remember."""

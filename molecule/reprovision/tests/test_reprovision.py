@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from podlab.changes.pods import veth_name
+from podlab.changes.pods.pods import veth_name
 from tests.picture import picture
 
 NODES = ("node1", "node2", "node3")

@@ -8,7 +8,7 @@ import pytest
 from conftest import GROUPS
 
 from embedded.boot import port
-from podlab.changes.pods import veth_name
+from podlab.changes.pods.pods import veth_name
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from tests.lab.conftest import ROOT
 

@@ -1,0 +1,1 @@
+"""Verbs for who works on podlab: test, bench."""

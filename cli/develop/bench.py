@@ -1,0 +1,91 @@
+"""``./lab bench``: run benchmarks one after the other, and show what they find while they find it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from bench import report
+from bench.catalogue import ALL
+from bench.course import Course
+from bench.figures import Row
+from bench.machine import machine
+from bench.processes import Failed
+
+from ..failure import Failure
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(names: Sequence[str], repeat: int, file: str, *, markdown: bool) -> int:
+    """Measure, and print the table row by row; 0 if all of it is within its limits.
+
+    :param names: benchmarks; none is all of them.
+    :param file: where JSON goes. Benchmarks that it has from earlier runs stay, unless they are run now.
+    :param markdown: print the table for a page instead, in the end.
+    """
+    _must_be_known(names)
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
+            signal.signal(number, _end)
+    live = sys.stderr if markdown else sys.stdout
+    results: report.Results = {}
+    failed = []
+    print(report.head(), file=live)
+    for name in [name for name in ALL if not names or name in names]:
+        facts, rows = machine(), list[Row]()
+        print(name, file=live, flush=True)
+        try:
+            for row in ALL[name].rows(Course(repeat)):
+                rows.append(row)
+                print(report.line(row), file=live, flush=True)
+        except Failed as error:
+            failed.append(name)
+            print(f"error: {name}: {error}", file=sys.stderr)
+        results[name] = report.result(rows, facts, repeat)
+        if file:  # after each one: whoever has had enough keeps what there is
+            report.write(Path(file), report.merged(report.read(Path(file)), results, list(ALL)))
+    if markdown:
+        print(report.markdown(results), end="")
+    if failed:
+        raise Failure(f"error: these could not be measured: {', '.join(failed)}")
+    return int(report.is_over(results))
+
+
+def show(file: str, names: Sequence[str], *, markdown: bool) -> int:
+    """Print the table of an earlier run."""
+    _must_be_known(names)
+    try:
+        results = report.read(Path(file))
+    except (OSError, ValueError, KeyError) as error:
+        raise Failure(f"error: {file}: {error}") from error
+    if not results:
+        raise Failure(f"error: {file}: no such file")
+    results = {name: body for name, body in results.items() if not names or name in names}
+    print(report.markdown(results) if markdown else report.text(results), end="")
+    return int(report.is_over(results))
+
+
+def listed() -> int:
+    """Print what there is."""
+    width = max(map(len, ALL))
+    for name, benchmark in ALL.items():
+        print(f"{name:{width}}  {benchmark.what}")
+    return 0
+
+
+def _must_be_known(names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise Failure(f"error: there is no benchmark {unknown[0]!r}; there are: {', '.join(ALL)}")
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """Labs are put off on the way out. Who presses Ctrl-C twice still wants that."""
+    for other in ENDING:
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)

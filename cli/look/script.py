@@ -1,0 +1,40 @@
+"""``./lab script``: a host as a shell script, by way of ``playbooks/script.yml``."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import inventory
+from ..failure import Failure
+
+
+def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bool) -> str:
+    """What a person would run on a bare host, or what takes it away again.
+
+    :param options: for ansible-playbook.
+    :raises Failure: there is no such host, or no plan; with all that the playbook said.
+    """
+    import ansible.constants  # noqa: F401 - or .venv is missing, or HOME, and whoever calls this says so
+
+    # Of what is new, creation times stand in every host's script. A day is the time that all of them agree on, though
+    # they are printed one after the other.
+    today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT00:00:00Z")
+    with tempfile.TemporaryDirectory(prefix="podlab-script-") as directory:
+        settings = {"scripts": directory, "plan_time": today, **({"manifests": manifests} if manifests else {})}
+        playbook = os.path.join(inventory.ROOT, "playbooks", "script.yml")
+        argv = [sys.executable, "-m", "ansible", "playbook", "--check", playbook, *options, "-e", json.dumps(settings)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        written = Path(directory, f"{host}-undo.sh" if undo else f"{host}.sh")
+        if done.returncode and not written.exists():
+            raise Failure((done.stdout + done.stderr).strip())
+        if not written.exists():
+            names = sorted(file.stem for file in Path(directory).glob("*.sh") if not file.stem.endswith("-undo"))
+            raise Failure(f"error: there is no script for {host}; there is one for each of: {', '.join(names)}")
+        return written.read_text("utf-8")

@@ -1,0 +1,1 @@
+"""Verbs that run the lab: up, down, reset."""

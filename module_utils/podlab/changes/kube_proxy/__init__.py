@@ -1,0 +1,1 @@
+"""Services as the KUBE-* chains of a node."""

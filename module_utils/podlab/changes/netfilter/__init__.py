@@ -1,0 +1,1 @@
+"""Chains of podlab's own, and those of other firewalls."""

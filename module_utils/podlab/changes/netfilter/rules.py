@@ -1,0 +1,123 @@
+"""iptables chains of podlab's own, and the jumps into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from .. import CHAIN_PREFIX
+from ..system.sysctls import LOCALNET
+from .closing_rules import end_of
+from .iptables_save import BUILT_IN, target
+
+Chains = Mapping[str, Sequence[str]]
+"""Chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
+
+
+GUARD = f"{CHAIN_PREFIX}LOCALHOST"
+"""Of ``filter``: keeps neighbours out of 127.0.0.0/8, where a host port is open at 127.0.0.1."""
+
+
+HOST_PORTS = f"{CHAIN_PREFIX}HOSTPORTS"
+"""Of ``nat``: leads from ports of the node to pods."""
+
+
+UNDEFINED_PORTS = f"{CHAIN_PREFIX}UNDEFINED-PORTS"
+"""Of ``filter``: refuses ports that no Service has. It is written with kube-proxy's rules, and there only where
+``reject_undefined_ports`` is on."""
+
+
+class _Links(TypedDict, total=False):
+    links: list[str]
+
+
+class TableRow(_Links):
+    """``jumps``: built-in chain -> rules that lead into chains of ours, behind all that the host has there itself, but
+    before what refuses everybody. ``links``: those that pods' packets pass, where that matters."""
+
+    chains: dict[str, list[str]]
+    jumps: dict[str, list[str]]
+
+
+def changes(observed: Chains, row: TableRow) -> list[str]:
+    """Lines of one table for ``iptables-restore --noflush``, in the order in which they have to run.
+
+    A chain that is right is not named at all, so its counters stay. A chain that differs is written
+    anew as a whole: ``:CHAIN`` empties it inside the same transaction.
+    """
+    chains = row["chains"]
+    differing = [name for name, rules in chains.items() if name not in observed or list(observed[name]) != rules]
+    stale = [name for name in observed if name.startswith(CHAIN_PREFIX) and name not in chains]
+    lines = [f":{name} - [0:0]" for name in differing + stale]
+    lines += [f"-A {name} {rule}" for name in differing for rule in chains[name]]
+    for builtin in [name for name in BUILT_IN if name in observed or name in row["jumps"]]:
+        lines += _jump_lines(builtin, observed, row)
+    return lines + [f"-X {name}" for name in stale]
+
+
+def _jump_lines(builtin: str, observed: Chains, row: TableRow) -> list[str]:
+    """Not at the chain's top, where kube-proxy has its own: what a host refuses to single ones, it refuses to pods as
+    well. The number of a rule is sure, since all of it is one transaction."""
+    wanted, lines, left = row["jumps"].get(builtin, []), list[str](), list(observed.get(builtin, ()))
+    for rule in list(left):
+        into = target(rule)
+        is_own = into.startswith(CHAIN_PREFIX) and into != UNDEFINED_PORTS  # that one is the services' to mend
+        if is_own and (rule not in wanted or left.count(rule) > 1):
+            lines.append(f"-D {builtin} {rule}")
+            left.remove(rule)  # the first one that reads so, as iptables does
+    end = end_of(left, observed, row.get("links", []))
+    for rule in wanted:
+        if rule in left and (end is None or left.index(rule) < end):
+            continue
+        if rule in left:
+            lines.append(f"-D {builtin} {rule}")
+            left.remove(rule)
+        if end is None:
+            lines.append(f"-A {builtin} {rule}")
+        else:
+            lines.append(f"-I {builtin} {end + 1} {rule}")
+            left.insert(end, rule)
+            end += 1
+    return lines
+
+
+def sysctls(tables: Mapping[str, TableRow]) -> dict[str, str]:
+    """Settings that these rules guard, and that may be made when they stand."""
+    return {LOCALNET: "1"} if "filter" in tables and GUARD in tables["filter"]["chains"] else {}
+
+
+def removal(observed: Chains) -> list[str]:
+    """Lines that take all of podlab's chains and jumps out of one table."""
+    return changes(observed, {"chains": {}, "jumps": {}})
+
+
+def merged(*layers: Mapping[str, TableRow]) -> dict[str, TableRow]:
+    """Several sets of tables as one: their chains are different ones, their jumps follow each other."""
+    tables: dict[str, TableRow] = {}
+    for table, row in (item for layer in layers for item in layer.items()):
+        whole = tables.setdefault(table, {"chains": {}, "jumps": {}})
+        whole["chains"].update(row["chains"])
+        for builtin, jumps in row["jumps"].items():
+            whole["jumps"][builtin] = whole["jumps"].get(builtin, []) + jumps
+        if "links" in row:
+            whole["links"] = sorted({*whole.get("links", []), *row["links"]})
+    return tables
+
+
+def commands(table: str, lines: Sequence[str]) -> list[str]:
+    """The same change as a person would type it."""
+    typed, going = [], {line[3:] for line in lines if line.startswith("-X ")}
+    for line in lines:
+        if line.startswith(":"):
+            name = line[1:].split(" ", 1)[0]
+            # -N fails on a chain that exists and -F on one that does not; in the transaction it is one word.
+            make = "" if name in going else f"iptables -t {table} -N {name} || "
+            typed.append(f"{make}iptables -t {table} -F {name}")
+        else:
+            typed.append(f"iptables -t {table} {line}")
+    return typed
+
+
+def restore_text(tables: Mapping[str, Sequence[str]]) -> str:
+    """Input of one ``iptables-restore --noflush`` for all tables that change."""
+    return "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in tables.items() if lines)

@@ -1,0 +1,1 @@
+"""Links and routes of a host."""

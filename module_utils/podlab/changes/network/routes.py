@@ -1,0 +1,183 @@
+"""Routes to the pods of other nodes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import TypedDict
+
+from .. import ROUTE_PROTOCOL
+from ..system import sysctls
+from . import vxlan
+from .bridge import Link
+from .vxlan import Tunnel, VxlanRow
+
+
+class Route(TypedDict, total=False):
+    """A route of the main table, or one that somebody wrote into the local one, as ``ip route show`` tells it;
+    ``default`` is 0.0.0.0/0."""
+
+    to: str
+    via: str | None
+    dev: str | None
+    protocol: str
+    metric: int
+    table: str  # another one than main: local, by its number
+    more: str  # what a plain route has not: another kind (blackhole ...), an MTU, several next hops
+
+
+class _Way(TypedDict):
+    to: str
+    via: str
+
+
+class RouteRow(_Way, total=False):
+    """``dev``: the next hop is on that link, whatever the link's addresses say (``onlink``)."""
+
+    dev: str | None
+
+
+class _Relay(TypedDict, total=False):
+    relay: bool
+
+
+class RoutesRow(_Relay):
+    """Every route inside ``within`` is podlab's, but for those of ``foreign``, which were there before it,
+    and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on this host.
+    ``relay``: the packets are others', as on a gateway."""
+
+    within: str
+    foreign: list[str]
+    routes: list[RouteRow]
+    vxlan: VxlanRow | None
+
+
+PARTS = {
+    "make": ("lost", "device", "settings", "entries", "relayed"),
+    "switch": ("routes",),
+    "break": ("unused",),
+}
+"""Another way between nodes comes in three parts, each of which begins when all hosts are through with the one before
+(make before break): what packets will need, wherever they pass; then nodes send by it, one by one; and what nobody
+sends by any more goes last."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Commands that take a lost device away, lines for ``ip -batch``, kernel settings, lines for
+    ``bridge -batch``, and for ``ip -batch`` again: routes that others' packets take, own routes, and what goes.
+
+    As flannel: the overlay's device, its ARP and FDB entries, and the routes last, so that no packet is sent
+    before it is known where to.
+    """
+
+    lost: list[list[str]] = field(default_factory=list)
+    device: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    entries: list[str] = field(default_factory=list)
+    relayed: list[str] = field(default_factory=list)
+    routes: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def part(self, name: str) -> Steps:
+        """One of ``PARTS``."""
+        return Steps(**{key: getattr(self, key) for key in PARTS[name]})
+
+    def parts(self) -> list[str]:
+        """Those that have anything to do."""
+        return [name for name in PARTS if self.part(name).lines()]
+
+    def lines(self) -> list[str]:
+        """All of them as a person would type them."""
+        before = [shlex.join(argv) for argv in self.lost] + [f"ip {line}" for line in self.device]
+        before += [sysctls.line(key, value) for key, value in self.settings.items()]
+        before += [f"bridge {line}" for line in self.entries]
+        return before + [f"ip {line}" for line in (*self.relayed, *self.routes, *self.unused)]
+
+
+def steps(
+    links: Mapping[str, Link],
+    tunnels: Mapping[str, Tunnel],
+    observed: Sequence[Route],
+    row: RoutesRow,
+    lost: Sequence[list[str]] = (),
+) -> Steps:
+    """What leads to the pods of others: the overlay, if there is one, and the routes.
+
+    :param lost: commands that delete overlay devices of ours which somebody moved into other namespaces.
+    """
+    overlay = row["vxlan"]
+    if overlay:  # what leads over a device that goes, goes with it
+        gone = {*vxlan.clashing(links, overlay), *([] if vxlan.is_there(links, overlay) else [overlay["name"]])}
+        observed = [route for route in observed if route.get("dev") not in gone]
+    device, entries = vxlan.changes(links, tunnels, overlay)
+    settings = vxlan.settings(links, tunnels, overlay)
+    come, go = changes(observed, row)
+    unused = vxlan.removal(links, overlay)
+    if row.get("relay"):
+        return Steps(list(lost), device, settings, entries, relayed=come, unused=go + unused)
+    return Steps(list(lost), device, settings, entries, routes=come + go, unused=unused)
+
+
+def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[str]]:
+    """Lines for ``ip -batch``: what is missing or leads elsewhere, and what has to go after that."""
+    within = IPv4Network(row["within"])
+    wanted = {route["to"]: route for route in row["routes"]}
+    ours = [route for route in observed if _is_ours(route, within, row["foreign"])]
+    sound = {route["to"] for route in ours if _is_sound(route, wanted)}
+    missing = {to: route for to, route in wanted.items() if to not in sound}
+    replaced: set[str] = set()
+    surplus = []
+    for route in ours:
+        if _is_sound(route, wanted):
+            continue
+        # "replace" takes the place of the first route of that network without a metric, and of no other.
+        plain = not (route.get("metric") or route.get("table"))
+        if route["to"] in missing and route["to"] not in replaced and plain:
+            replaced.add(route["to"])
+        else:
+            surplus.append(f"route del {route['to']}{_way(route)}")
+    return [f"route replace {_words(route)} proto {ROUTE_PROTOCOL}" for route in missing.values()], surplus
+
+
+def _words(route: RouteRow) -> str:
+    onlink = f" dev {route['dev']} onlink" if route.get("dev") else ""
+    return f"{route['to']} via {route['via']}{onlink}"
+
+
+def removal(observed: Sequence[Route]) -> list[str]:
+    """Lines that take podlab's routes away."""
+    return [f"route del {route['to']}{_way(route)}" for route in observed if route["protocol"] == str(ROUTE_PROTOCOL)]
+
+
+def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
+    row = wanted.get(route["to"])
+    return (
+        row is not None
+        and route.get("via") == row["via"]
+        and (not row.get("dev") or route.get("dev") == row["dev"])
+        and route["protocol"] == str(ROUTE_PROTOCOL)
+        and not (route.get("metric") or route.get("table") or "more" in route)
+    )
+
+
+def _is_ours(route: Route, within: IPv4Network, foreign: Sequence[str]) -> bool:
+    if route["protocol"] == str(ROUTE_PROTOCOL):
+        return True
+    # The kernel makes routes for addresses of links; whoever writes another one can say that it was the kernel.
+    if (route["protocol"] == "kernel" and route.get("dev") and not route.get("via")) or route["to"] in foreign:
+        return False
+    return IPv4Network(route["to"]).subnet_of(within)
+
+
+def _way(route: Route) -> str:
+    """What tells this route from another one to the same network."""
+    via = f" via {route['via']}" if route.get("via") else ""
+    dev = f" dev {route['dev']}" if route.get("dev") else ""
+    metric = f" metric {route['metric']}" if route.get("metric") else ""
+    table = f" table {route['table']}" if route.get("table") else ""
+    # ip does not print "boot".
+    protocol = route["protocol"] if route["protocol"].isdigit() or route["protocol"] == "kernel" else "boot"
+    return f"{via}{dev}{metric}{table} proto {protocol}"

@@ -1,0 +1,1 @@
+"""A node's pods, their containers and volumes."""

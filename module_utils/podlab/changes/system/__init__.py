@@ -1,0 +1,1 @@
+"""Kernel settings, systemd and the marks of podlab."""

@@ -1,0 +1,158 @@
+"""What is long travels as JSON text: nested, Ansible would walk through all of it, leaf by leaf, several times.
+
+330 pods are 30,000 leaves, and took two of the four seconds of a run that changes nothing (docs/decisions.md). What
+grows with Services is packed besides: all hosts keep the same word, and who has read it once has read it for all.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .. import packed, records
+from ..planner.configs import services as service_configs
+from ..planner.configs.services import compact
+from ..planner.plan import CHAPTERS
+from . import signature
+
+Rows = Mapping[str, Any]  # chapter -> row
+
+LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
+"""Chapter -> parts of its row that grow with the pods. The modules take them as text."""
+
+RECORDED = records.PACKED
+"""Parts of a cluster's record that grow with its Services. Hosts keep them as the word that they are told."""
+
+
+def pack(value: object) -> str:
+    return _packed(compact(value))
+
+
+def _packed(text: str) -> str:
+    return packed.pack(text.encode())
+
+
+def unpack(value: Any) -> Any:
+    """What was packed; what never was, comes back as it is. Nobody may change it: whoever asks again gets the same."""
+    return _unpacked(value) if isinstance(value, str) else value
+
+
+@functools.lru_cache(maxsize=32)  # all hosts of a run remember the same
+def _unpacked(word: str) -> Any:
+    return packed.loads(packed.unpack(word))
+
+
+# --- from a host ----------------------------------------------------------------------------------------
+
+
+def opened(text: Any) -> Any:
+    """An observation as the planner wants it, or what verify expects; None where there is none.
+
+    Text that is no JSON stays as it is: ``records`` says of an observation that it does not fit.
+    """
+    return all_opened([text])[0]
+
+
+def all_opened(texts: Iterable[Any]) -> list[Any]:
+    """Observations of several hosts. What a host's record tells of the cluster is left out where it is its own word."""
+    found = [_read(text) for text in texts]
+    bearing = [record for item in found if (record := _record_of(item)) is not None]
+    for record, counts in zip(bearing, signature.believed(record["cluster"] for record in bearing), strict=True):
+        cluster = record.pop("cluster")
+        if counts:
+            record["cluster"] = _opened_cluster(cluster)
+    return found
+
+
+def _read(text: Any) -> Any:
+    try:
+        return packed.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _record_of(observation: Any) -> dict[str, Any] | None:
+    """The record, if there is one and it tells of a cluster."""
+    record = observation.get("record") if isinstance(observation, dict) else None
+    return record if isinstance(record, dict) and isinstance(record.get("cluster"), dict) else None
+
+
+def _opened_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in cluster.items() if key != signature.NAME}
+    return {key: opened_part(value) if key in RECORDED else value for key, value in told.items()}
+
+
+def opened_part(value: Any) -> Any:
+    """A word that cannot be unpacked stays one, and ``records`` says that it does not fit."""
+    try:
+        return unpack(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def opened_rows(rows: Rows) -> dict[str, Any]:
+    """The rows of a host as the planner has made them."""
+    found = _with(rows, json.loads)
+    for name in ("services", "parting"):
+        if name in found:
+            found[name] = unpack(found[name])
+    if "node" in found:
+        node = dict(found["node"])
+        cluster = _opened_cluster(json.loads(node.pop("cluster")))
+        found["node"] = {**node, "record": {**node["record"], "cluster": cluster}}
+    return found
+
+
+# --- to a host ------------------------------------------------------------------------------------------
+
+
+def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+    """A plan as Ansible carries it about. The row of a chapter that has nothing to do on a host stays behind.
+
+    :param whole: whether somebody will ask for it all the same.
+    """
+    once: dict[int, str] = {}  # what all hosts are told alike is made into text once, by its id
+    hosts = {name: _closed_rows(rows, whole, once) for name, rows in plan["hosts"].items()}
+    return {**plan, "hosts": hosts, "verify": _text(plan["verify"])}
+
+
+def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any]:
+    idle = () if whole else [name for name in CHAPTERS if name in rows and name not in rows["pending"]]
+    found = _with({name: row for name, row in rows.items() if name not in idle}, _text)
+    if "node" in found:
+        record = dict(found["node"]["record"])
+        cluster = record.pop("cluster")
+        found["node"] = {**found["node"], "record": record, "cluster": _once(cluster, _closed_cluster, once)}
+    for name in ("services", "parting"):
+        if name in found:
+            row = found[name]
+            ports = _once(row["ports"], service_configs.text_of_ports, once)
+            found[name] = _packed(service_configs.text_of(row, ports))
+    return found | {name: {} for name in idle}
+
+
+def _closed_cluster(cluster: Mapping[str, Any]) -> str:
+    return _text(signature.signed({key: pack(value) if key in RECORDED else value for key, value in cluster.items()}))
+
+
+def _once(value: Any, to_text: Callable[[Any], str], once: dict[int, str]) -> str:
+    if id(value) not in once:
+        once[id(value)] = to_text(value)
+    return once[id(value)]
+
+
+def _text(value: Any) -> str:
+    """In the planner's order: containers are shown in that of their manifest."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _with(rows: Rows, change: Callable[[Any], Any]) -> dict[str, Any]:
+    """The rows with their long parts changed."""
+    found = dict(rows)
+    for chapter, keys in LONG.items():
+        if chapter in found:
+            changed = {key: change(found[chapter][key]) for key in keys if key in found[chapter]}
+            found[chapter] = {**found[chapter], **changed}
+    return found

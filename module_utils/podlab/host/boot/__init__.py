@@ -1,0 +1,1 @@
+"""What a host was told last, and how a boot replays it."""

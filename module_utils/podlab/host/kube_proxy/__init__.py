@@ -1,0 +1,1 @@
+"""Service rules of this host, and what goes with them."""

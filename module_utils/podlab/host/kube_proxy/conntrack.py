@@ -1,0 +1,39 @@
+"""UDP connections that this host's kernel knows, and how to end some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from ...changes.kube_proxy import conntrack
+from ...changes.kube_proxy.conntrack import Flow, Frontends
+from ..network import network
+from ..run import HostError, run, run_all
+
+
+def known() -> list[Flow]:
+    if network.missing_programs(["conntrack"]):
+        return []  # on a bare host that is only looked at
+    return conntrack.flows(run(["conntrack", "-L", "-p", "udp"]))
+
+
+def own_addresses() -> Collection[str]:
+    return {address.split("/")[0] for link in network.links().values() for address in link["addresses"]}
+
+
+def astray(before: Frontends, there: Frontends) -> list[Flow]:
+    """Those that go past what is ``there``; nobody is asked where there is and was nothing."""
+    return conntrack.astray(known(), own_addresses(), before, there) if before or there else []
+
+
+def past_host_ports(rules: Iterable[str]) -> list[list[str]]:
+    """Commands that end those which go past the host ports that stand. A run may have been cut off before it did."""
+    ports = conntrack.host_ports(rules)
+    return [conntrack.deletion(flow) for flow in astray(ports, ports)]
+
+
+def end(flows: Sequence[Flow]) -> None:
+    """By one command each, as kube-proxy does it. An entry may have ended by itself, so finding none is no error."""
+    ends = run_all([(conntrack.deletion(flow), None) for flow in flows])
+    failed = [err.strip() for code, _, err in ends if code and "0 flow entries" not in err]
+    if failed:
+        raise HostError("\n".join(failed))

@@ -1,0 +1,86 @@
+"""The shape that every module of a chapter has: observe, work out, apply, tell."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import lease
+from .boot import last_configs, rebooted
+from .run import HostError, words_of
+
+Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *tuple[list[str], ...]]"]
+"""Rows in; the lines a person would type, and what applies them, out. Nothing is written before that is called.
+A list of warnings may follow, which grows while it is at work."""
+
+
+def run_module(
+    argument_spec: dict[str, Any], work: Work, component: str = "", *, takes_lease: bool = True, **otherwise: Any
+) -> None:
+    """Run one chapter's module: no lines, no change; in check mode the lines alone.
+
+    :param component: the name that what it is told is kept by, for a boot to replay; without one it is not.
+    :param takes_lease: whether it writes as a part of a run, which has the host to itself.
+    :param otherwise: what is kept in place of parameters that are about this call alone.
+    """
+    spec = {**argument_spec, "caller": {"type": "dict"}}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    params = {name: value for name, value in module.params.items() if name != "caller"}
+    os.umask(0o022)  # Ansible runs a module with that of the run's shell, or of the account that SSH leads to
+    try:
+        with locked():
+            take = functools.partial(lease.take, module.params["caller"]) if takes_lease else None
+            lines, warnings = perform(work, params, component, otherwise, take, check_mode=module.check_mode)
+            if component and lines and not module.check_mode:
+                rebooted.over()
+    except (HostError, OSError) as error:
+        module.fail_json(msg=words_of(error))
+    diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
+    told = {"warnings": warnings} if warnings else {}
+    module.exit_json(changed=bool(lines), diff=diff, **told)
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """A run that was cut off may still be at work here; the next one waits for its end."""
+    lock = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def perform(
+    work: Work,
+    params: dict[str, Any],
+    component: str,
+    otherwise: Mapping[str, Any],
+    take: Callable[[], None] | None = None,
+    *,
+    check_mode: bool = False,
+) -> tuple[list[str], list[str]]:
+    """Work out and apply; the lines, and warnings. What was told is kept once it is true.
+
+    :param take: is called before the first write.
+    """
+    told = {**params, **otherwise}
+    lines, apply, *warnings = work(params)
+    is_news = bool(component) and last_configs.differs(component, told)
+    if not check_mode:
+        if take and (is_news or lines):
+            take()
+        if is_news:
+            last_configs.begin(component, told)
+        if lines:
+            apply()
+        if is_news:
+            last_configs.settle(component)
+    found = [*lines, *([f"# write {last_configs.path(component)}: what a boot replays"] if is_news else [])]
+    return found, warnings[0] if warnings else []

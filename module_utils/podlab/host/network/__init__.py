@@ -1,0 +1,1 @@
+"""Links, routes, rules and network namespaces of this host."""

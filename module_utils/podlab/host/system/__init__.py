@@ -1,0 +1,1 @@
+"""The kernel, systemd and packages of this host."""

@@ -1,0 +1,68 @@
+"""Who may read what podlab keeps on this host: root alone, but for what the users of pods have to read of it.
+
+A directory that is root's alone hides all that is in it; a container sees of it what is mounted there, whose own mode
+counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from ...changes.pods.containers import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+
+ETC = ("hosts", "hostname", "resolv.conf")
+
+
+def wrong() -> dict[str, int]:
+    """Path -> the mode that it shall have, of what has another one, in the order in which they are to be set."""
+    found = {}
+    for path, mode in _wanted().items():
+        with contextlib.suppress(OSError):  # it is not there, or somebody's own file is where a directory should be
+            if stat.S_IMODE(os.stat(path).st_mode) != mode:
+                found[path] = mode
+    return found
+
+
+def lines(modes: dict[str, int]) -> list[str]:
+    return [f"chmod {mode:o} {path}" for path, mode in modes.items()]
+
+
+def mend(modes: dict[str, int]) -> None:
+    """All that can be set, whatever becomes of single ones; the first failure is raised in the end."""
+    failures = []
+    for path, mode in modes.items():
+        try:
+            os.chmod(path, mode)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _wanted() -> dict[str, int]:
+    """The directories that hide all the rest come first: from then on nobody reads what is not closed yet."""
+    wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
+    wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
+    wanted |= dict.fromkeys((PODS, SERVICES, SHM, VOLUMES), 0o755)
+    for service in _names(SERVICES):
+        wanted[f"{SERVICES}/{service}"] = 0o755
+        wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SERVICES}/{service}/layers")}
+    # Not the volumes themselves, nor /dev/shm: their modes are for containers to choose.
+    wanted |= {f"{VOLUMES}/{netns}": 0o700 for netns in _names(VOLUMES)}
+    for netns in _names(PODS):
+        wanted[f"{PODS}/{netns}"] = 0o755
+        wanted[f"{LOGS}/{netns}"] = 0o700
+        wanted[f"{PODS}/{netns}/pod.json"] = 0o600
+        wanted |= {f"{PODS}/{netns}/{name}": 0o644 for name in ETC}
+    return wanted
+
+
+def _names(directory: str) -> list[str]:
+    """Directories that podlab keeps there, and neither s6's nor what is on its way in or out."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+        return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir(follow_symlinks=False))
+    return []

@@ -1,0 +1,1 @@
+"""What verify's probes do on this host."""

@@ -1,0 +1,386 @@
+"""The row of a pod: its template, made whole by what only the run knows: node, address, name, creation time.
+
+A plain pod has a plain row. What a manifest does not ask for has no key, so rows of a hundred sleeping pods stay small,
+and a row of an older podlab equals one of a newer.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, lru_cache
+from typing import Any
+
+from ...changes.network.bridge import BridgeRow
+from ...configs import ContainerRow, PodRow
+from ..inputs.cluster import Host
+from ..inputs.settings import Cluster
+from ..ipam.addresses import pod_mac
+from ..manifests.environment import fact, resolved
+from ..manifests.names import pod_hostname
+from ..model import Container, Dns, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
+
+
+_NONE: Mapping[str, str] = {}
+
+Alike = dict[int, dict[str, ContainerRow]]  # id of a template -> containers that are the same in all of its pods
+
+
+def pod_row(
+    pod: Pod,
+    node: Host,
+    cluster: Cluster,
+    frame: BridgeRow,
+    address: str,
+    created: str,
+    alike: Alike,
+    links: Mapping[str, str] = _NONE,
+) -> PodRow:
+    """What ``podlab_pods`` shall make true for one pod.
+
+    :param frame: the row of the node's bridge.
+    :param address: the pod's, without prefix length; a pod on the node's network has the node's.
+    :param created: RFC 3339.
+    :param alike: what this plan knows already of a template's containers. Replicas share it.
+    :param links: the variables of Services that it gets if it is started now.
+    """
+    if pod.kept:
+        # It stays as it was made; the bridge that it hangs on may be another by now.
+        kept: Any = {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
+        return kept  # type: ignore[no-any-return]
+    template = pod.template
+    way, _, length = frame["address"].partition("/")
+    uid = _uid(pod, created)
+    facts = _Facts(lambda: _facts(pod, node, address, uid))
+    hostname, domain = _names(pod, node, cluster)
+    containers = alike.get(id(template)) or _container_rows(template, facts, links)
+    if not facts.asked:
+        alike[id(template)] = containers
+    containers = _as_started(containers, pod, node, facts)
+    row: PodRow = {
+        "netns": pod.netns,
+        "address": f"{address}/{32 if template.host_network else length}",
+        "gateway": way,
+        "mac": pod_mac(address),
+        "mtu": frame["mtu"],
+        "bridge": frame["name"],
+        "hostname": hostname,
+        "restart_policy": template.restart_policy,
+        "etc": {
+            "hostname": f"{hostname}\n",
+            "hosts": _hosts(pod, address, hostname, domain),
+            "resolv.conf": _resolv_conf_of(pod, node, cluster),
+        },
+        "containers": containers,
+        "object": _object(pod, node.name, created, uid),
+    }
+    extras: dict[str, Any] = {
+        "revision": pod.revision,
+        "init": [container.name for container in template.init_containers],
+        "host_network": template.host_network,
+        "share_processes": template.share_processes,
+        "sysctls": dict(template.sysctls),
+        "volumes": {name: _volume_row(volume, facts) for name, volume in template.volumes.items()},
+    }
+    row.update({key: value for key, value in extras.items() if value})  # type: ignore[typeddict-item]
+    if template.fs_group is not None:
+        row["fs_group"] = template.fs_group
+    if template.grace is not None:
+        row["grace"] = template.grace
+    if template.deadline is not None:
+        row["deadline"] = template.deadline
+    return row
+
+
+# --- who it is ------------------------------------------------------------------------------------------
+
+
+def _names(pod: Pod, node: Host, cluster: Cluster) -> tuple[str, str]:
+    """Host name, and the pod's domain where it has one.
+
+    https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-hostname-and-subdomain-fields
+    """
+    template = pod.template
+    if template.host_network:
+        return node.name, ""
+    name = template.hostname or pod_hostname(pod.name)
+    domain = f"{template.subdomain}.{pod.namespace}.svc.{cluster.domain}" if template.subdomain else ""
+    if template.fqdn_as_hostname and domain:
+        return f"{name}.{domain}", domain
+    return name, domain
+
+
+def _hosts(pod: Pod, address: str, hostname: str, domain: str) -> str:
+    """What the kubelet writes (pkg/kubelet/kubelet_pods.go, managedHostsFileContent)."""
+    short = hostname.removesuffix(f".{domain}") if domain else hostname
+    own = f"{short}.{domain}\t{short}" if domain else short
+    text = f"# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{own}\n"
+    if pod.template.host_aliases:
+        lines = "".join(f"{where}\t{chr(9).join(names)}\n" for where, names in pod.template.host_aliases)
+        text += f"\n# Entries added by HostAliases.\n{lines}"
+    return text
+
+
+def _resolv_conf_of(pod: Pod, node: Host, cluster: Cluster) -> str:
+    dns = pod.template.dns
+    # Who is on the node's network is taken for a part of the node, unless it says otherwise.
+    outside = dns.policy == "ClusterFirst" and pod.template.host_network
+    given = (node.observation or {}).get("resolv_conf", "") if dns.policy == "Default" or outside else None
+    return _resolv_conf(dns, given, pod.namespace, cluster.dns, cluster.domain)
+
+
+@lru_cache(1024)
+def _resolv_conf(dns: Dns, given: str | None, namespace: str, server: str, domain: str) -> str:
+    """By ``dnsPolicy``, with what ``dnsConfig`` adds
+    (https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-dns-policy).
+
+    :param given: the node's own, where the pod has that.
+    """
+    servers, searches, options, comments = list[str](), list[str](), list[str](), list[str]()
+    if given is not None:
+        servers, searches, options, comments = _parsed(given)
+    elif dns.policy != "None":
+        if server:
+            servers = [server]
+        else:
+            comments = ["# no name server: cluster.dns is not set"]
+        searches = [f"{namespace}.svc.{domain}", f"svc.{domain}", domain]
+        options = ["ndots:5"]
+    servers = list(dict.fromkeys([*servers, *dns.nameservers]))
+    searches = list(dict.fromkeys([*searches, *dns.searches]))
+    merged = {option.partition(":")[0]: option for option in (*options, *dns.options)}
+    lines = [*comments, *(f"nameserver {server}" for server in servers)]
+    lines += [f"search {' '.join(searches)}"] if searches else []
+    lines += [f"options {' '.join(merged.values())}"] if merged else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _parsed(text: str) -> tuple[list[str], list[str], list[str], list[str]]:
+    """resolv.conf(5): name servers, search list, options, comments."""
+    servers, searches, options, comments = list[str](), list[str](), list[str](), list[str]()
+    for line in text.splitlines():
+        key, *words = line.split() or [""]
+        if key == "nameserver":
+            servers += words[:1]
+        elif key in ("search", "domain"):
+            searches = words
+        elif key == "options":
+            options += words
+        elif key.startswith("#"):
+            comments.append(line)
+    return servers, searches, options, comments
+
+
+class _Facts(Mapping[str, str]):
+    """Facts of a pod, found when the first of them is asked for: most pods ask for none."""
+
+    def __init__(self, find: Callable[[], dict[str, str]]) -> None:
+        self._find = find
+        self.asked = False
+
+    @cached_property
+    def _all(self) -> dict[str, str]:
+        self.asked = True
+        return self._find()
+
+    def __getitem__(self, path: str) -> str:
+        return self._all[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+def _facts(pod: Pod, node: Host, address: str, uid: str) -> dict[str, str]:
+    """What ``fieldRef`` may name
+    (https://kubernetes.io/docs/concepts/workloads/pods/downward-api/#available-fields)."""
+    template = pod.template
+    facts = {
+        "metadata.name": pod.name,
+        "metadata.namespace": pod.namespace,
+        "metadata.uid": uid,
+        "metadata.labels": _quoted(template.labels),
+        "metadata.annotations": _quoted(template.annotations),
+        "spec.nodeName": node.name,
+        "spec.serviceAccountName": template.service_account,
+        "status.hostIP": node.address,
+        "status.hostIPs": node.address,
+        "status.podIP": address,
+        "status.podIPs": address,
+    }
+    facts |= {f"metadata.labels['{key}']": value for key, value in template.labels.items()}
+    facts |= {f"metadata.annotations['{key}']": value for key, value in template.annotations.items()}
+    return facts
+
+
+def _quoted(values: Mapping[str, str]) -> str:
+    """All labels in a file, one a line, as the kubelet writes them: Go's %q."""
+    return "\n".join(f'{key}="{_escaped(value)}"' for key, value in sorted(values.items()))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _uid(pod: Pod, created: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{pod.name}.{pod.namespace}.{created}"))
+
+
+# --- what runs in it ------------------------------------------------------------------------------------
+
+
+def _container_rows(
+    template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
+) -> dict[str, ContainerRow]:
+    every = (*template.init_containers, *template.containers)
+    return {item.name: _container_row(item, template, facts, links) for item in every}
+
+
+def _as_started(
+    containers: dict[str, ContainerRow], pod: Pod, node: Host, facts: Mapping[str, str]
+) -> dict[str, ContainerRow]:
+    """Containers that differ from what runs in nothing but Services stay as they are: what comes or goes beside a
+    container restarts nothing."""
+    before = (node.observation or {}).get("pods", {}).get(pod.netns, {}).get("row")
+    if before is None or before.get("revision", "") != pod.revision:
+        return containers
+    if (before["object"]["spec"].get("enableServiceLinks") is not False) != pod.template.service_links:
+        return containers
+    kept: dict[str, ContainerRow] = {}
+    for item in (*pod.template.init_containers, *pod.template.containers):
+        there = before["containers"].get(item.name)
+        if there is not None and there.get("services", {}) != containers[item.name].get("services", {}):
+            same = _container_row(item, pod.template, facts, there.get("services", {}))
+            if same == there:
+                kept[item.name] = same
+    return {**containers, **kept} if kept else containers
+
+
+def _container_row(
+    container: Container, template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
+) -> ContainerRow:
+    env, argv, sub_paths = resolved(container, facts, links)
+    own = container.path + ":" if container.path else ""
+    row: ContainerRow = {
+        "image": container.image,
+        "argv": list(argv),
+        "env": {"PATH": own + PATH, **env},
+        "working_dir": container.working_dir,
+    }
+    extras: dict[str, Any] = {
+        "services": links,
+        "mounts": [
+            {"volume": mount.volume, "path": mount.path, "sub_path": sub_path, "read_only": mount.read_only}
+            for mount, sub_path in zip(container.mounts, sub_paths, strict=True)
+        ],
+        "binds": dict(container.binds),
+        "readiness": _probe(container.readiness, facts),
+        "liveness": _probe(container.liveness, facts),
+        "startup": _probe(container.startup, facts),
+        "post_start": _handler(container.post_start, facts),
+        "pre_stop": _handler(container.pre_stop, facts),
+        **_security(container.security),
+    }
+    row.update({key: value for key, value in extras.items() if value or key in ("user", "group", "capabilities")})  # type: ignore[typeddict-item]
+    if any(container is item for item in template.init_containers):
+        row["restart_policy"] = container.restart_policy or (
+            "Never" if template.restart_policy == "Never" else "OnFailure"
+        )
+    return row
+
+
+def _security(security: Security) -> dict[str, Any]:
+    wanted = {
+        "user": security.user,
+        "group": security.group,
+        "capabilities": None if security.capabilities is None else list(security.capabilities),
+    }
+    return {
+        **{key: value for key, value in wanted.items() if value is not None},
+        "groups": list(security.groups),
+        "read_only": security.read_only_root,
+    }
+
+
+def _probe(probe: Probe | None, facts: Mapping[str, str]) -> dict[str, Any] | None:
+    if probe is None:
+        return None
+    row = {
+        **(_handler(probe.handler, facts) or {}),
+        "initial_delay": probe.initial_delay,
+        "period": probe.period,
+        "timeout": probe.timeout,
+        "success": probe.success,
+        "failure": probe.failure,
+    }
+    return row if probe.grace is None else {**row, "grace": probe.grace}
+
+
+def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any] | None:
+    if handler is None:
+        return None
+    if handler.kind == "exec":
+        return {"exec": list(handler.command)}
+    if handler.kind == "sleep":
+        return {"sleep": handler.seconds}
+    host = handler.host or facts["status.podIP"]
+    if handler.kind == "tcp":
+        return {"tcp": {"host": host, "port": handler.port}}
+    headers = [list(header) for header in handler.headers]
+    return {
+        "http": {
+            "host": host,
+            "port": handler.port,
+            "path": handler.path,
+            "scheme": handler.scheme,
+            "headers": headers,
+        }
+    }
+
+
+def _volume_row(volume: Volume, facts: Mapping[str, str]) -> dict[str, Any]:
+    if volume.kind == "hostPath":
+        return {"kind": "hostPath", "path": volume.path, "type": volume.type}
+    if volume.kind == "emptyDir":
+        return {"kind": "emptyDir", "medium": volume.medium, "size": volume.size}
+    files: dict[str, Any] = {}
+    for path, file in volume.files.items():
+        content = file.content
+        data = fact(content.path, facts).encode() if isinstance(content, FieldRef) else content
+        try:
+            files[path] = {"mode": file.mode, "text": data.decode()}
+        except UnicodeDecodeError:
+            files[path] = {"mode": file.mode, "base64": base64.b64encode(data).decode()}
+    return {"kind": "files", "files": files}
+
+
+# --- the object -----------------------------------------------------------------------------------------
+
+
+def _object(pod: Pod, node: str, created: str, uid: str) -> dict[str, Any]:
+    """The pod as ``kubectl get -o yaml`` would show it, without its status."""
+    metadata: dict[str, Any] = {
+        "name": pod.name,
+        "namespace": pod.namespace,
+        "uid": uid,
+        "creationTimestamp": created,
+    }
+    if pod.template.labels:
+        metadata["labels"] = dict(pod.template.labels)
+    if pod.template.annotations:
+        metadata["annotations"] = dict(pod.template.annotations)
+    if pod.controller:
+        kind, _, name = pod.controller.partition("/")
+        group = "batch/v1" if kind == "Job" else "apps/v1"
+        metadata["ownerReferences"] = [{"apiVersion": group, "kind": kind, "name": name, "controller": True}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {**pod.template.spec, "nodeName": node, "restartPolicy": pod.template.restart_policy},
+    }

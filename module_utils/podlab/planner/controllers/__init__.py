@@ -1,0 +1,1 @@
+"""What Kubernetes' controllers do: from workloads to pods."""

@@ -1,0 +1,319 @@
+"""Settings and hosts as they are written, checked: the input of the plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
+
+from ...changes.system.marks import marks
+from ..ipam.addresses import LONGEST_NODE_PREFIX, overlaps
+from ..manifests.names import dns1123_subdomain
+from ..manifests.scheduling_fields import taint
+from ..model import Image, Invalid
+from .service_settings import bad_settings
+from .settings import Cluster
+
+POD_ROUTING = ("gateway", "host-gw", "vxlan")
+LARGEST_VNI = 2**24 - 1
+ARCH_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
+ROLES = ("node", "gateway", "outside")
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the inventory.
+
+    ``taints`` are (key, value, effect). ``observation`` is None when nothing is known of it now: it does not
+    answer, or is beyond the cluster. A host that is not ``in_run`` gets no rows, whether or not it was read.
+    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell. ``boot`` is whether it puts everything
+    back after a reboot by itself; None: where it has systemd. ``unavailable`` is why the packages of programs that it
+    lacks could not be installed.
+    """
+
+    name: str
+    role: str
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    observation: Mapping[str, Any] | None = None
+    in_run: bool = True
+    taints: tuple[tuple[str, str, str], ...] = ()
+    wrong: tuple[str, ...] = ()
+    boot: bool | None = None
+    unavailable: str = ""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the host was told last; empty on a host that podlab has not marked."""
+        return (self.observation or {}).get("record") or {}
+
+    @cached_property
+    def addresses(self) -> list[str]:
+        """Those of all its links, with prefix length; none where nothing is known of it."""
+        links = (self.observation or {}).get("links", {}).values()
+        return [text for link in links for text in link["addresses"]]
+
+    @cached_property
+    def subnet(self) -> IPv4Network | None:
+        """The network of the link that bears the host's address, as far as it was seen."""
+        own = (text for text in self.addresses if text.partition("/")[0] == self.address)
+        return next((IPv4Interface(text).network for text in own), None)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether this run may write to the host."""
+        return self.in_run and self.observation is not None
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether verify has this host as an end. One beyond the cluster is called, and never read."""
+        return self.is_managed or (self.in_run and self.role == "outside")
+
+    @cached_property
+    def is_marked(self) -> bool:
+        """Whether podlab has been there: it has its record, or what bears its mark where that was lost."""
+        seen = self.observation
+        return bool(self.record or (seen and marks(seen["links"], seen["routes"], seen["rules"], seen["pods"])))
+
+    def all_labels(self) -> dict[str, str]:
+        """The node's labels with those that a kubelet sets by itself
+        (https://kubernetes.io/docs/reference/node/node-labels/)."""
+        own = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
+        machine = (self.observation or {}).get("machine")
+        if machine:
+            own |= dict.fromkeys(ARCH_LABELS, architecture(machine))
+        return {**own, **self.labels}
+
+
+def architecture(machine: str) -> str:
+    """What Kubernetes calls a machine that ``uname -m`` calls so: the word that Go has for it."""
+    names = {
+        **{"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i586": "386", "i686": "386"},
+        **{"armv6l": "arm", "armv7l": "arm", "armv8l": "arm", "loongarch64": "loong64"},
+    }
+    return names.get(machine, machine)
+
+
+def cluster_of(settings: object) -> Cluster:
+    """Settings as written in the inventory, with defaults for what is not.
+
+    :raises Invalid: unknown settings, and values that cannot be.
+    """
+    if not isinstance(settings, dict):
+        raise Invalid(_unless(settings, dict, "cluster"))
+    known = sorted(setting.name for setting in fields(Cluster))
+    problems = [
+        f"cluster.{name}: unknown setting; there are: {', '.join(known)}" for name in settings if name not in known
+    ]
+    given: dict[str, Any] = {}
+    for name in known:
+        wrong = _wrong_type(name, settings[name]) if name in settings else []
+        problems += wrong
+        if name in settings and not wrong:
+            given[name] = settings[name]
+    for name in ("non_masquerade_cidrs", "node_port_addresses"):
+        if name in given:
+            given[name] = tuple(given[name])
+    if "images" in given:
+        given["images"] = {name: image_of(image) for name, image in given["images"].items()}
+    cluster = Cluster(**given)
+    problems += _bad_ranges(cluster)
+    if cluster.pod_routing not in POD_ROUTING:
+        supported = ", ".join(f'"{word}"' for word in POD_ROUTING)
+        problems.append(
+            f'cluster.pod_routing: Unsupported value: "{cluster.pod_routing}": supported values: {supported}'
+        )
+    problems += _bad_port_range(cluster.node_port_range)
+    problems += bad_settings(cluster)
+    if cluster.ready_timeout < 0:
+        problems.append(
+            f"cluster.ready_timeout: Invalid value: {cluster.ready_timeout}: must be greater than or equal to 0"
+        )
+    limits = {"verify_port": 65535, "vxlan_port": 65535, "vxlan_id": LARGEST_VNI}
+    problems += [
+        f"cluster.{name}: Invalid value: {getattr(cluster, name)}: must be between 1 and {largest}, inclusive"
+        for name, largest in limits.items()
+        if not 1 <= getattr(cluster, name) <= largest
+    ]
+    domain = cluster.domain
+    problems += [f'cluster.domain: Invalid value: "{domain}": {words}' for words in dns1123_subdomain(domain)]
+    if cluster.dns and not _is_address(cluster.dns):
+        problems.append(
+            f"cluster.dns: Invalid value: {json.dumps(cluster.dns)}: must be a valid IP address, (e.g. 10.9.8.7)"
+        )
+    if not _is_interface_name(cluster.bridge):
+        problems.append(
+            f'cluster.bridge: Invalid value: "{cluster.bridge}": must be 1 to 15 letters, digits, "-" or "_"'
+        )
+    if problems:
+        raise Invalid(problems)
+    return cluster
+
+
+def image_of(entry: Mapping[str, Any]) -> Image:
+    """One entry of the catalogue as it stands in YAML."""
+    return Image(
+        entrypoint=tuple(map(str, entry.get("entrypoint", ()))),
+        cmd=tuple(map(str, entry.get("cmd", ()))),
+        path=str(entry.get("path", "")),
+        binds=dict(entry.get("binds", {})),
+    )
+
+
+def labels_of(written: object) -> tuple[dict[str, str], tuple[str, ...]]:
+    """``node_labels`` of a host, and what is wrong with them. What a label's value has to be ``check_hosts`` tells."""
+    if not isinstance(written, dict):
+        return {}, tuple(_unless(written, dict, "node_labels"))
+    wrong = [line for key in written for line in _unless(key, str, f"node_labels[{key}]")]
+    return {key: value for key, value in written.items() if isinstance(key, str)}, tuple(wrong)
+
+
+def taints_of(written: object) -> tuple[tuple[tuple[str, str, str], ...], tuple[str, ...]]:
+    """``node_taints`` of a host, in the words of ``kubectl taint``: the taints, and what is wrong with the rest."""
+    if not isinstance(written, list):
+        return (), tuple(_unless(written, list, "node_taints"))
+    found: dict[tuple[str, str], tuple[str, str, str]] = {}
+    wrong: list[str] = []
+    for item in written:
+        one = taint(item) if isinstance(item, str) else "must be of type string"
+        if isinstance(one, str):
+            wrong.append(f"node_taints: Invalid value: {json.dumps(item, default=str)}: {one}")
+        elif found.setdefault((one[0], one[2]), one) is not one:
+            wrong.append(f"node_taints: Duplicate value: {json.dumps(item)}")
+    return tuple(found.values()), tuple(wrong)
+
+
+def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    """What is wrong with the inventory."""
+    problems: list[str] = []
+    owners: dict[str, str] = {}  # address -> host
+    names = Counter(host.name for host in hosts)
+    problems += [f"inventory: {name}: a host is in one group only" for name, count in names.items() if count > 1]
+    for host in hosts:
+        if dns1123_subdomain(host.name):
+            problems.append(f'inventory: Invalid value: "{host.name}": {dns1123_subdomain(host.name)[0]}')
+        problems += [f"inventory: {host.name}: {line}" for line in host.wrong]
+        labels = f"inventory: {host.name}: node_labels"
+        problems += [line for key, value in host.labels.items() for line in _unless(value, str, f"{labels}.{key}")]
+        if not _is_address(host.address):
+            problems.append(
+                f'inventory: {host.name}: Invalid value: "{host.address}": the cluster needs the host\'s IPv4 address; '
+                "set ansible_host to it, or node_ip where Ansible reaches the host in another way"
+            )
+            continue
+        address = host.address
+        owner = owners.setdefault(address, host.name)
+        if owner != host.name:
+            problems.append(f"inventory: {host.name}: Duplicate value: {address} is {owner}'s address already")
+        for name, cidr in (("cluster.cidr", cluster.cidr), ("cluster.service_cidr", cluster.service_cidr)):
+            if IPv4Address(address) in IPv4Network(cidr):
+                problems.append(f"inventory: {host.name}: Invalid value: {address} lies in {name} {cidr}")
+    roles = Counter(host.role for host in hosts)
+    if not roles["node"]:
+        problems.append("inventory: the group nodes is empty; a cluster has at least one node")
+    if cluster.pod_routing == "gateway" and roles["node"] > 1 and not roles["gateway"]:
+        problems.append(
+            'cluster.pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
+        )
+    return problems
+
+
+def _wrong_type(name: str, value: Any) -> list[str]:
+    kinds = {
+        **{"node_prefix": int, "verify_port": int, "ready_timeout": int, "allow_host_path": bool},
+        **{"vxlan_id": int, "vxlan_port": int},
+        **{"non_masquerade_cidrs": list, "images": dict},
+        **{"masquerade_all": bool, "localhost_node_ports": bool, "node_port_addresses": list},
+        **{"affinity_by_ipset": bool, "reject_undefined_ports": bool},
+    }
+    problems = _unless(value, kinds.get(name, str), f"cluster.{name}")
+    if name == "images" and not problems:
+        problems = [line for image, entry in value.items() for line in _wrong_image(image, entry)]
+    return problems
+
+
+def _wrong_image(name: str, entry: object) -> list[str]:
+    path = f"cluster.images[{name}]"
+    if not isinstance(entry, dict):
+        return _unless(entry, dict, path)
+    return [
+        *_wrong_words(entry.get("entrypoint", []), f"{path}.entrypoint"),
+        *_wrong_words(entry.get("cmd", []), f"{path}.cmd"),
+        *_unless(entry.get("path", ""), str, f"{path}.path"),
+        *_wrong_binds(entry.get("binds", {}), f"{path}.binds"),
+    ]
+
+
+def _wrong_words(words: object, path: str) -> list[str]:
+    """A number is a word of a command as well: YAML has no other way to say so without quotes."""
+    if not isinstance(words, list):
+        return _unless(words, list, path)
+    return [
+        line
+        for index, word in enumerate(words)
+        if not isinstance(word, (int, float)) or isinstance(word, bool)
+        for line in _unless(word, str, f"{path}[{index}]")
+    ]
+
+
+def _wrong_binds(binds: object, path: str) -> list[str]:
+    """Both sides of a bind are absolute paths, and lead nowhere but where they say."""
+    if not isinstance(binds, dict):
+        return _unless(binds, dict, path)
+    problems = []
+    for inside, outside in binds.items():
+        for side in (inside, outside):
+            if not isinstance(side, str) or not side.startswith("/") or ".." in side.split("/") or "\0" in side:
+                shown = json.dumps(side, default=str)
+                problems.append(f"{path}[{inside}]: Invalid value: {shown}: must be an absolute path without '..'")
+    return problems
+
+
+def _unless(value: object, kind: type, path: str) -> list[str]:
+    """The problem of a value that is of another type, in the words of JSON."""
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return []
+    word = {int: "integer", list: "array", dict: "object", str: "string", bool: "boolean"}[kind]
+    return [f"{path}: Invalid value: {json.dumps(value, default=str)}: must be of type {word}"]
+
+
+def _bad_ranges(cluster: Cluster) -> list[str]:
+    problems = overlaps({"cluster.cidr": cluster.cidr, "cluster.service_cidr": cluster.service_cidr})
+    for index, cidr in enumerate(cluster.non_masquerade_cidrs):
+        problems += overlaps({f"cluster.non_masquerade_cidrs[{index}]": cidr})
+    if not problems:
+        shortest = IPv4Network(cluster.cidr).prefixlen
+        if not shortest <= cluster.node_prefix <= LONGEST_NODE_PREFIX:
+            problems.append(
+                f"cluster.node_prefix: Invalid value: {cluster.node_prefix}: must be between {shortest}, "
+                f"the length of cluster.cidr's prefix, and {LONGEST_NODE_PREFIX}, inclusive"
+            )
+    return problems
+
+
+def _bad_port_range(written: str) -> list[str]:
+    """Two ports with a hyphen between, the lower one first (``--service-node-port-range`` of the API server)."""
+    first, _, last = (port if re.fullmatch("[0-9]{1,5}", port) else "0" for port in written.partition("-"))
+    if 1 <= int(first) <= int(last) <= 65535:
+        return []
+    return [
+        f"cluster.node_port_range: Invalid value: {json.dumps(written)}: must be two ports, the lower one first "
+        "(e.g. 30000-32767)"
+    ]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _is_interface_name(name: str) -> bool:
+    return 1 <= len(name) <= 15 and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in name)

@@ -1,0 +1,104 @@
+"""What hosts have told, checked before anything is worked out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...changes.system import sysctls
+from ...records import DEFAULTS, RECORD, sound_observation
+from ..ipam.allocations import allocate_cidrs, newest_record
+from ..model import Invalid
+from ..preflight.host_checks import Refusals, uplink
+from ..routing.pod_routing import impossible_ways
+from ..services.addresses import pool_problems
+from .cluster import Host, check_hosts
+from .settings import Cluster
+
+
+def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]:
+    """The hosts with what can be used of their observations; notes, and those that cannot be read: they are like one
+    that does not answer."""
+    found, notes, refused = [], list[str](), Refusals()
+    opened: dict[int, str] = {}
+    for host in hosts:
+        if host.observation is not None:
+            seen, damage, wrong = sound_observation(host.observation, opened)
+            notes += [f"{host.name}: {words}" for words in damage]
+            if wrong and host.in_run:
+                refused[host.name] = wrong
+            host = replace(host, observation=None if wrong else seen)
+        found.append(host)
+    return found, notes, refused
+
+
+def unlikely_hosts(hosts: Sequence[Host], cluster: Cluster) -> tuple[list[Host], Refusals]:
+    """The hosts, and those whose links and routes keep the cluster from having its networks: without what such a host
+    tells of them less is wrong. That is left aside, and its record counts on.
+
+    Where this leaves no node it is the inventory that is wrong, or a setting, and the plan says so.
+    """
+    found, refused = list(hosts), Refusals()
+    problems = [] if check_hosts(hosts, cluster) else _problems_of_networks(hosts, cluster)
+    for at, host in reversed([*enumerate(hosts)]):  # of two that claim the same, the first one keeps it
+        if problems and host.is_managed:
+            without_it = [*found[:at], _without_networks(host), *found[at + 1 :]]
+            left = _problems_of_networks(without_it, cluster)
+            if len(left) < len(problems):
+                refused[host.name] = [words for words in problems if words not in left]
+                found, problems = without_it, left
+    if all(host.name in refused for host in hosts if host.role == "node" and host.is_managed):
+        return list(hosts), Refusals()
+    return found, refused
+
+
+def _problems_of_networks(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
+    nodes = [host for host in hosts if host.role == "node"]
+    problems = [*impossible_ways(cluster, hosts), *pool_problems(cluster, hosts)]
+    try:
+        allocate_cidrs(cluster, hosts, nodes)
+    except Invalid as error:
+        problems += error.problems
+    return problems
+
+
+def _without_networks(host: Host) -> Host:
+    return replace(host, observation={**(host.observation or {}), "links": {}, "routes": []})
+
+
+def without(hosts: Sequence[Host], refused: Refusals) -> list[Host]:
+    """The hosts, but those that are refused like others that a run is not for: what they hold is known, and stays."""
+    return [replace(host, in_run=False) if host.name in refused else host for host in hosts]
+
+
+def recovered(hosts: Sequence[Host]) -> list[Host]:
+    """The hosts, each with what stands in for what its record has lost, where podlab has been there.
+
+    Which routes were there before podlab the other hosts remember. What its settings were nobody does: a loose
+    ``rp_filter`` is podlab's then, unless new links have it as well. (The other settings are known from what is wanted,
+    ``plan``.)
+    """
+    foreign = newest_record(hosts).get("foreign", {}) if hosts else {}
+    return [_recovered(host, foreign.get(host.name, [])) if _has_lost(host) else host for host in hosts]
+
+
+def lost_records(hosts: Sequence[Host]) -> list[str]:
+    """A note of each host that has nothing to know itself by but podlab's marks."""
+    words = f"the record ({RECORD}) is lost; podlab's marks tell that it was here, and what the kernel and the other "
+    words += f"hosts tell goes on. {DEFAULTS}"
+    return [f"{host.name}: {words}" for host in hosts if host.is_managed and host.is_marked and not host.record]
+
+
+def _has_lost(host: Host) -> bool:
+    return host.is_marked and not {"foreign", "sysctls"} <= host.record.keys()
+
+
+def _recovered(host: Host, foreign: Sequence[str]) -> Host:
+    seen = dict(host.observation or {})
+    loose = {
+        key: value
+        for key, value in sysctls.forgotten(seen["sysctls"]).items()
+        if key == f"net.ipv4.conf.{str(uplink(host)).replace('.', '/')}.rp_filter"
+    }
+    seen["record"] = {"foreign": list(foreign), "sysctls": loose, **host.record}
+    return replace(host, observation={**seen, "lost": sorted({"foreign", "sysctls"} - host.record.keys())})

@@ -1,0 +1,1 @@
+"""Which node gets which pod CIDR, and which pod which address."""

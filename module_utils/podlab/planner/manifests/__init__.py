@@ -1,0 +1,1 @@
+"""From Kubernetes YAML to the model, with the checks of the API server."""

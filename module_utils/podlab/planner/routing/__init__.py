@@ -1,0 +1,1 @@
+"""How packets go between nodes, and from pods to the world."""

@@ -1,0 +1,1 @@
+"""Services: their addresses, their endpoints, and what is remembered of them."""

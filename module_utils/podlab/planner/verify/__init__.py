@@ -1,0 +1,1 @@
+"""What verify expects, and its report."""
