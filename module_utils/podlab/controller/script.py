@@ -65,7 +65,7 @@ class Subject:
 def sentences(root: str) -> dict[str, str]:
     """Chapter -> what site.yml says it does."""
     plays = yaml.safe_load(Path(root, "site.yml").read_text("utf-8"))
-    parted = [(play.get("hosts", "").partition("pending_")[2], play["name"]) for play in plays]
+    parted = [(play.get("hosts", "").partition(":")[0].partition("pending_")[2], play["name"]) for play in plays]
     return {chapter: name for chapter, name in parted if chapter in CHAPTERS}
 
 
