@@ -54,7 +54,8 @@ def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[s
         "row": known["row"] if known and known["form"] == kube_record.FORM else "",
         "sound": known is not None and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
         "others": _others(tables) if role == "node" and not os.path.exists(STATE) else [],
-        "warnings": [*_damage(known), *_rules_elsewhere(version)],
+        # A gateway is told nothing of Services, so nothing would ever mend such a file there.
+        "warnings": [*(_damage(known) if role == "node" else ()), *_rules_elsewhere(version)],
     }
     return network.rules(tables), seen
 
