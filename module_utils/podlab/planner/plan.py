@@ -296,7 +296,8 @@ def _plan(
     result["verify"] = expectations.matrix(
         cluster, hosts, cidrs, [pod for pod in pods if pod.key not in on_nodes], placement.nodes, addresses
     )
-    for name, row in expectations.probes(result["verify"], result["hosts"]).items():
+    far = any(rows.get("system", {}).get("boot") for rows in result["hosts"].values())
+    for name, row in expectations.probes(result["verify"], result["hosts"], far=far).items():
         result["hosts"][name]["verify"] = row
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)
