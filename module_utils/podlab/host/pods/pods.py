@@ -31,7 +31,7 @@ from ...changes.pods.pods import (
     veth_name,
 )
 from ...configs import PodRow
-from ..kubelet import began
+from ..kubelet.started import active_since
 from ..network.namespaces import NETNS, give_name, more_namespaces, mount_tmpfs, socket_in, unshare
 from ..network.network import is_written, link_facts, write_sysctl
 from ..record import make_directory, text_of, write_file
@@ -107,7 +107,7 @@ def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any
 
 def _age(netns: str) -> float | None:
     """Seconds since its sandbox was made; None where that is not known."""
-    found = began(netns)
+    found = active_since(netns)
     return None if found is None else time.time() - found
 
 
