@@ -32,6 +32,7 @@ class Node:
         """Look at the directory of pods every second, and at once when something has changed."""
         while True:
             self.sync()
+            files.write_deferred()
             with contextlib.suppress(DeadlineExceeded):
                 await before(time.monotonic() + PERIOD, self.changed.wait())
             self.changed.clear()
