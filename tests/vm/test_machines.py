@@ -83,7 +83,7 @@ DAMAGE = {
     "its routes are gone": "ip route flush proto 117",
     "its bridge is gone": "ip link del cbr0",
     "its rules are gone": "iptables -F; iptables -t nat -F",
-    "its containers are gone": "pkill -KILL s6-svscan; pkill -KILL -f podlab-pause; true",
+    "its containers are gone": "pkill -KILL s6-svscan; pkill -KILL -f '^catatonit -P podlab-pod'; true",
     "its record is gone": "rm -rf /var/lib/podlab",
 }
 
