@@ -75,6 +75,20 @@ def test_each_file_has_its_line_and_the_last_one_is_pytests(tmp_path: Path) -> N
     assert queue.durations(tmp_path / "kept.json").keys() == {"test_first.py", "test_second.py"}
 
 
+def test_the_whole_run_has_every_file_of_tests_and_every_step() -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PODLAB_VM_"))}
+    argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *check.WHOLE]
+    done = subprocess.run(argv, cwd=ROOT, env=own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {queue.group_of(line) for line in done.stdout.splitlines() if "::" in line}
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert {path for path in there - found if not path.startswith("tests/vm/")} == set()
+    steps = {f"tests/steps.py::test_scenario[{path.parent.name}]" for path in ROOT.glob("molecule/*/molecule.yml")}
+    steps |= {f"tests/steps.py::test_lint[{name}]" for name in check.LINT}
+    assert steps - found <= {"tests/steps.py::test_scenario[rootless]"}
+    assert any(name.startswith("tests/steps.py::test_faults[") for name in found)
+
+
 @pytest.mark.parametrize(
     ("script", "is_scenario", "wrong"),
     [
