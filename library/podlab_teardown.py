@@ -35,20 +35,23 @@ import os
 import shutil
 from typing import Any
 
+from ansible.module_utils.podlab.changes import actions
 from ansible.module_utils.podlab.changes.namespaces import links as links_of_namespaces
 from ansible.module_utils.podlab.changes.namespaces import namespaces
 from ansible.module_utils.podlab.changes.namespaces.links import Observed
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
-from ansible.module_utils.podlab.changes.pods import pod_commands, pods
+from ansible.module_utils.podlab.changes.pods import pods
 from ansible.module_utils.podlab.changes.pods.containers import LOGS, NETNS, RUN
 from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
+from ansible.module_utils.podlab.host import actions as host_actions
 from ansible.module_utils.podlab.host import leftovers, record
 from ansible.module_utils.podlab.host.kube_proxy import health_checks, services
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network, single_namespaces
-from ansible.module_utils.podlab.host.pods import containers, lost_supervisors, volumes
+from ansible.module_utils.podlab.host.pods import kubelet_service, lost_supervisors, mount_table, sandboxes, supervisor
 from ansible.module_utils.podlab.host.pods import pods as host_pods
+from ansible.module_utils.podlab.host.pods import runners as runners
 from ansible.module_utils.podlab.host.run import ip_batch, run
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
@@ -56,7 +59,7 @@ from ansible.module_utils.podlab.host.system import systemd as host_system
 def work(params: dict[str, Any]) -> Any:
     links = network.links()
     found, ways = host_pods.observe(), network.routes()
-    steps = pods.changes(links, found, [])
+    gone = pods.changes(links, found, [])
     ip_lines = [line for name in links for line in bridge.removal(links, name)]
     ip_lines += routes.removal(ways) + vxlan.removal(links)
     tables = network.saved()
@@ -77,19 +80,19 @@ def work(params: dict[str, Any]) -> Any:
     told = systemd.removal(host_system.observe())
     folders = (RUN, record.HOME)
     names = links_of_namespaces.own_names(single)
-    has_names = (os.path.isdir(RUN) or bool(names)) and host_pods.names_mount([*steps.gone, *names])
+    has_names = (os.path.isdir(RUN) or bool(names)) and sandboxes.names_mount([*found, *names])
     typed = [
         *told.lines(),
-        *lost_supervisors.lines(),
-        *pod_commands.lines(steps),
-        *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
+        *actions.lines(lost_supervisors.actions()),
+        *actions.lines(gone),
+        *([f"s6-svscanctl -t {pods.SERVICES}"] if supervisor.is_running() else []),
         *(f"ip {line}" for line in ip_lines),
         *apart.lines(),
         # Some of them are guarded by the rules.
         *(sysctls.line(key, value) for key, value in settings.items()),
         *kube.lines(),
         *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
-        *(f"umount {path}" for path in (pods.PODS, RUN) if path in volumes.mounted([path])),
+        *(f"umount {path}" for path in (pods.PODS, RUN) if path in mount_table.mounted([path])),
         *([f"umount {NETNS} && rmdir {NETNS}"] if has_names else []),
         *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
     ]
@@ -97,10 +100,10 @@ def work(params: dict[str, Any]) -> Any:
     def apply() -> None:
         host_system.apply(told, b"")
         lost_supervisors.end()
-        host_pods.apply(steps)
-        containers.stop_kubelet()
+        host_actions.apply(gone)
+        kubelet_service.stop()
         health_checks.stop()
-        containers.stop_supervisor()
+        supervisor.stop()
         ip_batch(ip_lines)
         single_namespaces.apply(apart)
         for key, value in settings.items():
@@ -111,11 +114,11 @@ def work(params: dict[str, Any]) -> Any:
         if any(chains.values()):
             run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))
         # The record goes last: who is killed before this line still knows what the host was.
-        volumes.unmount_beneath(folders)
+        mount_table.unmount_beneath(folders)
         for folder in filter(os.path.isdir, folders):
             shutil.rmtree(folder)
         if has_names:
-            host_pods.drop_names_mount()
+            sandboxes.drop_names_mount()
         if os.path.isdir(LOGS) and not os.listdir(LOGS):
             os.rmdir(LOGS)
         leftovers.complain(folders)

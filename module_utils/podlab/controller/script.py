@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from ..changes import MARK, ROUTE_PROTOCOL, script_text
+from ..changes.actions import Action
 from ..changes.kube_proxy import diff as kube_proxy_diff
 from ..changes.kube_proxy import record as kube_record
 from ..changes.kube_proxy import restore as kube_restore
@@ -24,6 +25,7 @@ from ..changes.kube_proxy import services
 from ..changes.netfilter import rules
 from ..changes.network import bridge, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
+from ..changes.pods.actions import StartContainer
 from ..changes.pods.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
 from ..changes.script_text import Part, Passage
 from ..changes.system import sysctls, systemd
@@ -250,17 +252,21 @@ def _bridge_undone(host: Subject) -> Iterator[Part]:
 
 
 def _pods(host: Subject) -> Iterator[Part]:
-    steps, programs = pods.changes({}, {}, host.pods), s6_commands.programs(host.rows["pods"]["programs"])
-    yield from pod_commands.network(steps)
+    found, programs = pods.changes({}, {}, host.pods), s6_commands.programs(host.rows["pods"]["programs"])
+    yield from pod_commands.network(found)
     yield Part(
         "Programs that podlab brings for containers: from its directory images/, and "
         f"{s6_commands.program_source('enter')} and kubelet/. They are long; the pods go on after them.",
         [*programs, s6_commands.BUSYBOX],
     )
-    yield from pod_commands.processes(steps)
-    if steps.start:
+    yield from pod_commands.processes(found)
+    if _starts_containers(found):
         loop = f"for service in {SERVICES}/*; do until s6-svok $service; do sleep 0.1; done; done"
         yield Part("The supervisor takes a moment.", [loop])
+
+
+def _starts_containers(found: Iterable[Action]) -> bool:
+    return any(isinstance(action, StartContainer) for action in found)
 
 
 def _pods_undone(host: Subject) -> Iterator[Part]:
@@ -277,7 +283,7 @@ def _pods_undone(host: Subject) -> Iterator[Part]:
     yield from pod_commands.ends(pods.changes({}, there, []))
     if there:
         yield Part("The supervisor has nobody left to watch over.", [s6_commands.SUPERVISOR_END])
-        mounts = [pod_commands.GROUND_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
+        mounts = [pod_commands.NETNS_MOUNTS_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
         yield Part(
             "What all pods had together. Others may have named namespaces, and logs, in the same place.", [*mounts]
         )
@@ -349,7 +355,7 @@ def _services(host: Subject) -> Iterator[Part]:
     yield from _restored(kube_proxy_diff.changes({}, wanted), _KUBE)
     open_already = rules.sysctls(host.rows["egress"])
     yield from _settings({key: it for key, it in services.sysctls_of(row).items() if key not in open_already})
-    if not pods.changes({}, {}, host.pods).start:
+    if not _starts_containers(pods.changes({}, {}, host.pods)):
         yield Part("The supervisor, here of one service alone.", [s6_commands.supervisor()])
     files = health_checks.files(health, "/usr/bin/python3")
     why = "What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here."

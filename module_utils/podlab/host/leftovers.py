@@ -11,7 +11,7 @@ from ..changes.namespaces import namespaces
 from ..changes.netfilter.iptables_save import target
 from ..changes.system.marks import marks
 from .network import network, single_namespaces
-from .pods import pods, volumes
+from .pods import mount_table, pods
 from .run import HostError
 
 
@@ -35,7 +35,7 @@ def complain(folders: Sequence[str]) -> None:
     """:raises HostError: anything is left that bears a mark, or in these directories."""
     found = marks(network.links(), network.routes(), network.rules(), pods.observe())
     found += namespaces.marks(single_namespaces.observe())
-    found += [f"mount {path}" for path in volumes.mounted(folders)]
+    found += [f"mount {path}" for path in mount_table.mounted(folders)]
     _raise([*found, *(f"directory {folder}" for folder in folders if os.path.isdir(folder))])
 
 

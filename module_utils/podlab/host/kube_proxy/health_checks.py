@@ -9,11 +9,12 @@ import sys
 from hashlib import sha256
 from typing import Any
 
+from ...changes.actions import lines
 from ...changes.pods.containers import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
 from ...configs import ServicesRow
 from ..kubelet.s6 import control, is_wanted
-from ..pods import containers, lost_supervisors
+from ..pods import lost_supervisors, supervisor
 from ..record import make_directory, text_of, write_file
 from ..run import HostError, run, wait_until
 from . import healthz
@@ -59,7 +60,7 @@ def commands(state: str) -> list[str]:
     """What a person would type to let it know."""
     if is_sound(digest(state)):
         return []
-    return [f"s6-svc -h {SERVICE}"] if _lives() else [*lost_supervisors.lines(), f"s6-svscanctl -a {SERVICES}"]
+    return [f"s6-svc -h {SERVICE}"] if _lives() else [*lines(lost_supervisors.actions()), f"s6-svscanctl -a {SERVICES}"]
 
 
 def serve(state: str) -> list[str]:
@@ -77,7 +78,7 @@ def serve(state: str) -> list[str]:
         for name, text in files(state, sys.executable or "/usr/bin/python3").items():
             write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
         os.rename(building, SERVICE)
-        containers.ensure_supervisor()
+        supervisor.ensure()
         run(["s6-svscanctl", "-a", SERVICES])
     version = json.loads(state)["version"]
     wait_until(lambda: _listening().get("version") == version, seconds=10.0)
@@ -86,7 +87,7 @@ def serve(state: str) -> list[str]:
 
 
 def stop() -> None:
-    containers.stop_daemon(SERVICE)
+    supervisor.stop_daemon(SERVICE)
 
 
 def files(state: str, python: str) -> dict[str, str]:
@@ -104,7 +105,7 @@ def program() -> str:
 
 def _lives() -> bool:
     """Whether it runs or is about to, and is of this very version."""
-    return containers.is_supervised(SERVICE) and is_wanted(SERVICE) and text_of(f"{SERVICE}/program") == program()
+    return supervisor.is_supervised(SERVICE) and is_wanted(SERVICE) and text_of(f"{SERVICE}/program") == program()
 
 
 def _listening() -> dict[str, Any]:

@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 
+from ...changes.actions import Action
+from ...changes.pods.actions import EndLostSupervisors
 from ...changes.pods.containers import SERVICES
 from ..run import wait_until
 from .status import command_line
@@ -55,10 +57,9 @@ def is_from_services(pid: int) -> bool:
     return os.path.dirname(path).removesuffix("/.old").endswith("/services")
 
 
-def lines() -> list[str]:
-    """What a person would type."""
+def actions() -> list[Action]:
     found = supervisors()
-    return [f"kill -KILL {' '.join(map(str, found))}  # their directory in {SERVICES} is gone"] if found else []
+    return [EndLostSupervisors(found)] if found else []
 
 
 def end() -> None:

@@ -1,0 +1,86 @@
+"""What has to be done on a host, as a list of actions. The diff prints the list and the host runs it, so the two
+cannot disagree: an action holds the fields that both its commands and its runner (``host/actions.py``) are made of."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from . import script_text
+from .script_text import Typed
+from .system import sysctls
+
+
+class Action:
+    """One thing to do. An empty list of actions means that all is as it should be.
+
+    Neighbours of one kind in a list are run together, so a hundred lines of ip(8) are one ``ip -batch``.
+    """
+
+    def commands(self) -> list[Typed]:
+        """What a person would type for the same effect."""
+        raise NotImplementedError
+
+
+def lines(actions: Iterable[Action]) -> list[str]:
+    """The lines of a diff."""
+    return script_text.brief(line for action in actions for line in action.commands())
+
+
+@dataclass(frozen=True)
+class BatchLine(Action):
+    """A line for a program that takes many of them in one call."""
+
+    words: str
+    program: ClassVar[str]
+
+    def commands(self) -> list[Typed]:
+        return [f"{self.program} {self.words}"]
+
+
+class Ip(BatchLine):
+    program = "ip"
+
+
+class Bridge(BatchLine):
+    program = "bridge"
+
+
+class Tc(BatchLine):
+    program = "tc"
+
+
+@dataclass(frozen=True)
+class NetnsIp(Action):
+    """A line for ip(8) in a named network namespace."""
+
+    netns: str
+    words: str
+
+    def commands(self) -> list[Typed]:
+        return [f"ip -n {self.netns} {self.words}"]
+
+
+@dataclass(frozen=True)
+class Sysctl(Action):
+    key: str
+    value: str
+
+    def commands(self) -> list[Typed]:
+        return [sysctls.line(self.key, self.value)]
+
+
+@dataclass(frozen=True)
+class Run(Action):
+    """A command that has nothing in common with its neighbours."""
+
+    argv: Sequence[str]
+
+    def commands(self) -> list[Typed]:
+        return [shlex.join(self.argv)]
+
+
+def settings(values: Mapping[str, str]) -> list[Action]:
+    return [Sysctl(key, value) for key, value in values.items()]
