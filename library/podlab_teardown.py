@@ -87,7 +87,7 @@ def work(params: dict[str, Any]) -> Any:
         *actions.lines(gone),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if supervisor.is_running() else []),
         *(f"ip {line}" for line in ip_lines),
-        *apart.lines(),
+        *actions.lines(apart),
         # Some of them are guarded by the rules.
         *(sysctls.line(key, value) for key, value in settings.items()),
         *kube.lines(),
@@ -105,7 +105,7 @@ def work(params: dict[str, Any]) -> Any:
         health_checks.stop()
         supervisor.stop()
         ip_batch(ip_lines)
-        single_namespaces.apply(apart)
+        host_actions.apply(apart)
         for key, value in settings.items():
             network.write_sysctl(key, value)
         services.remove(kube)

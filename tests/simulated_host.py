@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from podlab.changes.actions import Action, Ip, NetnsIp
+from podlab.changes.actions import Action, Bridge, Ip, NetnsIp, Sysctl
 from podlab.changes.kube_proxy import services
 from podlab.changes.netfilter import iptables_save, rules
 from podlab.changes.network import bridge, routes, vxlan
@@ -420,15 +420,11 @@ class SimulatedHost:
             self.sysctls |= {other: value for other in self.sysctls if sysctls.is_forwarding(other)}
 
     def _apply_bridge(self, row: bridge.BridgeRow) -> None:
-        self.root.ip(bridge.changes(self.root.facts(), row, self.root.routes))
+        self.take(bridge.actions(self.root.facts(), row, self.root.routes))
 
     def _apply_routes(self, row: routes.RoutesRow) -> None:
         seen = self.observe()
-        steps = routes.steps(seen["links"], seen["tunnels"], seen["routes"], row)
-        self.root.ip(steps.device)
-        self.sysctls |= steps.settings
-        self.root.bridge(steps.entries)
-        self.root.ip([*steps.relayed, *steps.routes, *steps.unused])
+        self.take(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).actions())
 
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():
@@ -499,6 +495,8 @@ class SimulatedHost:
 
 TAKEN: dict[type[Action], Callable[[SimulatedHost, Any], None]] = {
     Ip: lambda host, action: host.root.ip([action.words]),
+    Bridge: lambda host, action: host.root.bridge([action.words]),
+    Sysctl: lambda host, action: host.write(action.key, action.value),
     NetnsIp: lambda host, action: host.pods[action.netns]["namespace"].ip([action.words]),
     actions.EndContainers: SimulatedHost._end_containers,
     actions.RemovePod: SimulatedHost._remove_pod,

@@ -27,7 +27,6 @@ from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import programs, ready
 from ansible.module_utils.podlab.host.pods import runners as runners
-from ansible.module_utils.podlab.host.run import ip_batch
 
 SANDBOXES = (MakeNetnsMounts, MakeSandbox)
 LINKS = (Ip, NetnsIp, AnnouncePod)
@@ -49,11 +48,11 @@ class Clock:
 def links(clock: Clock, rows: dict[str, Any]) -> list[Action]:
     """All up to the pods' routes; what is left to do."""
     with clock.phase("bridge"):
-        ip_batch(bridge.changes(network.links(), rows["bridge"]))
+        actions.apply(bridge.actions(network.links(), rows["bridge"]))
     with clock.phase("observe"):
         seen = network.links(), host_pods.observe()
     with clock.phase("changes"):
-        found = pods.changes(*seen, rows["pods"]["pods"])
+        found: list[Action] = pods.changes(*seen, rows["pods"]["pods"])
     with clock.phase("sandboxes"):
         actions.apply(action for action in found if isinstance(action, SANDBOXES))
     with clock.phase("links"):

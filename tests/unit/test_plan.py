@@ -151,9 +151,9 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     values = sysctls.changes(seen["sysctls"], rows["node"]["sysctls"], recorded)
     lines = [sysctls.line(key, value) for key, value in values.items()]
     if "bridge" in rows:
-        lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
+        lines += lines_of(bridge.actions(seen["links"], rows["bridge"]))
         lines += lines_of(pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]))
-    lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
+    lines += lines_of(routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).actions())
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))
     return lines

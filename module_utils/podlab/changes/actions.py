@@ -82,5 +82,5 @@ class Run(Action):
         return [shlex.join(self.argv)]
 
 
-def settings(values: Mapping[str, str]) -> list[Action]:
+def set_sysctls(values: Mapping[str, str]) -> list[Sysctl]:
     return [Sysctl(key, value) for key, value in values.items()]

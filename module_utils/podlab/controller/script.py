@@ -27,7 +27,7 @@ from ..changes.network import bridge, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
 from ..changes.pods.actions import StartContainer
 from ..changes.pods.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
-from ..changes.script_text import Part, Passage
+from ..changes.script_text import Part, Passage, Typed
 from ..changes.system import sysctls, systemd
 from ..configs import PodRow, ServicesRow
 from ..host import record
@@ -172,6 +172,10 @@ def _title(row: PodRow) -> str:
     return "pod " + row["netns"].replace("_", "/")
 
 
+def _typed(found: Iterable[Action]) -> list[Typed]:
+    return [line for action in found for line in action.commands()]
+
+
 # --- chapters ---------------------------------------------------------------------------------------------
 
 _SETTINGS = {
@@ -243,7 +247,7 @@ def _bridge(host: Subject) -> Iterator[Part]:
     why = (
         "Its address is the pods' gateway. Its MAC address is pinned: else it would be that of a port, and go with it."
     )
-    yield Part(why, [f"ip {line}" for line in bridge.changes({}, host.rows["bridge"])])
+    yield Part(why, _typed(bridge.actions({}, host.rows["bridge"])))
 
 
 def _bridge_undone(host: Subject) -> Iterator[Part]:
@@ -294,19 +298,17 @@ def _routes(host: Subject) -> Iterator[Part]:
     yield Part(
         "The overlay's end on this host: a device that packs what goes out by it into UDP packets. Each other node has "
         "an address in the overlay, with a MAC address (neigh);",
-        [f"ip {line}" for line in steps.device],
+        _typed(steps.device),
     )
     yield Part(
         "A node answers a pod by the overlay, where the pod asked it by the uplink.",
-        [sysctls.line(key, value) for key, value in steps.settings.items()],
+        _typed(steps.settings),
     )
     yield Part(
         "and each MAC address is at a node, where the packets are sent to (fdb).",
-        [f"bridge {line}" for line in steps.entries],
+        _typed(steps.entries),
     )
-    yield Part(
-        f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in (*steps.relayed, *steps.routes)]
-    )
+    yield Part(f"{ROUTE_PROTOCOL} is podlab's mark on a route.", _typed([*steps.relayed, *steps.routes]))
 
 
 def _routes_undone(host: Subject) -> Iterator[Part]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ..changes import actions
 from ..changes.actions import Action
+from ..changes.netfilter.rules import WriteRules, restore_text
 from .network.network import write_sysctl
 from .run import HostError, batch, run, run_all
 
@@ -101,3 +102,9 @@ def _sysctls(settings: Sequence[actions.Sysctl]) -> None:
 def _commands(commands: Sequence[actions.Run]) -> None:
     for command in commands:
         run(command.argv)
+
+
+@runs(WriteRules)
+def _write_rules(found: Sequence[WriteRules]) -> None:
+    for rules in found:
+        run(["iptables-restore", "--wait", "5", "--noflush"], restore_text(rules.tables))
