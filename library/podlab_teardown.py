@@ -42,7 +42,7 @@ from ansible.module_utils.podlab.changes.namespaces.links import Observed
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
 from ansible.module_utils.podlab.changes.pods import pods
-from ansible.module_utils.podlab.changes.pods.containers import LOGS, NETNS, RUN
+from ansible.module_utils.podlab.changes.pods.paths import LOGS, NETNS, RUN
 from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
 from ansible.module_utils.podlab.host import actions as host_actions
 from ansible.module_utils.podlab.host import leftovers, record

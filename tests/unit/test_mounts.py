@@ -273,9 +273,9 @@ def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.Mo
 
 SHARED_MEMORY = """
 import os, sys
-from podlab.changes.pods import containers
+from podlab.changes.pods import paths
 from podlab.host.pods import runners
-runners.PODS, containers.SHM, runners.SHM = (f"{sys.argv[1]}/{name}" for name in ("pods", "shm", "shm"))
+runners.PODS, paths.SHM, runners.SHM = (f"{sys.argv[1]}/{name}" for name in ("pods", "shm", "shm"))
 os.makedirs(f"{runners.PODS}/earlier/shm")
 for names in (["new", "earlier"], ["earlier", "new", "other"]):
     runners._mount_shm(names)

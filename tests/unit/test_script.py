@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cli.failure import Failure
 from cli.look import script as command
 from podlab.changes import actions, script_text
-from podlab.changes.pods import containers, pod_commands, pods, s6_commands, volume_commands
+from podlab.changes.pods import container_root, containers, paths, pod_commands, pods, s6_commands, volume_commands
 from podlab.configs import PodRow
 from podlab.controller import inputs, script
 from podlab.host.pods import volumes
@@ -253,7 +253,7 @@ NASTY = row(
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that podlab writes lies below another directory; mounts and the supervisor are left out."""
     for name in ("PODS", "SERVICES", "VOLUMES", "LOGS", "SUBPATHS", "SHM"):
-        for module in (containers, s6_commands, volume_commands, volumes):
+        for module in (paths, container_root, containers, s6_commands, volume_commands, volumes):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, f"{tmp_path}/{name.lower()}")
     monkeypatch.setattr(s6_commands, "BUILDING", f"{tmp_path}/services/.new")

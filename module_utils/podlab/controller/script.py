@@ -26,7 +26,7 @@ from ..changes.netfilter import rules
 from ..changes.network import bridge, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
 from ..changes.pods.actions import StartContainer
-from ..changes.pods.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
+from ..changes.pods.paths import HOME, LOGS, RUN, RUN_MADE, SERVICES
 from ..changes.script_text import Part, Passage, Typed
 from ..changes.system import sysctls, systemd
 from ..configs import PodRow, ServicesRow

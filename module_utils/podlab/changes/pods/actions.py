@@ -15,7 +15,7 @@ from .. import script_text
 from ..actions import Action
 from ..script_text import Passage, Typed
 from . import s6_commands, volume_commands
-from .containers import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
+from .paths import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
 from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
 ContainerKey = tuple[str, str]

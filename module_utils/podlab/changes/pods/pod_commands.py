@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ..actions import Action, Ip, NetnsIp
 from ..script_text import Part
 from . import actions
-from .containers import NETNS, PODS
+from .paths import NETNS, PODS
 
 _VOLUMES = "Volumes. Only their pods come in: through the mounts of their containers."
 _CONTAINERS = (

@@ -21,9 +21,9 @@ from .actions import (
     StartKubelet,
     StopKubelet,
 )
-from .containers import PODS as PODS
-from .containers import SERVICES as SERVICES
 from .observed import Pod as Pod
+from .paths import PODS as PODS
+from .paths import SERVICES as SERVICES
 from .pod_changes import PodChanges
 from .sandbox import alias as alias
 from .sandbox import veth_name as veth_name

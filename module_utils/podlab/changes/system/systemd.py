@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from .. import script_text
-from ..pods.containers import HOME
+from ..pods.paths import HOME
 from ..script_text import Typed
 
 KEPT = f"{HOME}/boot"

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from ...changes.actions import lines
-from ...changes.pods.containers import SERVICES
+from ...changes.pods.paths import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
 from ...configs import ServicesRow
 from ..kubelet.s6 import control, is_wanted

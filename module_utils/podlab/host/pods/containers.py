@@ -11,7 +11,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ...changes.pods.actions import ContainerKey, ResumeContainer, StartContainer
-from ...changes.pods.containers import SERVICES, layers, log_directory, mount_points, service_files, service_name
+from ...changes.pods.container_root import layers, mount_points
+from ...changes.pods.containers import service_files
+from ...changes.pods.paths import SERVICES, log_directory, service_name
 from ...configs import PodRow
 from ..kubelet import s6
 from ..record import make_directory, private, text_of

@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 
-from ...changes.pods.containers import IMAGES, SERVICES, kubelet_script
+from ...changes.pods.containers import kubelet_script
+from ...changes.pods.paths import IMAGES, SERVICES
 from ...changes.pods.s6_commands import KUBELET
 from ..kubelet import s6
 from ..record import make_directory

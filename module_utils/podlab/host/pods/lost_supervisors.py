@@ -9,7 +9,7 @@ import signal
 
 from ...changes.actions import Action
 from ...changes.pods.actions import EndLostSupervisors
-from ...changes.pods.containers import SERVICES
+from ...changes.pods.paths import SERVICES
 from ..run import wait_until
 from .status import command_line
 

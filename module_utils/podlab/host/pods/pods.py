@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ... import records
-from ...changes.pods.containers import NETNS, PODS, SERVICES, log_directory, service_name
 from ...changes.pods.observed import Pod
+from ...changes.pods.paths import NETNS, PODS, SERVICES, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
 from ...configs import PodRow
 from ..kubelet.started import active_since

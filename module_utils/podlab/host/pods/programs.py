@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from ...changes.pods.containers import IMAGES
+from ...changes.pods.paths import IMAGES
 from ..record import make_directory, text_of, write_file
 from ..run import run
 

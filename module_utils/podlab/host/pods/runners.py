@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from ...changes.pods import actions
-from ...changes.pods.containers import PODS, SHM, service_name, shm_path
+from ...changes.pods.paths import PODS, SHM, service_name, shm_path
 from ...changes.pods.sandbox import SHM_OPTIONS
 from ...configs import PodRow
 from ..actions import checks, runs

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Collection, Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ...changes.pods.containers import PODS, log_directory, shm_path
+from ...changes.pods.paths import PODS, log_directory, shm_path
 from ...changes.pods.sandbox import (
     BIND_ON_ITSELF,
     SANDBOX_SYSCTLS,

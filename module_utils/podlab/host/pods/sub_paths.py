@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 
-from ...changes.pods.containers import SUBPATHS, mount_source, volume_path
+from ...changes.pods.paths import SUBPATHS, mount_source, volume_path
 from ...configs import PodRow
 from .. import mounts
 from ..run import HostError

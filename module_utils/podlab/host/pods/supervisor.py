@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 from ... import seccomp
-from ...changes.pods.containers import SERVICES
+from ...changes.pods.paths import SERVICES
 from ...changes.pods.s6_commands import SUPERVISOR, UNIT
 from ..kubelet import s6
 from ..record import make_directory

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...changes.pods.containers import VOLUMES, volume_path
+from ...changes.pods.paths import VOLUMES, volume_path
 from ...changes.pods.volume_commands import tmpfs_argv
 from ...configs import PodRow
 from ..record import make_directory

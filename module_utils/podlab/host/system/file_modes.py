@@ -10,7 +10,7 @@ import contextlib
 import os
 import stat
 
-from ...changes.pods.containers import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
 
 ETC = ("hosts", "hostname", "resolv.conf")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ...changes.pods.containers import RUN, RUN_MADE, RUN_MENDED
+from ...changes.pods.paths import RUN, RUN_MADE, RUN_MENDED
 from ..run import HostError, run
 
 
