@@ -38,14 +38,16 @@ diff:
 import gc
 from typing import Any
 
+from ansible.module_utils.podlab.host import actions
+from ansible.module_utils.podlab.host.kube_proxy import runners as runners
 from ansible.module_utils.podlab.host.kube_proxy import services
 from ansible.module_utils.podlab.host.module_base import run_module
 
 
 def work(params: dict[str, Any]) -> Any:
     gc.disable()  # a hundred thousand rules are looked through again and again, and none of them is garbage
-    steps = services.changes(params["row"])
-    return steps.lines, lambda: services.apply(steps), steps.warnings
+    found = services.changes(params["row"])
+    return actions.work(found.actions, found.warnings)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ import hashlib
 from typing import Any
 
 from ansible.module_utils.podlab.changes.system import systemd
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
@@ -53,7 +54,7 @@ from ansible.module_utils.podlab.host.system import systemd as host_system
 def work(params: dict[str, Any]) -> Any:
     code = base64.b64decode(params["code"])
     steps = systemd.steps(host_system.observe(), params["row"], hashlib.sha256(code).hexdigest())
-    return steps.lines(), lambda: host_system.apply(steps, code)
+    return actions.work(steps.actions(code))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from podlab.changes.actions import lines as lines_of
 from podlab.changes.pods.sandbox import veth_name
 from podlab.changes.system import systemd
 from podlab.controller import module_bundle
@@ -34,7 +35,7 @@ def told(seen: systemd.System, row: systemd.SystemRow, code: str = "1") -> syste
 
 
 def test_a_debian_host_gets_a_unit_and_drop_ins_once():
-    lines = systemd.steps(DEBIAN, ROW, "1").lines()
+    lines = lines_of(systemd.steps(DEBIAN, ROW, "1").actions())
     assert "ManageForeignRoutes=no" in lines
     assert "Unmanaged=yes" in lines
     assert "ExecStart=/usr/bin/python3 -IS /var/lib/podlab/boot/podlab.zip" in lines
@@ -49,7 +50,7 @@ def test_a_debian_host_gets_a_unit_and_drop_ins_once():
 
 def test_a_host_without_systemd_is_told_nothing():
     assert not systemd.steps({"daemons": []}, {**ROW, "boot": False}, "1")
-    assert systemd.steps({"daemons": []}, ROW, "1").lines() == [
+    assert lines_of(systemd.steps({"daemons": []}, ROW, "1").actions()) == [
         "# write /var/lib/podlab/boot/podlab.zip: podlab's own code"
     ]
 
@@ -64,7 +65,7 @@ def test_network_manager_gets_a_list_that_adds_to_others():
 def test_without_the_setting_what_is_kept_goes_and_the_drop_ins_stay():
     there = told(DEBIAN, ROW)
     found = systemd.steps(there, {**ROW, "boot": False}, "1")
-    assert found.lines() == [
+    assert lines_of(found.actions()) == [
         "systemctl --quiet disable --now podlab-boot.service",
         f"rm {systemd.UNIT}",
         "rm -r /var/lib/podlab/boot",
@@ -76,7 +77,7 @@ def test_without_the_setting_what_is_kept_goes_and_the_drop_ins_stay():
 def test_teardown_takes_all_away_and_starts_no_network_daemon_anew():
     found = systemd.removal(told(DEBIAN, ROW))
     assert sorted(found.remove) == sorted([systemd.NETWORK, systemd.NETWORKD, systemd.UNIT])
-    assert not any("try-restart" in line for line in found.lines())
+    assert not any("try-restart" in line for line in lines_of(found.actions()))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ cannot disagree: an action holds the fields that both its commands and its runne
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,18 @@ class Sysctl(Action):
 
 
 @dataclass(frozen=True)
+class OpenSysctl(Action):
+    """A setting that a rule guards. What it was before is in the record by now, but where somebody has left the chapter
+    *node* out: then it is written there first."""
+
+    key: str
+    value: str
+
+    def commands(self) -> list[Typed]:
+        return [sysctls.line(self.key, self.value)]
+
+
+@dataclass(frozen=True)
 class Run(Action):
     """A command that has nothing in common with its neighbours."""
 
@@ -80,6 +93,47 @@ class Run(Action):
 
     def commands(self) -> list[Typed]:
         return [shlex.join(self.argv)]
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WriteFile(Action):
+    """A file of the host's own directories, which everybody may read."""
+
+    path: str
+    text: str
+
+    def commands(self) -> list[Typed]:
+        home, name = posixpath.split(self.path)
+        return [f"mkdir -p {home}", *script_text.files(home, {name: self.text}).lines]
+
+
+@dataclass(frozen=True)
+class RemoveFile(Action):
+    path: str
+
+    def commands(self) -> list[Typed]:
+        return [f"rm {self.path}"]
+
+
+@dataclass(frozen=True)
+class RemoveEmptyDirectory(Action):
+    """One that holds files of others stays."""
+
+    path: str
+
+    def commands(self) -> list[Typed]:
+        return [f"rmdir --ignore-fail-on-non-empty {self.path}"]
+
+
+@dataclass(frozen=True)
+class RemoveTree(Action):
+    path: str
+
+    def commands(self) -> list[Typed]:
+        return [f"rm -r {self.path}"]
 
 
 def set_sysctls(values: Mapping[str, str]) -> list[Sysctl]:

@@ -22,6 +22,7 @@ from ..changes.kube_proxy import diff as kube_proxy_diff
 from ..changes.kube_proxy import record as kube_record
 from ..changes.kube_proxy import restore as kube_restore
 from ..changes.kube_proxy import services
+from ..changes.kube_proxy.actions import STATE
 from ..changes.netfilter import rules
 from ..changes.network import bridge, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
@@ -32,7 +33,6 @@ from ..changes.system import sysctls, systemd
 from ..configs import PodRow, ServicesRow
 from ..host import record
 from ..host.kube_proxy import health_checks
-from ..host.kube_proxy.services import STATE
 from ..host.system import kernel
 from ..planner.plan import CHAPTERS
 from ..programs import BY_ROLE
@@ -200,13 +200,13 @@ def _system(host: Subject) -> Iterator[Part]:
     """Without the unit: what it replays a script has not been told."""
     if found := _drop_ins(host):
         why = "Who looks after the host's network leaves alone podlab's links, and all routes that are not its own."
-        yield Part(why, systemd.steps({**_seen_system(host), "files": {}}, found, "").typed())
+        yield Part(why, _typed(systemd.steps({**_seen_system(host), "files": {}}, found, "").actions()))
 
 
 def _system_undone(host: Subject) -> Iterator[Part]:
     if found := _drop_ins(host):
         seen = _seen_system(host)
-        yield Part("", systemd.removal({**seen, "files": systemd.files(seen, found), "keeps": False}).typed())
+        yield Part("", _typed(systemd.removal({**seen, "files": systemd.files(seen, found), "keeps": False}).actions()))
 
 
 def _drop_ins(host: Subject) -> systemd.SystemRow | None:

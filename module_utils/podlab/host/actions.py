@@ -5,8 +5,11 @@ A runner is registered where it is written, so that a module imports no more tha
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +17,7 @@ from ..changes import actions
 from ..changes.actions import Action
 from ..changes.netfilter.rules import WriteRules, restore_text
 from .network.network import write_sysctl
+from .record import write_file
 from .run import HostError, batch, run, run_all
 
 Runner = Callable[[Sequence[Any]], "list[str] | None"]
@@ -108,3 +112,30 @@ def _commands(commands: Sequence[actions.Run]) -> None:
 def _write_rules(found: Sequence[WriteRules]) -> None:
     for rules in found:
         run(["iptables-restore", "--wait", "5", "--noflush"], restore_text(rules.tables))
+
+
+@runs(actions.WriteFile)
+def _write_files(files: Sequence[actions.WriteFile]) -> None:
+    for file in files:
+        os.makedirs(os.path.dirname(file.path), exist_ok=True)
+        write_file(file.path, file.text, 0o644)
+
+
+@runs(actions.RemoveFile)
+def _remove_files(files: Sequence[actions.RemoveFile]) -> None:
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file.path)
+
+
+@runs(actions.RemoveEmptyDirectory)
+def _remove_empty_directories(directories: Sequence[actions.RemoveEmptyDirectory]) -> None:
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory.path)
+
+
+@runs(actions.RemoveTree)
+def _remove_trees(trees: Sequence[actions.RemoveTree]) -> None:
+    for tree in trees:
+        shutil.rmtree(tree.path)

@@ -9,7 +9,8 @@ import sys
 from hashlib import sha256
 from typing import Any
 
-from ...changes.actions import lines
+from ...changes.actions import Action
+from ...changes.kube_proxy.actions import ReloadHealthChecks, StartHealthChecks
 from ...changes.pods.paths import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
 from ...configs import ServicesRow
@@ -56,30 +57,39 @@ def is_sound(wanted: str) -> bool:
     return state is not None and digest(state) == wanted and _lives()
 
 
-def commands(state: str) -> list[str]:
-    """What a person would type to let it know."""
-    if is_sound(digest(state)):
-        return []
-    return [f"s6-svc -h {SERVICE}"] if _lives() else [*lines(lost_supervisors.actions()), f"s6-svscanctl -a {SERVICES}"]
+def actions(state: str, warnings: list[str]) -> list[Action]:
+    """What lets it know of this state.
 
-
-def serve(state: str) -> list[str]:
-    """Let it run, with this state; complaints about ports that it did not get."""
+    :param warnings: grows where ports are not served.
+    """
     if is_sound(digest(state)):
         return []
     if _lives():
-        write_file(f"{SERVICE}/{healthz.STATE}", state)
-        control(SERVICE, b"h")
-    else:
-        stop()
-        building = f"{SERVICES}/.new/kube-proxy"
-        shutil.rmtree(building, ignore_errors=True)
-        make_directory(f"{building}/logs")
-        for name, text in files(state, sys.executable or "/usr/bin/python3").items():
-            write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
-        os.rename(building, SERVICE)
-        supervisor.ensure()
-        run(["s6-svscanctl", "-a", SERVICES])
+        return [ReloadHealthChecks(state, warnings)]
+    return [*lost_supervisors.actions(), StartHealthChecks(state, warnings)]
+
+
+def reload(state: str) -> list[str]:
+    """Complaints about ports that it did not get."""
+    write_file(f"{SERVICE}/{healthz.STATE}", state)
+    control(SERVICE, b"h")
+    return _complaints(state)
+
+
+def start(state: str) -> list[str]:
+    stop()
+    building = f"{SERVICES}/.new/kube-proxy"
+    shutil.rmtree(building, ignore_errors=True)
+    make_directory(f"{building}/logs")
+    for name, text in files(state, sys.executable or "/usr/bin/python3").items():
+        write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
+    os.rename(building, SERVICE)
+    supervisor.ensure()
+    run(["s6-svscanctl", "-a", SERVICES])
+    return _complaints(state)
+
+
+def _complaints(state: str) -> list[str]:
     version = json.loads(state)["version"]
     wait_until(lambda: _listening().get("version") == version, seconds=10.0)
     failed: dict[str, str] = _listening().get("failed", {str(healthz.PORT): "its server does not start"})

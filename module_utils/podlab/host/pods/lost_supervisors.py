@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 
 from ...changes.actions import Action
 from ...changes.pods.actions import EndLostSupervisors
 from ...changes.pods.paths import SERVICES
+from ..actions import runs
 from ..run import wait_until
 from .status import command_line
 
@@ -60,6 +62,11 @@ def is_from_services(pid: int) -> bool:
 def actions() -> list[Action]:
     found = supervisors()
     return [EndLostSupervisors(found)] if found else []
+
+
+@runs(EndLostSupervisors)
+def _end(_: Sequence[EndLostSupervisors]) -> None:
+    end()
 
 
 def end() -> None:

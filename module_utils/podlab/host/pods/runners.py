@@ -18,7 +18,6 @@ from . import (
     announcement,
     containers,
     kubelet_service,
-    lost_supervisors,
     mount_table,
     programs,
     sandboxes,
@@ -127,11 +126,6 @@ def _install_programs(found: Sequence[actions.InstallProgram]) -> None:
 @runs(actions.InstallBusybox)
 def _install_busybox(_: Sequence[actions.InstallBusybox]) -> None:
     programs.install_busybox()
-
-
-@runs(actions.EndLostSupervisors)
-def _end_lost_supervisors(_: Sequence[actions.EndLostSupervisors]) -> None:
-    lost_supervisors.end()
 
 
 @runs(actions.StartSupervisor)
