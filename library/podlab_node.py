@@ -37,6 +37,9 @@ options:
     description: What it shall remember of the cluster.
     type: json
     required: true
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -66,6 +69,16 @@ from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import run
 from ansible.module_utils.podlab.host.system import file_modes, run_directory
+
+ARGUMENT_SPEC = {
+    "sysctls": {"type": "dict", "required": True},
+    "modules": {"type": "list", "elements": "str", "default": []},
+    "assumed": {"type": "dict", "default": {}},
+    "runtime": {"type": "bool", "default": False},
+    "record": {"type": "dict", "required": True},
+    "cluster": {"type": "json", "required": True},
+    "caller": {"type": "dict"},
+}
 
 
 def work(rows: dict[str, Any]) -> Any:
@@ -105,14 +118,7 @@ def work(rows: dict[str, Any]) -> Any:
 
 if __name__ == "__main__":
     run_module(
-        {
-            "sysctls": {"type": "dict", "required": True},
-            "modules": {"type": "list", "elements": "str", "default": []},
-            "assumed": {"type": "dict", "default": {}},
-            "runtime": {"type": "bool", "default": False},
-            "record": {"type": "dict", "required": True},
-            "cluster": {"type": "json", "required": True},
-        },
+        ARGUMENT_SPEC,
         work,
         "node",
         modules=[],  # those that are not loaded by then

@@ -18,18 +18,22 @@ PREFIX = "ansible.module_utils"
 
 REPLAY = f"""import sys
 from {PREFIX}.podlab.host import module_runner
-module_runner.prepare()
+from {PREFIX}.podlab.host.run import prepare
+prepare()
 sys.modules["ansible.module_utils.basic"] = module_runner.ansible_module({{}}, False)
 from {PREFIX}.podlab.host.boot import replay
 sys.exit(replay.main())
 """
 
 
-def program(library: Path, module: str, params: Mapping[str, Any], check_mode: bool) -> str:
-    """The text of ``host/module_runner.py`` with a call behind it that runs ``library/<module>.py`` with ``params``."""
+def program(module: Path, params: Mapping[str, Any], check_mode: bool) -> str:
+    """The text of ``host/module_runner.py`` with a call behind it that runs a module.
+
+    :param params: as the module is to have them, checked and with defaults (``argument_spec``).
+    """
     call = {
-        "source": (library / f"{module}.py").read_text("utf-8"),
-        "module": module,
+        "source": module.read_text("utf-8"),
+        "module": module.stem,
         "params": dict(params),
         "check_mode": check_mode,
     }
