@@ -19,8 +19,8 @@ from typing import Annotated, Any, TypedDict
 
 from .changes.netfilter.firewalls import BaseChain
 from .changes.network.vxlan import Tunnel
-from .changes.pods.pods import PodRow as _PodRow
 from .changes.system.systemd import System as ObservedSystem
+from .configs import PodRow as _PodRow
 from .shapes import Rule, misfit, salvaged
 
 VERSION = 1

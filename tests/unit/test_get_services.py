@@ -15,7 +15,10 @@ from cli.look import (
     table,
 )
 from podlab.controller import transport
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import (
+    Host,
+)
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Document
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.endpoints import Backend, slices_in_force, slices_of_pods

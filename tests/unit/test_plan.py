@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 
 from podlab.changes.netfilter import rules
 from podlab.changes.network import bridge, routes
-from podlab.changes.pods import pods
+from podlab.changes.pods import pod_commands, pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import (
+    Host,
+)
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
 from podlab.planner.preflight import host_checks
@@ -149,7 +152,7 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     lines = [sysctls.line(key, value) for key, value in values.items()]
     if "bridge" in rows:
         lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
-        lines += pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]).lines()
+        lines += pod_commands.lines(pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]))
     lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))

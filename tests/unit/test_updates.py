@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from podlab.planner.inputs.cluster import Cluster, Host, architecture
+from podlab.planner.inputs.cluster import (
+    Host,
+    architecture,
+)
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.ipam.allocations import with_remembered_labels
 from podlab.planner.manifests import objects
 from podlab.planner.manifests.defaults import without_defaults

@@ -11,7 +11,10 @@ from ...changes.network.link_state import knob
 from ...changes.system.sysctls import FORWARD, is_forwarding
 from ...changes.system.systemd import SystemRow, patterns
 from ..controllers.reconcile import Wanted
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import (
+    Host,
+)
+from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway, pod_mac
 from ..ipam.allocations import newest_record
 from ..manifests.updates import selector_object

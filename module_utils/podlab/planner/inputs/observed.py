@@ -12,7 +12,11 @@ from ..model import Invalid
 from ..preflight.host_checks import Refusals, uplink
 from ..routing.pod_routing import impossible_ways
 from ..services.addresses import pool_problems
-from .cluster import Cluster, Host, check_hosts
+from .cluster import (
+    Host,
+    check_hosts,
+)
+from .settings import Cluster
 
 
 def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]:
