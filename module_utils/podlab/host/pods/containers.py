@@ -172,7 +172,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{SERVICES}/{name}", f"{OLD}/{name}")
     _end_supervisors(names, leave)
-    lost.end()  # of services whose directory, or what it is controlled by, somebody has moved away
+    lost_supervisors.end()  # of services whose directory, or what it is controlled by, somebody has moved away
     for netns, name in pairs:
         volumes.release_sub_paths(netns, name)
 
@@ -274,7 +274,7 @@ def stop_daemon(directory: str) -> None:
         if supervisor_runs():
             run(["s6-svscanctl", "-an", SERVICES])
     shutil.rmtree(directory, ignore_errors=True)
-    lost.end()
+    lost_supervisors.end()
 
 
 # --- supervision ------------------------------------------------------------------------------------------
