@@ -34,7 +34,7 @@ attributes:
 EXAMPLES = """
 - name: The network daemons leave podlab's links alone
   podlab_system:
-    row: {boot: false, links: [cbr0, veth????????]}
+    row: {boot: false, links: [cbr0, 'veth????????']}
 """
 
 RETURN = """
