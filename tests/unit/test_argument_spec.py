@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common import warnings as ansible_warnings
-from ansible.module_utils.testing import patch_module_args
 
 from podlab.controller import argument_spec
 
@@ -81,6 +80,8 @@ WRONG: list[dict[str, Any]] = [
     {"name": "a", "secret": "hush", "count": "hush"},
     {"name": "a", "secret": "hush", "role": "hush"},
     {"row": {"to": "x", "key": "hush", "mtu": "hush"}},
+    {"name": "a", "count": None},
+    {"name": "a", "numbers": None, "row": None},
 ]
 RIGHT: list[dict[str, Any]] = [
     {"name": "a"},
@@ -95,7 +96,7 @@ RIGHT: list[dict[str, Any]] = [
     {"row": "to=x mtu=9000"},
     {"name": "a", "rows": [{"to": "x", "gw": "y"}]},
     {"name": "a", "rows": []},
-    {"name": "a", "words": "", "numbers": None, "table": None},
+    {"name": "a", "words": ""},
     {"name": "a", "anything": ["of", {"any": "kind"}]},
     {"name": "a", "old": "so", "former": "x"},
     {"name": "hush hush", "secret": "hush", "words": ["a hush", "b"]},
@@ -103,27 +104,47 @@ RIGHT: list[dict[str, Any]] = [
 ]
 
 
-def of_ansible(args: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> tuple[Any, dict[str, Any]]:
-    """What a module has in its ``params``, and what it answers that answers these."""
-    ansible_warnings._global_warnings.clear()
-    ansible_warnings._global_deprecations.clear()
-    params: list[Any] = []
+# In a process of its own: where Ansible's controller is loaded, warnings are the controller's.
+OF_ANSIBLE = """
+import contextlib, io, json, sys
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import warnings
+from ansible.module_utils.testing import patch_module_args
 
-    def run() -> None:
-        module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, **CONSTRAINTS)
+def run(spec, args):
+    warnings._global_warnings.clear()
+    warnings._global_deprecations.clear()
+    params = []
+    said = io.StringIO()
+    with patch_module_args(args), contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+        module = AnsibleModule(supports_check_mode=True, **json.loads(json.dumps(spec)))
         params.append(dict(module.params))
         module.exit_json(changed=True, msg=json.dumps(module.params), nothing=None)
-
-    with patch_module_args({**args, "_ansible_module_name": NAME, "_ansible_no_log": True}), pytest.raises(SystemExit):
-        run()
-    answer = json.loads(capsys.readouterr().out)
+    answer = json.loads(said.getvalue())
     del answer["invocation"]
-    return params[0] if params else None, answer
+    return [params, answer]
+
+cases = eval(sys.stdin.read())
+print(json.dumps([run(cases["spec"], args) for args in cases["args"]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def of_ansible() -> dict[str, Any]:
+    """Case -> what a module has in its ``params``, none where it fails, and what it answers that answers these."""
+    cases = [*WRONG, *RIGHT]
+    named = {"_ansible_module_name": NAME, "_ansible_no_log": True}
+    told = {"spec": {"argument_spec": SPEC, **CONSTRAINTS}, "args": [{**case, **named} for case in cases]}
+    done = subprocess.run(
+        [sys.executable, "-c", OF_ANSIBLE], input=repr(told), capture_output=True, text=True, check=True
+    )
+    return dict(zip(map(json.dumps, cases), json.loads(done.stdout), strict=True))
 
 
 def noted(answer: dict[str, Any]) -> dict[str, Any]:
     """Without Ansible's classes: the words of a warning, and when something ends."""
     answer = dict(answer)
+    answer["msg"] = answer["msg"].partition("Valid booleans include")[0]  # a set, in any order
     if "warnings" in answer:
         answer["warnings"] = [one["event"]["msg"] if isinstance(one, dict) else one for one in answer["warnings"]]
     found = answer.pop("deprecations", [])
@@ -134,14 +155,14 @@ def noted(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("args", [*WRONG, *RIGHT], ids=json.dumps)
-def test_every_kind_is_checked_as_a_module_checks_it(args: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    params, answer = of_ansible(args, capsys)
+def test_every_kind_is_checked_as_a_module_checks_it(args: dict[str, Any], of_ansible: dict[str, Any]) -> None:
+    params, answer = of_ansible[json.dumps(args)]
     found = argument_spec.validate(NAME, {"argument_spec": SPEC, **CONSTRAINTS}, args)
-    assert bool(found.problem) == (params is None) == (args in WRONG)
+    assert bool(found.problem) == (not params) == (args in WRONG)
     if found.problem:
         assert noted({"failed": True, "msg": found.problem, **found.notes()}) == noted(answer)
     else:
-        assert found.params == params
+        assert found.params == params[0]
         told = {"changed": True, "msg": json.dumps(found.params), "nothing": None}
         assert noted(found.completed(told)) == noted(answer)
     assert "hush" not in json.dumps(noted(answer)), "the case tries to hide it"
