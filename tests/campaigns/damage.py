@@ -249,7 +249,8 @@ def record_of_nonsense(random):
         ("", "{", "[]", "null", '{"version": "x"}', '{"cluster": 7, "sysctls": {"a": 1}}', "\\377\\376")
     )
     name = random.choice(("record.json", "services.json"))
-    return random.choice(HOSTS), f"[ -d /var/lib/podlab ] && printf '{words}' >/var/lib/podlab/{name}"
+    # A gateway is told nothing of Services, and looks at no such file.
+    return random.choice(HOSTS), f"[ -e /var/lib/podlab/{name} ] && printf '{words}' >/var/lib/podlab/{name}"
 
 
 # --- what a run meets -----------------------------------------------------------------------------------------

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from podlab.planner.inputs.cluster import (
-    Host,
-)
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.routing import pod_routing
 

@@ -18,20 +18,12 @@ from hypothesis import strategies as st
 from cli.failure import Failure
 from cli.look import script as command
 from podlab.changes import script_text
-from podlab.changes.pods import (
-    containers,
-    pod_commands,
-    pods,
-    s6_commands,
-    volume_commands,
-)
+from podlab.changes.pods import containers, pod_commands, pods, s6_commands, volume_commands
 from podlab.configs import PodRow
 from podlab.controller import inputs, script
 from podlab.host.pods import volumes
 from podlab.planner.configs.services import digest_of
-from podlab.planner.inputs.cluster import (
-    Host,
-)
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.plan import CHAPTERS, plan
 from tests.simulated_host import SimulatedHost

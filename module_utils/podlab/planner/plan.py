@@ -20,27 +20,12 @@ from ..changes.system import sysctls, systemd
 from ..configs import PodRow
 from ..records import VERSION
 from .configs import host_ports
-from .configs.hosts import (
-    bridge_row,
-    kept_of,
-    shared_record,
-    sysctls_of,
-    system_row,
-)
+from .configs.hosts import bridge_row, kept_of, shared_record, sysctls_of, system_row
 from .configs.pods import Alike, pod_row
 from .controllers.context import revision_of
 from .controllers.reconcile import Wanted, pods_of
-from .inputs.cluster import (
-    Host,
-    check_hosts,
-)
-from .inputs.observed import (
-    lost_records,
-    recovered,
-    sound_hosts,
-    unlikely_hosts,
-    without,
-)
+from .inputs.cluster import Host, check_hosts
+from .inputs.observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
 from .inputs.observed_pods import present_pods, unready
 from .inputs.settings import Cluster
 from .ipam.addresses import capacity
@@ -67,12 +52,7 @@ from .preflight.host_checks import (
 )
 from .preflight.id_mapping import unmapped
 from .routing import egress
-from .routing.pod_routing import (
-    carriers,
-    impossible_ways,
-    routes_of,
-    vxlan_row,
-)
+from .routing.pod_routing import carriers, impossible_ways, routes_of, vxlan_row
 from .scheduler.schedule import Placement, place
 from .services.addresses import allocate
 from .services.endpoint_pods import PodPlaces

@@ -27,18 +27,8 @@ from ...changes.pods.containers import (
 from ...changes.pods.s6_commands import KUBELET, SUPERVISOR, UNIT
 from ...configs import PodRow
 from .. import kubelet
-from ..record import (
-    make_directory,
-    private,
-    text_of,
-    write_file,
-)
-from ..run import (
-    HostError,
-    daemon,
-    run,
-    wait_until,
-)
+from ..record import make_directory, private, text_of, write_file
+from ..run import HostError, daemon, run, wait_until
 from . import lost_supervisors, volumes
 
 OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front

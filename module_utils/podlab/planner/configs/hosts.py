@@ -11,21 +11,13 @@ from ...changes.network.link_state import knob
 from ...changes.system.sysctls import FORWARD, is_forwarding
 from ...changes.system.systemd import SystemRow, patterns
 from ..controllers.reconcile import Wanted
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway, pod_mac
 from ..ipam.allocations import newest_record
 from ..manifests.updates import selector_object
 from ..model import Desired, Workload
-from ..preflight.host_checks import (
-    BRIDGE_NETFILTER,
-    foreign_routes,
-    legs,
-    uplink,
-    ways_out,
-)
+from ..preflight.host_checks import BRIDGE_NETFILTER, foreign_routes, legs, uplink, ways_out
 from ..routing.pod_routing import pod_mtu
 from ..scheduler.schedule import Placement
 from .host_ports import HostPort

@@ -12,10 +12,7 @@ from ..model import Invalid
 from ..preflight.host_checks import Refusals, uplink
 from ..routing.pod_routing import impossible_ways
 from ..services.addresses import pool_problems
-from .cluster import (
-    Host,
-    check_hosts,
-)
+from .cluster import Host, check_hosts
 from .settings import Cluster
 
 

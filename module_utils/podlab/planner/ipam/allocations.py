@@ -7,10 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from ..inputs.cluster import (
-    ARCH_LABELS,
-    Host,
-)
+from ..inputs.cluster import ARCH_LABELS, Host
 from ..inputs.settings import Cluster
 from ..model import Invalid
 from ..preflight.host_checks import is_own, own_bridge
