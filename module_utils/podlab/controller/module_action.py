@@ -102,7 +102,9 @@ class ModuleAction(ActionBase):  # type: ignore[misc]
             return None
         return str(shebang)
 
-    def _low_level_execute_command(self, cmd: str, *args: Any, in_data: bytes | None = None, **more: Any) -> dict[str, Any]:
+    def _low_level_execute_command(
+        self, cmd: str, *args: Any, in_data: bytes | None = None, **more: Any
+    ) -> dict[str, Any]:
         """Python without site-packages and variables of its own, which starts in half of the time. Ansible takes a
         shebang for one word."""
         command = f"{cmd} -IS -" if self._program is not None and in_data is not None else cmd
