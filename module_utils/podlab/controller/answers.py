@@ -156,7 +156,7 @@ def believed(module: str, answer: object) -> dict[str, Any]:
     if words := misfit(known, kind):
         raise Unbelievable(f"this is no answer of the module: {words}")
     if "diff" in known:  # Ansible shows more kinds of them
-        known["diff"] = {"prepared": known["diff"].get("prepared", "")}
+        known["diff"] = {key: text for key, text in known["diff"].items() if key == "prepared"}
     return known
 
 
