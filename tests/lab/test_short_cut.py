@@ -145,9 +145,9 @@ class Ways:
         self.library.mkdir()
         (self.library / "podlab_kinds.py").write_text(KINDS % "str")
         (self.library / "podlab_paths.py").write_text(KINDS % "path")
-        self.sudo = home / "sudo"
-        self.sudo.write_text(SUDO)
-        self.sudo.chmod(0o755)
+        self.sudo = "/run/podlab-sudo"  # the machine's /tmp is not the host's
+        for host in ("node1", "gateway"):
+            lab.sh(host, f"cat > {self.sudo} <<'END'\n{SUDO}END\nchmod 755 {self.sudo}")
         for path in (home, *home.parents):
             if path.stat().st_uid == os.getuid() and path != Path("/"):
                 path.chmod(path.stat().st_mode | 0o055)
@@ -174,7 +174,7 @@ class Ways:
         book = self.home / "playbook.yml"
         book.write_text(yaml.safe_dump([{"hosts": "node1", "gather_facts": False, "tasks": play}], sort_keys=False))
         more = self.home / "variables.yml"
-        more.write_text(json.dumps({"ansible_become_exe": str(self.sudo), **variables}))
+        more.write_text(json.dumps({"ansible_become_exe": self.sudo, **variables}))
         environment = self.lab.environment() | {"ANSIBLE_LIBRARY": f"{ROOT / 'library'}:{self.library}"}
         argv = self.lab.argv(str(book), "-e", f"@{more}")
         environment |= OWN_WAY if own_way else {}
