@@ -174,7 +174,7 @@ class Ways:
         book = self.home / "playbook.yml"
         book.write_text(yaml.safe_dump([{"hosts": "node1", "gather_facts": False, "tasks": play}], sort_keys=False))
         more = self.home / "variables.yml"
-        more.write_text(json.dumps({"ansible_become_exe": self.sudo, **variables}))
+        more.write_text(json.dumps({"ansible_become_exe": f"sh {self.sudo}", **variables}))
         environment = self.lab.environment() | {"ANSIBLE_LIBRARY": f"{ROOT / 'library'}:{self.library}"}
         argv = self.lab.argv(str(book), "-e", f"@{more}")
         environment |= OWN_WAY if own_way else {}
