@@ -167,7 +167,7 @@ def setting(random):
 @kind
 def process(random):
     what = random.choice(
-        ["^catatonit -P podlab-pod", "s6-svscan", "s6-supervise", "^bwrap", "podlab/images/kubelet", "-IS program"]
+        ["^catatonit -P podlab-pod", "s6-svscan", "s6-supervise", "^bwrap", "-IS /proc/self/fd/3", "-IS program"]
     )
     which = random.choice(("pkill -KILL -f -- '{}'", "pkill -KILL -n -f -- '{}'", "pkill -TERM -o -f -- '{}'"))
     return random.choice(NODES), which.format(f"[{what[0]}]{what[1:]}" if what[0] != "^" else what)
