@@ -90,7 +90,7 @@ def work(rows: dict[str, Any]) -> Any:
     observed = network.read_sysctls([*wanted, *recorded]) | off
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
     told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
-    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
+    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded), "version": record.VERSION}
     wrong = file_modes.wrong()
     lines = run_directory.lines() if rows["runtime"] else []
     lines += file_modes.lines(wrong)
