@@ -19,7 +19,7 @@ from podlab.changes import MARK, ROUTE_PROTOCOL
 from podlab.changes.pods.pods import alias, veth_name
 from podlab.controller import inputs
 from podlab.planner.configs.services import digest_of
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ from typing import Any
 from podlab import __version__, phases
 from podlab.controller import signature
 from podlab.phases import timestamp
-from podlab.planner.inputs.cluster import architecture
+from podlab.planner.inputs.host import architecture
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]

@@ -20,11 +20,11 @@ from podlab.changes.network import bridge, routes
 from podlab.changes.pods import pod_commands, pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.host_links import ways_out
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
-from podlab.planner.preflight import host_checks
 from podlab.planner.preflight.host_checks import told
 from tests.simulated_host import SimulatedHost
 
@@ -591,7 +591,7 @@ def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(
 def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
     observation = {"links": {"eth0": {"addresses": ["10.100.0.2/24"], "alias": ""}}}
     node = Host("node1", "node", "10.100.0.2", observation=observation)
-    assert host_checks.ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
+    assert ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
 
 
 def test_a_link_to_others_that_is_down_is_named():

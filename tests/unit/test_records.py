@@ -16,7 +16,7 @@ from podlab import records
 from podlab.controller import inputs, transport
 from podlab.host import record, run
 from podlab.host.pods import pods, status
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from tests.unit.test_plan import NOW, Lab

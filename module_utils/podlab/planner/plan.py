@@ -24,7 +24,8 @@ from .configs.hosts import bridge_row, has_systemd, kept_of, shared_record, sysc
 from .configs.pods import Alike, pod_row
 from .controllers.context import revision_of
 from .controllers.reconcile import Wanted, pods_of
-from .inputs.cluster import Host, check_hosts
+from .inputs.cluster import check_hosts
+from .inputs.host import Host
 from .inputs.observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
 from .inputs.observed_pods import present_pods, unready
 from .inputs.settings import Cluster
@@ -52,14 +53,14 @@ from .preflight.host_checks import (
 )
 from .preflight.id_mapping import unmapped
 from .routing import egress
-from .routing.pod_routing import carriers, impossible_ways, routes_of, vxlan_row
+from .routing.registry import pod_routing
 from .scheduler.schedule import Placement, place
 from .services.addresses import allocate
 from .services.endpoint_pods import PodPlaces
 from .services.links import Links
 from .services.model import Given
 from .services.stage import services_chapter
-from .verify import expectations, service_expectations
+from .verify import expectations, service_expectations, service_probes
 
 T = TypeVar("T")
 
@@ -149,8 +150,9 @@ def _plan(
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
+    way = pod_routing(cluster)
     with _collecting([*problems, *inventory]) as found:
-        found.problems += impossible_ways(cluster, hosts) if not inventory else []
+        found.problems += way.validate(cluster, hosts) if not inventory else []
         found.problems += forbidden_updates(desired, newest_record(hosts) if hosts else {})
         present = present_pods(hosts, past)
         wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present, finished_of(hosts)), Wanted([]))
@@ -158,7 +160,7 @@ def _plan(
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
             cidrs = found.unless_invalid(lambda: allocate_cidrs(cluster, hosts, nodes), cidrs)
-            refused.update(routes_in_the_way(cluster, hosts, routes_of(cluster, hosts, cidrs) if cidrs else {}))
+            refused.update(routes_in_the_way(cluster, hosts, way.routes(cluster, hosts, cidrs) if cidrs else {}))
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
         placement = Placement({})
@@ -198,7 +200,7 @@ def _plan(
         touches_pods=touches_pods,
     )
     shared = shared_record(cluster, hosts, desired, wanted, cidrs, placement, addresses, now, services.record)
-    ways = routes_of(cluster, hosts, cidrs)
+    ways = way.routes(cluster, hosts, cidrs)
     filters = firewalls.findings(cluster, hosts)
     result: dict[str, Any] = {
         "hosts": {},
@@ -241,12 +243,13 @@ def _plan(
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
+                peers = [node.address for node in nodes if node is not host]
                 ports = host_ports.rows(host_ports.of_rows(pod_rows))
-                rows["egress"] = rules.merged(egress.rows(cluster, *carriers(cluster, host, nodes)), ports)
+                rows["egress"] = rules.merged(egress.rows(cluster, way.carriers(cluster, host), peers), ports)
             told = {"cursor": cursors.get(host.name), "cluster": shared}
             others = [other.address for other in hosts if other is not host]
             rows |= _common_rows(host, cluster, told, host_ports.of_rows(pod_rows), others)
-            rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
+            rows["routes"] |= {"routes": ways[host.name], "vxlan": way.overlay(cluster, host, nodes, cidrs)}
             if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, [it.address for it in nodes])):
                 rows["egress"] = relayed
             if host.role == "node":
@@ -301,7 +304,7 @@ def _plan(
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)
     result["verify"] |= {"services": matrix, **({"firewalls": filters} if filters else {})}
-    for name, row in service_expectations.probes(matrix, ends, result["hosts"]).items():
+    for name, row in service_probes.probes(matrix, ends, result["hosts"]).items():
         result["hosts"][name]["verify_services"] = row
     return result
 

@@ -11,14 +11,15 @@ from ...changes.network.link_state import knob
 from ...changes.system.sysctls import FORWARD, is_forwarding
 from ...changes.system.systemd import SystemRow, patterns
 from ..controllers.reconcile import Wanted
-from ..inputs.cluster import Host
+from ..inputs.host import Host
+from ..inputs.host_links import legs, uplink, ways_out
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway, pod_mac
 from ..ipam.allocations import newest_record
 from ..manifests.updates import selector_object
 from ..model import Desired, Workload
-from ..preflight.host_checks import BRIDGE_NETFILTER, foreign_routes, legs, uplink, ways_out
-from ..routing.pod_routing import pod_mtu
+from ..preflight.host_checks import BRIDGE_NETFILTER, foreign_routes
+from ..routing.registry import pod_routing
 from ..scheduler.schedule import Placement
 from .host_ports import HostPort
 from .host_ports import sysctls as hostport_sysctls
@@ -157,7 +158,7 @@ def _slashed(device: str | None) -> str:
 
 def bridge_row(host: Host, cluster: Cluster, cidr: str) -> BridgeRow:
     address, length = gateway(cidr), cidr.partition("/")[2]
-    mtu = pod_mtu(cluster, host)
+    mtu = pod_routing(cluster).mtu(host)
     return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
 
 

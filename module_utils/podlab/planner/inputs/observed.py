@@ -9,10 +9,12 @@ from ...changes.system import sysctls
 from ...records import DEFAULTS, RECORD, sound_observation
 from ..ipam.allocations import allocate_cidrs, newest_record
 from ..model import Invalid
-from ..preflight.host_checks import Refusals, uplink
-from ..routing.pod_routing import impossible_ways
+from ..preflight.host_checks import Refusals
+from ..routing.registry import pod_routing
 from ..services.addresses import pool_problems
-from .cluster import Host, check_hosts
+from .cluster import check_hosts
+from .host import Host
+from .host_links import uplink
 from .settings import Cluster
 
 
@@ -54,7 +56,7 @@ def unlikely_hosts(hosts: Sequence[Host], cluster: Cluster) -> tuple[list[Host],
 
 def _problems_of_networks(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     nodes = [host for host in hosts if host.role == "node"]
-    problems = [*impossible_ways(cluster, hosts), *pool_problems(cluster, hosts)]
+    problems = [*pod_routing(cluster).validate(cluster, hosts), *pool_problems(cluster, hosts)]
     try:
         allocate_cidrs(cluster, hosts, nodes)
     except Invalid as error:

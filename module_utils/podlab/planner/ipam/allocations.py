@@ -7,10 +7,10 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from ..inputs.cluster import ARCH_LABELS, Host
+from ..inputs.host import ARCH_LABELS, Host
+from ..inputs.host_links import is_own, own_bridge
 from ..inputs.settings import Cluster
 from ..model import Invalid
-from ..preflight.host_checks import is_own, own_bridge
 from ..scheduler.schedule import Placement
 from .addresses import pod_addresses, pod_cidrs
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..inputs.service_settings import POOL, pool_of
 from ..inputs.settings import Cluster
 from ..ipam.allocations import newest_record
