@@ -120,10 +120,23 @@ def pending(result: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def record(result: dict[str, Any]) -> dict[str, Any]:
-    """What all hosts of a run are told of the cluster."""
-    records = [rows["node"]["record"]["cluster"] for rows in result["hosts"].values() if "node" in rows]
-    assert all(other == records[0] for other in records)
-    return records[0]
+    """What hosts of a run are told of the cluster, put together."""
+    return together(rows["node"]["record"] for rows in result["hosts"].values() if "node" in rows)
+
+
+def together(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Sections of records that are of one generation, as if they were one."""
+    whole: dict[str, Any] = {}
+    pods: dict[str, Any] = {}
+    for told in records:
+        for name, section in told["pods"].items():
+            assert pods.setdefault(name, section) == section
+        for name in ("network", "cluster"):
+            assert name not in told or whole.setdefault(name, told[name]) == told[name]
+    sections = [*whole.values(), *pods.values()]
+    placed = {key: [node, address] for node, one in pods.items() for key, (address, _) in one["pods"].items()}
+    newest = max(section["generation"] for section in sections)
+    return {**whole["network"], **whole.get("cluster", {}), "pods": placed, "generation": newest}
 
 
 def places(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -188,10 +201,12 @@ def sample() -> Desired:
 def test_the_sample_on_bare_hosts(sample, golden: Callable[[str, str], None]):
     lab = Lab()
     result = lab.plan(sample, settled=True)
-    told = record(result)
-    for rows in result["hosts"].values():
-        if "node" in rows:
-            rows["node"]["record"]["cluster"] = "as above"
+    sections = ("network", "cluster", "pods")
+    records = [rows["node"]["record"] for rows in result["hosts"].values() if "node" in rows]
+    told = {name: records[0][name] for name in sections}
+    for one in records:
+        assert {name: one[name] for name in sections} == told, "there are too few hosts for any to go without"
+        one |= dict.fromkeys(sections, "as above")
     golden("sample.yml", as_yaml({"record of the cluster": told, **result}))
 
 

@@ -118,7 +118,7 @@ def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], family: str, h
 def _links(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> list[str]:
     """Those that the cluster's packets come and go by."""
     links = [link for link in (uplink(host),) if link]
-    links += ways_out(host, [other.address for other in hosts if other is not host])
+    links += ways_out(host, tuple(other.address for other in hosts))
     if host.role == "node":
         links += [cluster.bridge, *([device_name(cluster)] if cluster.pod_routing == "vxlan" else [])]
     return sorted({*links})

@@ -16,10 +16,10 @@ from typing import Any
 
 from ..inputs.cluster import Cluster, Host
 from ..inputs.service_settings import POOL, pool_of
-from ..ipam.allocations import newest_record
 from ..manifests import fields
 from ..manifests.updates import IMMUTABLE, ONCE_SET
 from ..model import Invalid
+from ..record.newest import newest_record
 from .model import (
     HEADLESS,
     LOAD_BALANCER,

@@ -11,8 +11,8 @@ from ...changes.kube_proxy.services import ServicePortRow, ServicesRow
 from ...changes.system import sysctls
 from ..configs.services import Rows, port_rows
 from ..inputs.cluster import Cluster, Host
-from ..ipam.allocations import newest_record
 from ..model import Desired, Pod, Present
+from ..record.newest import newest_record
 from .addresses import waiting
 from .endpoints import (
     Backend,
