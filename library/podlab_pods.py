@@ -40,7 +40,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.podlab.changes import script_text
-from ansible.module_utils.podlab.changes.pods import pods, s6_commands
+from ansible.module_utils.podlab.changes.pods import pod_commands, pods, s6_commands
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.pods import containers, lost_supervisors
@@ -55,7 +55,7 @@ def work(rows: dict[str, Any]) -> Any:
     restart = is_stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
     lines = script_text.brief(s6_commands.programs({name: rows["programs"][name] for name in stale}))
     lines += [s6_commands.BUSYBOX] if lines and containers.lacks_busybox() else []
-    lines += [*(lost_supervisors.lines() if steps else []), *steps.lines()]
+    lines += [*(lost_supervisors.lines() if steps else []), *pod_commands.lines(steps)]
     lines += [f"s6-svc -t {s6_commands.KUBELET}"] if restart else []
 
     def apply() -> None:

@@ -37,7 +37,7 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
-from ansible.module_utils.podlab.changes.pods import pods
+from ansible.module_utils.podlab.changes.pods import pod_commands, pods
 from ansible.module_utils.podlab.changes.pods.containers import LOGS, NETNS, RUN
 from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
 from ansible.module_utils.podlab.host import leftovers, record
@@ -74,7 +74,7 @@ def work(params: dict[str, Any]) -> Any:
     typed = [
         *told.lines(),
         *lost_supervisors.lines(),
-        *steps.lines(),
+        *pod_commands.lines(steps),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
         # Some of them are guarded by the rules.

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from podlab import packed
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.changes.kube_proxy import trace
-from podlab.changes.kube_proxy.services import ServicesRow
 from podlab.changes.netfilter import iptables_save
+from podlab.configs import ServicesRow
 
 from .. import inventory
 from ..failure import Failure

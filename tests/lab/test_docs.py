@@ -31,7 +31,7 @@ import yaml
 
 import podlab
 from podlab.embedded import Lab
-from podlab.planner.inputs.cluster import Cluster
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.manifests.fields import TABLE, Outcome, Rule
 from podlab.planner.manifests.objects import KINDS
 

@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.planner.ipam.addresses import (
-    capacity,
-    gateway,
-    overlaps,
-    pod_addresses,
-    pod_cidrs,
-    pod_mac,
-)
+from podlab.planner.ipam.addresses import capacity, gateway, overlaps, pod_addresses, pod_cidrs, pod_mac
 from podlab.planner.model import Invalid
 
 any_history = settings(deadline=None, max_examples=150)

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes.pods import pods
+from podlab.changes.pods import pod_commands, pods
+from podlab.configs import PodRow
 from tests.simulated_host import Namespace, Refused, SimulatedHost
 
 WEB_WIRE, WEB_ALIAS = "veth7e9b3e61", "podlab default/web"
 
 
-def row(name="web", address="10.1.1.2", **more) -> pods.PodRow:
+def row(name="web", address="10.1.1.2", **more) -> PodRow:
     number = int(address.rsplit(".", 1)[1])
     container = {"image": "busybox", "argv": ["sleep", "9"], "env": {"PATH": "/bin"}, "working_dir": "/"}
     return {
@@ -37,7 +38,7 @@ def row(name="web", address="10.1.1.2", **more) -> pods.PodRow:
 WEB, API = row(), row("api", "10.1.1.3")
 
 
-def node(*rows: pods.PodRow) -> SimulatedHost:
+def node(*rows: PodRow) -> SimulatedHost:
     """A node on which these pods run."""
     host = SimulatedHost("10.100.0.2/24")
     bridge = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
@@ -45,7 +46,7 @@ def node(*rows: pods.PodRow) -> SimulatedHost:
     return host
 
 
-def steps(host: SimulatedHost, *rows: pods.PodRow) -> pods.Steps:
+def steps(host: SimulatedHost, *rows: PodRow) -> pods.Steps:
     seen = host.observe()
     return pods.changes(seen["links"], seen["pods"], rows)
 
@@ -77,13 +78,13 @@ def test_a_node_without_pods_gets_the_whole_pod():
 def test_the_lines_that_a_person_would_type(golden):
     host = node(WEB, API)
     gone_and_new = steps(host, API | {"containers": {"main": WEB["containers"]["main"]}}, row("new", "10.1.1.4"))
-    golden("pods.sh", "\n".join(gone_and_new.lines()) + "\n")
+    golden("pods.sh", "\n".join(pod_commands.lines(gone_and_new)) + "\n")
 
 
 def test_sound_pods_are_not_named():
     todo = steps(node(WEB, API), WEB, API)
     assert not todo
-    assert todo.lines() == []
+    assert pod_commands.lines(todo) == []
 
 
 def drift_wire(**facts):
@@ -225,7 +226,7 @@ def test_drift_is_mended_by_just_these_lines(drift, lines):
     host = node(WEB, API)
     drift(host)
     todo = steps(host, WEB, API)
-    assert [line for line in todo.lines() if " arping " not in line] == lines
+    assert [line for line in pod_commands.lines(todo) if " arping " not in line] == lines
     assert todo.announce == ([WEB] if "default_web" in todo.insides else [])
     assert (todo.gone, todo.sandboxes, todo.stop, todo.start) == ([], [], [], [])
     host.take(todo)
@@ -289,7 +290,7 @@ def test_what_has_ended_for_good_stays_so_in_a_new_sandbox(ends, start, resume):
     assert sorted(name for _, name in todo.start) == start
     assert sorted(name for _, name in todo.resume) == resume
     assert sorted(name for _, name in todo.held) == [name for name in start if name != "first"]
-    assert not any("/var/log/pods" in line for line in todo.lines() if line.startswith("rm "))
+    assert not any("/var/log/pods" in line for line in pod_commands.lines(todo) if line.startswith("rm "))
 
 
 def test_a_wire_that_was_laid_before_its_pod_could_be_found_is_laid_again():

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.inputs.cluster import (
-    Cluster,
-    Host,
-    check_hosts,
-    cluster_of,
-    image_of,
-    taints_of,
-)
+from podlab.planner.inputs.cluster import Host, check_hosts, cluster_of, image_of, taints_of
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Image, Invalid
 from podlab.planner.routing.egress import rows
 

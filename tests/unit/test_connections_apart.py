@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,16 +14,38 @@ from podlab.controller import process
 
 
 def test_each_run_has_a_directory_for_its_sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What runs have left that have ended goes away; what they still hold open, and what others have there, stays."""
-    monkeypatch.delenv("ANSIBLE_SSH_CONTROL_PATH_DIR", raising=False)
-    ended, open_still = "4194304", "4194305"  # no process has such a number: PID_MAX_LIMIT
-    for name in (ended, open_still, str(os.getppid())):
+    """What runs have left that have ended goes away; what is open still, and what others have there, stays."""
+    monkeypatch.delenv(process.CONTROL_PATH_DIR, raising=False)
+    for name in ("run-ended", "run-open", "run-held", "0123456789"):
         (tmp_path / name).mkdir()
-    (tmp_path / open_still / "socket").touch()
-    (tmp_path / "1234567890").touch()
+    (tmp_path / "run-open/socket").touch()
+    held = os.open(tmp_path / "run-held", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
     process.keep_connections_apart(str(tmp_path))
-    assert {path.name for path in tmp_path.iterdir()} == {open_still, str(os.getppid()), "1234567890"}
-    assert os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] == f"{tmp_path}/{os.getpid()}"
+    mine = Path(os.environ[process.CONTROL_PATH_DIR])
+    assert {path.name for path in tmp_path.iterdir()} == {"run-open", "run-held", "0123456789", mine.name}
+    assert mine.parent == tmp_path
+    os.close(held)
+
+
+def test_a_run_in_another_pid_namespace_takes_nobodys_directory_away(tmp_path: Path) -> None:
+    """There is no process with this one's pid in there."""
+    program = f"from podlab.controller import process; process.keep_connections_apart({str(tmp_path)!r}); "
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
+    first = subprocess.Popen(
+        [sys.executable, "-c", program + "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    assert first.stdin and first.stdout
+    with first:
+        first.stdout.readline()
+        before = {path.name for path in tmp_path.iterdir()}
+        apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+        subprocess.run([*apart, sys.executable, "-c", program], env=environment, check=True)
+        assert len(before) == 1 and before <= {path.name for path in tmp_path.iterdir()}
+        first.stdin.close()
 
 
 def test_a_directory_of_the_users_own_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

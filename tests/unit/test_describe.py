@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.look import (
-    describe,
-    get,
-    objects,
-    table,
-)
+from cli.look import describe, get, objects, table
 from tests.answers import ENDED, EPOCH, NOW, RUNS, answer, last, live, workload
 
 Golden = Callable[[str, str], None]

@@ -12,12 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.changes.pods import containers
-from podlab.planner.manifests.environment import (
-    escaped,
-    expand,
-    fact,
-    resolved,
-)
+from podlab.planner.manifests.environment import escaped, expand, fact, resolved
 from podlab.planner.manifests.names import uncarried_name
 from podlab.planner.manifests.objects import desired as read
 from podlab.planner.model import Container, FieldRef, Image, Mount

@@ -12,14 +12,7 @@ import pytest
 
 from cli import hosts
 from cli.failure import Failure
-from cli.look import (
-    columns,
-    describe,
-    get,
-    objects,
-    rules,
-    table,
-)
+from cli.look import columns, describe, get, objects, rules, table
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.controller import transport
 from tests.answers import EPOCH, NOW, RUNS, answer, last, live, workload

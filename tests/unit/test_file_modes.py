@@ -13,8 +13,10 @@ from podlab.host.system import file_modes
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All of podlab's directories, open to everybody, and two pods with their files."""
-    for name in ("RUN", "HOME", "IMAGES", "LOGS", "PODS"):
-        place = tmp_path / {"PODS": "run/pods", "IMAGES": "home/images"}.get(name, name.lower())
+    beneath = {"PODS": "run/pods", "SERVICES": "run/services", "SHM": "run/shm"}
+    beneath |= {"IMAGES": "home/images", "VOLUMES": "home/volumes"}
+    for name in ("RUN", "HOME", "LOGS", *beneath):
+        place = tmp_path / beneath.get(name, name.lower())
         place.mkdir(parents=True)
         monkeypatch.setattr(file_modes, name, str(place))
     for pod in ("run/pods/default_a", "run/pods/default_b"):
@@ -50,3 +52,17 @@ def test_a_mode_that_cannot_be_set_keeps_no_other_from_it(kept: Path, monkeypatc
         with pytest.raises(PermissionError, match=r"default_a/pod\.json"):
             file_modes.mend(file_modes.wrong())
     assert list(file_modes.wrong()) == [str(kept / "run/pods/default_a/pod.json")]
+
+
+def test_directories_that_were_closed_are_opened_again_but_for_what_is_the_pods_own(kept: Path) -> None:
+    """What is s6's own, and what is no directory, is left alone as well."""
+    mine = ("run/services/default_a.web/layers/0/share", "run/services/default_a.web", "home/volumes")
+    others = ("run/services/.old", "run/shm/default_a", "home/volumes/default_a/pages")
+    for name in (*mine, *others):
+        (kept / name).mkdir(parents=True, exist_ok=True)
+    (kept / "run/services/note").write_text("mine")
+    for name in (*mine, *others, "run/services/note"):
+        (kept / name).chmod(0o0)
+    wrong = file_modes.wrong()
+    assert {name: wrong.get(str(kept / name)) for name in mine} == dict.fromkeys(mine, 0o755)
+    assert not {str(kept / name) for name in (*others, "run/services/note")} & {*wrong}

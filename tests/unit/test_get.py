@@ -10,13 +10,7 @@ from typing import Any
 import pytest
 
 from cli.failure import Failure
-from cli.look import (
-    columns,
-    get,
-    objects,
-    table,
-    workloads,
-)
+from cli.look import columns, get, objects, table, workloads
 from podlab.controller import signature
 from tests.answers import ENDED, NOW, RUNS, answer, last, live, workload
 

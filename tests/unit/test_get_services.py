@@ -7,15 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.look import (
-    columns,
-    describe,
-    get,
-    objects,
-    table,
-)
+from cli.look import columns, describe, get, objects, table
 from podlab.controller import transport
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Document
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.endpoints import Backend, slices_in_force, slices_of_pods

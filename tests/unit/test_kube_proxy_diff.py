@@ -10,19 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes.kube_proxy import (
-    conntrack,
-    services,
-)
-from podlab.changes.kube_proxy import (
-    diff as kube_proxy_diff,
-)
-from podlab.changes.kube_proxy import (
-    record as kube_record,
-)
-from podlab.changes.kube_proxy import (
-    restore as kube_restore,
-)
+from podlab.changes.kube_proxy import conntrack, services
+from podlab.changes.kube_proxy import diff as kube_proxy_diff
+from podlab.changes.kube_proxy import record as kube_record
+from podlab.changes.kube_proxy import restore as kube_restore
 from podlab.changes.kube_proxy.conntrack import Flow
 from podlab.changes.netfilter import iptables_save
 from podlab.planner.configs.services import digest_of

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from podlab.changes.kube_proxy import names as kube_names
 from podlab.changes.kube_proxy import services
-from podlab.changes.kube_proxy.services import EndpointRow, ServicePortRow, ServicesRow
 from podlab.changes.netfilter import iptables_save
+from podlab.configs import EndpointRow, ServicePortRow, ServicesRow
 from tests.simulated_packet import Packet, outcomes
 
 RECORDED = sorted((Path(__file__).parents[1] / "kube-proxy").glob("*.json"))

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podlab.changes.network import bridge, link_state
-from podlab.changes.network.link_state import (
-    BRIDGE,
-    PORT,
-    Amiss,
-    amiss,
-)
+from podlab.changes.network.link_state import BRIDGE, PORT, Amiss, amiss
 from podlab.changes.pods import pods
 from tests.unit.test_changes_bridge import PORT as SOUND
 from tests.unit.test_changes_bridge import ROW, cbr0

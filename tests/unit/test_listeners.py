@@ -9,12 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podlab.host.verify.listeners import (
-    Listener,
-    listeners,
-    look,
-    state,
-)
+from podlab.host.verify.listeners import Listener, listeners, look, state
 
 V4, V6, TCP, UDP = socket.AF_INET, socket.AF_INET6, socket.SOCK_STREAM, socket.SOCK_DGRAM
 

@@ -11,12 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.controller import manifests, schema
-from podlab.planner.manifests import (
-    fields,
-    images,
-    names,
-    objects,
-)
+from podlab.planner.manifests import fields, images, names, objects
 from podlab.planner.model import (
     Container,
     Desired,

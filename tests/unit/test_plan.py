@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 
 from podlab.changes.netfilter import rules
 from podlab.changes.network import bridge, routes
-from podlab.changes.pods import pods
+from podlab.changes.pods import pod_commands, pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import (
+    Host,
+)
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
 from podlab.planner.preflight import host_checks
@@ -128,13 +131,13 @@ def together(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Sections of records that are of one generation, as if they were one."""
     whole: dict[str, Any] = {}
     pods: dict[str, Any] = {}
-    for told in records:
-        for name, section in told["pods"].items():
+    for one in records:
+        for name, section in one["pods"].items():
             assert pods.setdefault(name, section) == section
         for name in ("network", "cluster"):
-            assert name not in told or whole.setdefault(name, told[name]) == told[name]
+            assert name not in one or whole.setdefault(name, one[name]) == one[name]
     sections = [*whole.values(), *pods.values()]
-    placed = {key: [node, address] for node, one in pods.items() for key, (address, _) in one["pods"].items()}
+    placed = {key: [node, address] for node, held in pods.items() for key, (address, _) in held["pods"].items()}
     newest = max(section["generation"] for section in sections)
     return {**whole["network"], **whole.get("cluster", {}), "pods": placed, "generation": newest}
 
@@ -162,7 +165,7 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     lines = [sysctls.line(key, value) for key, value in values.items()]
     if "bridge" in rows:
         lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
-        lines += pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]).lines()
+        lines += pod_commands.lines(pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]))
     lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))

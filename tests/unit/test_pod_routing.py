@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.routing import pod_routing
 
 CIDRS = {"node1": "10.1.1.0/24", "node2": "10.1.2.0/24"}

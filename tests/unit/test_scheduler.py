@@ -10,17 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.planner.inputs.cluster import Host
-from podlab.planner.model import (
-    AntiAffinity,
-    Container,
-    Invalid,
-    Pod,
-    PodTemplate,
-    Port,
-    Selector,
-    Spread,
-    Toleration,
-)
+from podlab.planner.model import AntiAffinity, Container, Invalid, Pod, PodTemplate, Port, Selector, Spread, Toleration
 from podlab.planner.scheduler.schedule import place
 
 ARGV = (Container("main", "busybox", ("sleep", "9")),)

@@ -18,17 +18,13 @@ from hypothesis import strategies as st
 from cli.failure import Failure
 from cli.look import script as command
 from podlab.changes import script_text
-from podlab.changes.pods import (
-    containers,
-    pod_commands,
-    pods,
-    s6_commands,
-    volume_commands,
-)
+from podlab.changes.pods import containers, pod_commands, pods, s6_commands, volume_commands
+from podlab.configs import PodRow
 from podlab.controller import inputs, script
 from podlab.host.pods import volumes
 from podlab.planner.configs.services import digest_of
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.plan import CHAPTERS, plan
 from tests.simulated_host import SimulatedHost
 from tests.unit.test_changes_pods import row
@@ -92,7 +88,7 @@ def test_a_script_has_every_command_that_a_run_shows_in_the_same_order(thirty: l
     for host in thirty:
         steps = pods.changes({}, {}, host.pods)
         commands = {line for line in _typed(steps) if isinstance(line, str)}  # a passage says more than its brief
-        shown = [line for line in steps.lines() if line in commands]
+        shown = [line for line in pod_commands.lines(steps) if line in commands]
         assert len(shown) > (20 if host.pods else -1)
         rest = iter(script.script(host, HEADINGS).splitlines())
         assert [line for line in shown if line not in rest] == []  # each after the one before
@@ -125,7 +121,7 @@ def test_what_a_script_cannot_bring_is_said_at_the_top() -> None:
     assert [name for undone, name in heads if name not in undone] == []
 
 
-def _by_name(host: script.Subject) -> dict[str, pods.PodRow]:
+def _by_name(host: script.Subject) -> dict[str, PodRow]:
     return {known["object"]["metadata"]["name"]: known for known in host.pods}
 
 
@@ -337,7 +333,7 @@ def test_a_directory_of_the_host_is_asked_for(kind: str, lines: list[str]) -> No
 def test_the_pause_of_another_pod_is_left_alone() -> None:
     """To pkill a dot is any letter."""
     known: dict[str, pods.Pod] = {"default_a.b": {"sandbox": True, "row": row("a.b"), "services": []}}
-    line = next(line for line in pods.changes({}, known, []).lines() if line.startswith("pkill"))
+    line = next(line for line in pod_commands.lines(pods.changes({}, known, [])) if line.startswith("pkill"))
     pattern = shlex.split(line)[-1]
     names = ["catatonit -P podlab-pod default_a.b", "catatonit -P podlab-pod default_a-b"]
     found = subprocess.run(["grep", "-E", pattern], input="\n".join(names), capture_output=True, text=True)

@@ -8,18 +8,14 @@ from typing import Any
 import pytest
 
 from podlab.changes.kube_proxy import services as rules
-from podlab.changes.kube_proxy.services import ServicePortRow
+from podlab.configs import ServicePortRow
 from podlab.planner.configs.services import Rows
-from podlab.planner.inputs.cluster import Cluster, Host
+from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.services.endpoint_pods import PodPlace
 from podlab.planner.verify.expectations import End
 from podlab.planner.verify.service_expectations import MOST, probes, service_matrix
-from podlab.planner.verify.service_report import (
-    Flow,
-    Report,
-    judge,
-    summary,
-)
+from podlab.planner.verify.service_report import Flow, Report, judge, summary
 from tests.simulated_packet import Packet, outcomes
 
 READ: dict[str, Any] = {"links": {}}

@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from podlab.planner.inputs.cluster import Cluster, Host, architecture
+from podlab.planner.inputs.cluster import Host, architecture
+from podlab.planner.inputs.settings import Cluster
 from podlab.planner.ipam.allocations import with_remembered_labels
 from podlab.planner.manifests import objects
 from podlab.planner.manifests.defaults import without_defaults
-from podlab.planner.manifests.updates import (
-    IMMUTABLE,
-    ONCE_SET,
-    WAY_OUT,
-    changed_pods,
-)
+from podlab.planner.manifests.updates import IMMUTABLE, ONCE_SET, WAY_OUT, changed_pods
 from podlab.planner.model import Document, Invalid, Pod, PodTemplate
 from podlab.planner.plan import plan
 from podlab.planner.scheduler.filters import matches_selector

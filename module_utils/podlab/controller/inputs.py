@@ -9,7 +9,11 @@ from pathlib import Path
 
 import yaml
 
-from ..planner.inputs.cluster import Cluster, cluster_of, image_of
+from ..planner.inputs.cluster import (
+    cluster_of,
+    image_of,
+)
+from ..planner.inputs.settings import Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests
 from .cache import cached

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import select
 import selectors
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,6 +22,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 MOST_FILES = 1048576  # as podlab's unit has it under systemd
 MOST_SAID = 64 << 20  # bytes; what a host tells of a thousand pods is half of that at most
+
+CONTROL_PATH_DIR = "ANSIBLE_SSH_CONTROL_PATH_DIR"
+CONNECTIONS = "run-"  # with what follows, the name of a run's directory
 
 LOOK = 0.5  # seconds of silence before somebody looks why
 
@@ -44,6 +49,7 @@ def end_workers_with_run() -> None:
 
 
 _registered: list[bool] = []
+_held: list[int] = []
 _run = os.getpid()
 
 
@@ -60,13 +66,48 @@ def keep_connections_apart(home: str = "~/.ansible/cp") -> None:
     Ansible names one after its host. A run that finds one of an earlier run would speak to a host that may be gone, or
     to another one that has its address by now, and without a look at its key.
 
+    A directory is its run's by a lock, not by a pid in its name: what has that pid in another container may be at work.
+
     :param home: where Ansible has them; paths of sockets are to be short.
     """
-    for name in os.listdir(os.path.expanduser(home)) if os.path.isdir(os.path.expanduser(home)) else ():
-        if name.isdigit() and not os.path.exists(f"/proc/{name}"):
-            with contextlib.suppress(OSError):  # some are open still: ssh closes them after a minute
-                os.rmdir(os.path.join(os.path.expanduser(home), name))
-    os.environ.setdefault("ANSIBLE_SSH_CONTROL_PATH_DIR", f"{home}/{os.getpid()}")
+    if CONTROL_PATH_DIR in os.environ:
+        return
+    home = os.path.expanduser(home)
+    # Where there is no place for it, Ansible's own default says so itself.
+    with contextlib.suppress(OSError):
+        os.makedirs(home, 0o700, exist_ok=True)
+        for name in os.listdir(home):
+            if name.startswith(CONNECTIONS):
+                with contextlib.suppress(OSError):  # a run holds it, or a socket: ssh closes those after a minute
+                    os.close(_locked_directory(f"{home}/{name}", remove=True))
+        os.environ[CONTROL_PATH_DIR] = _directory_of_this_run(home)
+
+
+def _directory_of_this_run(home: str) -> str:
+    while True:
+        path = tempfile.mkdtemp(prefix=CONNECTIONS, dir=home)
+        with contextlib.suppress(OSError):  # another run has just taken it for one that is over
+            held = _locked_directory(path)
+            if os.path.isdir(path):
+                _held.append(held)
+                return path
+            os.close(held)
+
+
+def _locked_directory(path: str, *, remove: bool = False) -> int:
+    """A descriptor that holds its lock until it is closed.
+
+    :raises OSError: somebody else has the lock; or it is to be removed, and something is in it.
+    """
+    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if remove:
+            os.rmdir(path)
+    except OSError:
+        os.close(held)
+        raise
+    return held
 
 
 def forget_the_shell() -> None:

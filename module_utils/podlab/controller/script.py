@@ -41,6 +41,7 @@ from ..changes.pods.containers import (
 )
 from ..changes.script_text import Part, Passage
 from ..changes.system import sysctls, systemd
+from ..configs import PodRow, ServicesRow
 from ..host import record
 from ..host.kube_proxy import health_checks
 from ..host.kube_proxy.services import STATE
@@ -70,8 +71,8 @@ class Subject:
         return {**wanted, **sysctls.originals(self.seen["sysctls"], wanted, recorded)}
 
     @property
-    def pods(self) -> list[pods.PodRow]:
-        found: list[pods.PodRow] = self.rows["pods"]["pods"] if "pods" in self.rows else []
+    def pods(self) -> list[PodRow]:
+        found: list[PodRow] = self.rows["pods"]["pods"] if "pods" in self.rows else []
         return found
 
 
@@ -179,7 +180,7 @@ def _item(words: str) -> list[str]:
     return textwrap.wrap(words, WIDTH, initial_indent="# - ", subsequent_indent="#   ", break_on_hyphens=False)
 
 
-def _title(row: pods.PodRow) -> str:
+def _title(row: PodRow) -> str:
     return "pod " + row["netns"].replace("_", "/")
 
 
@@ -355,7 +356,7 @@ _KUBE = {
 
 
 def _services(host: Subject) -> Iterator[Part]:
-    row: services.ServicesRow = host.rows["services"]
+    row: ServicesRow = host.rows["services"]
     wanted, health = services.tables(row), health_checks.state_of(row)
     sets = [f"ipset create {name} {kube_restore.set_words(seconds)}" for name, seconds in services.sets(row).items()]
     yield Part("Clients of each endpoint that want to meet the same one again (sessionAffinity).", [*sets])
@@ -375,7 +376,7 @@ def _services(host: Subject) -> Iterator[Part]:
 
 
 def _services_undone(host: Subject) -> Iterator[Part]:
-    row: services.ServicesRow = host.rows["services"]
+    row: ServicesRow = host.rows["services"]
     there: Mapping[str, str] = host.rows["node"]["sysctls"]
     values = sysctls.closing(there, {}, host.originals)
     why = "What a chain guards, here or in a chapter below, is as it was before the chain goes."

@@ -16,8 +16,8 @@ from ..changes.netfilter import rules
 from ..changes.network import bridge, routes
 from ..changes.network.bridge import BridgeRow
 from ..changes.pods import pods as pod_changes
-from ..changes.pods.pods import PodRow
 from ..changes.system import sysctls, systemd
+from ..configs import PodRow
 from ..records import VERSION
 from .configs import host_ports
 from .configs.hosts import (
@@ -29,7 +29,10 @@ from .configs.hosts import (
 from .configs.pods import Alike, pod_row
 from .controllers.context import revision_of
 from .controllers.reconcile import Wanted, pods_of
-from .inputs.cluster import Cluster, Host, check_hosts
+from .inputs.cluster import (
+    Host,
+    check_hosts,
+)
 from .inputs.observed import (
     lost_records,
     recovered,
@@ -38,6 +41,7 @@ from .inputs.observed import (
     without,
 )
 from .inputs.observed_pods import present_pods, unready
+from .inputs.settings import Cluster
 from .ipam.addresses import capacity
 from .ipam.allocations import (
     allocate_addresses,

@@ -197,9 +197,21 @@ class Story:
         Without datagrams whose connection was ended before their answer was back: nobody knows then whose it is. So it
         is with kube-proxy, and who sends datagrams has to send again.
         """
+        return [word for _, word in self._between(name, first, last)]
+
+    def when(self, name: str, first: float, last: float) -> list[str]:
+        """The same, with the run it was noted in, or after."""
+        told = []
+        for at, word in self._between(name, first, last):
+            number = max((number for number, run in enumerate(self.runs) if run.began <= at), default=0)
+            run = self.runs[number]
+            told.append(f"{at - run.began:.2f} s into {STEPS[number].name!r} ({run.ended - run.began:.2f} s): {word}")
+        return told
+
+    def _between(self, name: str, first: float, last: float) -> list[tuple[float, str]]:
         ends = [at for at, _ in self.ended(name)] if WATCHED[name][2] == "same port" else []
         return [
-            word
+            (at, word)
             for at, word in self.notes[name]
             if first <= at <= last and not (word == "lost" and any(at <= end <= at + PATIENCE for end in ends))
         ]
@@ -357,9 +369,8 @@ def test_who_calls_a_service_that_serves_notices_nothing(name: str, story: Story
 def test_no_call_fails_while_there_are_replicas(name: str, story: Story) -> None:
     runs = story.runs
     for first, last in ((0.0, runs[DOWN].began), (runs[BACK].ended, float("inf"))):
-        words = story.between(name, first, last)
-        assert len(words) > 10
-        assert [word for word in words if not word.startswith("scaled-")] == []
+        assert len(story.between(name, first, last)) > 10
+        assert [told for told in story.when(name, first, last) if "scaled-" not in told] == []
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -380,7 +391,8 @@ def test_the_only_one_answers_until_it_has_gone(story: Story) -> None:
     """It is ready no more, but serves, and there is nobody else to lead to."""
     down = story.runs[DOWN]
     assert {word.partition("-")[0] for word in story.between("last", 0.0, down.began + LAST_WORDS)} == {"last"}
-    assert set(story.between("last", down.ended, float("inf"))) == {REFUSED}
+    after = story.when("last", down.ended, float("inf"))
+    assert after and [told for told in after if not told.endswith(f": {REFUSED}")] == []
 
 
 def test_affinity_begins_with_the_run_that_sets_it(story: Story) -> None:

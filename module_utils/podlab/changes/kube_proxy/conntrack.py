@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ...configs import ServicesRow
 from ..netfilter.iptables_save import unquoted
-from .services import ServicesRow
 
 Frontends = Mapping[tuple[str, int], Collection[str]]
 """(address, port) -> ``address:port`` of its endpoints. A node port's address is empty: it is each of the node's."""

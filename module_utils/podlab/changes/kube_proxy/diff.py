@@ -15,9 +15,8 @@ from itertools import chain, takewhile
 
 from ..netfilter.iptables_save import BUILT_IN as BUILT_IN
 from ..netfilter.iptables_save import Tables, target
-from ..netfilter.rules import TableRow
+from ..netfilter.rules import UNDEFINED_PORTS, TableRow
 from . import static_chains
-from .services import UNDEFINED_PORTS
 from .trace import SHARED
 
 Wanted = Mapping[str, TableRow]

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
 
-
-class EndpointRow(TypedDict):
-    address: str
-    port: int
-    node: str
-    """Where it runs; empty where nobody said so."""
-    ready: bool
-    """As in the EndpointSlice's conditions; ``publishNotReadyAddresses`` has made it true already."""
-    serving: bool
-    terminating: bool
-    zones: list[str]
-    """``hints.forZones``."""
+from ...configs import EndpointRow
 
 
 def by_address(endpoints: Iterable[EndpointRow], node: str) -> dict[str, EndpointRow]:

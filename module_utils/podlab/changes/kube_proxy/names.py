@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 from base64 import b32encode
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .services import ServicePortRow
+from ...configs import ServicePortRow
 
 
 def service_port_name(service: str, port: str) -> str:

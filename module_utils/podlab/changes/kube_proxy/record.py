@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from ... import packed
+from ...configs import ServicesRow
 from ...shapes import misfit
 from ..netfilter.iptables_save import Tables
 from . import conntrack
@@ -22,7 +23,6 @@ from .diff import (
     jumps_on_top,
     short,
 )
-from .services import ServicesRow
 
 FORM = 1
 """Goes up when ``tables`` says something else for one and the same row, so that every host is looked at again."""

@@ -17,10 +17,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ...configs import ServicesRow
 from ..netfilter.rules import commands as as_typed
 from .diff import Change, joined
 from .names import port_chains
-from .services import ServicesRow
 
 MOST_SHOWN = 200
 """Lines of a table that a reader is shown."""

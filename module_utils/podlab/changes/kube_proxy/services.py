@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, ip_address, ip_network
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
+from ...configs import ServicePortRow, ServicesRow
 from ..netfilter.rules import UNDEFINED_PORTS, TableRow
 from ..system.sysctls import LOCALNET
 from . import static_chains
 from .endpoints import (
-    EndpointRow,
     by_address,
     cluster_wide,
     on_node,
@@ -27,67 +27,11 @@ from .names import (
     service_port_name,
 )
 
-__all__ = ["LIBERAL", "UNDEFINED_PORTS", "EndpointRow", "ServicePortRow", "ServicesRow", "sets", "sysctls", "tables"]
-
 LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 """Where this is not 0, packets out of the window are no INVALID ones, and kube-proxy drops none of these."""
 
 LARGE = 1000
 """With more endpoints than these in a cluster kube-proxy leaves out most comments, which are 40 % of the text."""
-
-
-class ServicePortRow(TypedDict):
-    """One port of one Service. Headless ones, ExternalName and those that opted out are in no row."""
-
-    service: str
-    """``default/web``."""
-    port_name: str
-    """Empty where it has none."""
-    protocol: str
-    """``tcp``, ``udp`` or ``sctp``."""
-    cluster_ip: str
-    port: int
-    node_port: int
-    """0: none."""
-    external_ips: list[str]
-    load_balancer_ips: list[str]
-    """Without those of ``ipMode: Proxy``."""
-    source_ranges: list[str]
-    """``loadBalancerSourceRanges`` of this family, normalised."""
-    external_local: bool
-    internal_local: bool
-    affinity_seconds: int
-    """0: none."""
-    health_check_node_port: int
-    """0: none."""
-    endpoints: list[EndpointRow]
-
-
-class _Liberal(TypedDict, total=False):
-    is_liberal: bool
-    """There, and true, where the node's kernel is so (LIBERAL)."""
-
-
-class ServicesRow(_Liberal):
-    """What a node is told about services. It writes the rules itself: they are several times as long."""
-
-    node: str
-    zone: str
-    """Its label ``topology.kubernetes.io/zone``, or nothing."""
-    addresses: list[str]
-    """Its own, as far as the plan knows them; the first one is the node's IP."""
-    cluster_cidr: str
-    service_cidr: str
-    masquerade_all: bool
-    localhost_node_ports: bool
-    node_port_addresses: list[str]
-    """CIDRs; none: every address."""
-    affinity_by_ipset: bool
-    """Remember sticky clients in ipsets: xt_recent, which kube-proxy uses, forgets all but 100 of each endpoint."""
-    reject_undefined_ports: bool
-    """Refuse what goes to a service's address and to none of its ports: kube-proxy lets it be routed away."""
-    ports: list[ServicePortRow]
-    """By (service, port_name, protocol)."""
 
 
 class _Endpoint(NamedTuple):

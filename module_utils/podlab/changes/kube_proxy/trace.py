@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ...configs import ServicesRow
 from ..netfilter.iptables_save import Tables, target
+from ..netfilter.rules import UNDEFINED_PORTS
 from .names import port_chains
-from .services import UNDEFINED_PORTS, ServicesRow
 
 HOOKS = (
     ("nat", "PREROUTING", "packets of pods and from outside, before they are routed"),

@@ -6,51 +6,9 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
 
+from ...configs import ContainerRow, Mount, PodRow
 from . import nested_mounts
-
-if TYPE_CHECKING:
-    from .pods import PodRow
-
-
-class Mount(TypedDict):
-    """A volume of the pod, or what ``sub_path`` names in it, at ``path`` of the container."""
-
-    volume: str
-    path: str
-    sub_path: str
-    read_only: bool
-
-
-class _Plain(TypedDict):
-    image: str
-    argv: list[str]
-    env: dict[str, str]
-    working_dir: str
-
-
-class ContainerRow(_Plain, total=False):
-    """A plain container has the first four keys alone. Argument vector, environment and paths are fully expanded.
-
-    Probes and hooks are the kubelet's; nothing here reads more of them than whether they are there.
-    """
-
-    services: dict[str, str]  # the variables of Services, as they were when the plan started it; those of ``env`` win
-    restart_policy: str  # where it is not the pod's: OnFailure or Never of an init container, Always of a sidecar
-    mounts: list[Mount]
-    binds: dict[str, str]  # what the image brings, read-only: path in the container -> on the host
-    user: int
-    group: int
-    groups: list[int]
-    capabilities: list[str]  # the whole set, without CAP_; containerd's default if left out
-    read_only: bool
-    readiness: dict[str, Any]
-    liveness: dict[str, Any]
-    startup: dict[str, Any]
-    post_start: dict[str, Any]
-    pre_stop: dict[str, Any]
-
 
 RUN = "/run/podlab"
 HOME = "/var/lib/podlab"

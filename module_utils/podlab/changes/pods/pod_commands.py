@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ...configs import PodRow
 from .. import script_text
 from ..script_text import Part, Passage, Typed
 from . import s6_commands, volume_commands
@@ -28,9 +28,7 @@ from .sandbox import (
     unshare_argv,
     veth_name,
 )
-
-if TYPE_CHECKING:
-    from .pods import PodRow, Steps
+from .steps import Steps
 
 # mountpoint(1) reads a table, in which the machine's mounts below an embedded host's own /run stand as well. The kernel
 # takes --make-shared, as "ip netns" says it first, for nothing but a mount that is seen there.
@@ -40,6 +38,12 @@ GROUND = (
 )
 
 GROUND_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || {{ umount {NETNS} && rmdir {NETNS}; }}'
+
+
+def lines(steps: Steps) -> list[str]:
+    """The commands that a person would type for the same effect, in the order in which they are run."""
+    parts = [*ends(steps), *network(steps), *processes(steps)]
+    return [line for part in parts for line in script_text.brief(part.typed)]
 
 
 def ends(steps: Steps) -> Iterator[Part]:

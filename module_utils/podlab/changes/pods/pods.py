@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
 from typing import Any, TypedDict
 
-from .. import MARK, script_text
+from ...configs import PodRow
+from .. import MARK
 from ..network.bridge import Link
-from . import pod_commands
 from .containers import PODS as PODS
 from .containers import SERVICES as SERVICES
-from .containers import ContainerRow
 from .sandbox import BIND_ON_ITSELF as BIND_ON_ITSELF
 from .sandbox import SANDBOX_SYSCTLS as SANDBOX_SYSCTLS
 from .sandbox import SHM_OPTIONS as SHM_OPTIONS
@@ -23,38 +21,7 @@ from .sandbox import pause_argv as pause_argv
 from .sandbox import pause_command as pause_command
 from .sandbox import unshare_argv as unshare_argv
 from .sandbox import veth_name as veth_name
-
-
-class _Plain(TypedDict):
-    netns: str
-    address: str  # with prefix length
-    gateway: str
-    mac: str
-    mtu: int
-    bridge: str
-    hostname: str
-    restart_policy: str
-    etc: dict[str, str]  # resolv.conf, hosts, hostname
-    containers: dict[str, ContainerRow]
-    object: dict[str, Any]
-
-
-class PodRow(_Plain, total=False):
-    """One pod on one node. ``object`` is the Kubernetes object for ``get``; nothing here reads it.
-
-    The rest is there only where a pod differs from a plain one, so that rows stay small, and those that an older
-    podlab applied stay equal.
-    """
-
-    revision: str  # another one under the same name is another pod
-    init: list[str]  # names of the init containers, in their order; they are among ``containers``
-    host_network: bool  # no network and no host name of its own; ``address`` is the node's, with /32
-    share_processes: bool  # one PID namespace for all containers, with pause as its process 1
-    sysctls: dict[str, str]  # set when the namespaces are made
-    volumes: dict[str, dict[str, Any]]
-    fs_group: int
-    grace: int  # seconds; the manifest's terminationGracePeriodSeconds
-    deadline: int  # seconds that it may be active
+from .steps import Steps as Steps
 
 
 class Pod(TypedDict, total=False):
@@ -75,38 +42,6 @@ class Pod(TypedDict, total=False):
     routes: list[str]  # "default via 10.1.1.1", as far as the kernel did not make them
     connected: list[str]  # networks on eth0, as far as it did
     neighbours: list[str]  # addresses that somebody gave a permanent ARP entry on eth0
-
-
-@dataclass
-class Steps:
-    """What has to be done, in this order. Empty is false."""
-
-    gone: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)  # of them: pods that come back with the same volumes
-    sandboxes: list[PodRow] = field(default_factory=list)
-    wires: list[str] = field(default_factory=list)
-    insides: dict[str, list[str]] = field(default_factory=dict)
-    narrowed: list[str] = field(default_factory=list)  # wires that take less from now on, when pods send no more
-    announce: list[PodRow] = field(default_factory=list)
-    stop: list[tuple[str, str]] = field(default_factory=list)  # netns, container
-    drop: list[tuple[str, str]] = field(default_factory=list)  # netns, volume
-    volumes: list[tuple[PodRow, str]] = field(default_factory=list)  # to be made
-    rewrite: list[tuple[PodRow, str, list[str]]] = field(default_factory=list)  # volume, files that differ
-    start: list[tuple[PodRow, str]] = field(default_factory=list)
-    held: list[tuple[str, str]] = field(default_factory=list)  # of them: their turn comes when the kubelet says so
-    resume: list[tuple[PodRow, str]] = field(default_factory=list)  # have ended; only their supervisor is missing
-    refresh: list[PodRow] = field(default_factory=list)  # only the record of the pod differs
-    kubelet: str = ""  # start, reload or stop
-    before: dict[str, PodRow] = field(default_factory=dict)  # what is known of those of whom anything ends
-    ended: list[tuple[str, str]] = field(default_factory=list)  # containers of those that are gone
-
-    def __bool__(self) -> bool:
-        return any(vars(self).values())
-
-    def lines(self) -> list[str]:
-        """The commands that a person would type for the same effect, in the order in which they are run."""
-        parts = [*pod_commands.ends(self), *pod_commands.network(self), *pod_commands.processes(self)]
-        return [line for part in parts for line in script_text.brief(part.typed)]
 
 
 def needs_kubelet(row: PodRow) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from ...configs import PodRow
 from ...seccomp import DENIED, FAMILIES
 from .. import script_text
 from ..script_text import Passage, Typed
@@ -24,9 +24,6 @@ from .containers import (
     service_name,
     volume_path,
 )
-
-if TYPE_CHECKING:
-    from .pods import PodRow
 
 BUILDING = f"{SERVICES}/.new"  # the supervisor passes it by, and so never sees half a service
 KUBELET = f"{SERVICES}/kubelet"  # a name without a dot is no container

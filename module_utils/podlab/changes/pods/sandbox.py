@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
+from ...configs import PodRow
 from .. import MARK
 from .containers import NETNS, PODS
-
-if TYPE_CHECKING:
-    from .pods import PodRow
 
 SANDBOX_SYSCTLS = {
     # What containerd gives to every pod: low ports without privileges. (It gives ping_group_range too,

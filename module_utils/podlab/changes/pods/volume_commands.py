@@ -6,14 +6,12 @@ import base64
 import posixpath
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ...configs import PodRow
 from .. import script_text
 from ..script_text import Passage, Typed
 from .containers import VOLUMES
-
-if TYPE_CHECKING:
-    from .pods import PodRow
 
 DATA = "..2000_01_01_00_00_00.0"  # the kubelet's name for it is the time; its form is what counts
 

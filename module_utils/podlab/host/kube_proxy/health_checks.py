@@ -9,9 +9,9 @@ import sys
 from hashlib import sha256
 from typing import Any
 
-from ...changes.kube_proxy.services import ServicesRow
 from ...changes.pods.containers import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
+from ...configs import ServicesRow
 from ..kubelet import is_wanted, tell_supervisor
 from ..pods import containers, lost_supervisors
 from ..record import make_directory, text_of, write_file
@@ -86,12 +86,7 @@ def serve(state: str) -> list[str]:
 
 
 def stop() -> None:
-    if containers.is_supervised(SERVICE):
-        tell_supervisor(SERVICE, b"dx")
-        wait_until(lambda: not containers.is_supervised(SERVICE), seconds=10.0)
-        if containers.supervisor_runs():
-            run(["s6-svscanctl", "-an", SERVICES])
-    shutil.rmtree(SERVICE, ignore_errors=True)
+    containers.stop_daemon(SERVICE)
 
 
 def files(state: str, python: str) -> dict[str, str]:

@@ -31,9 +31,9 @@ from ...changes.kube_proxy import (
 )
 from ...changes.kube_proxy.diff import Change
 from ...changes.kube_proxy.record import State
-from ...changes.kube_proxy.services import ServicesRow
 from ...changes.netfilter import rules
 from ...changes.netfilter.iptables_save import Tables, parsed, target
+from ...configs import ServicesRow
 from .. import record
 from ..network import guarded_sysctls, network, nft_generation
 from ..record import text_of, write_file

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...changes import CHAIN_PREFIX, MAC_PREFIX, MARK
 from ...changes.kube_proxy.diff import is_ours
-from ...changes.kube_proxy.services import UNDEFINED_PORTS
 from ...changes.netfilter.iptables_save import BUILT_IN, Tables, parsed
+from ...changes.netfilter.rules import UNDEFINED_PORTS
 from ...changes.network import link_state, vxlan
 from ...changes.network.bridge import Link
 from ...changes.network.link_state import knob

@@ -24,8 +24,8 @@ from ...changes.pods.containers import (
     service_files,
     service_name,
 )
-from ...changes.pods.pods import PodRow
 from ...changes.pods.s6_commands import KUBELET, SUPERVISOR, UNIT
+from ...configs import PodRow
 from .. import kubelet
 from ..record import (
     make_directory,
@@ -172,6 +172,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{SERVICES}/{name}", f"{OLD}/{name}")
     _end_supervisors(names, leave)
+    lost.end()  # of services whose directory, or what it is controlled by, somebody has moved away
     for netns, name in pairs:
         volumes.release_sub_paths(netns, name)
 
@@ -262,12 +263,18 @@ def restart_kubelet() -> None:
 
 
 def stop_kubelet() -> None:
-    if is_supervised(KUBELET):
-        kubelet.tell_supervisor(KUBELET, b"dx")  # with TERM: it takes its probes along
-        wait_until(lambda: not is_supervised(KUBELET), seconds=10.0)
+    stop_daemon(KUBELET)  # with TERM: it takes its probes along
+
+
+def stop_daemon(directory: str) -> None:
+    """End one of podlab's own daemons, whether or not its supervisor can still be told to, and take it away."""
+    if is_supervised(directory):
+        kubelet.tell_supervisor(directory, b"dx")
+        wait_until(lambda: not is_supervised(directory), seconds=10.0)
         if supervisor_runs():
             run(["s6-svscanctl", "-an", SERVICES])
-    shutil.rmtree(KUBELET, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    lost.end()
 
 
 # --- supervision ------------------------------------------------------------------------------------------

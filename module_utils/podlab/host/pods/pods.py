@@ -28,7 +28,6 @@ from ...changes.pods.pods import (
     SANDBOX_SYSCTLS,
     SHM_OPTIONS,
     Pod,
-    PodRow,
     Steps,
     is_plain,
     namespace_files,
@@ -37,6 +36,7 @@ from ...changes.pods.pods import (
     unshare_argv,
     veth_name,
 )
+from ...configs import PodRow
 from ..kubelet import began
 from ..network.namespaces import (
     NETNS,

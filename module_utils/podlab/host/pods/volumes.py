@@ -24,8 +24,8 @@ from ...changes.pods.containers import (
     mount_source,
     volume_path,
 )
-from ...changes.pods.pods import PodRow
 from ...changes.pods.volume_commands import tmpfs_argv
+from ...configs import PodRow
 from .. import mounts
 from ..record import make_directory
 from ..run import HostError, run

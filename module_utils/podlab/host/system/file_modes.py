@@ -10,13 +10,7 @@ import contextlib
 import os
 import stat
 
-from ...changes.pods.containers import (
-    HOME,
-    IMAGES,
-    LOGS,
-    PODS,
-    RUN,
-)
+from ...changes.pods.containers import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
 
 ETC = ("hosts", "hostname", "resolv.conf")
 
@@ -53,8 +47,22 @@ def _wanted() -> dict[str, int]:
     """The directories that hide all the rest come first: from then on nobody reads what is not closed yet."""
     wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
     wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
-    for netns in sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []:
+    wanted |= dict.fromkeys((PODS, SERVICES, SHM, VOLUMES), 0o755)
+    for service in _names(SERVICES):
+        wanted[f"{SERVICES}/{service}"] = 0o755
+        wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SERVICES}/{service}/layers")}
+    # Not the volumes themselves, nor /dev/shm: their modes are for containers to choose.
+    wanted |= {f"{VOLUMES}/{netns}": 0o700 for netns in _names(VOLUMES)}
+    for netns in _names(PODS):
+        wanted[f"{PODS}/{netns}"] = 0o755
         wanted[f"{LOGS}/{netns}"] = 0o700
         wanted[f"{PODS}/{netns}/pod.json"] = 0o600
         wanted |= {f"{PODS}/{netns}/{name}": 0o644 for name in ETC}
     return wanted
+
+
+def _names(directory: str) -> list[str]:
+    """Directories that podlab keeps there, and neither s6's nor what is on its way in or out."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+        return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir(follow_symlinks=False))
+    return []

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...changes.netfilter.rules import GUARD, HOST_PORTS, TableRow
-from ...changes.pods.pods import PodRow
 from ...changes.system.sysctls import LOCALNET
+from ...configs import PodRow
 
 MARK = "0x2000/0x2000"  # portmap's; kube-proxy's is 0x4000
 

@@ -9,7 +9,8 @@ from ...changes.network.bridge import BridgeRow
 from ...changes.network.link_state import knob
 from ...changes.system.sysctls import FORWARD, is_forwarding
 from ...changes.system.systemd import SystemRow, patterns
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import Host
+from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway, pod_mac
 from ..preflight.host_checks import (
     BRIDGE_NETFILTER,

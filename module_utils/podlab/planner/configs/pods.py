@@ -13,9 +13,11 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ...changes.network.bridge import BridgeRow
-from ...changes.pods.containers import ContainerRow
-from ...changes.pods.pods import PodRow
-from ..inputs.cluster import Cluster, Host
+from ...configs import ContainerRow, PodRow
+from ..inputs.cluster import (
+    Host,
+)
+from ..inputs.settings import Cluster
 from ..ipam.addresses import pod_mac
 from ..manifests.environment import fact, resolved
 from ..manifests.names import pod_hostname

@@ -13,7 +13,11 @@ from ..preflight.host_checks import Refusals, uplink
 from ..record.newest import newest_record
 from ..routing.pod_routing import impossible_ways
 from ..services.addresses import pool_problems
-from .cluster import Cluster, Host, check_hosts
+from .cluster import (
+    Host,
+    check_hosts,
+)
+from .settings import Cluster
 
 
 def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING
 
 from ..ipam.addresses import overlaps
-
-if TYPE_CHECKING:
-    from .cluster import Cluster
+from .settings import Cluster
 
 POOL = "cluster.load_balancer_pool"
 

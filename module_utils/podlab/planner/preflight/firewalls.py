@@ -18,7 +18,10 @@ from ...changes.netfilter.firewalls import (
     Test,
     iptables_rules,
 )
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import (
+    Host,
+)
+from ..inputs.settings import Cluster
 from ..routing.pod_routing import device_name
 from .host_checks import uplink, ways_out
 

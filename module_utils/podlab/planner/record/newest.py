@@ -53,7 +53,7 @@ def out_of_reach(hosts: Sequence[Host]) -> list[str]:
     unseen = [host.name for host in kept if host.observation is None]
     network, pods = newest(hosts, "network"), newest_pods(hosts)
     lost = [name for name in unseen if name in network.get("podCIDRs", {}) and name not in pods]
-    words = "and so does no host that keeps a copy of it; bring one of them back, or take {} out of the inventory: "
+    words = "and no host that keeps a copy of it does; bring one of them back, or take {} out of the inventory: "
     words += "its pods are placed anew then"
     problems = [f"{name}: which pods it has is not known: it does not answer, {words.format(name)}" for name in lost]
     if network and unseen and not newest(hosts, "cluster"):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..controllers.reconcile import Wanted
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import Host
+from ..inputs.settings import Cluster
 from ..manifests.updates import selector_object
 from ..model import Desired, Pod, Workload
 from ..preflight.host_checks import foreign_routes

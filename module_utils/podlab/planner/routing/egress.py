@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from ...changes.netfilter.closing_rules import end_of
 from ...changes.netfilter.rules import TableRow
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import (
+    Host,
+)
+from ..inputs.settings import Cluster
 from ..preflight.host_checks import ways_out
 
 SERVICE_MARK = "0x4000/0x4000"  # kube-proxy's masquerade mark: its packets are not ours to translate

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import (
+    Host,
+)
 from ..inputs.service_settings import POOL, pool_of
+from ..inputs.settings import Cluster
 from ..manifests import fields
 from ..manifests.updates import IMMUTABLE, ONCE_SET
 from ..model import Invalid

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from ...changes.kube_proxy.endpoints import EndpointRow
+from ...configs import EndpointRow
 from ..model import Pod
 from .model import Slice
 

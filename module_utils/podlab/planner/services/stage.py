@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...changes.kube_proxy import services
-from ...changes.kube_proxy.services import ServicePortRow, ServicesRow
 from ...changes.system import sysctls
+from ...configs import ServicePortRow, ServicesRow
 from ..configs.services import Rows, port_rows
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import Host
+from ..inputs.settings import Cluster
 from ..model import Desired, Pod, Present
 from ..record.newest import newest_record
 from .addresses import waiting

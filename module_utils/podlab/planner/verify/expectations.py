@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypedDict
 
-from ..inputs.cluster import Cluster, Host
+from ..inputs.cluster import (
+    Host,
+)
+from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway
 from ..model import Pod
 from ..routing.pod_routing import tunnel_end
