@@ -19,12 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import (
-    answers,
-    caller,
-    module_bundle,
-    process,
-)
+from podlab.controller import answers, caller, module_bundle, process
 from podlab.printable import printable_result
 
 WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services", "system")}

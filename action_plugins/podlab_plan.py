@@ -17,12 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import (
-    caller,
-    inputs,
-    module_bundle,
-    transport,
-)
+from podlab.controller import caller, inputs, module_bundle, transport
 from podlab.host.lease import stamp
 from podlab.planner.inputs.cluster import Host, labels_of, taints_of
 from podlab.planner.model import Invalid

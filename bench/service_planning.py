@@ -16,18 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from podlab.changes.kube_proxy import (
-    diff as kube_proxy_diff,
-)
-from podlab.changes.kube_proxy import (
-    record as kube_record,
-)
-from podlab.changes.kube_proxy import (
-    restore as kube_restore,
-)
-from podlab.changes.kube_proxy import (
-    services,
-)
+from podlab.changes.kube_proxy import diff as kube_proxy_diff
+from podlab.changes.kube_proxy import record as kube_record
+from podlab.changes.kube_proxy import restore as kube_restore
+from podlab.changes.kube_proxy import services
 from podlab.controller import inputs, transport
 from podlab.planner.inputs.cluster import Host
 from podlab.planner.plan import plan

@@ -36,8 +36,10 @@ Call = list[str]
 
 
 def word_of(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return WORDS.get(number, str(error)) if isinstance(error, OSError) else "reset"
+    # An end without an answer is an OSError without a number as well: http.client.RemoteDisconnected.
+    if isinstance(error, HTTPException):
+        return "reset"
+    return WORDS.get(getattr(error, "errno", None), str(error))
 
 
 # --- one call ---------------------------------------------------------------------------------------------
@@ -51,8 +53,8 @@ def call(protocol: str, address: str, port: int, patience: float) -> Call:
 
 
 class tcp:
-    def __init__(self, address: str, port: int, patience: float) -> None:
-        self.connection = HTTPConnection(address, port, timeout=patience)
+    def __init__(self, address: str, port: int, patience: float, own_port: int = 0) -> None:
+        self.connection = HTTPConnection(address, port, timeout=patience, source_address=("", own_port))
         self.connection.auto_open = 0  # a second connection might find somebody else
 
     def __enter__(self) -> tcp:
@@ -122,12 +124,17 @@ Note = tuple[float, str]
 
 
 def each(target: dict[str, Any], go_on: Callable[[], bool]) -> list[Note]:
-    """A connection for each call. ``lost``: there was an answer, but a packet had to be sent twice."""
-    notes = []
+    """A connection for each call. ``lost``: there was an answer, but a packet had to be sent twice.
+
+    Each has the port after the last one's. The kernel would soon take one of its own choice again, and for two minutes
+    conntrack sends whatever comes from there to the pod that a call from there was sent to, though it has gone.
+    """
+    notes: list[Note] = []
     while go_on():
         began = time.time()
         try:
-            with tcp(target["address"], target["port"], target["patience"]) as talk:
+            own_port = target["own_port"] + len(notes)
+            with tcp(target["address"], target["port"], target["patience"], own_port) as talk:
                 said = talk.ask("hostname")
                 notes.append((began, "lost" if talk.sent_again() else said))
         except UNANSWERED as error:

@@ -17,13 +17,7 @@ from podlab.controller import process
 
 from .. import inventory
 from ..failure import Failure
-from ..hosts import (
-    Call,
-    Embedded,
-    Local,
-    Silent,
-    on_terminal,
-)
+from ..hosts import Call, Embedded, Local, Silent, on_terminal
 from ..look.get import must_be_on, not_found
 from ..output import complain
 from ..session import STREAMS, lead

@@ -11,18 +11,8 @@ from podlab import phases
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Host, ask
-from ..look import (
-    columns,
-    objects,
-    services,
-    workloads,
-)
-from ..look.get import (
-    LISTS,
-    must_be_known,
-    must_be_on,
-    not_found,
-)
+from ..look import columns, objects, services, workloads
+from ..look.get import LISTS, must_be_known, must_be_on, not_found
 from ..output import complain
 
 SERVICES = "/run/podlab/services"

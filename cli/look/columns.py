@@ -9,17 +9,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .table import (
-    NONE,
-    UNKNOWN,
-    Kind,
-    Object,
-    age,
-    human_duration,
-    joined,
-    moment,
-    since,
-)
+from .table import NONE, UNKNOWN, Kind, Object, age, human_duration, joined, moment, since
 
 # --- pods -----------------------------------------------------------------------------------------
 

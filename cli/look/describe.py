@@ -21,36 +21,12 @@ from podlab.shapes import misfit
 
 from .. import inventory
 from ..failure import Failure
-from ..hosts import (
-    STATUS,
-    Host,
-    Silent,
-    ask,
-)
+from ..hosts import STATUS, Host, Silent, ask
 from ..output import say
 from . import objects, services, workloads
-from .columns import (
-    KINDS,
-    node_roles,
-    selector_text,
-    some,
-)
-from .get import (
-    LISTS,
-    must_be_known,
-    must_be_on,
-    not_found,
-    parse,
-    parse_selector,
-    selected,
-)
-from .table import (
-    NONE,
-    age,
-    aligned,
-    moment,
-    since,
-)
+from .columns import KINDS, node_roles, selector_text, some
+from .get import LISTS, must_be_known, must_be_on, not_found, parse, parse_selector, selected
+from .table import NONE, age, aligned, moment, since
 
 Object = objects.Object
 Event = Mapping[str, Any]

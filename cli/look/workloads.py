@@ -11,12 +11,7 @@ from typing import Any
 
 from podlab.phases import timestamp
 
-from .objects import (
-    Object,
-    State,
-    is_ready,
-    made,
-)
+from .objects import Object, State, is_ready, made
 
 Item = Mapping[str, Any]
 """One workload of the record."""

@@ -167,7 +167,7 @@ def setting(random):
 @kind
 def process(random):
     what = random.choice(
-        ["^catatonit -P podlab-pod", "s6-svscan", "s6-supervise", "^bwrap", "podlab/images/kubelet", "-IS program"]
+        ["^catatonit -P podlab-pod", "s6-svscan", "s6-supervise", "^bwrap", "-IS /proc/self/fd/3", "-IS program"]
     )
     which = random.choice(("pkill -KILL -f -- '{}'", "pkill -KILL -n -f -- '{}'", "pkill -TERM -o -f -- '{}'"))
     return random.choice(NODES), which.format(f"[{what[0]}]{what[1:]}" if what[0] != "^" else what)
@@ -249,7 +249,8 @@ def record_of_nonsense(random):
         ("", "{", "[]", "null", '{"version": "x"}', '{"cluster": 7, "sysctls": {"a": 1}}', "\\377\\376")
     )
     name = random.choice(("record.json", "services.json"))
-    return random.choice(HOSTS), f"[ -d /var/lib/podlab ] && printf '{words}' >/var/lib/podlab/{name}"
+    # A gateway is told nothing of Services, and looks at no such file.
+    return random.choice(HOSTS), f"[ -e /var/lib/podlab/{name} ] && printf '{words}' >/var/lib/podlab/{name}"
 
 
 # --- what a run meets -----------------------------------------------------------------------------------------

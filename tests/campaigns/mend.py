@@ -34,7 +34,7 @@ FILES = (
     "find /run/podlab /var/lib/podlab /var/log/pods 2>/dev/null -printf '%y %m %p\\n' "
     "| grep -Ev '/(supervise|s6-svscan|event|logs|lock)(/|$)|/volumes/.*/[.][.]2|/volumes/[^/]*/(pages|shared)/|damaged|iptables.json"
     "|/(down|last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
-    "|/var/log/pods/[^/]*/([^/]*/|first$)|/run/podlab/code|busybox/' | sort"
+    "|/services/kube-proxy/listening.json$|/var/log/pods/[^/]*/([^/]*/|first$)|/run/podlab/code|busybox/' | sort"
 )
 ROUTING = ("gateway", "vxlan", "host-gw")
 

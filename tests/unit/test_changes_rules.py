@@ -52,6 +52,18 @@ def test_a_table_that_iptables_save_does_not_print_yet_is_a_bare_one():
             [":PODLAB-OLD - [0:0]", "-D POSTROUTING -j PODLAB-OLD", "-X PODLAB-OLD"],
             id="chain of an older version",
         ),
+        pytest.param(
+            {
+                "PREROUTING": [],
+                "POSTROUTING": [KUBE, JUMP.replace("PODLAB-EGRESS", "LOST"), "-j MINE"],
+                **{"LOST": EGRESS, "MINE": EGRESS},
+            },
+            [
+                *(WHOLE_CHAIN[0], ":LOST - [0:0]", *WHOLE_CHAIN[1:]),
+                *(f"-D POSTROUTING {JUMP.replace('PODLAB-EGRESS', 'LOST')}", f"-A POSTROUTING {JUMP}", "-X LOST"),
+            ],
+            id="chain renamed, and somebody's own that says the same",
+        ),
     ],
 )
 def test_drift_is_mended_by_just_these_lines(observed, lines):

@@ -144,6 +144,7 @@ def test_a_run_over_many_hosts_gets_more_time():
     cidrs = {host.name: f"10.1.{index}.0/24" for index, host in enumerate(hosts)}
     found = expectations.matrix(Cluster(), hosts, cidrs, [], {}, {})
     assert expectations.probes(found, cidrs)["node1"]["deadline"] == 10 + 50
+    assert expectations.probes(found, cidrs, far=True)["node1"]["deadline"] == 30 + 50, "the last one may begin late"
 
 
 # --- the verdict

@@ -20,9 +20,7 @@ from podlab.changes.network import bridge, routes
 from podlab.changes.pods import pod_commands, pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
-from podlab.planner.inputs.cluster import (
-    Host,
-)
+from podlab.planner.inputs.cluster import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from ..planner.inputs.cluster import (
-    cluster_of,
-    image_of,
-)
+from ..planner.inputs.cluster import cluster_of, image_of
 from ..planner.inputs.settings import Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests

@@ -17,28 +17,14 @@ from typing import Any
 import yaml
 
 from ..changes import MARK, ROUTE_PROTOCOL, script_text
-from ..changes.kube_proxy import (
-    diff as kube_proxy_diff,
-)
-from ..changes.kube_proxy import (
-    record as kube_record,
-)
-from ..changes.kube_proxy import (
-    restore as kube_restore,
-)
-from ..changes.kube_proxy import (
-    services,
-)
+from ..changes.kube_proxy import diff as kube_proxy_diff
+from ..changes.kube_proxy import record as kube_record
+from ..changes.kube_proxy import restore as kube_restore
+from ..changes.kube_proxy import services
 from ..changes.netfilter import rules
 from ..changes.network import bridge, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
-from ..changes.pods.containers import (
-    HOME,
-    LOGS,
-    RUN,
-    RUN_MADE,
-    SERVICES,
-)
+from ..changes.pods.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
 from ..changes.script_text import Part, Passage
 from ..changes.system import sysctls, systemd
 from ..configs import PodRow, ServicesRow

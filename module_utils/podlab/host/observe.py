@@ -16,13 +16,7 @@ from . import lease, record
 from .kube_proxy import conntrack, services
 from .network import firewalls, network
 from .pods import pods
-from .system import (
-    file_modes,
-    foreign_kubernetes,
-    kernel,
-    run_directory,
-    systemd,
-)
+from .system import file_modes, foreign_kubernetes, kernel, run_directory, systemd
 
 SYSCTLS = (
     "net.ipv4.ip_forward",

@@ -20,26 +20,12 @@ from ..changes.system import sysctls, systemd
 from ..configs import PodRow
 from ..records import VERSION
 from .configs import host_ports
-from .configs.hosts import (
-    bridge_row,
-    kept_of,
-    sysctls_of,
-    system_row,
-)
+from .configs.hosts import bridge_row, kept_of, sysctls_of, system_row
 from .configs.pods import Alike, pod_row
 from .controllers.context import revision_of
 from .controllers.reconcile import Wanted, pods_of
-from .inputs.cluster import (
-    Host,
-    check_hosts,
-)
-from .inputs.observed import (
-    lost_records,
-    recovered,
-    sound_hosts,
-    unlikely_hosts,
-    without,
-)
+from .inputs.cluster import Host, check_hosts
+from .inputs.observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
 from .inputs.observed_pods import present_pods, unready
 from .inputs.settings import Cluster
 from .ipam.addresses import capacity
@@ -67,12 +53,7 @@ from .preflight.id_mapping import unmapped
 from .record.newest import newest_record, out_of_reach
 from .record.sections import created_at, sections
 from .routing import egress
-from .routing.pod_routing import (
-    carriers,
-    impossible_ways,
-    routes_of,
-    vxlan_row,
-)
+from .routing.pod_routing import carriers, impossible_ways, routes_of, vxlan_row
 from .scheduler.schedule import Placement, place
 from .services.addresses import allocate
 from .services.endpoint_pods import PodPlaces
@@ -317,7 +298,8 @@ def _plan(
     result["verify"] = expectations.matrix(
         cluster, hosts, cidrs, [pod for pod in pods if pod.key not in on_nodes], placement.nodes, addresses
     )
-    for name, row in expectations.probes(result["verify"], result["hosts"]).items():
+    far = any(rows.get("system", {}).get("boot") for rows in result["hosts"].values())
+    for name, row in expectations.probes(result["verify"], result["hosts"], far=far).items():
         result["hosts"][name]["verify"] = row
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)

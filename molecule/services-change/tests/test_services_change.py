@@ -156,6 +156,7 @@ WATCHED = {
 SCALED = [name for name in WATCHED if name.startswith("scaled")]
 STEADY = [name for name in WATCHED if name not in ("last", *SCALED)]
 OWN_PORT = 5353
+OWN_PORTS, MOST_CALLS = 6000, 2400  # below 32768, where the kernel's own choice begins
 ENTRY = "node2"
 """Where all who send datagrams come in, and so the only one that knows their connections."""
 PATIENCE = 2.0
@@ -229,10 +230,6 @@ class Story:
 def world(node: Node, pods: Pods) -> World:
     """All addresses stand in the manifests."""
     prepare(node, "203.0.113.0/24")
-    for name in ("node1", "node2"):
-        # Linux tells each client once a second that it is refused. With two that ask on and on from one pod, the one in
-        # step with the other is not told within its patience.
-        node(name).check_output("sysctl -w net.ipv4.icmp_ratelimit=0")
     services = {key.partition("/")[2]: body for key, body in objects().items() if key.startswith("Service/")}
     services["shape"]["status"] = STEPS[BACK].patches["Service/shape status"]
     return World(pods, services)
@@ -292,12 +289,14 @@ def patched(value: Any, patch: Any) -> Any:
 def target(world: World, name: str) -> dict[str, Any]:
     client, place, way = WATCHED[name]
     question = world.question(Cell(client, place, ""))
-    more = {"patience": PATIENCE, "own_port": own_port(name)} if way == "same port" else {}
-    return {**question, "way": way, **more}
+    more = {"patience": PATIENCE} if way == "same port" else {}
+    return {**question, "way": way, "own_port": own_port(name), **more}
 
 
 def own_port(name: str) -> int:
-    return OWN_PORT + list(WATCHED).index(name)
+    """Where its calls come from: one port, or the first of as many as there are calls."""
+    number = list(WATCHED).index(name)
+    return OWN_PORT + number if WATCHED[name][2] == "same port" else OWN_PORTS + MOST_CALLS * number
 
 
 def look(began: float, output: str, step: Step, node: Node, clients: Clients, world: World) -> Run:

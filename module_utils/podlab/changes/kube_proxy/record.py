@@ -12,17 +12,7 @@ from ...configs import ServicesRow
 from ...shapes import misfit
 from ..netfilter.iptables_save import Tables
 from . import conntrack
-from .diff import (
-    BUILT_IN,
-    Spelled,
-    Wanted,
-    comparer,
-    is_ours,
-    is_way_in,
-    joined,
-    jumps_on_top,
-    short,
-)
+from .diff import BUILT_IN, Spelled, Wanted, comparer, is_ours, is_way_in, joined, jumps_on_top, short
 
 FORM = 1
 """Goes up when ``tables`` says something else for one and the same row, so that every host is looked at again."""

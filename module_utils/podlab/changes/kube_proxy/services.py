@@ -14,18 +14,8 @@ from ...configs import ServicePortRow, ServicesRow
 from ..netfilter.rules import UNDEFINED_PORTS, TableRow
 from ..system.sysctls import LOCALNET
 from . import static_chains
-from .endpoints import (
-    by_address,
-    cluster_wide,
-    on_node,
-)
-from .names import (
-    affinity_set,
-    endpoint_chain,
-    probability,
-    service_chains,
-    service_port_name,
-)
+from .endpoints import by_address, cluster_wide, on_node
+from .names import affinity_set, endpoint_chain, probability, service_chains, service_port_name
 
 LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 """Where this is not 0, packets out of the window are no INVALID ones, and kube-proxy drops none of these."""

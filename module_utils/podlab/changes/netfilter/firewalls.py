@@ -11,12 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypedDict
 
-from .iptables_save import (
-    BUILT_IN,
-    parsed,
-    target,
-    unquoted,
-)
+from .iptables_save import BUILT_IN, parsed, target, unquoted
 
 HOOKS = ("prerouting", "input", "forward", "postrouting")
 FAMILIES = ("ip", "inet", "bridge")

@@ -10,24 +10,8 @@ from ...configs import PodRow
 from .. import script_text
 from ..script_text import Part, Passage, Typed
 from . import s6_commands, volume_commands
-from .containers import (
-    LOGS,
-    NETNS,
-    PODS,
-    SERVICES,
-    SHM,
-    VOLUMES,
-    service_name,
-)
-from .sandbox import (
-    BIND_ON_ITSELF,
-    SHM_OPTIONS,
-    namespace_files,
-    pause_argv,
-    pause_command,
-    unshare_argv,
-    veth_name,
-)
+from .containers import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
+from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 from .steps import Steps
 
 # mountpoint(1) reads a table, in which the machine's mounts below an embedded host's own /run stand as well. The kernel

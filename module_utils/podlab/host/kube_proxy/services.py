@@ -16,19 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...changes import CHAIN_PREFIX
-from ...changes.kube_proxy import (
-    conntrack,
-    services,
-)
-from ...changes.kube_proxy import (
-    diff as kube_proxy_diff,
-)
-from ...changes.kube_proxy import (
-    record as kube_record,
-)
-from ...changes.kube_proxy import (
-    restore as kube_restore,
-)
+from ...changes.kube_proxy import conntrack, services
+from ...changes.kube_proxy import diff as kube_proxy_diff
+from ...changes.kube_proxy import record as kube_record
+from ...changes.kube_proxy import restore as kube_restore
 from ...changes.kube_proxy.diff import Change
 from ...changes.kube_proxy.record import State
 from ...changes.netfilter import rules
@@ -63,7 +54,8 @@ def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[s
         "row": known["row"] if known and known["form"] == kube_record.FORM else "",
         "sound": known is not None and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
         "others": _others(tables) if role == "node" and not os.path.exists(STATE) else [],
-        "warnings": [*_damage(known), *_rules_elsewhere(version)],
+        # A gateway is told nothing of Services, so nothing would ever mend such a file there.
+        "warnings": [*(_damage(known) if role == "node" else ()), *_rules_elsewhere(version)],
     }
     return network.rules(tables), seen
 

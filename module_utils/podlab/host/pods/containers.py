@@ -27,18 +27,8 @@ from ...changes.pods.containers import (
 from ...changes.pods.s6_commands import KUBELET, SUPERVISOR, UNIT
 from ...configs import PodRow
 from .. import kubelet
-from ..record import (
-    make_directory,
-    private,
-    text_of,
-    write_file,
-)
-from ..run import (
-    HostError,
-    daemon,
-    run,
-    wait_until,
-)
+from ..record import make_directory, private, text_of, write_file
+from ..run import HostError, daemon, run, wait_until
 from . import lost_supervisors, volumes
 
 OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
@@ -172,7 +162,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{SERVICES}/{name}", f"{OLD}/{name}")
     _end_supervisors(names, leave)
-    lost.end()  # of services whose directory, or what it is controlled by, somebody has moved away
+    lost_supervisors.end()  # of services whose directory, or what it is controlled by, somebody has moved away
     for netns, name in pairs:
         volumes.release_sub_paths(netns, name)
 
@@ -274,7 +264,7 @@ def stop_daemon(directory: str) -> None:
         if supervisor_runs():
             run(["s6-svscanctl", "-an", SERVICES])
     shutil.rmtree(directory, ignore_errors=True)
-    lost.end()
+    lost_supervisors.end()
 
 
 # --- supervision ------------------------------------------------------------------------------------------

@@ -38,15 +38,19 @@ def _places(argv: list[str]) -> list[str]:
 
 
 def _is_in(pid: int, places: list[str]) -> bool:
-    if os.path.basename(places[0]) != os.path.basename(SERVICES) and not _was_podlabs(pid):
+    if os.path.basename(places[0]) != os.path.basename(SERVICES) and not is_from_services(pid):
         return True  # another s6 of this host
     here = os.stat(f"/proc/{pid}/cwd")
     there = [os.stat(path) for path in places if os.path.isdir(path)]
     return any(os.path.samestat(here, other) for other in there)
 
 
-def _was_podlabs(pid: int) -> bool:
-    """Whether a supervisor was started by podlab's s6-svscan. Its path ends as it began, whatever was unmounted."""
+def is_from_services(pid: int) -> bool:
+    """Whether a supervisor, or what it runs, was started by podlab's s6-svscan. Its path ends as it began, whatever was
+    unmounted.
+
+    :raises OSError: there is no such process.
+    """
     path = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
     return os.path.dirname(path).removesuffix("/.old").endswith("/services")
 

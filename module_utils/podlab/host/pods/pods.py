@@ -15,13 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ... import records
-from ...changes.pods.containers import (
-    SERVICES,
-    SHM,
-    log_directory,
-    service_name,
-    shm_path,
-)
+from ...changes.pods.containers import SERVICES, SHM, log_directory, service_name, shm_path
 from ...changes.pods.pods import (
     BIND_ON_ITSELF,
     PODS,
@@ -38,25 +32,10 @@ from ...changes.pods.pods import (
 )
 from ...configs import PodRow
 from ..kubelet import began
-from ..network.namespaces import (
-    NETNS,
-    give_name,
-    more_namespaces,
-    mount_tmpfs,
-    socket_in,
-    unshare,
-)
+from ..network.namespaces import NETNS, give_name, more_namespaces, mount_tmpfs, socket_in, unshare
 from ..network.network import is_written, link_facts, write_sysctl
 from ..record import make_directory, text_of, write_file
-from ..run import (
-    HostError,
-    daemon,
-    documents,
-    ip_batch,
-    run,
-    run_all,
-    wait_until,
-)
+from ..run import HostError, daemon, documents, ip_batch, run, run_all, wait_until
 from . import containers, status, volumes
 
 

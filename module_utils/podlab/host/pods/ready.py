@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 from ... import phases
 from ...changes.pods.containers import log_directory
-from ...changes.pods.pods import (
-    SERVICES,
-)
+from ...changes.pods.pods import SERVICES
 from ...configs import PodRow
 from ...records import sound_facts
 from . import pods, status

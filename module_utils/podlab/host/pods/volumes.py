@@ -18,12 +18,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...changes.pods.containers import (
-    SUBPATHS,
-    VOLUMES,
-    mount_source,
-    volume_path,
-)
+from ...changes.pods.containers import SUBPATHS, VOLUMES, mount_source, volume_path
 from ...changes.pods.volume_commands import tmpfs_argv
 from ...configs import PodRow
 from .. import mounts

@@ -6,7 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...changes.pods.containers import IMAGES, SERVICES
+from ...changes.pods.containers import SERVICES
+from ..pods import lost_supervisors
 from ..pods.status import command_line
 
 PROGRAMS = ("kubelet", "kube-proxy")
@@ -44,10 +45,10 @@ def _is_on_this_network(pid: int) -> bool:
 
 def _is_podlabs(pid: int) -> bool:
     """podlab's kubelet and health checks go by these names as well, and so may containers on the host's network: all
-    of them have s6 among their ancestors, or are programs of podlab's that have lost it."""
+    of them have s6 among their ancestors, or a supervisor or a program of podlab's that has lost it. Those are told by
+    where they were started; their words are what they choose."""
     while pid > 1:
-        words = command_line(pid)
-        if SERVICES in words or words[1:3] in (["-IS", "program"], ["-IS", f"{IMAGES}/kubelet"]):
+        if SERVICES in command_line(pid) or lost_supervisors.is_from_services(pid):
             return True
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         pid = int(fields[1])

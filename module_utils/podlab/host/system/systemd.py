@@ -7,15 +7,7 @@ import os
 import shutil
 import sys
 
-from ...changes.system.systemd import (
-    FILES,
-    HOME_OF_NETWORKD,
-    KEPT,
-    NETWORKD,
-    WANTED_BY,
-    Steps,
-    System,
-)
+from ...changes.system.systemd import FILES, HOME_OF_NETWORKD, KEPT, NETWORKD, WANTED_BY, Steps, System
 from ..boot import last_configs
 from ..record import text_of, write_file
 from ..run import run

@@ -12,12 +12,7 @@ from ...changes.system.systemd import SystemRow, patterns
 from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway, pod_mac
-from ..preflight.host_checks import (
-    BRIDGE_NETFILTER,
-    legs,
-    uplink,
-    ways_out,
-)
+from ..preflight.host_checks import BRIDGE_NETFILTER, legs, uplink, ways_out
 from ..routing.pod_routing import pod_mtu
 from .host_ports import HostPort
 from .host_ports import sysctls as hostport_sysctls

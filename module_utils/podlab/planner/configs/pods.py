@@ -14,24 +14,12 @@ from typing import Any
 
 from ...changes.network.bridge import BridgeRow
 from ...configs import ContainerRow, PodRow
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import pod_mac
 from ..manifests.environment import fact, resolved
 from ..manifests.names import pod_hostname
-from ..model import (
-    Container,
-    Dns,
-    FieldRef,
-    Handler,
-    Pod,
-    PodTemplate,
-    Probe,
-    Security,
-    Volume,
-)
+from ..model import Container, Dns, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
 

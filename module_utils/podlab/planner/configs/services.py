@@ -12,24 +12,14 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ...changes import MARK
-from ...changes.kube_proxy.services import (
-    LIBERAL,
-)
+from ...changes.kube_proxy.services import LIBERAL
 from ...configs import EndpointRow, ServicePortRow, ServicesRow
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway
 from ..routing.pod_routing import device_name, tunnel_end
 from ..services.endpoints import ZONE
-from ..services.model import (
-    Endpoint,
-    Given,
-    Service,
-    ServicePort,
-    Slice,
-)
+from ..services.model import Endpoint, Given, Service, ServicePort, Slice
 
 
 class Rows:

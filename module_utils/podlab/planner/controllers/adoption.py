@@ -12,12 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..model import (
-    Pod,
-    Present,
-    Selector,
-    Workload,
-)
+from ..model import Pod, Present, Selector, Workload
 
 _ENDED = ("Succeeded", "Failed")
 

@@ -10,13 +10,7 @@ from ..inputs.cluster import Host
 from ..manifests import scheduling_fields
 from ..manifests.names import short_hash
 from ..manifests.reading import Node
-from ..model import (
-    Invalid,
-    Pod,
-    PodTemplate,
-    Present,
-    Workload,
-)
+from ..model import Invalid, Pod, PodTemplate, Present, Workload
 from ..scheduler.filters import may_stay
 
 POD_TEMPLATE_HASH = "pod-template-hash"

@@ -11,13 +11,7 @@ from dataclasses import dataclass, replace
 from ..inputs.cluster import Host
 from ..model import PodTemplate, Present, Toleration
 from ..scheduler.filters import may_stay, objection
-from .context import (
-    REVISION_HASH,
-    Scene,
-    Step,
-    generated,
-    label_of,
-)
+from .context import REVISION_HASH, Scene, Step, generated, label_of
 
 _CONDITIONS = (
     ("not-ready", "NoExecute"),

@@ -12,14 +12,7 @@ from dataclasses import replace
 
 from ..manifests.names import replica_name
 from ..model import Pod, Present, Workload
-from .context import (
-    POD_TEMPLATE_HASH,
-    Scene,
-    Step,
-    generated,
-    label_of,
-    revision_of,
-)
+from .context import POD_TEMPLATE_HASH, Scene, Step, generated, label_of, revision_of
 
 
 def deployment(scene: Scene) -> Step:

@@ -9,19 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ..model import (
-    Container,
-    Pod,
-    PodTemplate,
-    Present,
-    Workload,
-)
-from .context import (
-    Scene,
-    Step,
-    generated,
-    revision_of,
-)
+from ..model import Container, Pod, PodTemplate, Present, Workload
+from .context import Scene, Step, generated, revision_of
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _SUFFIX = 5

@@ -11,21 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..inputs.cluster import Host
-from ..model import (
-    Desired,
-    Pod,
-    Present,
-    Workload,
-)
+from ..model import Desired, Pod, Present, Workload
 from .adoption import adopt
-from .context import (
-    POD_TEMPLATE_HASH,
-    Names,
-    Scene,
-    Step,
-    label_of,
-    revision_of,
-)
+from .context import POD_TEMPLATE_HASH, Names, Scene, Step, label_of, revision_of
 from .daemon_sets import daemon_set
 from .deployments import deployment, replica_set
 from .jobs import identity, job

@@ -10,13 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ..manifests.workloads import revision_name
 from ..model import Pod, PodTemplate, Present
-from .context import (
-    REVISION_HASH,
-    Scene,
-    Step,
-    is_ready,
-    revision_of,
-)
+from .context import REVISION_HASH, Scene, Step, is_ready, revision_of
 
 
 def stateful_set(scene: Scene) -> Step:

@@ -13,10 +13,7 @@ from ..preflight.host_checks import Refusals, uplink
 from ..record.newest import newest_record
 from ..routing.pod_routing import impossible_ways
 from ..services.addresses import pool_problems
-from .cluster import (
-    Host,
-    check_hosts,
-)
+from .cluster import Host, check_hosts
 from .settings import Cluster
 
 

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from ..inputs.cluster import (
-    ARCH_LABELS,
-    Host,
-)
+from ..inputs.cluster import ARCH_LABELS, Host
 from ..inputs.settings import Cluster
 from ..model import Invalid
 from ..preflight.host_checks import is_own, own_bridge

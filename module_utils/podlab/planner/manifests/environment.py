@@ -15,15 +15,7 @@ from ..model import Container, FieldRef, Value
 from ..services.links import may_be_link
 from . import names
 from .reading import Node
-from .references import (
-    ENVIRONMENT_FIELDS,
-    Scope,
-    as_text,
-    field_ref,
-    resource,
-    source,
-    value_of_key,
-)
+from .references import ENVIRONMENT_FIELDS, Scope, as_text, field_ref, resource, source, value_of_key
 
 # execve(2): one argument, or one NAME=value, with its final NUL: 32 pages of 4 KiB (MAX_ARG_STRLEN).
 _LONGEST_ARGUMENT = 32 * 4096 - 1

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model import Document
-from .field_table import (
-    IGNORED,
-    TABLE,
-    Outcome,
-    Rule,
-)
+from .field_table import IGNORED, TABLE, Outcome, Rule
 
 __all__ = ["TABLE", "Outcome", "Rule"]
 

@@ -11,26 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..model import (
-    Desired,
-    Document,
-    Image,
-    Invalid,
-    Pod,
-    Workload,
-)
+from ..model import Desired, Document, Image, Invalid, Pod, Workload
 from ..services import endpoints
 from ..services.model import Service, Slice, WrittenEndpoints
 from . import fields, names, services
 from .config_objects import config_map, secret
 from .images import catalogue
 from .podspec import ANY_POLICY, pod_template
-from .reading import (
-    Node,
-    annotations_of,
-    labels_of,
-    object_name,
-)
+from .reading import Node, annotations_of, labels_of, object_name
 from .references import Scope, gathered
 from .workloads import unfit_names, workload
 

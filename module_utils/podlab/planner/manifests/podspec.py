@@ -8,23 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..model import (
-    Container,
-    Dns,
-    PodTemplate,
-    Port,
-    Volume,
-)
+from ..model import Container, Dns, PodTemplate, Port, Volume
 from . import names, scheduling_fields
 from .environment import Environment, check_argument, environment
 from .images import argv_of, known_image
 from .probes import Probes, check_host_ports, ports
-from .reading import (
-    Node,
-    annotations_of,
-    is_address,
-    labels_of,
-)
+from .reading import Node, annotations_of, is_address, labels_of
 from .references import Scope
 from .security import pod_security, security, sysctls
 from .volumes import mounts, volumes

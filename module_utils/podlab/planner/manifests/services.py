@@ -9,15 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
-from ..services.model import (
-    EXTERNAL_NAME,
-    HEADLESS,
-    LOAD_BALANCER,
-    NODE_PORT,
-    Ingress,
-    Service,
-    ServicePort,
-)
+from ..services.model import EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, Ingress, Service, ServicePort
 from . import fields, ip_parsing, names
 from .reading import Node, labels_of
 

@@ -11,14 +11,7 @@ from .environment import Environment, written
 from .field_table import FILES_OF_ROOT, VOLUME
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node, no_backsteps, relative_path
-from .references import (
-    FILE_FIELDS,
-    Data,
-    Scope,
-    field_ref,
-    resource,
-    source,
-)
+from .references import FILE_FIELDS, Data, Scope, field_ref, resource, source
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _MODE_WORDS = "must be a number between 0 and 0777 (octal), both inclusive"

@@ -12,15 +12,8 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from typing import Any, TypedDict
 
-from ...changes.netfilter.firewalls import (
-    BaseChain,
-    ForeignRule,
-    Test,
-    iptables_rules,
-)
-from ..inputs.cluster import (
-    Host,
-)
+from ...changes.netfilter.firewalls import BaseChain, ForeignRule, Test, iptables_rules
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..routing.pod_routing import device_name
 from .host_checks import uplink, ways_out

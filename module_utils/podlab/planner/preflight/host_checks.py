@@ -14,9 +14,7 @@ from ...changes import MARK, ROUTE_PROTOCOL
 from ...changes.kube_proxy.names import service_chains, service_port_name
 from ...changes.network.bridge import Link
 from ...changes.network.routes import RouteRow
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import MAC_PREFIX
 from ..services.model import Service

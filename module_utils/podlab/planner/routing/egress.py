@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from ...changes.netfilter.closing_rules import end_of
 from ...changes.netfilter.rules import TableRow
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..preflight.host_checks import ways_out
 

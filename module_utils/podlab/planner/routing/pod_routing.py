@@ -8,9 +8,7 @@ from itertools import islice
 
 from ...changes.network.routes import RouteRow
 from ...changes.network.vxlan import OVERHEAD, PeerRow, VxlanRow
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import pod_mac
 from ..preflight.host_checks import uplink, uplink_mtu

@@ -11,12 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..inputs.cluster import Host
-from ..model import (
-    AntiAffinity,
-    Pod,
-    PodTemplate,
-    Selector,
-)
+from ..model import AntiAffinity, Pod, PodTemplate, Selector
 from .filters import matches_selector
 
 NO_PORTS = "node(s) didn't have free ports for the requested pod ports"

@@ -10,20 +10,8 @@ from itertools import groupby
 
 from ..inputs.cluster import Host
 from ..model import Invalid, Pod
-from .filters import (
-    TAINT,
-    may_stay,
-    objection,
-    untolerated,
-)
-from .interpod import (
-    IS_REPELLED,
-    NO_PORTS,
-    REPELS,
-    SPREAD,
-    Neighbours,
-    Ports,
-)
+from .filters import TAINT, may_stay, objection, untolerated
+from .interpod import IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
 
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 

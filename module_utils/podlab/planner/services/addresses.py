@@ -14,23 +14,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.service_settings import POOL, pool_of
 from ..inputs.settings import Cluster
 from ..manifests import fields
 from ..manifests.updates import IMMUTABLE, ONCE_SET
 from ..model import Invalid
 from ..record.newest import newest_record
-from .model import (
-    HEADLESS,
-    LOAD_BALANCER,
-    OWN_CLASS,
-    Given,
-    Ingress,
-    Service,
-)
+from .model import HEADLESS, LOAD_BALANCER, OWN_CLASS, Given, Ingress, Service
 from .record import node_ports_of
 
 HEALTHZ = 10256

@@ -19,24 +19,9 @@ from ..inputs.cluster import Host
 from ..manifests import ip_parsing, names
 from ..manifests.names import short_hash
 from ..manifests.reading import Node, labels_of
-from ..manifests.services import (
-    BAD_IP,
-    BAD_PORT,
-    PROTOCOLS,
-    Ignore,
-)
+from ..manifests.services import BAD_IP, BAD_PORT, PROTOCOLS, Ignore
 from ..model import Pod, Present
-from .model import (
-    BY_MIRROR,
-    BY_SELECTOR,
-    EXTERNAL_NAME,
-    OPT_OUT,
-    Endpoint,
-    Service,
-    Slice,
-    SlicePort,
-    WrittenEndpoints,
-)
+from .model import BY_MIRROR, BY_SELECTOR, EXTERNAL_NAME, OPT_OUT, Endpoint, Service, Slice, SlicePort, WrittenEndpoints
 
 SERVICE_NAME = "kubernetes.io/service-name"
 ZONE = "topology.kubernetes.io/zone"

@@ -11,16 +11,7 @@ from typing import Any
 
 from ..manifests.reading import Node
 from ..manifests.services import service
-from .model import (
-    EXTERNAL_NAME,
-    LOAD_BALANCER,
-    Endpoint,
-    Given,
-    Ingress,
-    Service,
-    Slice,
-    WrittenEndpoints,
-)
+from .model import EXTERNAL_NAME, LOAD_BALANCER, Endpoint, Given, Ingress, Service, Slice, WrittenEndpoints
 
 Object = dict[str, Any]
 

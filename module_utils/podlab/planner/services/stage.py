@@ -15,13 +15,7 @@ from ..inputs.settings import Cluster
 from ..model import Desired, Pod, Present
 from ..record.newest import newest_record
 from .addresses import waiting
-from .endpoints import (
-    Backend,
-    Stage,
-    backends,
-    slices_in_force,
-    slices_of_pods,
-)
+from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
 from .model import Given, Slice
 from .record import remembered
 

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypedDict
 
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway
 from ..model import Pod
@@ -85,9 +83,12 @@ def matrix(
     }
 
 
-def probes(matrix: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+def probes(matrix: Mapping[str, Any], hosts: Iterable[str], *, far: bool = False) -> dict[str, dict[str, Any]]:
     """What each host has to ask and to answer: ``ends`` it listens at, ``asks`` (source -> target -> address),
-    ``callers`` (how many will call at each of its ends) and ``deadline`` in seconds."""
+    ``callers`` (how many will call at each of its ends) and ``deadline`` in seconds.
+
+    :param far: whether there are machines among them, of which a slow one may begin long after the others.
+    """
     ends: list[End] = matrix["ends"]
     address = {end["name"]: end["address"] for end in ends}
     callers = Counter(target for row in matrix["expect"].values() for target in row)
@@ -95,7 +96,7 @@ def probes(matrix: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[st
     for end in ends:
         own[end["host"]].append(end)
     # Hosts begin one after the other where there are more of them than cores.
-    deadline = 10 + sum(map(bool, own.values())) // 2
+    deadline = (30 if far else 10) + sum(map(bool, own.values())) // 2
     return {
         host: {
             "port": matrix["port"],

@@ -15,16 +15,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypedDict
 
-from ...changes.kube_proxy.endpoints import (
-    by_address,
-    cluster_wide,
-    on_node,
-)
+from ...changes.kube_proxy.endpoints import by_address, cluster_wide, on_node
 from ...configs import EndpointRow, ServicePortRow
 from ..configs.services import addresses_of
-from ..inputs.cluster import (
-    Host,
-)
+from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway
 from ..routing.pod_routing import tunnel_end

@@ -8,14 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .expectations import End
-from .service_expectations import (
-    ANSWER,
-    HAIRPIN_CERTAINTY,
-    LATE,
-    REFUSED,
-    SILENCE,
-    Ask,
-)
+from .service_expectations import ANSWER, HAIRPIN_CERTAINTY, LATE, REFUSED, SILENCE, Ask
 
 Tries = Mapping[int, Sequence[tuple[str, int]]]
 """Place among the asks -> of each try what the client heard, and the port that it called from.
