@@ -143,7 +143,7 @@ def _closed_record(record: Mapping[str, Any], once: dict[int, str]) -> dict[str,
         if id(section) not in once:
             once[id(section)] = _closed_section(about, section)
         (own if place is record else pods)[name] = once[id(section)]
-    sections = _joined({**own, "pods": _joined(pods)})
+    sections = _joined({**own, **({"pods": _joined(pods)} if "pods" in record else {})})
     return {"record": {key: record[key] for key in record if key not in SECTIONS}, "cluster": sections}
 
 
