@@ -22,7 +22,10 @@ from ansible.plugins.action import ActionBase
 from podlab.controller import answers, caller, module_bundle, process
 from podlab.printable import printable_result
 
-WRITERS = {f"podlab_{name}" for name in ("bridge", "claim", "iptables", "node", "pods", "routes", "services", "system")}
+WRITERS = {
+    f"podlab_{name}"
+    for name in ("bridge", "claim", "iptables", "namespaces", "node", "pods", "routes", "services", "system")
+}
 """Modules that have to know whose run it is: of two at once, one is refused (``host.lease``)."""
 
 # Ansible loads this before it forks the first of its workers.

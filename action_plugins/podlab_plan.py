@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 
 from podlab.controller import caller, inputs, module_bundle, transport
 from podlab.host.lease import stamp
+from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import Host, labels_of, taints_of
 from podlab.planner.model import Invalid
 from podlab.planner.plan import chapters_of, plan
@@ -60,6 +61,9 @@ class ActionModule(ActionBase):
             booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
             code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
             result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters, code=digest)
+            there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
+            limit = most_steps(wanted.desired.workloads, sum(host.role == "node" for host in hosts), there)
+            result["turn"] = next_turn(task_vars.get("podlab_plan", {}).get("turn"), limit, result["rolling"])
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
             return {"failed": True, "msg": printable("\n".join(lines))}

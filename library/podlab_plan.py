@@ -75,6 +75,10 @@ leading:
   description: Whether there are Services, which lead to pods that are ready.
   returned: success
   type: bool
+turn:
+  description: Which C(step) of its run this plan is, from 0 on, and the C(limit) by which a rollout has to be finished.
+  returned: success
+  type: dict
 moving:
   description: Whether this step does anything to pods, so that there is somebody to wait for.
   returned: success

@@ -35,6 +35,9 @@ import os
 import shutil
 from typing import Any
 
+from ansible.module_utils.podlab.changes.namespaces import links as links_of_namespaces
+from ansible.module_utils.podlab.changes.namespaces import namespaces
+from ansible.module_utils.podlab.changes.namespaces.links import Observed
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
 from ansible.module_utils.podlab.changes.pods import pod_commands, pods
@@ -43,7 +46,7 @@ from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
 from ansible.module_utils.podlab.host import leftovers, record
 from ansible.module_utils.podlab.host.kube_proxy import health_checks, services
 from ansible.module_utils.podlab.host.module_base import run_module
-from ansible.module_utils.podlab.host.network import network
+from ansible.module_utils.podlab.host.network import network, single_namespaces
 from ansible.module_utils.podlab.host.pods import containers, lost_supervisors, volumes
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.run import ip_batch, run
@@ -67,16 +70,21 @@ def work(params: dict[str, Any]) -> Any:
     originals = (known.record or {}).get("sysctls")
     if originals is None:
         originals = sysctls.forgotten(network.read_sysctls(sysctls.candidates(links))) if is_marked else {}
+    single = single_namespaces.observe(links, tables)
+    apart = namespaces.changes(single, [])
+    originals = {**originals, **_forwarding_before(single)}
     settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
     told = systemd.removal(host_system.observe())
     folders = (RUN, record.HOME)
-    has_names = os.path.isdir(RUN) and host_pods.names_mount(steps.gone)
+    names = links_of_namespaces.own_names(single)
+    has_names = (os.path.isdir(RUN) or bool(names)) and host_pods.names_mount([*steps.gone, *names])
     typed = [
         *told.lines(),
         *lost_supervisors.lines(),
         *pod_commands.lines(steps),
         *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
         *(f"ip {line}" for line in ip_lines),
+        *apart.lines(),
         # Some of them are guarded by the rules.
         *(sysctls.line(key, value) for key, value in settings.items()),
         *kube.lines(),
@@ -94,6 +102,7 @@ def work(params: dict[str, Any]) -> Any:
         health_checks.stop()
         containers.stop_supervisor()
         ip_batch(ip_lines)
+        single_namespaces.apply(apart)
         for key, value in settings.items():
             network.write_sysctl(key, value)
         services.remove(kube)
@@ -112,6 +121,15 @@ def work(params: dict[str, Any]) -> Any:
         leftovers.complain(folders)
 
     return typed, apply, [*known.damage, *kube.warnings]
+
+
+def _forwarding_before(seen: Observed) -> dict[str, str]:
+    """What it was before bridged namespaces: the earliest value, where a cluster came after them. The kernel's default
+    where there are such, and that is lost."""
+    known = single_namespaces.remembered()
+    if known or not any(link["kind"] == "bridge" for link in links_of_namespaces.own_links(seen).values()):
+        return known
+    return sysctls.forgotten({sysctls.FORWARD: seen["ip_forward"]})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``./lab test``: lint and molecule side by side, pytest in the end, whose closing line is the run's."""
+"""``./lab test``: lint, scenarios, faults and tests in one queue of pytest's, whose closing line is the run's."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from embedded import over_ssh
+from typing import Any
 
 from .. import inventory
 from ..failure import Failure
@@ -29,7 +25,9 @@ LINT = {
 # What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
 HOLLOW = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
 PROOF = re.compile("[1-9][0-9]* passed")
-SEALED = "tests/lab/test_sealed.py"
+FAST = ("tests/steps.py::test_lint", "tests/unit")
+# Not "tests" for all of it: of two names pytest leaves out the one that lies below the other, and so the steps.
+WHOLE = ("tests/steps.py", "tests/lab", "tests/unit")
 PATIENCE = 600.0
 SKIPPED = 77  # as with automake and meson: neither good nor bad
 NOBODY = 65534
@@ -47,30 +45,15 @@ class Step:
 
 def run(*, fast: bool) -> int:
     """Run everything, also after a failure; 0 if all of it is well."""
+    _find_programs()
+    # One worker a processor: some scenarios list calls that time out, and on a crowded machine they do.
+    queue = ["-p", "tests.queue", "-n", str(os.cpu_count() or 1), "--no-loadscope-reorder"]
+    argv = [sys.executable, "-m", "pytest", "-q", *queue, *(FAST if fast else WHOLE)]
+    return subprocess.run(argv, cwd=inventory.ROOT).returncode
+
+
+def _find_programs() -> None:
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
-    os.chdir(inventory.ROOT)
-    with tempfile.TemporaryDirectory(prefix="podlab-test-") as directory:
-        os.chmod(directory, 0o755)
-        steps = [Step(name, argv) for name, argv in LINT.items()]
-        if not fast:
-            steps += [_scenario(name, directory) for name in _scenarios() if name != "rootless" or os.getuid()]
-            if os.getuid() == 0:
-                steps += [_scenario(name, directory, ordinary=True) for name in ORDINARY]
-        # The longest first: what is short fills the gaps.
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            good = list(pool.map(lambda step: _run(step, directory), reversed(steps)))
-    failed = [step.name for step, well in zip(reversed(steps), good, strict=True) if not well]
-    if failed:
-        print(f"FAILED: {', '.join(failed)}", flush=True)
-    pytest, side_by_side = [sys.executable, "-m", "pytest", "-q"], ["-n", str(os.cpu_count() or 1), "--dist=loadfile"]
-    if fast:
-        codes = [subprocess.run([*pytest, *side_by_side, "tests/unit"]).returncode]
-    else:
-        # Alone on the machine: these compare it before and after.
-        codes = [subprocess.run([*pytest, SEALED]).returncode]
-        codes.append(faults([]))
-        codes.append(subprocess.run([*pytest, *side_by_side, "tests", f"--ignore={SEALED}"]).returncode)
-    return max(codes) or int(bool(failed))
 
 
 def run_on_machines(image: str | None, options: Sequence[str]) -> int:
@@ -90,7 +73,7 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
         return SKIPPED
     for suite in () if image else images.SUITES:
         images.build(suite, needs.mirror(), lambda words: say(words, flush=True))
-    os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    _find_programs()
     outside = os.open("/proc/self/ns/net", os.O_RDONLY)
     environment = {**os.environ, "PODLAB_VM_OUTSIDE": str(outside)}
     environment |= {"PODLAB_VM_IMAGE": os.path.abspath(image)} if image else {}
@@ -102,6 +85,7 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
 
 
 FAULTS = ("-m", "tests.campaigns.mend")
+FEW = 4
 
 
 def faults(options: Sequence[str]) -> int:
@@ -109,37 +93,37 @@ def faults(options: Sequence[str]) -> int:
     return subprocess.run([sys.executable, *FAULTS, *options], cwd=inventory.ROOT, env=_for_campaigns()).returncode
 
 
+def faults_of(routing: str) -> Step:
+    """Some of them, in one lab: pytest runs something else beside it."""
+    few = ("--routing", routing, "--labs", "1", "--count", str(FEW), "--seed", routing)
+    return Step(f"faults {routing}", [sys.executable, *FAULTS, *few], _for_campaigns())
+
+
 def _for_campaigns() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{inventory.ROOT}/module_utils:{inventory.ROOT}"}
 
 
-def _run(step: Step, directory: str) -> bool:
-    log, started = Path(directory, f"{step.name.replace(' ', '-')}.log"), time.monotonic()
+def wrong_with(step: Step, directory: Path) -> str:
+    """Run it: why it proves nothing, and the end of what it has said; nothing if all is well."""
+    # What pytest tells its own workers is not meant for a pytest below them.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment, log = {**own, **step.environment}, directory / "log"
     with log.open("wb") as file:
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
         try:
             code = subprocess.run(
-                step.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **step.environment},
-                timeout=PATIENCE,
+                step.argv, **streams, cwd=inventory.ROOT, env=environment, timeout=PATIENCE
             ).returncode
         except (subprocess.TimeoutExpired, OSError) as error:
             file.write(f"{error}\n".encode())
             code = 1
-        if step.finally_:
-            subprocess.run(step.finally_, env={**os.environ, **step.environment}, capture_output=True)
+        finally:
+            if step.finally_:
+                subprocess.run(step.finally_, cwd=inventory.ROOT, env=environment, capture_output=True)
     text = log.read_text("utf-8", errors="replace")
     hollow = is_hollow(text) if step.is_scenario else ""
-    well = code == 0 and not hollow
-    lines = [f"{step.name:20} {time.monotonic() - started:6.1f} s  {_coloured(well)}"]
-    if hollow:
-        lines.append(f"  | it proves nothing: {hollow}")
-    if not well:
-        lines += [f"  | {line}" for line in text.splitlines()[-60:]]
-    print("\n".join(lines), flush=True)
-    return well
+    lines = [f"it proves nothing: {hollow}"] if hollow else []
+    return "\n".join([*lines, *text.splitlines()[-60:]]) or "it says nothing" if code or hollow else ""
 
 
 def is_hollow(text: str) -> str:
@@ -148,26 +132,14 @@ def is_hollow(text: str) -> str:
     return found.group() if found else "" if PROOF.search(text) else "no test has passed"
 
 
-def _coloured(well: bool) -> str:
-    word = "ok" if well else "FAILED"
-    return (
-        f"\033[{32 if well else 31}m{word}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else word
-    )
-
-
 # --- molecule -------------------------------------------------------------------------------------
 
 
-def _scenarios() -> list[str]:
-    """The names of those that can be run here; what is left out, and why, is said."""
-    names = sorted(file.parent.name for file in Path("molecule").glob("*/molecule.yml"))
-    if "ssh" in names and (why := over_ssh.why_not()):
-        names.remove("ssh")
-        print(f"molecule ssh         skipped: {why}", flush=True)
-    return names
+def scenarios() -> list[str]:
+    return sorted(file.parent.name for file in Path(inventory.ROOT, "molecule").glob("*/molecule.yml"))
 
 
-def _scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
+def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
     """A whole scenario, by root or by whoever else runs the tests; ``ordinary``: by root as nobody."""
     lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
     environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}

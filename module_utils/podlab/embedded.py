@@ -131,11 +131,15 @@ class Lab:
             holder = self._light()
             if check:
                 _kill_after(until_exit_of, holder)
-            try:
-                return self._wire(holder, hosts, check=False)
-            except BaseException:  # Ctrl-C as well: half a lab is none
-                _kill(holder)
-                raise
+            # Half a lab is none, also where this process is killed, as Ansible kills a worker that is late to end.
+            with _kill_after(os.getpid(), holder) as guard:
+                try:
+                    return self._wire(holder, hosts, check=False)
+                except BaseException:  # Ctrl-C as well
+                    _kill(holder)
+                    raise
+                finally:
+                    guard.kill()
 
     def power_off(self) -> bool:
         """Kill the holder and wait until the kernel has taken it away; False if the lab was off."""
@@ -331,14 +335,14 @@ def _kill(pid: int) -> None:
             os.close(descriptor)
 
 
-def _kill_after(other: int, pid: int) -> None:
-    """Kill ``pid`` once the process ``other`` has ended, however it ended.
+def _kill_after(other: int, pid: int) -> subprocess.Popen[bytes]:
+    """Kill ``pid`` once the process ``other`` has ended, however it ended, unless the returned one has ended before.
 
     By descriptors, not by numbers: somebody else may have a number by then.
     """
     watched = [os.pidfd_open(other), os.pidfd_open(pid)]
     try:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-IS", "-c", KILL_AFTER, *map(str, watched)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -157,11 +157,12 @@ def told(damages: Sequence[Damage]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="lab test faults", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=20, help="how many cases (20)")
-    parser.add_argument("--seed", type=int, default=1, help="of what is left to chance (1)")
+    parser.add_argument("--seed", default="1", help="of what is left to chance (1)")
     parser.add_argument(
         "--case", action="append", default=[], metavar="SEED", help="this case alone, as a failure names"
     )
     parser.add_argument("--labs", type=int, default=os.cpu_count() or 1, help="side by side (one for each processor)")
+    parser.add_argument("--routing", choices=ROUTING, help="between nodes; without it each lab has another one")
     parser.add_argument("--inventory", default="", help="on these hosts, node1, node2 and gateway, and not on a lab's")
     parser.add_argument("--logs", type=Path, default=Path("/tmp/podlab-faults"), help="where outputs are kept")
     known = parser.parse_args()
@@ -170,7 +171,7 @@ def main() -> int:
     for seed in known.case or [f"{known.seed}-{number}" for number in range(1, known.count + 1)]:
         seeds.put(seed)
     labs = [
-        MendLab(f"faults-{known.seed}-{at}", known.inventory, ROUTING[at % len(ROUTING)], known.logs)
+        MendLab(f"faults-{known.seed}-{at}", known.inventory, known.routing or ROUTING[at % len(ROUTING)], known.logs)
         for at in range(1 if known.inventory else known.labs)
     ]
     count, started = seeds.qsize(), time.monotonic()

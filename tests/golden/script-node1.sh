@@ -80,7 +80,7 @@ ip netns exec default_pair busybox arping -q -c 1 -A -I eth0 10.1.1.2
 ip netns exec default_web-bj5g7cqwgs-67xfb busybox arping -q -c 1 -A -I eth0 10.1.1.3
 
 # Programs that podlab brings for containers: from its directory images/, and module_utils/podlab/host/enter.py and
-# kubelet.py. They are long; the pods go on after them.
+# kubelet/. They are long; the pods go on after them.
 mkdir -p /var/lib/podlab/images
 cat >/var/lib/podlab/images/agnhost <<'END'
 #!/usr/bin/python3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -46,6 +47,19 @@ def test_a_run_in_another_pid_namespace_takes_nobodys_directory_away(tmp_path: P
         subprocess.run([*apart, sys.executable, "-c", program], env=environment, check=True)
         assert len(before) == 1 and before <= {path.name for path in tmp_path.iterdir()}
         first.stdin.close()
+
+
+def test_where_there_are_no_locks_ansibles_own_directory_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.delenv(process.CONTROL_PATH_DIR, raising=False)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    process.keep_connections_apart(str(tmp_path))
+    assert process.CONTROL_PATH_DIR not in os.environ
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_of_the_users_own_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

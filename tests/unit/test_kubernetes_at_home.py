@@ -27,7 +27,6 @@ def test_a_kubelet_of_podlabs_is_known_without_its_supervisors(home: str, tmp_pa
     place = tmp_path / home
     place.mkdir(parents=True)
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        [*APART, sys.executable, "-c", LOOK, str(place)], env=environment, capture_output=True, text=True, check=True
-    )
+    argv = [*APART, sys.executable, "-c", LOOK, str(place)]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("kubelet runs here (process ") == (home == "elsewhere"), done.stdout

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from cli import inventory
-from cli.develop import test as test_verb
+from cli.develop import test as check
 from embedded import over_ssh
+from tests import steps
 
 
-@pytest.mark.parametrize("why", ["", "openssh-server and sudo cannot be fetched: E: Unable to locate package sudo"])
-def test_the_scenario_is_left_out_with_its_reason(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], why: str
-) -> None:
-    monkeypatch.chdir(inventory.ROOT)
+def test_the_scenario_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    why = "openssh-server and sudo cannot be fetched: E: Unable to locate package sudo"
     monkeypatch.setattr(over_ssh, "why_not", lambda: why)
-    assert ("ssh" in test_verb._scenarios()) == (not why)
-    assert "default" in test_verb._scenarios()
-    assert capsys.readouterr().out == (f"molecule ssh         skipped: {why}\n" * 2 if why else "")
+    monkeypatch.setattr(check, "wrong_with", lambda step, home: "it was run")
+    assert ("ssh", False) in steps.SCENARIOS
+    with pytest.raises(pytest.skip.Exception, match=why):
+        steps.test_scenario("ssh", False, str(tmp_path))
+    with pytest.raises(pytest.fail.Exception, match="it was run"):
+        steps.test_scenario("default", False, str(tmp_path))
 
 
 def test_an_ordinary_user_has_one_id(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from podlab.planner.preflight.host_checks import told
 from tests.simulated_host import SimulatedHost
 
 ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
 NOW, LATER = "2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"
 PROGRAMS = {"agnhost": "#!/usr/bin/python3\n"}
 SLEEP = (Container("main", "busybox", ("sleep", "9")),)
@@ -175,18 +176,34 @@ def as_script(typed: dict[str, list[str]]) -> str:
 
 
 class Readable(yaml.SafeDumper):
-    """Texts of several lines as they are."""
+    """Texts of several lines as they are, and what is short in one line."""
+
+    longest = 120
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
+def _row(dumper: Readable, row: Any) -> yaml.Node:
+    node = dumper.represent_dict(row) if isinstance(row, dict) else dumper.represent_list(row)
+    node.flow_style = len(str(row)) <= dumper.longest and "\\n" not in str(row)
+    return node
+
+
 Readable.add_representer(str, _text)
+Readable.add_representer(dict, _row)
+Readable.add_representer(list, _row)
 
 
-def as_yaml(content: Any) -> str:
-    return yaml.dump(content, Dumper=Readable, sort_keys=False, width=120, allow_unicode=True)
+class Table(Readable):
+    """Many rows that are alike."""
+
+    longest = 400
+
+
+def as_yaml(content: Any, dumper: type[Readable] = Readable) -> str:
+    return yaml.dump(content, Dumper=dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 # --- the sample cluster
@@ -200,15 +217,28 @@ def sample() -> Desired:
 
 
 def test_the_sample_on_bare_hosts(sample, golden: Callable[[str, str], None]):
-    lab = Lab()
-    result = lab.plan(sample, settled=True)
+    """A file a component, with all hosts in it; of pods, which are longer, a file a node."""
+    result = Lab().plan(sample, settled=True)
     sections = ("network", "cluster", "pods")
     records = [rows["node"]["record"] for rows in result["hosts"].values() if "node" in rows]
     told = {name: records[0][name] for name in sections}
     for one in records:
         assert {name: one[name] for name in sections} == told, "there are too few hosts for any to go without"
-        one |= dict.fromkeys(sections, "as above")
-    golden("sample.yml", as_yaml({"record of the cluster": told, **result}))
+        one |= dict.fromkeys(sections, "as in record.yml")
+    files: dict[str, dict[str, Any]] = {"record": told, "run": {}}
+    for key, value in result.items():
+        if key == "verify":
+            files["verify"] = {"expected": {**value, "services": "as in expected-services.yml"}}
+            files["expected-services"] = value["services"]
+        elif key != "hosts":
+            files["run"][key] = value
+    for name, rows in result["hosts"].items():
+        for component, row in rows.items():
+            file = f"{component}-{name}" if component == "pods" else component
+            files.setdefault(file, {})[name] = row
+    for file, content in files.items():
+        golden(f"sample/{file}.yml", as_yaml(content, Table if "services" in file else Readable))
+    assert {path.stem for path in (GOLDEN / "sample").iterdir()} == files.keys()
 
 
 def test_the_commands_of_the_sample(sample, golden: Callable[[str, str], None]):

@@ -76,7 +76,10 @@ def test_a_record_comes_back_as_it_went():
 def test_what_a_host_has_made_of_its_record_does_not_count_beside_what_it_was_told():
     told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
     forged = {**told, "generation": 10**9, "pods": {"default/web": ["c", "10.1.9.9"]}}
-    texts = [json.dumps({"record": {"version": 2, "node": name, "cluster": kept}}) for name, kept in (("c", forged), ("a", told))]
+    texts = [
+        json.dumps({"record": {"version": 2, "node": name, "cluster": kept}})
+        for name, kept in (("c", forged), ("a", told))
+    ]
     liar, sound = transport.all_opened([*texts])
     assert liar == {"record": {"version": 2, "node": "c"}}
     assert sound == {"record": {"version": 2, "node": "a", "cluster": CLUSTER}}

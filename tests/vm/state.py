@@ -106,6 +106,7 @@ def state() -> dict[str, list[str]]:
         "units": [
             line.split()[0] + " " + line.split()[1]
             for line in out("systemctl", "list-unit-files", "--no-legend", "--no-pager")
+            if not line.startswith(("session-", "user@", "run-"))  # logins, and what they have started
         ],
         "accounts": [
             line for path in ("/etc/passwd", "/etc/group") for line in open(path, encoding="utf-8").read().splitlines()

@@ -83,7 +83,7 @@ DAMAGE = {
     "its routes are gone": "ip route flush proto 117",
     "its bridge is gone": "ip link del cbr0",
     "its rules are gone": "iptables -F; iptables -t nat -F",
-    "its containers are gone": "pkill -KILL s6-svscan; pkill -KILL -f podlab-pause; true",
+    "its containers are gone": "pkill -KILL s6-svscan; pkill -KILL -f '^catatonit -P podlab-pod'; true",
     "its record is gone": "rm -rf /var/lib/podlab",
 }
 
@@ -96,12 +96,13 @@ def test_a_damaged_node_is_mended_by_one_run(school, how):
 
 def test_teardown_leaves_the_machines_as_they_were(school, before):
     school.lab("down")
+    wrong = []
     for name in MANAGED:
         now = state(school, name)
         for section, lines in before[name].items():
-            assert {*now[section]} ^ {*lines} == set(), (
-                f"{name}, {section}: more: {sorted({*now[section]} - {*lines})}, less: {sorted({*lines} - {*now[section]})}"
-            )
+            wrong += [f"{name}, {section}: more: {line}" for line in sorted({*now[section]} - {*lines})]
+            wrong += [f"{name}, {section}: less: {line}" for line in sorted({*lines} - {*now[section]})]
+    assert not wrong, "\n".join(wrong)
     assert not any(changed(school.lab("down")).values())
     # node2 has lost its record on the way, and with it what this was; it has the kernel's value now, which is 1.
     assert school["node1"].run("sysctl", "-n", "net.bridge.bridge-nf-call-iptables") == "0"

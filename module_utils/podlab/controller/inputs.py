@@ -14,12 +14,14 @@ from ..planner.inputs.settings import Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests
 from .cache import cached
+from .single_file import join
 
 LARGE = 2**18  # bytes; less takes less than half a second to read
 CATALOGUE = "catalogue.yml"
 SAMPLE = "manifests"
 # They run on a node by themselves, and are modules here so that they can be tested like every other.
-MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "kubelet", "mounts")}
+MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "mounts")}
+KUBELET = "module_utils/podlab/host/kubelet"
 
 
 @dataclass(frozen=True)
@@ -82,4 +84,5 @@ def _programs(root: str) -> dict[str, str]:
     images = Path(root, "images")
     files = sorted(path for path in images.rglob("*") if path.is_file() and path.name != CATALOGUE)
     programs = {str(path.relative_to(images)): path.read_text("utf-8") for path in files}
-    return {**programs, **{name: Path(root, path).read_text("utf-8") for name, path in MODULES.items()}}
+    programs |= {name: Path(root, path).read_text("utf-8") for name, path in MODULES.items()}
+    return {**programs, "kubelet": join(Path(root, KUBELET))}

@@ -84,14 +84,20 @@ def keep_connections_apart(home: str = "~/.ansible/cp") -> None:
 
 
 def _directory_of_this_run(home: str) -> str:
+    """:raises OSError: there can be none here: the file system is read-only, or knows no locks."""
     while True:
         path = tempfile.mkdtemp(prefix=CONNECTIONS, dir=home)
-        with contextlib.suppress(OSError):  # another run has just taken it for one that is over
+        try:
             held = _locked_directory(path)
-            if os.path.isdir(path):
-                _held.append(held)
-                return path
-            os.close(held)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another run has just taken it for one that is over
+        except OSError:
+            os.rmdir(path)
+            raise
+        if os.path.isdir(path):
+            _held.append(held)
+            return path
+        os.close(held)
 
 
 def _locked_directory(path: str, *, remove: bool = False) -> int:

@@ -65,7 +65,7 @@ class Subject:
 def sentences(root: str) -> dict[str, str]:
     """Chapter -> what site.yml says it does."""
     plays = yaml.safe_load(Path(root, "site.yml").read_text("utf-8"))
-    parted = [(play.get("hosts", "").partition("pending_")[2], play["name"]) for play in plays]
+    parted = [(play.get("hosts", "").partition(":")[0].partition("pending_")[2], play["name"]) for play in plays]
     return {chapter: name for chapter, name in parted if chapter in CHAPTERS}
 
 
@@ -254,7 +254,7 @@ def _pods(host: Subject) -> Iterator[Part]:
     yield from pod_commands.network(steps)
     yield Part(
         "Programs that podlab brings for containers: from its directory images/, and "
-        f"{s6_commands.program_source('enter')} and kubelet.py. They are long; the pods go on after them.",
+        f"{s6_commands.program_source('enter')} and kubelet/. They are long; the pods go on after them.",
         [*programs, s6_commands.BUSYBOX],
     )
     yield from pod_commands.processes(steps)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from ..changes.kube_proxy import diff as kube_proxy_diff
 from ..changes.kube_proxy.diff import Change
+from ..changes.namespaces import namespaces
 from ..changes.netfilter.iptables_save import target
 from ..changes.system.marks import marks
-from .network import network
+from .network import network, single_namespaces
 from .pods import pods, volumes
 from .run import HostError
 
@@ -33,6 +34,7 @@ def _used_by(name: str, chains: Mapping[str, Sequence[str]]) -> str:
 def complain(folders: Sequence[str]) -> None:
     """:raises HostError: anything is left that bears a mark, or in these directories."""
     found = marks(network.links(), network.routes(), network.rules(), pods.observe())
+    found += namespaces.marks(single_namespaces.observe())
     found += [f"mount {path}" for path in volumes.mounted(folders)]
     _raise([*found, *(f"directory {folder}" for folder in folders if os.path.isdir(folder))])
 

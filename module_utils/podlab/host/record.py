@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -63,11 +64,16 @@ def make_directory(path: str) -> None:
 def write_file(path: str, text: str, mode: int = 0o600) -> None:
     """Put a whole file in place at once, so that whoever reads it, or is killed here, never sees half of it."""
     temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8", opener=private) as file:
-        os.fchmod(file.fileno(), 0o600)  # one that was left behind
-        file.write(text)
-        os.fchmod(file.fileno(), mode)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8", opener=private) as file:
+            os.fchmod(file.fileno(), 0o600)  # one that was left behind
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+        os.replace(temporary, path)
+    except OSError:  # the disk is full: what was written of it would take the room of others
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def private(path: str, flags: int) -> int:

@@ -20,7 +20,7 @@ from ..changes.system import sysctls, systemd
 from ..configs import PodRow
 from ..records import VERSION
 from .configs import host_ports
-from .configs.hosts import bridge_row, kept_of, sysctls_of, system_row
+from .configs.hosts import bridge_row, has_systemd, kept_of, sysctls_of, system_row
 from .configs.pods import Alike, pod_row
 from .controllers.context import revision_of
 from .controllers.reconcile import Wanted, pods_of
@@ -298,8 +298,7 @@ def _plan(
     result["verify"] = expectations.matrix(
         cluster, hosts, cidrs, [pod for pod in pods if pod.key not in on_nodes], placement.nodes, addresses
     )
-    far = any(rows.get("system", {}).get("boot") for rows in result["hosts"].values())
-    for name, row in expectations.probes(result["verify"], result["hosts"], far=far).items():
+    for name, row in expectations.probes(result["verify"], result["hosts"], far=any(map(has_systemd, hosts))).items():
         result["hosts"][name]["verify"] = row
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 from .. import CHAIN_PREFIX
@@ -77,27 +77,38 @@ def _is_led_to(other: str, name: str, observed: Chains, row: TableRow) -> bool:
 
 
 def _jump_lines(builtin: str, observed: Chains, row: TableRow, renamed: Sequence[str]) -> list[str]:
-    """Not at the chain's top, where kube-proxy has its own: what a host refuses to single ones, it refuses to pods as
-    well. The number of a rule is sure, since all of it is one transaction."""
-    wanted, lines, left = row["jumps"].get(builtin, []), list[str](), list(observed.get(builtin, ()))
-    for rule in list(left):
+    def is_own(rule: str) -> bool:
         into = target(rule)
         # That one is the services' to mend.
-        is_own = (into.startswith(CHAIN_PREFIX) and into != UNDEFINED_PORTS) or into in renamed
-        if is_own and (rule not in wanted or left.count(rule) > 1):
-            lines.append(f"-D {builtin} {rule}")
+        return (into.startswith(CHAIN_PREFIX) and into != UNDEFINED_PORTS) or into in renamed
+
+    return placed(builtin, observed, row["jumps"].get(builtin, []), row.get("links", []), is_own)
+
+
+def placed(
+    chain: str, observed: Chains, wanted: Sequence[str], links: Sequence[str], is_own: Callable[[str], bool]
+) -> list[str]:
+    """Lines that give rules their place in a chain of the host's, and take away others of podlab's.
+
+    Not at the chain's top, where kube-proxy has its own: what a host refuses to single ones, it refuses to pods as
+    well. The number of a rule is sure, since all of it is one transaction.
+    """
+    lines, left = list[str](), list(observed.get(chain, ()))
+    for rule in list(left):
+        if is_own(rule) and (rule not in wanted or left.count(rule) > 1):
+            lines.append(f"-D {chain} {rule}")
             left.remove(rule)  # the first one that reads so, as iptables does
-    end = end_of(left, observed, row.get("links", []))
+    end = end_of(left, observed, links)
     for rule in wanted:
         if rule in left and (end is None or left.index(rule) < end):
             continue
         if rule in left:
-            lines.append(f"-D {builtin} {rule}")
+            lines.append(f"-D {chain} {rule}")
             left.remove(rule)
         if end is None:
-            lines.append(f"-A {builtin} {rule}")
+            lines.append(f"-A {chain} {rule}")
         else:
-            lines.append(f"-I {builtin} {end + 1} {rule}")
+            lines.append(f"-I {chain} {end + 1} {rule}")
             left.insert(end, rule)
             end += 1
     return lines

@@ -168,13 +168,22 @@ def programs(texts: Mapping[str, str]) -> list[Typed]:
     for name, text in texts.items():
         home, file = posixpath.split(f"{IMAGES}/{name}")
         lines = (f"mkdir -p {home}", *script_text.files(home, {file: text}, [file]).lines)
-        found.append(Passage(f"install -D -m 755 {program_source(name)} {home}/{file}", lines))
+        install = f"install -D -m 755 {program_source(name)} {home}/{file}"
+        if name == "kubelet":
+            install = f"python3 {JOIN} {program_source(name)} | install -D -m 755 /dev/stdin {home}/{file}"
+        found.append(Passage(install, lines))
     return found
 
 
 BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox"
 
 
+JOIN = "module_utils/podlab/controller/single_file.py"
+
+
 def program_source(name: str) -> str:
-    """Where a program lies in the clone. Some are modules, too, so that they can be tested like every other."""
-    return f"module_utils/podlab/host/{name}.py" if name in ("enter", "kubelet", "mounts") else f"images/{name}"
+    """Where a program lies in the clone. Some are modules, too, so that they can be tested like every other; one is a
+    package, and joined into one file."""
+    if name == "kubelet":
+        return "module_utils/podlab/host/kubelet"
+    return f"module_utils/podlab/host/{name}.py" if name in ("enter", "mounts") else f"images/{name}"

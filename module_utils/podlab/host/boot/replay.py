@@ -28,8 +28,9 @@ from . import last_configs, rebooted
 COMPONENTS = {
     **{"node": "podlab_node", "bridge": "podlab_bridge", "pods": "podlab_pods", "routes": "podlab_routes"},
     **{"egress": "podlab_iptables", "services": "podlab_services"},
+    "namespaces": "podlab_namespaces",
 }
-"""With their modules, in the order of site.yml."""
+"""With their modules, in the order of site.yml; what is no part of a cluster comes last."""
 
 PATIENCE, PAUSE = 120.0, 2.0  # seconds
 

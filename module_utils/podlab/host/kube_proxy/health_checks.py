@@ -12,7 +12,7 @@ from typing import Any
 from ...changes.pods.containers import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
 from ...configs import ServicesRow
-from ..kubelet import is_wanted, tell_supervisor
+from ..kubelet.s6 import control, is_wanted
 from ..pods import containers, lost_supervisors
 from ..record import make_directory, text_of, write_file
 from ..run import HostError, run, wait_until
@@ -68,7 +68,7 @@ def serve(state: str) -> list[str]:
         return []
     if _lives():
         write_file(f"{SERVICE}/{healthz.STATE}", state)
-        tell_supervisor(SERVICE, b"h")
+        control(SERVICE, b"h")
     else:
         stop()
         building = f"{SERVICES}/.new/kube-proxy"

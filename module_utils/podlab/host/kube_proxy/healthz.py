@@ -9,6 +9,7 @@ Paths, bodies and headers are those of release 1.30 (pkg/proxy/healthcheck).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -156,9 +157,14 @@ class Server:
         self.tell()
 
     def tell(self) -> None:
-        with open(f"{LISTENING}.new", "w", encoding="utf-8") as file:
-            json.dump({"version": self.state.get("version", ""), "failed": self.failed}, file)
-        os.rename(f"{LISTENING}.new", LISTENING)
+        try:
+            with open(f"{LISTENING}.new", "w", encoding="utf-8") as file:
+                json.dump({"version": self.state.get("version", ""), "failed": self.failed}, file)
+            os.rename(f"{LISTENING}.new", LISTENING)
+        except OSError:  # its supervisor starts it anew, until there is room on the disk
+            with contextlib.suppress(OSError):
+                os.unlink(f"{LISTENING}.new")
+            raise
 
     def welcome(self, listener: socket.socket, port: int) -> None:
         try:

@@ -15,6 +15,7 @@ from ...changes.network.bridge import Link
 from ...changes.network.link_state import knob
 from ...changes.network.routes import Route
 from ...changes.network.vxlan import Tunnel, VxlanRow
+from ...changes.system.marks import is_marked
 from ..run import entries, run, run_all
 from . import namespaces
 
@@ -29,9 +30,9 @@ def links() -> dict[str, Link]:
         # Somebody may have taken the mark away.
         if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):
             link.update(_written_by_hand(name, {other["mac"] for other in found.values()}))
-    queues = _queues() if any(link["alias"].startswith(MARK) for link in found.values()) else {}
+    queues = _queues() if any(map(is_marked, found.values())) else {}
     for name, link in found.items():
-        if link["alias"].startswith(MARK) and (lines := link_state.queues(name, queues.get(name, ()))):
+        if is_marked(link) and (lines := link_state.queues(name, queues.get(name, ()))):
             link["queues"] = lines
     return found
 

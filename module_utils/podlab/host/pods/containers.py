@@ -26,7 +26,7 @@ from ...changes.pods.containers import (
 )
 from ...changes.pods.s6_commands import KUBELET, SUPERVISOR, UNIT
 from ...configs import PodRow
-from .. import kubelet
+from ..kubelet import s6
 from ..record import make_directory, private, text_of, write_file
 from ..run import HostError, daemon, run, wait_until
 from . import lost_supervisors, volumes
@@ -148,10 +148,15 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
     :param leave: services of which ``start`` will want to know how they have fared.
     """
     pairs = list(dict.fromkeys(services))
-    known = [(rows[netns], name) for netns, name in pairs if name in rows.get(netns, _NOTHING)["containers"]]
+    known: list[tuple[Any, str]] = [
+        (rows[netns], name) for netns, name in pairs if name in rows.get(netns, _NOTHING)["containers"]
+    ]
     for pair in pairs:
-        kubelet.tell_supervisor(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
-    kubelet.terminate_all(known)
+        s6.control(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
+    if known:
+        from ..kubelet.termination import terminate_all  # brings asyncio along: 0.05 s, which most calls need not pay
+
+        terminate_all(known)
     _end_supervisors(os.listdir(OLD) if os.path.isdir(OLD) else (), leave)  # of a run that was cut off
     if not pairs:
         return
@@ -174,7 +179,7 @@ def _end_supervisors(names: Iterable[str], leave: Container[str]) -> None:
     # Known by its mount namespace, a process cannot hide: not from a supervisor that was killed, not among others.
     roots = {root for path in paths if (root := _reported(path).get("mnt-namespace"))}
     for path in alive:
-        kubelet.tell_supervisor(path, b"dxk")
+        s6.control(path, b"dxk")
     wait_until(lambda: all([_is_quiet(path) for path in alive]), seconds=10.0)
     _end_processes_in(roots)
     if alive and supervisor_runs():
@@ -220,7 +225,7 @@ def _is_quiet(service: str) -> bool:
 
 def kubelet_lives() -> bool:
     """Whether the kubelet is supervised, and meant to run: its supervisor sees to the rest."""
-    return is_supervised(KUBELET) and kubelet.is_wanted(KUBELET)
+    return is_supervised(KUBELET) and s6.is_wanted(KUBELET)
 
 
 def start_kubelet() -> None:
@@ -244,12 +249,12 @@ def start_kubelet() -> None:
 
 def reload_kubelet() -> None:
     """Tell it that rows have changed. It would see it within a second by itself."""
-    kubelet.tell_supervisor(KUBELET, b"h")
+    s6.control(KUBELET, b"h")
 
 
 def restart_kubelet() -> None:
     """Let it run the program that is there now. What it knows is in files."""
-    kubelet.tell_supervisor(KUBELET, b"t")
+    s6.control(KUBELET, b"t")
 
 
 def stop_kubelet() -> None:
@@ -259,7 +264,7 @@ def stop_kubelet() -> None:
 def stop_daemon(directory: str) -> None:
     """End one of podlab's own daemons, whether or not its supervisor can still be told to, and take it away."""
     if is_supervised(directory):
-        kubelet.tell_supervisor(directory, b"dx")
+        s6.control(directory, b"dx")
         wait_until(lambda: not is_supervised(directory), seconds=10.0)
         if supervisor_runs():
             run(["s6-svscanctl", "-an", SERVICES])

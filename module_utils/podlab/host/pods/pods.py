@@ -31,7 +31,7 @@ from ...changes.pods.pods import (
     veth_name,
 )
 from ...configs import PodRow
-from ..kubelet import began
+from ..kubelet.started import active_since
 from ..network.namespaces import NETNS, give_name, more_namespaces, mount_tmpfs, socket_in, unshare
 from ..network.network import is_written, link_facts, write_sysctl
 from ..record import make_directory, text_of, write_file
@@ -83,7 +83,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
         eth0 = links.get("eth0")
         pods[netns]["eth0"] = link_facts(eth0) if eth0 else None
         pods[netns]["lo_up"] = "UP" in links.get("lo", {}).get("flags", [])
-        pods[netns]["routes"] = [_route_words(route) for route in routes if route.get("protocol") != "kernel"]
+        pods[netns]["routes"] = [route_words(route) for route in routes if route.get("protocol") != "kernel"]
         pods[netns]["connected"] = [
             route["dst"] for route in routes if route.get("protocol") == "kernel" and route.get("dev") == "eth0"
         ]
@@ -107,7 +107,7 @@ def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any
 
 def _age(netns: str) -> float | None:
     """Seconds since its sandbox was made; None where that is not known."""
-    found = began(netns)
+    found = active_since(netns)
     return None if found is None else time.time() - found
 
 
@@ -325,7 +325,7 @@ def _gratuitous_arp(row: PodRow) -> bytes:
     return ethernet + b"\x00\x01\x08\x00\x06\x04\x00\x02" + mac + address + mac + address
 
 
-def _route_words(route: Mapping[str, Any]) -> str:
+def route_words(route: Mapping[str, Any]) -> str:
     via = f" via {route['gateway']}" if "gateway" in route else ""
     dev = f" dev {route['dev']}" if "dev" in route else ""
     metric = f" metric {route['metric']}" if "metric" in route else ""

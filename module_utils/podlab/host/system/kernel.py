@@ -13,6 +13,9 @@ TRIALS = {
     "bridge": "link add podlab0 type bridge",
     "veth": "link add podlab1 type veth peer name podlab2",
 }
+OPTIONAL = {"dummy": "link add podlab0 type dummy"}
+"""The same of what there is another way without."""
+
 MODULES = (*TRIALS, "br_netfilter")
 
 
@@ -27,8 +30,14 @@ class Features(TypedDict):
 def features() -> Features:
     loadable = [name for name in MODULES if not _is_in_kernel(name) and _is_on_disk(name)]
     unknown = [name for name in TRIALS if not _is_in_kernel(name) and name not in loadable]
-    missing = [f"the kernel cannot do this: ip {TRIALS[name]}: {words}" for name in unknown if (words := _trial(name))]
+    refused = {TRIALS[name]: words for name in unknown if (words := _trial(TRIALS[name]))}
+    missing = [f"the kernel cannot do this: ip {line}: {words}" for line, words in refused.items()]
     return {"loadable": loadable, "missing": missing, "may_load": _is_real_root()}
+
+
+def can(name: str) -> bool:
+    """Whether the kernel can do what is optional, by a module that it has or could load."""
+    return _is_in_kernel(name) or _is_on_disk(name) or not _trial(OPTIONAL[name])
 
 
 def is_asked_without_loading(name: str) -> bool:
@@ -54,10 +63,10 @@ def _listed(index: str) -> set[str]:
     return {os.path.basename(path).split(".ko")[0].replace("-", "_") for path in paths}
 
 
-def _trial(name: str) -> str:
+def _trial(line: str) -> str:
     """The kernel's words if it refuses, or nothing."""
     try:
-        run(["unshare", "--net", "ip", "-batch", "-"], TRIALS[name] + "\n")
+        run(["unshare", "--net", "ip", "-batch", "-"], line + "\n")
     except HostError as error:
         words = str(error).splitlines()[0]
         return words + more_namespaces(words, ["net"])

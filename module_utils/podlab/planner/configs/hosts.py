@@ -70,7 +70,12 @@ def system_row(host: Host, cluster: Cluster, ways: Mapping[str, Any]) -> SystemR
 
 def boots(host: Host) -> bool:
     """Whether a host puts everything back after a reboot: without systemd only where somebody has asked for it."""
-    return "systemd" in _system(host).get("daemons", ()) if host.boot is None else host.boot
+    return has_systemd(host) if host.boot is None else host.boot
+
+
+def has_systemd(host: Host) -> bool:
+    """Whether it is a machine: an embedded host has none."""
+    return "systemd" in _system(host).get("daemons", ())
 
 
 def kept_of(host: Host) -> list[str]:

@@ -1,0 +1,49 @@
+"""What a probe or a hook does to a container: a command, a request over HTTP, a connection, a nap."""
+
+from __future__ import annotations
+
+import time
+
+from .commands import in_container, run_command
+from .config import Handler
+from .dial import dial
+from .files import log
+from .http_get import BAD_STATUS, Result, http_get
+from .waiting import sleep_until
+
+PROBE_AGENT, HOOK_AGENT = "kube-probe/1.30", "kube-lifecycle/1.30"
+
+
+async def run_probe(unit: str, pid: int, handler: Handler, deadline: float) -> Result:
+    """Against the container of this s6 directory, whose process 1 is ``pid``."""
+    return await _run(unit, pid, handler, deadline, is_hook=False)
+
+
+async def run_hook(unit: str, pid: int, handler: Handler, deadline: float) -> Result:
+    """As in Kubernetes any answer over HTTP is a success."""
+    result = await _run(unit, pid, handler, deadline, is_hook=True)
+    return Result(True) if result.is_error or result.message.startswith(BAD_STATUS) else result
+
+
+async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hook: bool) -> Result:
+    try:
+        if "exec" in handler:
+            command = handler["exec"]
+            code, output = await run_command(in_container(unit, pid, command), deadline)
+            if code is None:
+                return Result(False, f'command "{" ".join(command)}" timed out')
+            return Result(code == 0, output.rstrip("\n"))
+        if "http" in handler:
+            agent = HOOK_AGENT if is_hook else PROBE_AGENT
+            return await http_get(handler["http"], deadline, agent, any_host=is_hook)
+        if "tcp" in handler:
+            (await dial(handler["tcp"]["host"], handler["tcp"]["port"], deadline)).close()
+            return Result(True)
+        await sleep_until(min(deadline, time.monotonic() + handler["sleep"]))
+        return Result(True)
+    except OSError as error:
+        return Result(False, str(error))
+    except Exception as error:  # a prober that ends of it would never probe again
+        words = f"{type(error).__name__}: {error}"
+        log(words)
+        return Result(False, words)
