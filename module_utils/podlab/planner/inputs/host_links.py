@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
@@ -21,30 +23,48 @@ def uplink(host: Host) -> str | None:
     return None
 
 
+def legs(host: Host, nodes: Sequence[str]) -> list[str]:
+    """The links that have a node in one of their networks: ``nodes`` are addresses, or names."""
+    links = (host.observation or {}).get("links", {})
+    numbers, own = _numbers(tuple(nodes)), _numbers((host.address,))
+    networks = {name: map(_network_of, link["addresses"]) for name, link in links.items()}
+    return [name for name, mine in networks.items() if any(_has_another(network, numbers, own) for network in mine)]
+
+
+@lru_cache(16)
+def _numbers(addresses: tuple[str, ...]) -> list[int]:
+    """In order: to try each host's networks with all the other hosts would take the square of the cluster."""
+    return sorted({int(IPv4Address(text)) for text in addresses if _is_address(text)})
+
+
+@lru_cache(4096)
+def _network_of(interface: str) -> tuple[int, int]:
+    """The first and the last address of the network that a link's address is in."""
+    network = IPv4Interface(interface).network
+    return int(network.network_address), int(network.broadcast_address)
+
+
+def _has_another(network: tuple[int, int], numbers: list[int], own: list[int]) -> bool:
+    at = bisect_left(numbers, network[0])
+    return any(number <= network[1] and number not in own for number in numbers[at : at + 2])
+
+
+def ways_out(host: Host, hosts: Sequence[str]) -> list[str]:
+    """The host's own links that packets of pods may come or go by: another host is there, or a router.
+
+    :param hosts: addresses or names of the hosts of the inventory.
+    """
+    seen = host.observation or {}
+    routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
+    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, hosts), *routed])
+    links = seen.get("links", {})
+    return sorted(name for name in found if name in links and links[name]["alias"] != MARK)
+
+
 def uplink_mtu(host: Host) -> int:
     """What the node network carries in one packet, in bytes."""
     mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
     return mtu
-
-
-def legs(host: Host, nodes: Sequence[str]) -> list[str]:
-    """The links that have a node in one of their networks: ``nodes`` are addresses."""
-    links = (host.observation or {}).get("links", {})
-    networks = {name: [IPv4Interface(text).network for text in link["addresses"]] for name, link in links.items()}
-    return [name for name, own in networks.items() if any(IPv4Address(node) in net for node in nodes for net in own)]
-
-
-def ways_out(host: Host, others: Sequence[str]) -> list[str]:
-    """The host's own links that packets of pods may come or go by: one of the other hosts is there, or a router.
-
-    :param others: addresses or names of the other hosts of the inventory.
-    """
-    seen = host.observation or {}
-    known = [text for text in others if _is_address(text)]
-    routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
-    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, known), *routed])
-    links = seen.get("links", {})
-    return sorted(name for name in found if name in links and links[name]["alias"] != MARK)
 
 
 def _is_address(text: str) -> bool:

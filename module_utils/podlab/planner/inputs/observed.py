@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...changes.system import sysctls
-from ...records import DEFAULTS, RECORD, sound_observation
-from ..ipam.allocations import allocate_cidrs, newest_record
+from ...records import DEFAULTS, RECORD, Known, sound_observation
+from ..ipam.allocations import allocate_cidrs
 from ..model import Invalid
 from ..preflight.host_checks import Refusals
+from ..record.newest import newest_record
 from ..routing.registry import pod_routing
 from ..services.addresses import pool_problems
 from .cluster import check_hosts
@@ -22,10 +23,10 @@ def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]
     """The hosts with what can be used of their observations; notes, and those that cannot be read: they are like one
     that does not answer."""
     found, notes, refused = [], list[str](), Refusals()
-    opened: dict[int, str] = {}
+    known: Known = {}
     for host in hosts:
         if host.observation is not None:
-            seen, damage, wrong = sound_observation(host.observation, opened)
+            seen, damage, wrong = sound_observation(host.observation, known)
             notes += [f"{host.name}: {words}" for words in damage]
             if wrong and host.in_run:
                 refused[host.name] = wrong

@@ -114,7 +114,7 @@ def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], family: str, h
 
 def _links(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> list[str]:
     """Those that the cluster's packets come and go by."""
-    links = [uplink(host), *ways_out(host, [other.address for other in hosts if other is not host])]
+    links = [uplink(host), *ways_out(host, tuple(other.address for other in hosts))]
     if host.role == "node":
         links += [cluster.bridge, pod_routing(cluster).overlay_device(cluster)]
     return sorted({link for link in links if link})

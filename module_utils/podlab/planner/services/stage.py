@@ -12,8 +12,8 @@ from ...configs import ServicePortRow, ServicesRow
 from ..configs.services import Rows, port_rows
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.allocations import newest_record
 from ..model import Desired, Pod, Present
+from ..record.newest import newest_record
 from .addresses import waiting
 from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
 from .model import Given, Slice
