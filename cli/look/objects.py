@@ -15,7 +15,6 @@ from typing import Any
 from podlab import __version__, phases
 from podlab.controller import signature
 from podlab.phases import timestamp
-from podlab.planner.inputs.cluster import architecture
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
@@ -152,6 +151,8 @@ def _node(state: State, name: str, answer: Mapping[str, Any] | None) -> Object:
         addresses.insert(0, {"type": "InternalIP", "address": known["address"]})
     status: Object = {"addresses": addresses, "conditions": [ready]}
     if answer:
+        from podlab.planner.inputs.cluster import architecture  # late: it brings the manifests' readers along
+
         system = answer["system"]
         status["nodeInfo"] = {
             "architecture": architecture(system["machine"]),
