@@ -18,6 +18,9 @@ options:
     description: podlab's own programs that containers run; file name -> text.
     type: dict
     default: {}
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -54,6 +57,12 @@ from ansible.module_utils.podlab.host.pods import kubelet_service, lost_supervis
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import runners as runners
 
+ARGUMENT_SPEC = {
+    "pods": {"type": "json", "required": True},
+    "programs": {"type": "dict", "default": {}},
+    "caller": {"type": "dict"},
+}
+
 
 def work(params: dict[str, Any]) -> Any:
     found = pods.changes(network.links(), host_pods.observe(), json.loads(params["pods"]))
@@ -69,12 +78,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module(
-        {
-            "pods": {"type": "json", "required": True},
-            "programs": {"type": "dict", "default": {}},
-        },
-        work,
-        "pods",
-        programs={},  # they lie on the disk
-    )
+    run_module(ARGUMENT_SPEC, work, "pods", programs={})  # they lie on the disk

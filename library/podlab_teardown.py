@@ -62,6 +62,8 @@ from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import runners as pods_runners
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
+ARGUMENT_SPEC = {}
+
 RUNNERS = (kube_proxy_runners, pods_runners, teardown)
 
 FOLDERS = (RUN, record.HOME)
@@ -123,4 +125,4 @@ def _forwarding_before(seen: Observed) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run_module({}, work, takes_lease=False)
+    run_module(ARGUMENT_SPEC, work)

@@ -31,6 +31,8 @@ from ansible.module_utils.podlab.host.pods import runners as runners
 SANDBOXES = (MakeNetnsMounts, MakeSandbox)
 LINKS = (Ip, NetnsIp, AnnouncePod)
 
+ARGUMENT_SPEC = {"rows": {"type": "dict", "required": True}, "containers": {"type": "bool", "default": False}}
+
 
 class Clock:
     """Phase -> seconds."""
@@ -75,7 +77,7 @@ def processes(clock: Clock, rows: dict[str, Any], found: list[Action]) -> None:
 
 
 if __name__ == "__main__":
-    module = AnsibleModule(argument_spec={"rows": {"required": True}, "containers": {"default": False}})
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
     clock = Clock()
     rest = links(clock, module.params["rows"])
     insides: dict[str, list[str]] = {}
