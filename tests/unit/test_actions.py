@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,10 @@ from podlab import changes
 from podlab import host as host_package
 from podlab.changes.actions import Action, Ip, NetnsIp, Sysctl, lines
 from podlab.changes.script_text import Passage, Typed
-from podlab.host import actions
+from podlab.changes.system.record import BeginRecord, SettleRecord
+from podlab.host import actions, record
 from podlab.host.run import HostError
+from podlab.host.system import runners
 
 
 def kinds(of: type[Action] = Action) -> Iterator[type[Action]]:
@@ -104,3 +107,24 @@ def test_lines_of_ip_are_one_batch_and_one_process_a_namespace(monkeypatch: pyte
     assert calls == [("ip", ["a", "b"]), [("x", "c\ne\n"), ("y", "d\n")], "k=1"]
     with pytest.raises(HostError, match="bad: no such link"):
         actions.apply([NetnsIp("bad", "c")])
+
+
+def test_what_was_before_is_known_from_the_first_setting_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that come with a kernel module are read once it is loaded, and those that are given back are known until
+    they are."""
+    kernel = {"late": "7"}
+    monkeypatch.setattr(record, "HOME", str(tmp_path))
+    monkeypatch.setattr(record, "PATH", f"{tmp_path}/record.json")
+    monkeypatch.setattr(runners.network, "read_sysctls", lambda keys: {key: kernel[key] for key in keys})
+    known: list[dict[str, str]] = []
+    monkeypatch.setattr(actions, "write_sysctl", lambda *_: known.append(record.known()["sysctls"]))
+    told = {"node": "node1", "sysctls": {"own": "0"}}
+    actions.apply(
+        [
+            BeginRecord(told, {"own": "0", "given back": "1"}, ["late"]),
+            Sysctl("own", "1"),
+            SettleRecord(told, ["own", "late"], is_news=True),
+        ]
+    )
+    assert known == [{"own": "0", "given back": "1", "late": "7"}]
+    assert record.known()["sysctls"] == {"own": "0", "late": "7"}

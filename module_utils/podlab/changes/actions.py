@@ -111,6 +111,15 @@ class WriteFile(Action):
 
 
 @dataclass(frozen=True)
+class SetMode(Action):
+    path: str
+    mode: int
+
+    def commands(self) -> list[Typed]:
+        return [f"chmod {self.mode:o} {self.path}"]
+
+
+@dataclass(frozen=True)
 class RemoveFile(Action):
     path: str
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import records
@@ -31,11 +31,11 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)
     pods: dict[str, Pod] = {}
-    with_own_net = set()
+    with_own_net = list[str]()
     for netns in names:
         told = _written_row(netns)
         row = _sound_row(told, netns)
-        with_own_net |= {netns} if "net" in namespace_files(row, netns) else set()
+        with_own_net += [netns] if "net" in namespace_files(row, netns) else []
         pods[netns] = {
             "sandbox": _sandbox_is_sound(netns, row, pauses.get(netns)),
             "row": told if as_written else row,
@@ -53,26 +53,30 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
             "neighbours": [],
             "connected": [],
         }
-    wired = [netns for netns in names if pods[netns]["sandbox"] and netns in with_own_net]
-    # -d for the kind of link; one process a pod tells links, addresses and routes.
-    question = "addr show\nroute show\nneigh show nud permanent nud noarp\n"
-    answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in wired], wired)
-    for netns, (_, out, _) in zip(wired, answers, strict=True):
-        addresses, routes, neighbours = [*documents(out), [], [], []][:3]
-        links = {link["ifname"]: link for link in addresses}
-        eth0 = links.get("eth0")
-        pods[netns]["eth0"] = link_facts(eth0) if eth0 else None
-        pods[netns]["lo_up"] = "UP" in links.get("lo", {}).get("flags", [])
-        pods[netns]["routes"] = [route_words(route) for route in routes if route.get("protocol") != "kernel"]
-        pods[netns]["connected"] = [
-            route["dst"] for route in routes if route.get("protocol") == "kernel" and route.get("dev") == "eth0"
-        ]
-        pods[netns]["neighbours"] = [
-            entry["dst"]
-            for entry in neighbours
-            if entry["dev"] == "eth0" and ":" not in entry["dst"] and is_written(entry)
-        ]
+    for netns, inside in _insides([netns for netns in with_own_net if pods[netns]["sandbox"]]).items():
+        pods[netns].update(inside)
     return pods
+
+
+def _insides(names: Sequence[str]) -> dict[str, Pod]:
+    """What network namespaces hold: one process each tells links with their kind, addresses, routes and neighbours."""
+    question = "addr show\nroute show\nneigh show nud permanent nud noarp\n"
+    answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in names], names)
+    return {netns: _inside(out) for netns, (_, out, _) in zip(names, answers, strict=True)}
+
+
+def _inside(answer: str) -> Pod:
+    addresses, routes, neighbours = [*documents(answer), [], [], []][:3]
+    links = {link["ifname"]: link for link in addresses}
+    by_kernel = [route for route in routes if route.get("protocol") == "kernel"]
+    on_eth0 = [entry for entry in neighbours if entry["dev"] == "eth0" and ":" not in entry["dst"]]
+    return {
+        "eth0": link_facts(links["eth0"]) if links.get("eth0") else None,
+        "lo_up": "UP" in links.get("lo", {}).get("flags", []),
+        "routes": [route_words(route) for route in routes if route.get("protocol") != "kernel"],
+        "connected": [route["dst"] for route in by_kernel if route.get("dev") == "eth0"],
+        "neighbours": [entry["dst"] for entry in on_eth0 if is_written(entry)],
+    }
 
 
 def _service(netns: str, container: str) -> str:
