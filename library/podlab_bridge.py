@@ -63,10 +63,10 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     row = params["row"]
     seen = network.read_sysctls(knob(name, key) for name in (row["name"], "default") for key in KNOBS)
-    return actions.work(bridge.actions(network.links(), row, network.routes(), seen))
+    return actions.Todo(bridge.actions(network.links(), row, network.routes(), seen))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ from ansible.module_utils.podlab.host.network import guarded_sysctls, network
 ARGUMENT_SPEC = {"tables": {"type": "dict", "required": True}, "caller": {"type": "dict"}}
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     tables, wanted = network.saved(), params["tables"]
     observed = network.rules(tables)
     lines = {table: rules.changes(observed[table], row) for table, row in wanted.items()}
@@ -64,7 +64,7 @@ def work(params: dict[str, Any]) -> Any:
     before, after = guarded_sysctls.changes(rules.sysctls(wanted), guarded_by_others=of_services)
     ports = _host_ports(observed["nat"]), _host_ports(wanted.get("nat", {}).get("chains", {}))
     flows = host_conntrack.actions(*ports, is_changed=any(lines.values()))
-    return actions.work([*before, *rules.write(lines), *after, *flows])
+    return actions.Todo([*before, *rules.write(lines), *after, *flows])
 
 
 def _host_ports(chains: Mapping[str, Sequence[str]]) -> Frontends:

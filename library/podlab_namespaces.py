@@ -95,7 +95,7 @@ NO_LIST = "namespaces_list is missing: say which there shall be, or namespaces_s
 NO_DUMMY = "this kernel has no dummy links: eth0 of {} is a bridge without ports, which reaches as little"
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     is_absent = params["state"] == "absent"
     items = [] if is_absent else [configs.item(given) for given in params["namespaces"] or []]
     wanted = problems.sound(items)
@@ -107,7 +107,7 @@ def work(params: dict[str, Any]) -> Any:
         raise HostError("\n".join(wrong))
     found = namespaces.changes(seen, wanted, single_namespaces.restored())
     warnings = [NO_DUMMY.format(", ".join(isolated))] if isolated and isolated_kind(seen) != "dummy" else []
-    return actions.work(found, warnings)
+    return actions.Todo(found, warnings)
 
 
 def _missing(wanted: Sequence[configs.NamespaceConfig]) -> list[str]:

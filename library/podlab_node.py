@@ -84,7 +84,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(rows: dict[str, Any]) -> Any:
+def work(rows: dict[str, Any]) -> actions.Todo:
     wanted, modules = rows["sysctls"], rows["modules"]
     found = record.read()
     known = found.record or {}
@@ -104,7 +104,7 @@ def work(rows: dict[str, Any]) -> Any:
         *set_sysctls(values),
         SettleRecord(remembered, [*wanted], is_news=known != remembered or bool(found.damage)),
     ]
-    return actions.work(todo)
+    return actions.Todo(todo)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     found = pods.changes(network.links(), host_pods.observe(), json.loads(params["pods"]))
     stale = programs.stale(params["programs"])
     install = [InstallProgram(name, params["programs"][name]) for name in stale]
@@ -74,7 +74,7 @@ def work(params: dict[str, Any]) -> Any:
     is_stale = not {"kubelet", "enter"}.isdisjoint(stale)
     stays = not any(isinstance(action, (StartKubelet, StopKubelet)) for action in found)
     restart = [RestartKubelet()] if is_stale and stays and kubelet_service.lives() else []
-    return actions.work([*install, *busybox, *lost, *found, *restart])
+    return actions.Todo([*install, *busybox, *lost, *found, *restart])
 
 
 if __name__ == "__main__":

@@ -112,13 +112,13 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     links, row = network.links(), params["row"]
     lost = network.lost_overlays(links, row["vxlan"])
     steps = routes.steps(links, network.tunnels(links), network.routes(), row, lost)
     if params["part"]:
         steps = steps.part(params["part"])
-    return actions.work(steps.actions())
+    return actions.Todo(steps.actions())
 
 
 if __name__ == "__main__":

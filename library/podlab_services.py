@@ -49,10 +49,9 @@ from ansible.module_utils.podlab.host.module_base import run_module
 ARGUMENT_SPEC = {"row": {"type": "raw", "required": True}, "caller": {"type": "dict"}}
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     gc.disable()  # a hundred thousand rules are looked through again and again, and none of them is garbage
-    found = services.changes(params["row"])
-    return actions.work(found.actions, found.warnings)
+    return services.changes(params["row"])
 
 
 if __name__ == "__main__":

@@ -67,10 +67,10 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     code = base64.b64decode(params["code"])
     steps = systemd.steps(host_system.observe(), params["row"], hashlib.sha256(code).hexdigest())
-    return actions.work(steps.actions(code))
+    return actions.Todo(steps.actions(code))
 
 
 if __name__ == "__main__":

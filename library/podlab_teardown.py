@@ -69,7 +69,7 @@ RUNNERS = (kube_proxy_runners, pods_runners, teardown)
 FOLDERS = (RUN, record.HOME)
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     links, found, ways, tables = network.links(), host_pods.observe(), network.routes(), network.saved()
     observed = network.rules(tables)
     # Gateways have neither links nor rules of nat, and no KUBE chains: such are somebody else's there.
@@ -98,7 +98,7 @@ def work(params: dict[str, Any]) -> Any:
         *_files([*found, *links_of_namespaces.own_names(single)]),
         AssertNothingLeft(FOLDERS),
     ]
-    return actions.work(todo, [*known.damage, *kube.warnings])
+    return actions.Todo(todo, [*known.damage, *kube.warnings])
 
 
 def _files(names: Sequence[str]) -> list[Action]:

@@ -61,7 +61,7 @@ class Host:
         return "iptables-restore v1.8.9 (legacy)\n" if words == "iptables-restore --version" else ""
 
 
-def written(found: services.Found) -> dict[str, Change]:
+def written(found: actions.Todo) -> dict[str, Change]:
     """Table -> what is restored in it."""
     return {
         table: it

@@ -6,12 +6,11 @@ A runner is registered where it is written, so that a module imports no more tha
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..changes import actions
 from ..changes.actions import Action
@@ -19,6 +18,14 @@ from ..changes.netfilter.rules import WriteRules, restore_text
 from .network.network import write_sysctl
 from .record import write_file
 from .run import HostError, batch, run, run_all
+
+
+class Todo(NamedTuple):
+    """What a module has to do, and warnings, which may grow while it is done."""
+
+    actions: Sequence[Action]
+    warnings: Sequence[str] = ()
+
 
 Runner = Callable[[Sequence[Any]], "list[str] | None"]
 """Runs neighbours of one kind. What it returns is what went wrong with some of them and keeps nothing else from being
@@ -63,12 +70,6 @@ def apply(todo: Iterable[Action]) -> None:
         failed += RUNNERS[kind](neighbours) or []
     if failed:
         raise HostError("\n".join(failed))
-
-
-def work(todo: Iterable[Action], *warnings: list[str]) -> Any:
-    """What a module gives to ``module_base``: the lines of a list of actions, and what runs the very same list."""
-    found = [*todo]
-    return actions.lines(found), functools.partial(apply, found), *warnings
 
 
 def _batch(lines: Sequence[actions.BatchLine]) -> None:

@@ -22,6 +22,7 @@ from ...changes.netfilter import rules
 from ...changes.netfilter.iptables_save import Tables
 from ...configs import ServicesRow
 from .. import record
+from ..actions import Todo
 from ..network import guarded_sysctls, network, nft_generation
 from ..run import HostError
 from ..system import foreign_kubernetes
@@ -62,13 +63,7 @@ def _others(tables: Tables) -> list[str]:
 # --- what is to be done --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Found:
-    actions: Sequence[Action]
-    warnings: list[str] = field(default_factory=list)
-
-
-def changes(told: ServicesRow | str) -> Found:
+def changes(told: ServicesRow | str) -> Todo:
     """What separates this host from a row, in an order in which nothing is missed that was there before. What stands in
     a transaction that iptables refuses is not written, nor what comes after it; what came before stays. So one table
     may be as it shall be and the other one as it was, until a run gets to the end.
@@ -99,7 +94,7 @@ def changes(told: ServicesRow | str) -> Found:
             row, digest, packed, known, tables, wanted, kernel, version, at, health_checks.digest(health), restored
         )
         todo.append(recorded)
-    return Found(todo, warnings)
+    return Todo(todo, warnings)
 
 
 def _refuse_others(tables: Tables) -> None:
@@ -140,9 +135,11 @@ def _stale_flows(row: ServicesRow, known: State | None, *, is_changed: bool) -> 
 
 
 @dataclass(frozen=True)
-class Removal(Found):
+class Removal:
     """All of podlab's that is here; no rules on a host that podlab has not been to, whoever's chains there are."""
 
+    actions: Sequence[Action]
+    warnings: Sequence[str] = ()
     rules: dict[str, Change] = field(default_factory=dict)
 
 
