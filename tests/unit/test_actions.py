@@ -112,19 +112,20 @@ def test_lines_of_ip_are_one_batch_and_one_process_a_namespace(monkeypatch: pyte
 def test_what_was_before_is_known_from_the_first_setting_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings that come with a kernel module are read once it is loaded, and those that are given back are known until
     they are."""
-    kernel = {"late": "7"}
+    own, given_back, late = (f"net.ipv4.conf.{name}.forwarding" for name in ("own", "gone", "late"))
+    kernel = {late: "7"}
     monkeypatch.setattr(record, "HOME", str(tmp_path))
     monkeypatch.setattr(record, "PATH", f"{tmp_path}/record.json")
     monkeypatch.setattr(runners.network, "read_sysctls", lambda keys: {key: kernel[key] for key in keys})
     known: list[dict[str, str]] = []
     monkeypatch.setattr(actions, "write_sysctl", lambda *_: known.append(record.known()["sysctls"]))
-    told = {"node": "node1", "sysctls": {"own": "0"}}
+    told = {"node": "node1", "sysctls": {own: "0"}}
     actions.apply(
         [
-            BeginRecord(told, {"own": "0", "given back": "1"}, ["late"]),
-            Sysctl("own", "1"),
-            SettleRecord(told, ["own", "late"], is_news=True),
+            BeginRecord(told, {own: "0", given_back: "1"}, [late]),
+            Sysctl(own, "1"),
+            SettleRecord(told, [own, late], is_news=True),
         ]
     )
-    assert known == [{"own": "0", "given back": "1", "late": "7"}]
-    assert record.known()["sysctls"] == {"own": "0", "late": "7"}
+    assert known == [{own: "0", given_back: "1", late: "7"}]
+    assert record.known()["sysctls"] == {own: "0", late: "7"}

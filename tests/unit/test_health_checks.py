@@ -188,7 +188,7 @@ def test_rules_of_an_older_podlab_are_looked_at_again(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "STATE", str(tmp_path / "services.json"))
     monkeypatch.setattr(iptables, "rules_elsewhere", lambda version: [])
     monkeypatch.setattr(services.health_checks, "is_sound", lambda wanted: True)
-    monkeypatch.setattr(services, "_version", lambda: "iptables v1.8.9 (legacy)")
+    monkeypatch.setattr(iptables, "version", lambda: "iptables v1.8.9 (legacy)")
     monkeypatch.setattr(services.network, "missing_programs", lambda names: [])
     monkeypatch.setattr(services.network, "saved", dict)
     (tmp_path / "services.json").write_text(json.dumps(known))

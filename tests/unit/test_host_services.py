@@ -178,7 +178,9 @@ def test_and_closed_before_it_goes(host: Host) -> None:
     assert lines(services.changes(closed).actions)[0] == f"sysctl -w {LOCALNET}=0"
     guarded = {**TABLES, "filter": {**TABLES["filter"], "PODLAB-LOCALHOST": []}}
     host.tables = guarded
-    assert not any("sysctl" in line for line in services.changes(closed).lines), "host ports need it, and guard it"
+    assert not any("sysctl" in line for line in lines(services.changes(closed).actions)), (
+        "host ports need it, and guard it"
+    )
 
 
 @pytest.mark.parametrize("addresses", [[], ["127.0.0.1/32"], ["0.0.0.0/0"], ["10.100.0.0/24"]])

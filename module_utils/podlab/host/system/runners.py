@@ -20,5 +20,5 @@ def _begin(found: Sequence[BeginRecord]) -> None:
 @runs(SettleRecord)
 def _settle(found: Sequence[SettleRecord]) -> None:
     for it in found:
-        begun = record.known()["sysctls"]
+        begun = record.known().get("sysctls", {})
         record.write({**it.record, "sysctls": {key: begun[key] for key in it.settings if key in begun}})
