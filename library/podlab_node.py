@@ -34,7 +34,8 @@ options:
     type: dict
     required: true
   cluster:
-    description: What it shall remember of the cluster.
+    description: >-
+      What it shall remember of the cluster, as parts of the record: C(network), C(cluster), and C(pods) by node.
     type: json
     required: true
   caller:
@@ -50,7 +51,7 @@ EXAMPLES = """
   podlab_node:
     sysctls: {net.ipv4.ip_forward: '1'}
     record: {node: node1}
-    cluster: {cidr: 10.1.0.0/16}
+    cluster: {network: {cidr: 10.1.0.0/16}}
 """
 
 RETURN = """
@@ -89,7 +90,7 @@ def work(rows: dict[str, Any]) -> Any:
     off = sysctls.switched_on_by(modules)
     observed = network.read_sysctls([*wanted, *recorded]) | off
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
-    told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
+    told = {**rows["record"], **json.loads(rows["cluster"])}
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded), "version": record.VERSION}
     wrong = file_modes.wrong()
     lines = run_directory.lines() if rows["runtime"] else []
@@ -97,7 +98,7 @@ def work(rows: dict[str, Any]) -> Any:
     lines += [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
     if known != remembered or found.damage:
-        lines.append(f"# {record.PATH}: the pod CIDR of every node and the place of every pod")
+        lines.append(f"# {record.PATH}: the pod CIDR of every node and the places of pods")
 
     def apply() -> None:
         if rows["runtime"]:
