@@ -103,7 +103,7 @@ def _limit(question: str) -> Limit:
 
 
 def _ours(made: BenchLab, way: str) -> Side:
-    made.has_nodes(2, pod_routing=way)
+    made.has_nodes(2, podlab_pod_routing=way)
     made.wants(*(pod(name, nodeName=host) for name, host in PODS.items()))
     made.site()
     rows = {name: made.pod(host, name) for name, host in PODS.items()}

@@ -80,14 +80,14 @@ def test_vxlan_goes_to_the_other_ends_address():
         pytest.param(
             "host-gw",
             [NODE1, FAR],
-            'cluster.pod_routing: Invalid value: "host-gw": node2 (10.200.0.3) is not in 10.100.0.0/24, '
+            'podlab_pod_routing: Invalid value: "host-gw": node2 (10.200.0.3) is not in 10.100.0.0/24, '
             "the subnet of node1, and a next hop is one hop away; choose vxlan",
             id="host-gw beyond a router",
         ),
         pytest.param(
             "gateway",
             [NODE1, FAR, host("gateway", "10.100.0.1/24", role="gateway")],
-            'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in 10.200.0.0/24, '
+            'podlab_pod_routing: Invalid value: "gateway": no gateway has an address in 10.200.0.0/24, '
             "the subnet of node2; add a leg to one, or choose vxlan",
             id="gateway without a leg there",
         ),

@@ -110,7 +110,7 @@ def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
         if way is None or way.observation is None:
             return []
         return [
-            f'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in {node.subnet}, '
+            f'podlab_pod_routing: Invalid value: "gateway": no gateway has an address in {node.subnet}, '
             f"the subnet of {node.name}; add a leg to one, or choose vxlan"
             for node in nodes
             if next_hop(cluster, node, way) is None
@@ -124,7 +124,7 @@ def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
             if IPv4Address(other.address) not in subnet
         )
         return [
-            f'cluster.pod_routing: Invalid value: "host-gw": {other.name} ({other.address}) is not in {subnet}, '
+            f'podlab_pod_routing: Invalid value: "host-gw": {other.name} ({other.address}) is not in {subnet}, '
             f"the subnet of {node.name}, and a next hop is one hop away; choose vxlan"
             for node, subnet, other in islice(strangers, 1)
         ]
