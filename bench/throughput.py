@@ -57,7 +57,7 @@ class Side:
 def rows(course: Course) -> Iterator[Row]:
     for way in WAYS:
         try:
-            cluster_of({"pod_routing": way})
+            cluster_of({"podlab_pod_routing": way})
         except Invalid:
             yield Row(f"across nodes, {way}", "Gbit/s", limit=_limit("stream"), peer=PEERS[0], note="not here yet")
         else:

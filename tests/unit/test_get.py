@@ -234,7 +234,7 @@ def test_the_newest_record_is_believed() -> None:
 def test_who_claims_the_pod_of_another_node_has_it_not() -> None:
     """Neither by its record nor by what it says to run, also where the other one does not run it just now."""
     told = answer(generation=4, pods={"default/a": ["node2", "10.1.2.2"]})
-    told["record"]["cluster"] = signature.signed(told["record"]["cluster"])
+    told["record"]["cluster"] = signature.signed(signature.FIRST_VERSION, told["record"]["cluster"])
     forged = {**told["record"]["cluster"], "generation": 9, "pods": {"default/a": ["node1", "10.1.1.9"]}}
     for other in (told, None):
         answers = {"node1": answer(live("a", a=RUNS), **forged), "node2": other, "gateway": told}
