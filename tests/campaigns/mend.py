@@ -43,7 +43,7 @@ ADDRESSES = {"gateway": "10.100.0.1", "node1": "10.100.0.2", "node2": "10.100.0.
 GROUPS = {
     "gateways": {"gateway": ADDRESSES["gateway"]},
     "nodes": {name: ADDRESSES[name] for name in ("node1", "node2")},
-    "outsiders": {"outside": ADDRESSES["outside"]},
+    "external": {"outside": ADDRESSES["outside"]},
 }
 ROUTING = ("gateway", "vxlan", "host-gw")
 
