@@ -43,7 +43,7 @@ ADDRESSES = {"gateway": "10.100.0.1", "node1": "10.100.0.2", "node2": "10.100.0.
 GROUPS = {
     "gateways": {"gateway": ADDRESSES["gateway"]},
     "nodes": {name: ADDRESSES[name] for name in ("node1", "node2")},
-    "outsiders": {"outside": ADDRESSES["outside"]},
+    "external": {"outside": ADDRESSES["outside"]},
 }
 ROUTING = ("gateway", "vxlan", "host-gw")
 
@@ -68,8 +68,8 @@ class MendLab:
             Path(self.manifests, file.name).write_text(file.read_text())
 
     def run(self, log: str, playbook: str = "site.yml", *options: str) -> tuple[int, str]:
-        argv = [*self.way, "ansible-playbook", playbook, "-e", f"manifests={self.manifests}", *options]
-        argv += ["-e", f'{{"cluster": {{"pod_routing": "{self.routing}", "allow_host_path": true}}}}']
+        argv = [*self.way, "ansible-playbook", playbook, "-e", f"podlab_manifests={self.manifests}", *options]
+        argv += ["-e", f'{{"podlab_pod_routing": "{self.routing}", "podlab_allow_host_path": true}}']
         argv += ["-i", self.inventory or "inventory/embedded"]
         done = subprocess.run(
             argv, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True

@@ -239,7 +239,7 @@ def lost(request, sample):
     with subprocess.Popen(at_work, env=ENVIRONMENT) as holder:
         sample.sh("node2", "until pgrep -f '^sleep 4711$' >/dev/null; do :; done")
         run = subprocess.Popen(
-            sample.argv("site.yml", "-e", "silence=1"), cwd=ROOT, env=sample.environment(), **streams
+            sample.argv("site.yml", "-e", "podlab_silence=1"), cwd=ROOT, env=sample.environment(), **streams
         )
         sample.sh("node2", "until grep -q -- '-> FLOCK' /proc/locks; do :; done")
         if request.param == "stopped":

@@ -34,7 +34,7 @@ from ..configs import PodRow, ServicesRow
 from ..host import record
 from ..host.kube_proxy import health_checks
 from ..host.system import kernel
-from ..planner.plan import CHAPTERS
+from ..planner.inputs.request import CHAPTERS
 from ..programs import BY_ROLE
 
 WIDTH = 118
