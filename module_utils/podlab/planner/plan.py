@@ -293,9 +293,9 @@ def _plan(
         for host in hosts:
             rows = result["hosts"].get(host.name, {"pending": ()})
             if "services" in rows["pending"]:
-                rows["pending"].append("leaving")
+                rows["pending"].append("services_drain")
                 rows["parting"] = services.parting.row(host, cidrs[host.name])
-                rows["pending"] += ["gone"] if services.parting is not services.rows else []
+                rows["pending"] += ["services_finalize"] if services.parting is not services.rows else []
     # A step that finds nothing to do is the last one, whatever still waits.
     result["moving"] = any("pods" in rows["pending"] for rows in result["hosts"].values())
     result["verify"] = expectations.matrix(
