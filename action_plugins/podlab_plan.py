@@ -22,8 +22,9 @@ from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
 from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.request import chapters_of
 from podlab.planner.model import Invalid
-from podlab.planner.plan import chapters_of, plan
+from podlab.planner.plan import plan
 from podlab.planner.preflight.listing import listed
 from podlab.printable import printable
 from podlab.records import is_time

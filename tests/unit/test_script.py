@@ -24,8 +24,9 @@ from podlab.controller import inputs, script
 from podlab.host.pods import volumes
 from podlab.planner.configs.services import digest_of
 from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.request import CHAPTERS
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.plan import CHAPTERS, plan
+from podlab.planner.plan import plan
 from tests.simulated_host import SimulatedHost
 from tests.unit.test_changes_pods import row
 
