@@ -85,6 +85,13 @@ BREAKS: dict[str, list[tuple[str, str, str, str | tuple[str, ...]]]] = {
         ("node1", "web", "pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
         # only s6-svscan is killed
         ("node2", "web", "pkill -KILL s6-svscan", "s6-svscanctl -a"),
+        # chains of podlab's and of kube-proxy's have another name
+        (
+            "node1",
+            "web",
+            "iptables -t nat -E PODLAB-EGRESS LOST-EGRESS; iptables -t nat -E KUBE-SERVICES LOST-SERVICES",
+            ("iptables -t nat -X LOST-EGRESS", "iptables -t nat -X LOST-SERVICES"),
+        ),
         # a gateway's leg does not forward, and its firewall refuses
         (
             "gateway",
