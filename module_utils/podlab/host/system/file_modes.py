@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Sequence
 
-from ...changes.pods.containers import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+from ...changes.actions import Action, SetMode
+from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+from ..actions import runs
 
 ETC = ("hosts", "hostname", "resolv.conf")
 
@@ -25,8 +28,13 @@ def wrong() -> dict[str, int]:
     return found
 
 
-def lines(modes: dict[str, int]) -> list[str]:
-    return [f"chmod {mode:o} {path}" for path, mode in modes.items()]
+def actions() -> list[Action]:
+    return [SetMode(path, mode) for path, mode in wrong().items()]
+
+
+@runs(SetMode)
+def _set_modes(found: Sequence[SetMode]) -> None:
+    mend({it.path: it.mode for it in found})
 
 
 def mend(modes: dict[str, int]) -> None:
