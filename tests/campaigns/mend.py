@@ -24,6 +24,7 @@ from random import Random
 from typing import Any
 
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 from tests.picture import picture
 
 from .damage import HOSTS, KINDS, PASSING, Damage
@@ -58,12 +59,10 @@ class MendLab:
             Path(self.manifests, file.name).write_text(file.read_text())
 
     def run(self, log: str, playbook: str = "site.yml", *options: str) -> tuple[int, str]:
-        argv = ["ansible-playbook", playbook, "-e", f"manifests={self.manifests}", *options]
+        argv = [playbook, "-e", f"manifests={self.manifests}", *options]
         argv += ["-e", f'{{"cluster": {{"pod_routing": "{self.routing}", "allow_host_path": true}}}}']
         argv += ["-i", self.inventory or "inventory/embedded"]
-        done = subprocess.run(
-            argv, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        done = preforked.play(argv, self.environment)
         (self.logs / f"{log}.log").write_text(done.stdout + done.stderr)
         return done.returncode, done.stdout + done.stderr
 

@@ -1,7 +1,8 @@
 """The documentation is true: its commands print what it shows, its tables are the code's, its links lead somewhere.
 
 A fenced block marked ``console`` holds commands after ``$ `` (``> `` continues one) and what they print. Every page
-has a lab of its own and one shell for all of its commands, in their order. After ``console`` may stand:
+has one shell for all of its commands, in their order, and a lab of its own, or that of ``TOGETHER``. After ``console``
+may stand:
 
     fails          the command is meant to end with an exit code that is not 0
     needs: NAME    the commands are run where the program NAME is there, and by root
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,11 +36,14 @@ from podlab.embedded import Lab
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.manifests.fields import TABLE, Outcome, Rule
 from podlab.planner.manifests.objects import KINDS
+from tests import preforked
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 LONGEST = 60.0  # seconds for one command
+TOGETHER = ("script", "packet")
+"""Pages that are read in one lab: what the first leaves is the sample cluster, or it is no true page."""
 
 
 # --- commands -----------------------------------------------------------------------------------------
@@ -79,10 +84,16 @@ def commands_of(page: Path) -> list[Command]:
     return commands
 
 
+# Verbs without a playbook are a hundred and more. Here each of them is a fork of a process that has them loaded.
+LOADED = """
+./lab() {{ case $1 in ({verbs}) {call} "$@" ;; (*) command ./lab "$@" ;; esac; }}
+"""
+
+
 class Shell:
     """A reader's shell: what one command sets, the next one has."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], lab: preforked.Loaded) -> None:
         self.bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=ROOT,
@@ -93,6 +104,8 @@ class Shell:
             text=True,
             start_new_session=True,
         )
+        assert self.bash.stdin is not None
+        self.bash.stdin.write(LOADED.format(verbs="|".join(preforked.QUICK), call=shlex.join(lab.argv())))
 
     def run(self, command: str) -> tuple[int, list[str]]:
         """Exit code and output, standard error included."""
@@ -154,19 +167,33 @@ def first_lie(shown: Sequence[str], printed: Sequence[str], lab: str) -> str | N
     return None
 
 
-def follow(page: Path, directory: Path) -> str | None:
-    """Do what a page says, in a lab of its own; the first thing that is not as it says."""
+def follow(pages: Sequence[Path], directory: Path) -> dict[Path, str | None]:
+    """Do what pages say, in one lab for all of them; of each the first thing that is not as it says."""
     lab = f"docs-{uuid.uuid4().hex[:8]}"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
     directory.mkdir()
     words = {"PATH": path, "PODLAB_LAB": lab, "TMPDIR": str(directory), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
-    shell = Shell(os.environ | words)
+    environment = os.environ | words
+    with preforked.lab(environment) as loaded:
+        try:
+            if wants_a_lab(pages[0]):
+                argv = ["./lab", "up", "--skip-tags", "verify"]
+                done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
+                if done.returncode:
+                    return dict.fromkeys(pages, done.stdout + done.stderr)
+            return {page: first_wrong(page, Shell(environment, loaded), lab) for page in pages}
+        finally:
+            Lab(str(ROOT), lab).power_off()
+
+
+def wants_a_lab(page: Path) -> bool:
+    """Else the page lights it by itself, or asks for none."""
+    first = next(command.text for command in commands_of(page) if command.is_run and command.text.startswith("./lab"))
+    return not first.startswith(("./lab up", "./lab bench")) or "--check" in first
+
+
+def first_wrong(page: Path, shell: Shell, lab: str) -> str | None:
     try:
-        first = next(command.text for command in commands_of(page) if command.text.startswith("./lab"))
-        if not first.startswith("./lab up") or "--check" in first:  # else the page lights it by itself
-            code, printed = shell.run("./lab up --skip-tags verify")
-            if code:
-                return "\n".join(printed)
         for command in commands_of(page):
             if not command.is_run:
                 continue
@@ -179,7 +206,6 @@ def follow(page: Path, directory: Path) -> str | None:
                 return f"this line is not, or not there, in what follows:\n{lie}\n\n{told}"
     finally:
         shell.close()
-        Lab(str(ROOT), lab).power_off()
     return None
 
 
@@ -190,8 +216,11 @@ FOLLOWED = [page for page in PAGES if commands_of(page)]
 def lies(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str | None]:
     """All pages at once: each of them mostly waits."""
     home = tmp_path_factory.mktemp("docs")
-    with ThreadPoolExecutor(max_workers=len(FOLLOWED)) as pool:
-        return dict(zip(FOLLOWED, pool.map(lambda page: follow(page, home / page.stem), FOLLOWED), strict=True))
+    together = [page for stem in TOGETHER for page in FOLLOWED if page.stem == stem]
+    labs = [together, *([page] for page in FOLLOWED if page not in together)]
+    with ThreadPoolExecutor(max_workers=len(labs)) as pool:
+        found = pool.map(lambda pages: follow(pages, home / pages[0].stem), labs)
+        return {page: lie for some in found for page, lie in some.items()}
 
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
