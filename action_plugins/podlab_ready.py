@@ -9,15 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "module_utils"))
 
-import fast_lane
-
+from podlab.controller.module_action import ModuleAction
 from podlab.controller.status_line import StatusLine, terminal_of_run
 from podlab.printable import printable
 
 
-class ActionModule(fast_lane.ActionModule):
+class ActionModule(ModuleAction):
     """One call of the module for each word: a module's output comes at its end. A wait that is short is one call."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

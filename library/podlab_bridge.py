@@ -19,6 +19,9 @@ options:
       address: {description: First address of the pod CIDR with its prefix length., type: str, required: true}
       mac: {description: MAC address., type: str, required: true}
       mtu: {description: Largest packet in bytes., type: int, required: true}
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -46,6 +49,20 @@ from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, tc_batch
 
+ARGUMENT_SPEC = {
+    "row": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "mac": {"type": "str", "required": True},
+            "mtu": {"type": "int", "required": True},
+        },
+    },
+    "caller": {"type": "dict"},
+}
+
 
 def work(params: dict[str, Any]) -> Any:
     links, row = network.links(), params["row"]
@@ -65,19 +82,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module(
-        {
-            "row": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "address": {"type": "str", "required": True},
-                    "mac": {"type": "str", "required": True},
-                    "mtu": {"type": "int", "required": True},
-                },
-            }
-        },
-        work,
-        "bridge",
-    )
+    run_module(ARGUMENT_SPEC, work, "bridge")

@@ -27,14 +27,16 @@ EXAMPLES = """
 RETURN = """
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.podlab.host import lease
+from ansible.module_utils.podlab.host.ansible_module import ansible_module
 from ansible.module_utils.podlab.host.module_base import locked
 from ansible.module_utils.podlab.host.run import HostError, words_of
 
+ARGUMENT_SPEC = {"caller": {"type": "dict"}}
+
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"caller": {"type": "dict"}}, supports_check_mode=True)
+    module = ansible_module(ARGUMENT_SPEC)
     try:
         with locked():
             if not module.check_mode:

@@ -17,6 +17,9 @@ options:
       rules).
     type: dict
     required: true
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -51,6 +54,8 @@ from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import guarded_sysctls, network
 from ansible.module_utils.podlab.host.run import run
 
+ARGUMENT_SPEC = {"tables": {"type": "dict", "required": True}, "caller": {"type": "dict"}}
+
 
 def work(params: dict[str, Any]) -> Any:
     tables = network.saved()
@@ -79,4 +84,4 @@ def _host_ports(chains: Mapping[str, Sequence[str]]) -> Frontends:
 
 
 if __name__ == "__main__":
-    run_module({"tables": {"type": "dict", "required": True}}, work, "egress")
+    run_module(ARGUMENT_SPEC, work, "egress")

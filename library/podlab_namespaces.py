@@ -36,6 +36,9 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -71,6 +74,22 @@ from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network, single_namespaces
 from ansible.module_utils.podlab.host.run import HostError
 from ansible.module_utils.podlab.host.system import kernel
+
+ARGUMENT_SPEC = {
+    "namespaces": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "mode": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "host_address": {"type": "str"},
+            "bridge": {"type": "str"},
+        },
+    },
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "caller": {"type": "dict"},
+}
 
 NO_LIST = "namespaces_list is missing: say which there shall be, or namespaces_state: absent for none"
 NO_DUMMY = "this kernel has no dummy links: eth0 of {} is a bridge without ports, which reaches as little"
@@ -114,21 +133,4 @@ def _missing(wanted: Sequence[configs.NamespaceConfig]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run_module(
-        {
-            "namespaces": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "mode": {"type": "str", "required": True},
-                    "address": {"type": "str", "required": True},
-                    "host_address": {"type": "str"},
-                    "bridge": {"type": "str"},
-                },
-            },
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        work,
-        "namespaces",
-    )
+    run_module(ARGUMENT_SPEC, work, "namespaces")

@@ -34,9 +34,13 @@ options:
     type: dict
     required: true
   cluster:
-    description: What it shall remember of the cluster.
+    description: >-
+      What it shall remember of the cluster, as parts of the record: C(network), C(cluster), and C(pods) by node.
     type: json
     required: true
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -47,7 +51,7 @@ EXAMPLES = """
   podlab_node:
     sysctls: {net.ipv4.ip_forward: '1'}
     record: {node: node1}
-    cluster: {cidr: 10.1.0.0/16}
+    cluster: {network: {cidr: 10.1.0.0/16}}
 """
 
 RETURN = """
@@ -67,6 +71,16 @@ from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import run
 from ansible.module_utils.podlab.host.system import file_modes, run_directory
 
+ARGUMENT_SPEC = {
+    "sysctls": {"type": "dict", "required": True},
+    "modules": {"type": "list", "elements": "str", "default": []},
+    "assumed": {"type": "dict", "default": {}},
+    "runtime": {"type": "bool", "default": False},
+    "record": {"type": "dict", "required": True},
+    "cluster": {"type": "json", "required": True},
+    "caller": {"type": "dict"},
+}
+
 
 def work(rows: dict[str, Any]) -> Any:
     wanted, modules = rows["sysctls"], rows["modules"]
@@ -76,15 +90,15 @@ def work(rows: dict[str, Any]) -> Any:
     off = sysctls.switched_on_by(modules)
     observed = network.read_sysctls([*wanted, *recorded]) | off
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
-    told = {**rows["record"], "cluster": json.loads(rows["cluster"])}
-    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
+    told = {**rows["record"], **json.loads(rows["cluster"])}
+    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded), "version": record.VERSION}
     wrong = file_modes.wrong()
     lines = run_directory.lines() if rows["runtime"] else []
     lines += file_modes.lines(wrong)
     lines += [f"modprobe -a {' '.join(modules)}"] if modules else []
     lines += [sysctls.line(key, value) for key, value in values.items()]
     if known != remembered or found.damage:
-        lines.append(f"# {record.PATH}: the pod CIDR of every node and the place of every pod")
+        lines.append(f"# {record.PATH}: the pod CIDR of every node and the places of pods")
 
     def apply() -> None:
         if rows["runtime"]:
@@ -105,14 +119,7 @@ def work(rows: dict[str, Any]) -> Any:
 
 if __name__ == "__main__":
     run_module(
-        {
-            "sysctls": {"type": "dict", "required": True},
-            "modules": {"type": "list", "elements": "str", "default": []},
-            "assumed": {"type": "dict", "default": {}},
-            "runtime": {"type": "bool", "default": False},
-            "record": {"type": "dict", "required": True},
-            "cluster": {"type": "json", "required": True},
-        },
+        ARGUMENT_SPEC,
         work,
         "node",
         modules=[],  # those that are not loaded by then

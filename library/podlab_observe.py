@@ -60,16 +60,15 @@ missing:
 
 import json
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host.ansible_module import ansible_module
 from ansible.module_utils.podlab.host.observe import observe
 from ansible.module_utils.podlab.host.run import HostError, words_of
 
+ARGUMENT_SPEC = {"role": {"type": "str", "choices": ["node", "gateway"], "default": "node"}}
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"role": {"choices": ["node", "gateway"], "default": "node"}},
-        supports_check_mode=True,
-    )
+    module = ansible_module(ARGUMENT_SPEC)
     try:
         observation = observe(module.params["role"])
     except (HostError, OSError) as error:

@@ -18,6 +18,9 @@ options:
     description: podlab's own programs that containers run; file name -> text.
     type: dict
     default: {}
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -46,6 +49,12 @@ from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.pods import containers, lost_supervisors
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 
+ARGUMENT_SPEC = {
+    "pods": {"type": "json", "required": True},
+    "programs": {"type": "dict", "default": {}},
+    "caller": {"type": "dict"},
+}
+
 
 def work(rows: dict[str, Any]) -> Any:
     steps = pods.changes(network.links(), host_pods.observe(), json.loads(rows["pods"]))
@@ -68,12 +77,4 @@ def work(rows: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module(
-        {
-            "pods": {"type": "json", "required": True},
-            "programs": {"type": "dict", "default": {}},
-        },
-        work,
-        "pods",
-        programs={},  # they lie on the disk
-    )
+    run_module(ARGUMENT_SPEC, work, "pods", programs={})  # they lie on the disk

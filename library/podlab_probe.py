@@ -46,25 +46,24 @@ listening: {description: As C(podlab_service_probe) has it., returned: always, t
 
 import json
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host.ansible_module import ansible_module
 from ansible.module_utils.podlab.host.run import words_of
 from ansible.module_utils.podlab.host.verify import connection_events, listeners
 from ansible.module_utils.podlab.host.verify.pod_probe import probe
 
+ARGUMENT_SPEC = {
+    "port": {"type": "int", "required": True},
+    "ends": {"type": "json", "required": True},
+    "asks": {"type": "json", "required": True},
+    "callers": {"type": "json", "required": True},
+    "deadline": {"type": "float", "default": 10},
+    "watch": {"type": "float", "default": 0},
+    "endpoints": {"type": "json", "default": "[]"},
+}
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "port": {"type": "int", "required": True},
-            "ends": {"type": "json", "required": True},
-            "asks": {"type": "json", "required": True},
-            "callers": {"type": "json", "required": True},
-            "deadline": {"type": "float", "default": 10},
-            "watch": {"type": "float", "default": 0},
-            "endpoints": {"type": "json", "default": "[]"},
-        },
-        supports_check_mode=True,
-    )
+    module = ansible_module(ARGUMENT_SPEC)
     if module.check_mode:
         module.exit_json(changed=False, answers={}, deaf={}, watcher=0, listening="{}")
     long = {key: json.loads(module.params[key]) for key in ("ends", "asks", "callers")}

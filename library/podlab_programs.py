@@ -52,19 +52,18 @@ progress:
 
 import shlex
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host.ansible_module import ansible_module
 from ansible.module_utils.podlab.host.system import packages as apt
+
+ARGUMENT_SPEC = {
+    "packages": {"type": "list", "elements": "str", "required": True},
+    "report_after": {"type": "float"},
+    "is_started": {"type": "bool", "default": False},
+}
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "packages": {"type": "list", "elements": "str", "required": True},
-            "report_after": {"type": "float"},
-            "is_started": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
+    module = ansible_module(ARGUMENT_SPEC)
     wanted = sorted(module.params["packages"])
     diff = {"prepared": "".join(f"{shlex.join(command)}\n" for command in apt.commands(wanted))}
     if not wanted or module.check_mode:

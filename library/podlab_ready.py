@@ -64,22 +64,21 @@ state:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host.ansible_module import ansible_module
 from ansible.module_utils.podlab.host.pods.ready import Wait
 from ansible.module_utils.podlab.host.run import words_of
 
+ARGUMENT_SPEC = {
+    "pods": {"type": "dict", "required": True},
+    "timeout": {"type": "float", "default": 60},
+    "available": {"type": "dict", "default": {}},
+    "report_after": {"type": "float", "default": 0},
+    "state": {"type": "dict"},
+}
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "pods": {"type": "dict", "required": True},
-            "timeout": {"type": "float", "default": 60},
-            "available": {"type": "dict", "default": {}},
-            "report_after": {"type": "float", "default": 0},
-            "state": {"type": "dict"},
-        },
-        supports_check_mode=True,
-    )
+    module = ansible_module(ARGUMENT_SPEC)
     given = module.params
     timeout = 0.0 if module.check_mode else float(given["timeout"])
     waiting = Wait(given["pods"], timeout, given["available"], given["state"])

@@ -43,6 +43,9 @@ options:
         what nobody sends by any more. All of it in this order if left out.
     type: str
     choices: [make, switch, break]
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -83,6 +86,31 @@ from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, run
 
+ARGUMENT_SPEC = {
+    "row": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "within": {"type": "str", "required": True},
+            "foreign": {"type": "list", "elements": "str", "required": True},
+            "routes": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "to": {"type": "str", "required": True},
+                    "via": {"type": "str", "required": True},
+                    "dev": {"type": "str"},
+                },
+            },
+            "vxlan": {"type": "dict"},
+            "relay": {"type": "bool", "default": False},
+        },
+    },
+    "part": {"type": "str", "choices": ["make", "switch", "break"]},
+    "caller": {"type": "dict"},
+}
+
 
 def work(params: dict[str, Any]) -> Any:
     links, row = network.links(), params["row"]
@@ -104,31 +132,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module(
-        {
-            "row": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "within": {"type": "str", "required": True},
-                    "foreign": {"type": "list", "elements": "str", "required": True},
-                    "routes": {
-                        "type": "list",
-                        "elements": "dict",
-                        "required": True,
-                        "options": {
-                            "to": {"type": "str", "required": True},
-                            "via": {"type": "str", "required": True},
-                            "dev": {"type": "str"},
-                        },
-                    },
-                    "vxlan": {"type": "dict"},
-                    "relay": {"type": "bool", "default": False},
-                },
-            },
-            "part": {"type": "str", "choices": [*routes.PARTS]},
-        },
-        work,
-        "routes",
-        part=None,
-    )
+    run_module(ARGUMENT_SPEC, work, "routes", part=None)

@@ -61,23 +61,22 @@ listening:
 
 import json
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.host.ansible_module import ansible_module
 from ansible.module_utils.podlab.host.run import HostError, words_of
 from ansible.module_utils.podlab.host.verify import connection_events, connections
 from ansible.module_utils.podlab.host.verify.service_probe import call
 
+ARGUMENT_SPEC = {
+    "asks": {"type": "str", "default": "[]"},
+    "watched": {"type": "str", "default": "[]"},
+    "endpoints": {"type": "str", "default": "[]"},
+    "watcher": {"type": "int", "default": 0},
+    "deadline": {"type": "float", "default": 30},
+}
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "asks": {"type": "str", "default": "[]"},
-            "watched": {"type": "str", "default": "[]"},
-            "endpoints": {"type": "str", "default": "[]"},
-            "watcher": {"type": "int", "default": 0},
-            "deadline": {"type": "float", "default": 30},
-        },
-        supports_check_mode=True,
-    )
+    module = ansible_module(ARGUMENT_SPEC)
     if module.check_mode:
         module.exit_json(changed=False, heard="{}", flows="[]", listening="{}")
     asks, watched, endpoints = (json.loads(module.params[name]) for name in ("asks", "watched", "endpoints"))

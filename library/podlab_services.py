@@ -17,6 +17,9 @@ options:
     description: What the plan tells this node, as it is or packed by C(kube_record.pack), which is much faster.
     type: raw
     required: true
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type, 200 of each table at most.}
@@ -41,6 +44,8 @@ from typing import Any
 from ansible.module_utils.podlab.host.kube_proxy import services
 from ansible.module_utils.podlab.host.module_base import run_module
 
+ARGUMENT_SPEC = {"row": {"type": "raw", "required": True}, "caller": {"type": "dict"}}
+
 
 def work(params: dict[str, Any]) -> Any:
     gc.disable()  # a hundred thousand rules are looked through again and again, and none of them is garbage
@@ -49,4 +54,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module({"row": {"type": "raw", "required": True}}, work, "services")
+    run_module(ARGUMENT_SPEC, work, "services")

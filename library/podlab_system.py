@@ -23,6 +23,9 @@ options:
     description: podlab's own code as a zip file that Python runs, in base64.
     type: str
     default: ''
+  caller:
+    description: The run that writes; the action plugin tells it. Of two at once one is refused.
+    type: dict
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -31,7 +34,7 @@ attributes:
 EXAMPLES = """
 - name: The network daemons leave podlab's links alone
   podlab_system:
-    row: {boot: false, links: [cbr0, veth????????]}
+    row: {boot: false, links: [cbr0, 'veth????????']}
 """
 
 RETURN = """
@@ -49,6 +52,19 @@ from ansible.module_utils.podlab.changes.system import systemd
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
+ARGUMENT_SPEC = {
+    "row": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "boot": {"type": "bool", "required": True},
+            "links": {"type": "list", "elements": "str", "required": True},
+        },
+    },
+    "code": {"type": "str", "default": ""},
+    "caller": {"type": "dict"},
+}
+
 
 def work(params: dict[str, Any]) -> Any:
     code = base64.b64decode(params["code"])
@@ -57,17 +73,4 @@ def work(params: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    run_module(
-        {
-            "row": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "boot": {"type": "bool", "required": True},
-                    "links": {"type": "list", "elements": "str", "required": True},
-                },
-            },
-            "code": {"type": "str", "default": ""},
-        },
-        work,
-    )
+    run_module(ARGUMENT_SPEC, work)

@@ -52,6 +52,8 @@ from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.run import ip_batch, run
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
+ARGUMENT_SPEC = {}
+
 
 def work(params: dict[str, Any]) -> Any:
     links = network.links()
@@ -133,4 +135,4 @@ def _forwarding_before(seen: Observed) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run_module({}, work, takes_lease=False)
+    run_module(ARGUMENT_SPEC, work)

@@ -119,8 +119,8 @@ class Node:
         return self.run(host, "sh", "-euc", script, check=check)
 
     def module(self, name: str, params: dict[str, Any], check: bool = False) -> dict[str, Any]:
-        """The very text that the fast lane sends, and its answer."""
-        text = module_bundle.program(ROOT / "library", name, params, check)
+        """The very text that the action plugin sends, and its answer."""
+        text = module_bundle.checked_program(ROOT / "library" / f"{name}.py", params, check)
         said = self.run("node1", "/usr/bin/python3", "-IS", "-", text=text, check=False)
         answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
         return answer

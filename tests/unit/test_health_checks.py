@@ -16,7 +16,7 @@ import pytest
 
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.host.kube_proxy import health_checks, healthz, services
-from podlab.host.module_runner import Suitcase
+from podlab.host.module_runner import InMemoryImporter
 from tests.unit.test_kube_proxy_rules import endpoint, port, row
 
 NOON = 1717243200.25  # 2024-06-01 12:00:00.25
@@ -167,7 +167,7 @@ def test_ready_endpoints_of_this_node_count_once_for_all_ports():
 def test_the_text_of_the_program_comes_along_in_whatever_way_modules_travel():
     text = Path(str(healthz.__file__)).read_text()
     assert health_checks.program() == text
-    assert Suitcase({"a.healthz": [False, text]}).get_source("a.healthz") == text
+    assert InMemoryImporter({"a.healthz": [False, text]}).get_source("a.healthz") == text
 
 
 # --- what the host remembers -------------------------------------------------------------------------------

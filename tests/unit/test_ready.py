@@ -214,15 +214,20 @@ def elsewhere(host: Host) -> str:
     return module_bundle.pack(json.loads(packages))
 
 
+def program(args: dict[str, Any], check_mode: bool = False) -> str:
+    """What the action plugin sends."""
+    path = Path(__file__).resolve().parents[2] / "library" / "podlab_ready.py"
+    return module_bundle.checked_program(path, args, check_mode)
+
+
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])
 def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     host: Host, monkeypatch: pytest.MonkeyPatch, check_mode: bool, timeout: float
 ) -> None:
-    """As the fast lane runs it, on other directories."""
+    """As the action plugin runs it, on other directories."""
     web = host.pod("web", c={})
-    library = Path(__file__).resolve().parents[2] / "library"
     monkeypatch.setattr(module_bundle, "packed", lambda: elsewhere(host))
-    text = module_bundle.program(library, "podlab_ready", {"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
+    text = program({"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
     argv = [sys.executable, "-IS", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
@@ -316,11 +321,10 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.Mon
     bad = {"ok": False, "message": "HTTP probe failed with statuscode: 503"}
     host.run(web, "c", health=health(ready=False, readiness=bad))
     host.run(done, "c")
-    library = Path(__file__).resolve().parents[2] / "library"
     given = {"pods": {web: "Ready", done: "Ready"}, "timeout": 60, "report_after": 0.1}
 
     def call(**more: Any) -> dict[str, Any]:
-        text = module_bundle.program(library, "podlab_ready", {**given, **more}, False)
+        text = program({**given, **more})
         argv = [sys.executable, "-IS", "-"]
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
         found: dict[str, Any] = json.loads(done.stdout)

@@ -120,6 +120,19 @@ class Installed(Answer, _Installed, total=False):
     progress: str
 
 
+class Job(TypedDict, total=False):
+    """What ``async_wrapper`` tells in place of a module that it has started. What the module answers comes by
+    ``async_status`` then, as any other module's answer."""
+
+    started: bool | int
+    finished: bool | int
+    failed: bool | int
+    ansible_job_id: str
+    results_file: str
+    msg: str
+    _ansible_suppress_tmpdir_delete: bool
+
+
 KINDS: Mapping[str, Any] = {
     "podlab_observe": Observed,
     "podlab_probe": Probed,
@@ -143,7 +156,15 @@ def believed(module: str, answer: object) -> dict[str, Any]:
     if words := misfit(known, kind):
         raise Unbelievable(f"this is no answer of the module: {words}")
     if "diff" in known:  # Ansible shows more kinds of them
-        known["diff"] = {"prepared": known["diff"].get("prepared", "")}
+        known["diff"] = {key: text for key, text in known["diff"].items() if key == "prepared"}
+    return known
+
+
+def job(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What is taken of an answer of ``async_wrapper``."""
+    known = {name: value for name, value in answer.items() if name in get_type_hints(Job)}
+    if words := misfit(known, Job):
+        return {"failed": True, "msg": f"this is no answer of async_wrapper: {words}"}
     return known
 
 

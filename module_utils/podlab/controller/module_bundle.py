@@ -13,28 +13,45 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import argument_spec
+
 HERE = Path(__file__).resolve().parent.parent  # module_utils/podlab
 PREFIX = "ansible.module_utils"
 
 REPLAY = f"""import sys
 from {PREFIX}.podlab.host import module_runner
-module_runner.prepare()
+from {PREFIX}.podlab.host.run import prepare
+prepare()
 sys.modules["ansible.module_utils.basic"] = module_runner.ansible_module({{}}, False)
 from {PREFIX}.podlab.host.boot import replay
 sys.exit(replay.main())
 """
 
 
-def program(library: Path, module: str, params: Mapping[str, Any], check_mode: bool) -> str:
-    """The text of ``host/module_runner.py`` with a call behind it that runs ``library/<module>.py`` with ``params``."""
+def program(module: Path, params: Mapping[str, Any], check_mode: bool) -> str:
+    """The text of ``host/module_runner.py`` with a call behind it that runs a module.
+
+    :param params: as the module is to have them, checked and with defaults (``argument_spec``).
+    """
     call = {
-        "source": (library / f"{module}.py").read_text("utf-8"),
-        "module": module,
+        "source": module.read_text("utf-8"),
+        "module": module.stem,
         "params": dict(params),
         "check_mode": check_mode,
     }
     runner = (HERE / "host" / "module_runner.py").read_text("utf-8")
     return f"{runner}\n\nmain({packed()!r}, **json.loads({json.dumps(call)!r}))\n"
+
+
+def checked_program(module: Path, args: Mapping[str, Any], check_mode: bool = False) -> str:
+    """What the action plugin sends of a module that is called with these arguments.
+
+    :raises ValueError: the module cannot be called so.
+    """
+    found = argument_spec.validate(module.stem, argument_spec.read(module), args)
+    if found.problem:
+        raise ValueError(found.problem)
+    return program(module, found.params, check_mode)
 
 
 @functools.cache

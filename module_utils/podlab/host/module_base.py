@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from . import lease
+from .ansible_module import ansible_module
 from .boot import last_configs, rebooted
 from .run import HostError, words_of
 
@@ -20,30 +19,28 @@ Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *t
 A list of warnings may follow, which grows while it is at work."""
 
 
-def run_module(
-    argument_spec: dict[str, Any], work: Work, component: str = "", *, takes_lease: bool = True, **otherwise: Any
-) -> None:
+def run_module(argument_spec: dict[str, Any], work: Work, component: str = "", **otherwise: Any) -> None:
     """Run one chapter's module: no lines, no change; in check mode the lines alone.
 
+    :param argument_spec: with ``caller`` where the module writes as a part of a run, which has the host to itself.
+
     :param component: the name that what it is told is kept by, for a boot to replay; without one it is not.
-    :param takes_lease: whether it writes as a part of a run, which has the host to itself.
     :param otherwise: what is kept in place of parameters that are about this call alone.
     """
-    spec = {**argument_spec, "caller": {"type": "dict"}}
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = ansible_module(argument_spec)
     params = {name: value for name, value in module.params.items() if name != "caller"}
-    os.umask(0o022)  # Ansible runs a module with that of the run's shell, or of the account that SSH leads to
     try:
         with locked():
-            take = functools.partial(lease.take, module.params["caller"]) if takes_lease else None
+            take = functools.partial(lease.take, module.params["caller"]) if "caller" in argument_spec else None
             lines, warnings = perform(work, params, component, otherwise, take, check_mode=module.check_mode)
             if component and lines and not module.check_mode:
                 rebooted.over()
     except (HostError, OSError) as error:
         module.fail_json(msg=words_of(error))
     diff = {"prepared": "".join(f"{line}\n" for line in lines)} if lines else {}
-    told = {"warnings": warnings} if warnings else {}
-    module.exit_json(changed=bool(lines), diff=diff, **told)
+    for words in warnings:
+        module.warn(words)
+    module.exit_json(changed=bool(lines), diff=diff)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Run one of podlab's modules on a host that has nothing but Python: the far end of the fast lane.
+"""Run one of podlab's modules on a host that has nothing but Python, in AnsiballZ's place.
 
 The text of this file is sent to the host's Python with a call of ``main`` behind it. It carries the
 module, the packages it imports and its parameters in memory; nothing is written to the host's disk.
@@ -10,7 +10,6 @@ import importlib.machinery
 import json
 import marshal
 import os
-import signal
 import sys
 import zlib
 from types import CodeType, ModuleType
@@ -46,7 +45,7 @@ def compiled(name: str, source: str) -> CodeType:
     return code
 
 
-class Suitcase:
+class InMemoryImporter:
     """Imports from a dict: module name -> (is it a package, source).
 
     A finder and a loader by what it has, not by ``importlib.abc``, whose import takes a sixth of a call's time.
@@ -72,57 +71,41 @@ class Suitcase:
         exec(compiled(module.__name__, self.sources[module.__name__][1]), module.__dict__)
 
 
-def ansible_module(params: dict[str, Any], check_mode: bool) -> Any:
-    """What podlab's modules use of ``AnsibleModule``, without the 0.13 s that importing that one takes."""
+def ansible_module(params: dict[str, Any], check_mode: bool) -> ModuleType:
+    """What podlab's modules use of ``ansible.module_utils.basic``, without the 0.13 s that importing that one takes.
+
+    :param params: as ``AnsibleModule`` would have them: the controller has checked them (``controller.argument_spec``).
+    """
 
     class AnsibleModule:
-        def __init__(self, argument_spec: dict[str, Any], supports_check_mode: bool = False) -> None:
-            unknown = sorted(set(params) - set(argument_spec))
-            missing = sorted(key for key, spec in argument_spec.items() if spec.get("required") and key not in params)
-            if unknown:
-                self.fail_json(f"Unsupported parameters: {', '.join(unknown)}. Supported: {', '.join(argument_spec)}.")
-            if missing:
-                self.fail_json(f"missing required arguments: {', '.join(missing)}")
-            self.params = {key: params.get(key, spec.get("default")) for key, spec in argument_spec.items()}
-            for key, spec in argument_spec.items():
-                if spec.get("type") == "json" and not isinstance(self.params[key], str):
-                    self.params[key] = json.dumps(self.params[key])
-            self.check_mode = check_mode
+        def __init__(self, argument_spec: dict[str, Any], **_: Any) -> None:
+            self.params, self.check_mode = params, check_mode
+            self._warnings: list[str] = []
+
+        def warn(self, warning: str) -> None:
+            self._warnings.append(warning)
 
         def exit_json(self, **result: Any) -> NoReturn:
-            print(json.dumps(result))
+            self._tell(result)
             sys.exit(0)
 
         def fail_json(self, msg: str, **result: Any) -> NoReturn:
-            print(json.dumps({"failed": True, "msg": msg, **result}))
+            self._tell({"failed": True, "msg": msg, **result})
             sys.exit(1)
+
+        def _tell(self, result: dict[str, Any]) -> None:
+            print(json.dumps({**result, **({"warnings": self._warnings} if self._warnings else {})}))
 
     basic = ModuleType("ansible.module_utils.basic")
     basic.AnsibleModule = AnsibleModule  # type: ignore[attr-defined]
     return basic
 
 
-def forget_the_shell() -> None:
-    """Start as a daemon does, whatever the shell of the run, or the account that SSH leads to, has set. What is made
-    and started here outlives both."""
-    os.umask(0o022)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:  # Python's own is the last
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def prepare() -> None:
-    """What podlab's code counts on, whoever starts it."""
-    forget_the_shell()
-    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
-    os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
-
-
 def main(packed: str, source: str, module: str, params: dict[str, Any], check_mode: bool) -> None:
-    """Run a module that finds podlab's own packages in ``packed``: base64 of zlib of JSON, as ``Suitcase`` has them."""
+    """Run a module that finds podlab's own packages in ``packed``: base64 of zlib of JSON, as ``InMemoryImporter`` has
+    them."""
+    os.umask(0o022)
     sources = json.loads(zlib.decompress(binascii.a2b_base64(packed))) | {module: [False, source]}
-    prepare()
-    sys.meta_path.insert(0, Suitcase(sources))
+    sys.meta_path.insert(0, InMemoryImporter(sources))
     sys.modules["ansible.module_utils.basic"] = ansible_module(params, check_mode)
     exec(compiled(module, source), {"__name__": "__main__"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ class HostError(RuntimeError):
     """A command of the host failed; the text holds the command and its words."""
 
 
+SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where ip and iptables are, which the PATH of an ordinary account, or of a task's environment, may not name."""
+
 WRITTEN_TO = ("/run/podlab", "/run", "/var/lib/podlab", "/var/log/pods", "/")
 
 
@@ -28,6 +32,25 @@ def words_of(error: Exception) -> str:
     if error.errno == errno.ENOSPC:  # which of what podlab writes to it was, an open file does not tell
         places = places or [path for path in WRITTEN_TO if os.path.isdir(path) and not os.statvfs(path).f_bavail]
     return f"{', '.join(map(str, places[:1]))}: {error.strerror}" if places else str(error.strerror or error)
+
+
+def prepare() -> None:
+    """What podlab's code counts on, whoever starts it, and however a module has come here."""
+    forget_the_shell()
+    path = os.environ.get("PATH", "/usr/bin:/bin")
+    if not path.endswith(SYSTEM_PROGRAMS):
+        os.environ["PATH"] = f"{path}:{SYSTEM_PROGRAMS}"
+    os.environ["LC_ALL"] = "C.UTF-8"  # the words of ip and iptables end up in messages
+
+
+def forget_the_shell() -> None:
+    """Start as a daemon does, whatever the shell of the run, or the account that SSH leads to, has set. What is made
+    and started here outlives both."""
+    os.umask(0o022)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:  # Python's own is the last
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _not_started(program: str, error: OSError) -> HostError:

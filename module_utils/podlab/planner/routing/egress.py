@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from ...changes.netfilter.closing_rules import end_of
 from ...changes.netfilter.rules import TableRow
-from ..inputs.cluster import Host
+from ..inputs.host import Host
+from ..inputs.host_links import ways_out
 from ..inputs.settings import Cluster
-from ..preflight.host_checks import ways_out
+from .registry import pod_routing
 
 SERVICE_MARK = "0x4000/0x4000"  # kube-proxy's masquerade mark: its packets are not ours to translate
 
@@ -20,7 +21,7 @@ def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> d
     """Table -> chains of a node, as ``iptables-save`` prints them.
 
     :param links: by which pods' packets come and go.
-    :param nodes: addresses of the nodes that send their pods' packets in an overlay, if there is one.
+    :param nodes: addresses of the other nodes, which send their pods' packets in an overlay, if there is one.
 
     The rules are ip-masq-agent's, in a chain that only sees the cluster's pods: everything to
     ``non_masquerade_cidrs`` keeps the pod's address, so those networks need a way back to it
@@ -29,6 +30,7 @@ def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> d
     (probes of its kubelet, calls of its node ports), verify's calls, the overlay of other nodes. What else listens on a
     node, the node's own firewall decides about.
     """
+    port = pod_routing(cluster).overlay_port(cluster)
     untouched = [cluster.cidr, *(cidr for cidr in cluster.non_masquerade_cidrs if cidr != cluster.cidr)]
     return {
         "nat": {
@@ -49,7 +51,7 @@ def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> d
                 "PODLAB-INPUT": [
                     "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
                     f"-p tcp -m tcp --dport {cluster.verify_port} -j ACCEPT",
-                    *(f"-s {node}/32 -p udp -m udp --dport {cluster.vxlan_port} -j ACCEPT" for node in nodes),
+                    *(f"-s {node}/32 -p udp -m udp --dport {port} -j ACCEPT" for node in nodes if port),
                 ],
             },
             "jumps": {"FORWARD": [f"-j {FORWARD}"], "INPUT": ["-j PODLAB-INPUT"]},

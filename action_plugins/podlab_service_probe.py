@@ -1,1 +1,0 @@
-fast_lane.py
