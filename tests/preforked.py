@@ -45,10 +45,11 @@ Main = Callable[[Sequence[str]], Any]
 def _lab() -> Main:
     sys.path[:1] = [str(ROOT / "cli"), str(ROOT)]  # cli puts its own directories into the place of the first one
     import cli.__main__ as program
-    from cli import inventory
+    from cli import inventory, verbs
     from cli.failure import Failure
-    from cli.look import describe, rules  # noqa: F401
 
+    for verb in QUICK:
+        verbs.main_of(verb)
     with contextlib.suppress(Failure):  # Ansible's plugins, too, which it loads as it reads
         inventory.read(())
     return program.run
