@@ -123,8 +123,8 @@ def site() -> Callable[..., str]:
         inventories = ["--inventory", "inventory/embedded"]
         if (scenario / "settings.yml").exists():
             inventories += ["--inventory", str(scenario / "settings.yml")]
-        argv = [*inventories, "--extra-vars", f"manifests={manifests}", "site.yml", *arguments]
-        done = preforked.play(argv, controller())
+        variables = ["--extra-vars", f"podlab_manifests={manifests}"]
+        done = preforked.play(["ansible-playbook", *inventories, *variables, "site.yml", *arguments], controller())
         # Every test of a scenario may depend on this run, and each would print all of it.
         assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
         return done.stdout

@@ -213,8 +213,11 @@ def _run(
 
 
 def play(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """As ``subprocess.run`` of ``ansible-playbook`` with these words in the clone."""
-    return _run("ansible-playbook", argv, environment)
+    """As ``subprocess.run`` of this command in the clone. What does not begin with ``ansible-playbook`` is run just so."""
+    if argv[0] == "ansible-playbook":
+        return _run(argv[0], argv[1:], environment)
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    return subprocess.run(argv, cwd=ROOT, env=environment, check=False, **streams)
 
 
 def look(argv: Sequence[str], environment: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:

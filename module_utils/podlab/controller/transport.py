@@ -14,7 +14,7 @@ from typing import Any
 from .. import packed, records
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
-from ..planner.plan import CHAPTERS
+from ..planner.inputs.request import CHAPTERS
 from . import signature
 
 Rows = Mapping[str, Any]  # chapter -> row
