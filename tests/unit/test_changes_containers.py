@@ -192,6 +192,12 @@ def test_a_container_gets_no_more_capabilities_than_containerd_gives():
     assert not given_ & {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}
 
 
+def test_every_container_has_these_files():
+    files = containers.service_files(pod_of(SLEEP), "main")
+    assert set(containers.unit_files(pod_of(SLEEP), "main")) == files.keys() - {"restarts"}
+    assert {name for name, text in files.items() if text.startswith("#!")} == set(containers.SCRIPTS)
+
+
 # --- the end of a container
 
 

@@ -136,6 +136,17 @@ done
 """
 
 
+UNIT_FILES = ("enter", "env", "finish", "identity", "log", "run", "timeout-finish")
+"""What the s6 directory of every container has to have, whatever comes and goes beside it."""
+
+SCRIPTS = ("enter", "finish", "log", "run")
+
+
+def unit_files(pod: PodRow, name: str) -> tuple[str, ...]:
+    """What this container's has to have."""
+    return (*UNIT_FILES, "mounts") if nested_trees(pod, name) else UNIT_FILES
+
+
 def service_files(pod: PodRow, name: str) -> dict[str, str]:
     """The service directory of a container: file -> text."""
     policy = pod["containers"][name].get("restart_policy", pod["restart_policy"])

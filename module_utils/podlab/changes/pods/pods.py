@@ -200,7 +200,7 @@ def _runs_as_it_should(row: PodRow, name: str, pod: Pod, changed_volumes: Collec
         return False
     if _has_ended(row, name, pod):
         return True  # and what has changed around it is nothing to it any more
-    if name in pod.get("exposed", ()) or name in pod.get("unlogged", ()):
+    if name in pod.get("incomplete", ()) or name in pod.get("unlogged", ()):
         return False
     mounted = {mount["volume"] for mount in row["containers"][name].get("mounts", [])}
     return _around(before) == _around(row) and not mounted & set(changed_volumes)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import records
+from ...changes.pods.containers import UNIT_FILES, unit_files
 from ...changes.pods.observed import Pod
 from ...changes.pods.paths import NETNS, PODS, SERVICES, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
@@ -44,7 +45,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
             "initialized": _is_initialized(row),
             "lost": volumes.lost(row) if row else [],
             "unlogged": [name for name in services.get(netns, []) if not os.path.isdir(log_directory(netns, name))],
-            "exposed": [name for name in services.get(netns, []) if not os.path.exists(f"{_service(netns, name)}/env")],
+            "incomplete": [name for name in services.get(netns, []) if _lacks_files(netns, name, row)],
             "kubelet": kubelet,
             "age": _age(netns),
             "eth0": None,
@@ -81,6 +82,12 @@ def _inside(answer: str) -> Pod:
 
 def _service(netns: str, container: str) -> str:
     return f"{SERVICES}/{service_name(netns, container)}"
+
+
+def _lacks_files(netns: str, name: str, row: PodRow | None) -> bool:
+    """Whether a file of the container's s6 directory has gone, or an earlier podlab did not write it."""
+    files = unit_files(row, name) if row and name in row["containers"] else UNIT_FILES
+    return not all(os.path.exists(f"{_service(netns, name)}/{file}") for file in files)
 
 
 def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Sequence
 
 from ...changes.actions import Action, SetMode
+from ...changes.pods.containers import SCRIPTS, UNIT_FILES
 from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
 from ..actions import runs
 
@@ -59,6 +60,9 @@ def _wanted() -> dict[str, int]:
     for service in _names(SERVICES):
         wanted[f"{SERVICES}/{service}"] = 0o755
         wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SERVICES}/{service}/layers")}
+        files = {f"{SERVICES}/{service}/{name}": 0o700 if name in SCRIPTS else 0o600 for name in UNIT_FILES}
+        # What somebody has put a link in the place of may be anything, and is not podlab's.
+        wanted |= {path: mode for path, mode in files.items() if not os.path.islink(path)}
     # Not the volumes themselves, nor /dev/shm: their modes are for containers to choose.
     wanted |= {f"{VOLUMES}/{netns}": 0o700 for netns in _names(VOLUMES)}
     for netns in _names(PODS):
