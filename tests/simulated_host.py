@@ -400,7 +400,7 @@ class SimulatedHost:
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
         """Run the chapters that have anything to do, as the modules do."""
         for chapter in pending:
-            if chapter in ("rollout", "leaving", "gone", "record"):
+            if chapter in ("rollout", "services_drain", "services_finalize", "record"):
                 continue  # here every pod is ready as soon as it runs, and nobody calls it in between
             getattr(self, f"_apply_{chapter}")(copy.deepcopy(rows[chapter]))
 

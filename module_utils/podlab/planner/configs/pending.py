@@ -63,8 +63,8 @@ def pending(
             *(["rollout"] if ready else []),
             # The record says which address is whose, and nobody else writes it then.
             *(["record"] if "node" not in request.chapters and {"node", "services"} <= {*mine} else []),
-            *(["leaving"] if is_led else []),
-            *(["gone"] if is_led and services.parting is not services.rows else []),
+            *(["services_drain"] if is_led else []),
+            *(["services_finalize"] if is_led and services.parting is not services.rows else []),
         ]
         extras[host.name] = {}
         if host.is_managed:
