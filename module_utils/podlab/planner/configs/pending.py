@@ -124,12 +124,7 @@ def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
-    "bridge": lambda seen, row: bool(
-        bridge.changes(seen["links"], row, seen["routes"])
-        or bridge.forwarding(seen["links"], row)
-        or bridge.settings(seen["links"], row, seen["sysctls"])
-        or bridge.queues(seen["links"])
-    ),
+    "bridge": lambda seen, row: bool(bridge.actions(seen["links"], row, seen["routes"], seen["sysctls"])),
     "pods": _pods_pending,
     "routes": lambda seen, row: bool(_routes_parts(seen, row)),
     "egress": lambda seen, row: (
