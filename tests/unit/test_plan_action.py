@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -57,3 +60,16 @@ def test_every_group_that_a_play_is_for_is_declared() -> None:
     ]
     patterns = {word for play in plays for word in re.split("[:&!]+", str(play.get("hosts", "nodes")))}
     assert {word for word in patterns if "{" not in word and "'" not in word} - {*MAY_BE_EMPTY, "nodes"} == set()
+
+
+def test_ansible_warns_of_a_group_that_is_misspelt_and_of_none_that_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {children: {nodes: {hosts: {node1: {}}}}}", "utf-8")
+    plays = [{"hosts": pattern, "gather_facts": False} for pattern in ("nodes", "nodse", *MAY_BE_EMPTY)]
+    (tmp_path / "plays.yml").write_text(yaml.safe_dump(plays), "utf-8")
+    argv = ["ansible-playbook", "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "plays.yml")]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    root = Path(__file__).resolve().parents[2]
+    environment["ANSIBLE_CONFIG"] = str(root / "ansible.cfg")
+    done = subprocess.run(argv, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    warned = [line for line in (done.stdout + done.stderr).splitlines() if "Could not match" in line]
+    assert warned == ["[WARNING]: Could not match supplied host pattern, ignoring: nodse"], done.stdout + done.stderr
