@@ -43,13 +43,17 @@ def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bo
     :param options: for ansible-playbook.
     :raises Failure: there is no such host, or no plan; with all that the playbook said.
     """
-    import ansible.constants  # noqa: F401 - or .venv is missing, or HOME, and whoever calls this says so
+    import ansible.constants  # noqa: F401 - or .venv is missing, or HOME, which the caller reports
 
     # Of what is new, creation times stand in every host's script. A day is the time that all of them agree on, though
     # they are printed one after the other.
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT00:00:00Z")
     with tempfile.TemporaryDirectory(prefix="podlab-script-") as directory:
-        settings = {"scripts": directory, "plan_time": today, **({"manifests": manifests} if manifests else {})}
+        settings = {
+            "podlab_scripts": directory,
+            "plan_time": today,
+            **({"podlab_manifests": manifests} if manifests else {}),
+        }
         playbook = os.path.join(inventory.ROOT, "playbooks", "script.yml")
         argv = [sys.executable, "-m", "ansible", "playbook", "--check", playbook, *options, "-e", json.dumps(settings)]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -25,6 +25,7 @@ from typing import Any
 
 from embedded.over_ssh import OverSsh
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 from tests.picture import picture
 
 from .damage import HOSTS, KINDS, PASSING, Damage
@@ -43,7 +44,7 @@ ADDRESSES = {"gateway": "10.100.0.1", "node1": "10.100.0.2", "node2": "10.100.0.
 GROUPS = {
     "gateways": {"gateway": ADDRESSES["gateway"]},
     "nodes": {name: ADDRESSES[name] for name in ("node1", "node2")},
-    "outsiders": {"outside": ADDRESSES["outside"]},
+    "external": {"outside": ADDRESSES["outside"]},
 }
 ROUTING = ("gateway", "vxlan", "host-gw")
 
@@ -68,12 +69,10 @@ class MendLab:
             Path(self.manifests, file.name).write_text(file.read_text())
 
     def run(self, log: str, playbook: str = "site.yml", *options: str) -> tuple[int, str]:
-        argv = [*self.way, "ansible-playbook", playbook, "-e", f"manifests={self.manifests}", *options]
-        argv += ["-e", f'{{"cluster": {{"pod_routing": "{self.routing}", "allow_host_path": true}}}}']
+        argv = [*self.way, "ansible-playbook", playbook, "-e", f"podlab_manifests={self.manifests}", *options]
+        argv += ["-e", f'{{"podlab_pod_routing": "{self.routing}", "podlab_allow_host_path": true}}']
         argv += ["-i", self.inventory or "inventory/embedded"]
-        done = subprocess.run(
-            argv, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        done = preforked.play(argv, self.environment)
         (self.logs / f"{log}.log").write_text(done.stdout + done.stderr)
         return done.returncode, done.stdout + done.stderr
 

@@ -18,6 +18,7 @@ import yaml
 
 from cli.develop.test import NOBODY, _opened
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 
 ROOT = Path(__file__).resolve().parents[2]
 TYPED = (
@@ -42,13 +43,12 @@ class TestLab:
         return os.environ | plain | {"PATH": path, "PODLAB_LAB": self.name}
 
     def argv(self, playbook: str, *arguments: str) -> list[str]:
-        options = ("-i", str(self.inventory), "-e", f"manifests={self.manifests}")
+        options = ("-i", str(self.inventory), "-e", f"podlab_manifests={self.manifests}")
         return ["ansible-playbook", *options, playbook, *arguments]
 
     def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
         """Run a playbook over this lab's inventory and manifests."""
-        argv = self.argv(playbook, *arguments)
-        return subprocess.run(argv, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
+        return preforked.play(self.argv(playbook, *arguments), self.environment())
 
     def converge(self, *arguments: str) -> str:
         """Run site.yml, which has to succeed; its output."""

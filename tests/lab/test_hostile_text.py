@@ -4,15 +4,13 @@ lies."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 
 import pytest
 
 from podlab.printable import is_printable
-
-from .conftest import ROOT
+from tests import preforked
 
 ESCAPES = "\x1b]0;owned\x07\x9b31m\u202e"
 POD = {
@@ -33,10 +31,7 @@ POD = {
 
 
 def command(lab, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [str(ROOT / "lab"), *words, "-i", str(lab.inventory)]
-    return subprocess.run(
-        argv, cwd=ROOT, env=os.environ | lab.environment(), capture_output=True, text=True, check=False
-    )
+    return preforked.look([*words, "-i", str(lab.inventory)], lab.environment())
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +83,7 @@ def test_damaged_records_are_named_and_the_run_mends_them(odd):
 def test_a_newer_podlabs_record_stops_the_run_before_it_writes(odd):
     odd.sh("node1", "cp /var/lib/podlab/record.json /tmp/r; echo '{\"version\": 99}' >/var/lib/podlab/record.json")
     done = odd.play("--skip-tags", "verify")
-    gone = odd.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    gone = odd.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
     odd.sh("node1", "cp /tmp/r /var/lib/podlab/record.json")
     for end in (done, gone):
         assert end.returncode == 2

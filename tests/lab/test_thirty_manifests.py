@@ -24,6 +24,7 @@ import pytest
 import yaml
 
 from podlab.planner.manifests.fields import TABLE, Outcome
+from tests import preforked
 
 from .conftest import ROOT, as_nobody
 
@@ -36,13 +37,13 @@ all:
   vars:
     ansible_connection: embedded
     ansible_python_interpreter: /usr/bin/python3
-    cluster: {pod_routing: gateway}
+    podlab_pod_routing: gateway
   children:
     embedded:
       children:
         gateways:
           hosts:
-            gateway: {ansible_host: 10.100.0.1, legs: [10.100.0.1/24, 198.51.100.1/24]}
+            gateway: {ansible_host: 10.100.0.1, interfaces: [10.100.0.1/24, 198.51.100.1/24]}
         nodes:
           hosts:
             node1: {ansible_host: 10.100.0.2}
@@ -51,7 +52,7 @@ all:
               ansible_host: 10.100.0.4
               node_labels: {disktype: ssd}
               node_taints: ["dedicated=batch:NoSchedule"]
-        outsiders:
+        external:
           hosts:
             outside: {ansible_host: 198.51.100.10}
 """
@@ -84,12 +85,15 @@ class Lab:
     home: Path
     prefix: list[str]  # makes a command an ordinary user's
     environment: Mapping[str, str]
+    verbs: preforked.Loaded
 
     @property
     def manifests(self) -> Path:
         return self.home / "manifests"
 
     def try_(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        if argv[0] == "./lab" and argv[1] in preforked.QUICK:
+            return self.verbs.run(*argv[1:])
         command = [*self.prefix, *argv]
         return subprocess.run(
             command,
@@ -196,12 +200,13 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         if os.getuid() == 0 and not is_root:
             prefix, words = as_nobody(home)
             environment |= words
-        made = Lab(home, prefix, environment)
-        try:
-            made.up()
-            yield made
-        finally:
-            made.try_("./lab", "down")
+        with preforked.lab(environment, prefix, directory) as verbs:
+            made = Lab(home, prefix, environment, verbs)
+            try:
+                made.up()
+                yield made
+            finally:
+                made.try_("./lab", "down")
 
 
 # --- the table of fields ----------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
         node["type"].unsupported(kind, _HOST_PATH_TYPES)
     if not scope.allow_host_path:
         node.forbidden(
-            "a pod could write to the machine; set cluster.allow_host_path to true in the inventory to allow it"
+            "a pod could write to the machine; set podlab_allow_host_path to true in the inventory to allow it"
         )
     return Volume("hostPath", path=path, type=kind)
 
@@ -111,7 +111,7 @@ def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     """Several sources in one directory; no two of them may name the same path."""
     mode = _mode(node["defaultMode"], 0o644)
     files: dict[str, File] = {}
-    chosen: set[str] = set()  # paths that somebody has written down
+    chosen: set[str] = set()  # paths that the manifest names
     for item in node["sources"].items():
         kinds = [kind for kind, value in item.mapping().items() if value is not None]
         if len(kinds) > 1:
