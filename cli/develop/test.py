@@ -168,7 +168,8 @@ def scenarios() -> list[str]:
 def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
     """A whole scenario, as the user who runs the tests; ``ordinary``: by root as the user nobody."""
     lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
-    environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
+    # Of this user and of the scenario's own name, as .config/molecule/config.yml has it: this lights it and ends it.
+    environment = {"PODLAB_LAB": f"molecule-{name}", "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
     home = Path(directory, lab)
     home.mkdir()
     # Molecule keeps there what it has made, and would not make it anew.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,14 @@ def test_a_step_that_fails_or_proves_nothing_says_so(
     step = check.Step("x", ["sh", "-c", script], is_scenario=is_scenario, finally_=["touch", str(after)])
     assert check.wrong_with(step, tmp_path) == wrong
     assert after.exists()
+
+
+@pytest.mark.parametrize(
+    "ordinary", [False, pytest.param(True, marks=pytest.mark.skipif(os.getuid() != 0, reason="root's"))]
+)
+def test_the_lab_that_a_scenario_lights_is_the_one_that_is_put_off(ordinary: bool, tmp_path: Path) -> None:
+    step = check.scenario("pods", str(tmp_path), ordinary=ordinary)
+    settings = (ROOT / ".config" / "molecule" / "config.yml").read_text("utf-8")
+    lit = re.findall(r"^ +PODLAB_LAB: (.*)$", settings, re.MULTILINE)
+    assert {name.replace("${MOLECULE_SCENARIO_NAME}", "pods") for name in lit} == {step.environment["PODLAB_LAB"]}
+    assert step.finally_[-2:] == ["cli", "down"]
