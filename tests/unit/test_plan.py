@@ -23,9 +23,10 @@ from podlab.controller import inputs
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.host_links import ways_out
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
+from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Workload
 from podlab.planner.plan import plan
 from podlab.planner.preflight.host_checks import told
+from podlab.planner.scheduler.model import Selector
 from tests.simulated_host import SimulatedHost
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from ...changes.system.systemd import SystemRow, patterns
 from ..inputs.host import Host
 from ..inputs.host_links import legs, uplink, ways_out
 from ..inputs.settings import Cluster
-from ..ipam.addresses import gateway, pod_mac
+from ..ipam.pod_addresses import gateway, pod_mac
 from ..preflight.host_checks import BRIDGE_NETFILTER
 from ..routing.registry import pod_routing
 from .host_ports import HostPort

@@ -16,9 +16,9 @@ from ...changes.kube_proxy.services import LIBERAL
 from ...configs import EndpointRow, ServicePortRow, ServicesRow
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.addresses import gateway
+from ..ipam.pod_addresses import gateway
 from ..routing.registry import overlay_devices, pod_routing
-from ..services.endpoints import ZONE
+from ..services.backends import ZONE
 from ..services.model import Endpoint, Given, Service, ServicePort, Slice
 
 

@@ -12,7 +12,8 @@ from ..inputs.settings import Cluster
 from ..model import Invalid
 from ..record.newest import newest_pods, newest_record
 from ..scheduler.schedule import Placement
-from .addresses import pod_addresses, pod_cidrs
+from .pod_addresses import pod_addresses
+from .pod_cidrs import pod_cidrs
 
 
 def allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host]) -> dict[str, str]:

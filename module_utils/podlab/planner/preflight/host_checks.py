@@ -9,13 +9,12 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import Any
 
-from ...changes import MARK
+from ...changes import MAC_PREFIX, MARK
 from ...changes.kube_proxy.names import service_chains, service_port_name
 from ...changes.network.routes import RouteRow
 from ..inputs.host import Host
 from ..inputs.host_links import is_own, own_bridge, uplink
 from ..inputs.settings import Cluster
-from ..ipam.addresses import MAC_PREFIX
 from ..routing.registry import pod_routing
 from ..services.model import Service
 

@@ -10,7 +10,7 @@ from ..inputs.settings import Cluster
 from ..ipam.allocations import allocate_cidrs
 from ..model import Invalid
 from ..routing.registry import pod_routing
-from ..services.addresses import pool_problems
+from ..services.load_balancers import pool_problems
 from .host_checks import Refusals
 
 

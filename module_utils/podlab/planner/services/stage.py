@@ -20,7 +20,8 @@ from ..preflight.stage import Fleet
 from ..record.newest import newest_record
 from ..scheduler.stage import Scheduled
 from .addresses import waiting
-from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
+from .backends import Backend, Stage, backends
+from .endpoints import slices_in_force, slices_of_pods
 from .model import Given, Slice
 from .record import remembered
 
