@@ -27,7 +27,6 @@ LONG = {
     "module_utils/podlab/host/pods/pods.py: observe": 54,
     "module_utils/podlab/host/pods/volumes.py": 367,
     "module_utils/podlab/phases.py": 390,
-    "module_utils/podlab/planner/inputs/cluster.py: cluster_of": 54,
     "module_utils/podlab/records.py": 828,
 }
 

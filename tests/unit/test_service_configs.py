@@ -702,7 +702,7 @@ def test_what_has_no_effect_is_a_note():
     result = Lab().plan(service(type="LoadBalancer"), endpoint_slice("x", of=None))
     assert result["notes"] == [
         "EndpointSlice default/x is nobody's: it has no label kubernetes.io/service-name",
-        "no load balancer gives an address to Service default/web: cluster.load_balancer_pool is not set",
+        "no load balancer gives an address to Service default/web: podlab_load_balancer_pool is not set",
     ]
 
 

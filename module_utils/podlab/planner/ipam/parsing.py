@@ -18,7 +18,7 @@ NO_IPV6 = "IPv6 is not supported, the lab is IPv4"
 def overlaps(named: Mapping[str, str]) -> list[str]:
     """Every pair of ranges that share an address, one line each; a range that is none has its own line.
 
-    :param named: a handful of CIDRs by what the user calls them, such as ``cluster.service_cidr``.
+    :param named: a handful of CIDRs by what the user calls them, such as ``podlab_service_cidr``.
     :return: problems for the caller to collect; nothing is raised.
     """
     problems: list[str] = []

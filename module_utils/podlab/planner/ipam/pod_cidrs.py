@@ -61,7 +61,7 @@ def pod_cidrs(
         widest_first = sorted(obstacles, key=lambda network: (network.prefixlen, network))
         raise Invalid(
             [
-                f'cluster.cidr: Invalid value: "{blocks.cluster}": CIDR allocation failed; '
+                f'podlab_cluster_cidr: Invalid value: "{blocks.cluster}": CIDR allocation failed; '
                 "there are no remaining CIDRs left to allocate in the accepted range"
                 + shortage(f"nodes fit, a /{prefix} each", nodes, new[len(given) :], "reserved", widest_first)
             ]
@@ -103,7 +103,7 @@ class _Blocks:
 
 
 def _cut(cluster_cidr: str, prefix: int, problems: list[str]) -> _Blocks | None:
-    cluster = parsed_network("cluster.cidr", cluster_cidr, problems)
+    cluster = parsed_network("podlab_cluster_cidr", cluster_cidr, problems)
     if not isinstance(prefix, int) or isinstance(prefix, bool):
         problems.append(f'prefix: Invalid value: "{prefix}": must be an integer')
     elif prefix > LONGEST_NODE_PREFIX:
