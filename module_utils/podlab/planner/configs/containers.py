@@ -26,17 +26,18 @@ def as_started(
 ) -> dict[str, ContainerRow]:
     """Containers that differ from what runs in nothing but Services stay as they are: what comes or goes beside a
     container restarts nothing."""
-    before = (node.observation or {}).get("pods", {}).get(pod.netns, {}).get("row")
+    there = node.seen.get("pods", {}).get(pod.netns)
+    before = there["row"] if there else None
     if before is None or before.get("revision", "") != pod.revision:
         return containers
     if (before["object"]["spec"].get("enableServiceLinks") is not False) != pod.template.service_links:
         return containers
     kept: dict[str, ContainerRow] = {}
     for item in (*pod.template.init_containers, *pod.template.containers):
-        there = before["containers"].get(item.name)
-        if there is not None and there.get("services", {}) != containers[item.name].get("services", {}):
-            same = _container_row(item, pod.template, facts, there.get("services", {}))
-            if same == there:
+        runs = before["containers"].get(item.name)
+        if runs is not None and runs.get("services", {}) != containers[item.name].get("services", {}):
+            same = _container_row(item, pod.template, facts, runs.get("services", {}))
+            if same == runs:
                 kept[item.name] = same
     return {**containers, **kept} if kept else containers
 

@@ -125,7 +125,7 @@ def _resolv_conf_of(pod: Pod, node: Host, cluster: Cluster) -> str:
     dns = pod.template.dns
     # Who is on the node's network is taken for a part of the node, unless it says otherwise.
     outside = dns.policy == "ClusterFirst" and pod.template.host_network
-    given = (node.observation or {}).get("resolv_conf", "") if dns.policy == "Default" or outside else None
+    given = node.seen.get("resolv_conf", "") if dns.policy == "Default" or outside else None
     return _resolv_conf(dns, given, pod.namespace, cluster.dns, cluster.domain)
 
 

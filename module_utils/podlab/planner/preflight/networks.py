@@ -52,4 +52,4 @@ def _networks(hosts: Sequence[Host], cluster: Cluster) -> Networks:
 
 
 def _without_networks(host: Host) -> Host:
-    return replace(host, observation={**(host.observation or {}), "links": {}, "routes": []})
+    return replace(host, observation={**host.seen, "links": {}, "routes": []})

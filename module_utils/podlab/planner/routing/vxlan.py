@@ -71,7 +71,7 @@ class Vxlan(PodRouting):
         own = self.overlay_device(cluster)
         return {
             name: "podlab_vxlan_id"
-            for name, link in (host.observation or {})["links"].items()
+            for name, link in host.seen["links"].items()
             if (name == own or asked.items() <= link.get("vxlan", {}).items())
             and link["alias"] != MARK
             and not (name == own and host.is_marked and link["mac"].startswith(MAC_PREFIX))
