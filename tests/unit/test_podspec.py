@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.changes.pods.containers import CAPABILITIES
+from podlab.changes.pods.identity import CAPABILITIES
 from podlab.planner.manifests.scheduling_fields import taint
 from podlab.planner.model import Dns, Handler, Port, Probe, Security
 from podlab.planner.scheduler.model import AntiAffinity, Selector, Spread, Toleration

@@ -64,8 +64,8 @@ def pending(
             *(["rollout"] if ready else []),
             # The record says which address is whose, and nobody else writes it then.
             *(["record"] if "node" not in request.chapters and {"node", "services"} <= {*mine} else []),
-            *(["leaving"] if is_led else []),
-            *(["gone"] if is_led and services.parting is not services.rows else []),
+            *(["services_drain"] if is_led else []),
+            *(["services_finalize"] if is_led and services.parting is not services.rows else []),
         ]
         extras[host.name] = {}
         if host.is_managed:
@@ -133,12 +133,7 @@ def _egress_pending(seen: Observation, row: Any) -> bool:
 
 
 _PENDING: dict[str, Callable[[Observation, Any], bool]] = {
-    "bridge": lambda seen, row: bool(
-        bridge.changes(_links(seen), row, seen["routes"])
-        or bridge.forwarding(_links(seen), row)
-        or bridge.settings(_links(seen), row, seen["sysctls"])
-        or bridge.queues(_links(seen))
-    ),
+    "bridge": lambda seen, row: bool(bridge.actions(_links(seen), row, seen["routes"], seen["sysctls"])),
     "pods": _pods_pending,
     "routes": lambda seen, row: bool(_routes_parts(seen, row)),
     "egress": _egress_pending,
