@@ -135,7 +135,8 @@ def rule(random):
 @kind
 def chain(random):
     table = random.choice(("nat", "nat", "filter"))
-    listing = f"iptables-save -t {table} | sed -n 's/^:\\(\\(KUBE\\|PODLAB\\)[^ ]*\\).*/\\1/p'"
+    # The canary has no rules, and none leads to it: nothing tells whose it is once it has another name.
+    listing = f"iptables-save -t {table} | sed -n 's/^:\\(\\(KUBE\\|PODLAB\\)[^ ]*\\).*/\\1/p' | grep -v CANARY"
     action = random.choice(
         ("-F $it", "-E $it LOST", "-I $it 1 -j RETURN", "-I $it 1 -p tcp -j DROP", "-A $it -j RETURN")
     )
@@ -158,7 +159,10 @@ def setting(random):
         *("net.ipv4.conf.eth0.forwarding=0", "net.bridge.bridge-nf-call-iptables=0"),
         *("net.ipv4.conf.cbr0.arp_ignore=8", "net.ipv4.conf.cbr0.proxy_arp=1", "net.ipv4.conf.default.forwarding=0"),
     ]
-    return random.choice(HOSTS), f"sysctl -qw {random.choice(keys)}"
+    host, key = random.choice(HOSTS), random.choice(keys)
+    if host not in NODES and "bridge" in key:
+        key = keys[0]  # a gateway has no bridge, and podlab does not set this there
+    return host, f"sysctl -qw {key}"
 
 
 # --- processes ------------------------------------------------------------------------------------------------

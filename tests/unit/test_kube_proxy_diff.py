@@ -274,8 +274,8 @@ def test_drift_is_mended_and_named(what):
     [
         (table, name)
         for table, part in services.tables(PLAIN).items()
-        for name, rules in part["chains"].items()
-        if rules
+        for name in part["chains"]
+        if name != "KUBE-PROXY-CANARY"  # empty, and nothing leads to it
     ],
 )
 def test_a_chain_that_was_renamed_is_taken_away_and_one_of_somebody_else_that_says_the_same_stays(table, name):

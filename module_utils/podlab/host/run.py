@@ -75,21 +75,6 @@ def run(argv: Sequence[str], text: str | None = None) -> str:
     return done.stdout
 
 
-def ip_batch(lines: Sequence[str]) -> None:
-    """One ``ip -batch`` for all lines, in this network namespace."""
-    batch("ip", lines)
-
-
-def bridge_batch(lines: Sequence[str]) -> None:
-    """One ``bridge -batch`` for all lines, in this network namespace."""
-    batch("bridge", lines)
-
-
-def tc_batch(lines: Sequence[str]) -> None:
-    """One ``tc -batch`` for all lines, in this network namespace."""
-    batch("tc", lines)
-
-
 def batch(program: str, lines: Sequence[str]) -> None:
     """One call of ``ip``, ``bridge`` or ``tc`` for all lines, in this network namespace."""
     if lines:

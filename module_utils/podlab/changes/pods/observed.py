@@ -18,9 +18,7 @@ class Pod(TypedDict, total=False):
     initialized: bool  # one of the containers that come after the init containers was started once
     lost: list[str]  # volumes that it was given and that are not there any more
     unlogged: list[str]  # containers whose log directory is gone: what they say is written nowhere
-    incomplete: list[
-        str
-    ]  # containers whose s6 directory lacks a file, such as those that an earlier podlab has started
+    incomplete: list[str]  # containers whose s6 directory lacks a file, as where an earlier podlab has started them
     kubelet: bool  # the host's kubelet is there; the same for all of its pods
     age: float | None  # seconds since the kubelet has begun with it; it counts them where there is a deadline
     eth0: Link | None

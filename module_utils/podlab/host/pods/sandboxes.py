@@ -25,7 +25,7 @@ from ...configs import PodRow
 from ..network.namespaces import NETNS, give_name, more_namespaces, unshare
 from ..network.network import write_sysctl
 from ..record import make_directory
-from ..run import HostError, daemon, ip_batch, run, run_all, wait_until
+from ..run import HostError, batch, daemon, run, run_all, wait_until
 from . import mount_table, status, volumes
 
 
@@ -98,7 +98,7 @@ def remove(names: Iterable[str], *, coming_back: Container[str] = ()) -> None:
     # Wires go before pause: when the last process of a namespace dies the kernel takes the wire itself,
     # some time later.
     veths = [veth_name(netns) for netns in names]
-    ip_batch([f"link del {veth}" for veth in veths if os.path.exists(f"/sys/class/net/{veth}")])
+    batch("ip", [f"link del {veth}" for veth in veths if os.path.exists(f"/sys/class/net/{veth}")])
     pauses = status.pauses()
     for netns in names:
         if netns in pauses:
