@@ -88,7 +88,7 @@ def _wanted(nodes: int) -> inputs.Inputs:
 
 def bare(name: str, role: str, address: str) -> Host:
     """A host as Debian leaves it behind."""
-    seen: dict[str, Any] = {
+    seen: Any = {
         "record": None,
         "links": {
             "lo": _link(None, "00:00:00:00:00:00", ["127.0.0.1/8"], mtu=65536),
@@ -123,7 +123,7 @@ def bare(name: str, role: str, address: str) -> Host:
 
 def built(host: Host, rows: Mapping[str, Any]) -> Host:
     """The same host when its rows have been applied. Hosts share the record here; each one sends its own."""
-    seen: dict[str, Any] = dict(host.observation or {})
+    seen: Any = dict(host.seen)
     recorded = {key: seen["sysctls"].get(key) for key in rows["node"]["sysctls"]}
     seen["record"] = {**rows["node"]["record"], "sysctls": recorded}
     seen["sysctls"] = {**seen["sysctls"], **rows["node"]["sysctls"]}

@@ -1,4 +1,4 @@
-"""An address for each pod of a node: the door to ``podlab.planner.ipam.addresses.pod_addresses``."""
+"""An address for each pod of a node: the door to ``podlab.planner.ipam.pod_addresses``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 # Ansible puts local module_utils on the path of modules, not of filters.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from podlab.planner.ipam import addresses
+from podlab.planner.ipam.pod_addresses import pod_addresses as allocate
 
 DOCUMENTATION = r"""
 name: pod_addresses
@@ -92,7 +92,7 @@ def pod_addresses(
     taken: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The planner's pair with names on it: a template should not have to count."""
-    assigned, cursor = addresses.pod_addresses(pods, pod_cidr, present, cursor, taken)
+    assigned, cursor = allocate(pods, pod_cidr, present, cursor, taken)
     return {"addresses": assigned, "cursor": cursor}
 
 

@@ -1,4 +1,4 @@
-"""A pod CIDR for each node: the door to ``podlab.planner.ipam.addresses.pod_cidrs``."""
+"""A pod CIDR for each node: the door to ``podlab.planner.ipam.pod_cidrs``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 # Ansible puts local module_utils on the path of modules, not of filters.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from podlab.planner.ipam.addresses import pod_cidrs
+from podlab.planner.ipam.pod_cidrs import pod_cidrs
 
 DOCUMENTATION = r"""
 name: pod_cidrs

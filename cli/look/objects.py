@@ -51,7 +51,9 @@ class State:
 
 def state_of(answers: Answers, nodes: Sequence[str]) -> State:
     """Of each section of the hosts' records the newest is right, if a run has written it."""
-    told = [Host(name, "node", "", observation={"record": one}) for name, one in _believed(answers).items()]
+    # The record alone is read of them.
+    records: dict[str, Any] = {name: {"record": one} for name, one in _believed(answers).items()}
+    told = [Host(name, "node", "", observation=one) for name, one in records.items()]
     sections = sorted((host.record["cluster"] for host in told if "cluster" in host.record), key=generation_of)
     record: Object = dict(newest_record(told))
     if record:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.planner.ipam.addresses import capacity, gateway, overlaps, pod_addresses, pod_cidrs, pod_mac
+from podlab.planner.ipam.parsing import overlaps
+from podlab.planner.ipam.pod_addresses import capacity, gateway, pod_addresses, pod_mac
+from podlab.planner.ipam.pod_cidrs import pod_cidrs
 from podlab.planner.model import Invalid
 
 any_history = settings(deadline=None, max_examples=150)

@@ -16,7 +16,8 @@ from podlab.planner.controllers.deployments import rolling
 from podlab.planner.controllers.reconcile import Wanted, pods_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.manifests.names import replica_name
-from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Selector, Toleration, Workload
+from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Workload
+from podlab.planner.scheduler.model import Selector, Toleration
 from podlab.planner.scheduler.schedule import place
 
 SLEEP = (Container("main", "busybox", ("sleep", "9")),)

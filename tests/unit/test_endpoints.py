@@ -10,7 +10,8 @@ import pytest
 from podlab.planner.inputs.host import Host
 from podlab.planner.manifests import names
 from podlab.planner.model import Container, Document, Pod, PodTemplate, Port, Present
-from podlab.planner.services.endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
+from podlab.planner.services.backends import Backend, Stage, backends
+from podlab.planner.services.endpoints import slices_in_force, slices_of_pods
 from podlab.planner.services.model import Endpoint, Slice, SlicePort
 from tests.unit.bodies import desired, endpoint_slice, endpoints, problems_of, service, wrong
 

@@ -13,7 +13,8 @@ from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Document
 from podlab.planner.services.addresses import allocate
-from podlab.planner.services.endpoints import Backend, slices_in_force, slices_of_pods
+from podlab.planner.services.backends import Backend
+from podlab.planner.services.endpoints import slices_in_force, slices_of_pods
 from podlab.planner.services.record import remembered
 from tests.answers import NOW, answer
 from tests.unit.bodies import desired, endpoint_slice, endpoints, service

@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 
 from podlab.controller import manifests, schema
 from podlab.planner.manifests import fields, images, names, objects
-from podlab.planner.model import (
-    Container,
-    Desired,
-    Document,
-    Image,
-    Invalid,
-    Pod,
-    PodTemplate,
-    Port,
-    Selector,
-    Workload,
-)
+from podlab.planner.model import Container, Desired, Document, Image, Invalid, Pod, PodTemplate, Port, Workload
+from podlab.planner.scheduler.model import Selector
 from tests.unit.bodies import IMAGES, NOT_YET, C, data, desired, pod, problems_of, workload, wrong
 
 SUBDOMAIN = (

@@ -24,9 +24,11 @@ from podlab.controller import inputs
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.host_links import ways_out
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
+from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Workload
 from podlab.planner.plan import plan
+from podlab.planner.preflight import networks
 from podlab.planner.preflight.host_checks import told
+from podlab.planner.scheduler.model import Selector
 from tests.simulated_host import SimulatedHost
 
 ROOT = Path(__file__).parents[2]
@@ -899,6 +901,18 @@ def test_ids_that_one_node_lacks_stop_no_other():
     (line,) = result["refused"]["node1"]
     assert line.startswith('a.yml:1: The Pod "a" is invalid: spec.containers[0].securityContext.runAsUser: ')
     assert "pods" in result["hosts"]["node2"]["pending"]
+
+
+def test_pod_cidrs_are_allocated_once_though_pods_of_a_refused_host_are_placed_anew(monkeypatch):
+    lab, calls = Lab(), []
+    lab.hosts["node1"].ids = [[0, 1]]
+    mine = Container("main", "busybox", ("sh",), security=Security(user=1000))
+    allocate = networks.allocate_cidrs
+    monkeypatch.setattr(networks, "allocate_cidrs", lambda *args: calls.append(args) or allocate(*args))
+    result = lab.plan(Desired((Pod("default", "a", PodTemplate((mine,)), "a.yml:1"),)))
+    assert result["refused"].keys() == {"node1"}
+    assert [row["netns"] for row in result["hosts"]["node2"]["pods"]["pods"]] == ["default_a"]
+    assert len(calls) == 1
 
 
 def test_pods_that_only_a_refused_host_may_have_wait():

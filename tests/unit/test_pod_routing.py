@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from podlab.changes.network.routes import RouteRow
 from podlab.planner.inputs.cluster import cluster_of
@@ -191,7 +192,9 @@ def test_a_fourth_way_says_itself_which_clusters_it_suits(tunnels):
     assert tunnels.problems() == ['podlab_pod_routing: Invalid value: "tunnel": it has no number 9']
 
 
-def test_nothing_but_the_registry_asks_which_way_was_chosen():
+def test_nothing_but_the_registry_names_the_ways():
+    spec = yaml.safe_load((Path(registry.__file__).parents[4] / "roles/plan/meta/argument_specs.yml").read_text())
+    assert "choices" not in spec["argument_specs"]["main"]["options"]["podlab_pod_routing"], "the planner knows them"
     code = Path(registry.__file__).parents[2]
     asking = {
         str(file.relative_to(code))

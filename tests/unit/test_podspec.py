@@ -6,7 +6,8 @@ import pytest
 
 from podlab.changes.pods.identity import CAPABILITIES
 from podlab.planner.manifests.scheduling_fields import taint
-from podlab.planner.model import AntiAffinity, Dns, Handler, Port, Probe, Security, Selector, Spread, Toleration
+from podlab.planner.model import Dns, Handler, Port, Probe, Security
+from podlab.planner.scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from tests.unit.bodies import NOT_YET, C, container_of, pod, template_of, wrong
 
 POSITIVE = "must be greater than zero"

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.planner.inputs.host import Host
-from podlab.planner.model import AntiAffinity, Container, Invalid, Pod, PodTemplate, Port, Selector, Spread, Toleration
+from podlab.planner.model import Container, Invalid, Pod, PodTemplate, Port
+from podlab.planner.scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from podlab.planner.scheduler.schedule import place
 
 ARGV = (Container("main", "busybox", ("sleep", "9")),)

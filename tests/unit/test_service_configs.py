@@ -15,7 +15,8 @@ from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port
 from podlab.planner.plan import plan
 from podlab.planner.services.addresses import allocate
-from podlab.planner.services.endpoints import Backend, slices_in_force, slices_of_pods
+from podlab.planner.services.backends import Backend
+from podlab.planner.services.endpoints import slices_in_force, slices_of_pods
 from podlab.planner.services.model import Given, Ingress, Service, ServicePort
 from podlab.planner.services.record import remembered, service_object
 from podlab.planner.services.stage import services_chapter

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from podlab.planner.manifests import objects
-from podlab.planner.model import Document, Selector
+from podlab.planner.model import Document
+from podlab.planner.scheduler.model import Selector
 from tests.unit.bodies import IMAGES, NOT_YET, desired, workload, workload_of, wrong
 
 ALL = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job")

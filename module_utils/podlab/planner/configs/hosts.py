@@ -12,7 +12,7 @@ from ...changes.system.systemd import SystemRow, patterns
 from ..inputs.host import Host
 from ..inputs.host_links import legs, uplink, ways_out
 from ..inputs.settings import Cluster
-from ..ipam.addresses import gateway, pod_mac
+from ..ipam.pod_addresses import gateway, pod_mac
 from ..preflight.host_checks import BRIDGE_NETFILTER
 from ..routing.registry import pod_routing
 from .host_ports import HostPort
@@ -35,7 +35,7 @@ def sysctls_of(
     device = uplink(host)
     wanted = {FORWARD: "1", **hostport_sysctls(ports)}
     # Of a single link it may be off for all that; a link that is yet to be made has that of "default".
-    seen, recorded = (host.observation or {})["sysctls"], host.record.get("sysctls", {})
+    seen, recorded = host.seen["sysctls"], host.record.get("sysctls", {})
     wanted |= {knob(name, "forwarding"): "1" for name in ["default", *ways_out(host, hosts)]}
     wanted |= {key: "1" for key in recorded if is_forwarding(key) and key in seen}
     if host.role == "node":
@@ -85,4 +85,4 @@ def kept_of(host: Host) -> list[str]:
 
 
 def _system(host: Host) -> Mapping[str, Any]:
-    return (host.observation or {}).get("system") or {}
+    return host.seen.get("system") or {}

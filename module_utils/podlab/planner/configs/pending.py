@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ...changes.netfilter import rules
 from ...changes.network import bridge, routes
 from ...changes.pods import pods as pod_changes
 from ...changes.system import sysctls, systemd
+from ...records import Observation
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
 from ..inputs.observed_pods import unready
@@ -68,7 +69,7 @@ def pending(
         ]
         extras[host.name] = {}
         if host.is_managed:
-            parts = _routes_parts(host.observation or {}, configs[host.name]["routes"])
+            parts = _routes_parts(host.seen, configs[host.name]["routes"])
             extras[host.name]["routes_parts"] = parts or (["switch"] if "routes" in mine else [])
         if host.name in ready:
             extras[host.name]["ready"] = ready[host.name]
@@ -79,14 +80,16 @@ def pending(
 
 def _components(request: Request, host: Host, services: Chapter, configs: Configs) -> list[str]:
     """Those that have anything to do, and those of which a boot would not know what they were told."""
-    seen: Mapping[str, Any] = host.observation or {}
-    is_pending = {
+    is_pending: dict[str, Callable[[Observation, Any], bool]] = {
         **_PENDING,
+        "node": lambda seen, row: bool(host.lost) or _node_pending(seen, row),
         "system": lambda seen, row: bool(systemd.steps(seen.get("system", {}), row, request.code)),
         "services": services.is_pending,
     }
     untold = [name for name in configs if name not in kept_of(host)] if configs and configs["system"]["boot"] else []
-    return [name for name in CHAPTERS if name in configs and (name in untold or is_pending[name](seen, configs[name]))]
+    return [
+        name for name in CHAPTERS if name in configs and (name in untold or is_pending[name](host.seen, configs[name]))
+    ]
 
 
 def _waits(
@@ -104,9 +107,7 @@ def _waits(
     return waits
 
 
-def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    if seen.get("lost"):
-        return True
+def _node_pending(seen: Observation, row: Mapping[str, Any]) -> bool:
     record = seen["record"] or {}
     recorded = record.get("sysctls", {})
     remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}
@@ -115,25 +116,35 @@ def _node_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return bool(row["modules"] or changes or amiss) or record != remembered
 
 
-def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def _pods_pending(seen: Observation, row: Mapping[str, Any]) -> bool:
     if seen["pods"].keys() != {pod["netns"] for pod in row["pods"]}:
         return True  # what exactly differs is the module's question
-    differing = pod_changes.changes(seen["links"], seen["pods"], row["pods"])
+    differing = pod_changes.changes(_links(seen), cast("Mapping[str, pod_changes.Pod]", seen["pods"]), row["pods"])
     return bool(differing) or any(seen["programs"].get(name) != text for name, text in row["programs"].items())
 
 
-_PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
-    "node": _node_pending,
-    "bridge": lambda seen, row: bool(bridge.actions(seen["links"], row, seen["routes"], seen["sysctls"])),
-    "pods": _pods_pending,
-    "routes": lambda seen, row: bool(_routes_parts(seen, row)),
-    "egress": lambda seen, row: (
-        any(rules.changes(seen["rules"][table], row[table]) for table in row)
+def _egress_pending(seen: Observation, row: Any) -> bool:
+    tables = cast("Mapping[str, Mapping[str, list[str]]]", seen["rules"])
+    return (
+        any(rules.changes(tables[table], row[table]) for table in row)
         or bool(sysctls.opening(seen["sysctls"], rules.sysctls(row)))
         or bool(seen.get("flows"))
-    ),
+    )
+
+
+_PENDING: dict[str, Callable[[Observation, Any], bool]] = {
+    "bridge": lambda seen, row: bool(bridge.actions(_links(seen), row, seen["routes"], seen["sysctls"])),
+    "pods": _pods_pending,
+    "routes": lambda seen, row: bool(_routes_parts(seen, row)),
+    "egress": _egress_pending,
 }
 
 
-def _routes_parts(seen: Mapping[str, Any], row: Any) -> list[str]:
-    return routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).parts()
+def _routes_parts(seen: Observation, row: Any) -> list[str]:
+    found = cast("Sequence[routes.Route]", seen["routes"])
+    return routes.steps(_links(seen), seen["tunnels"], found, row).parts()
+
+
+def _links(seen: Observation) -> Mapping[str, bridge.Link]:
+    """What differs is asked of links that lack a key as well: they have a type of their own there."""
+    return cast("Mapping[str, bridge.Link]", seen["links"])

@@ -6,7 +6,6 @@ and a row of an older podlab equals one of a newer.
 
 from __future__ import annotations
 
-import base64
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
@@ -16,13 +15,10 @@ from ...changes.network.bridge import BridgeRow
 from ...configs import ContainerRow, PodRow
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.addresses import pod_mac
-from ..manifests.environment import fact, resolved
+from ..ipam.pod_addresses import pod_mac
 from ..manifests.names import pod_hostname
-from ..model import Container, Dns, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
-
+from ..model import Dns, Pod
+from .containers import as_started, container_rows, volume_row
 
 _NONE: Mapping[str, str] = {}
 
@@ -56,10 +52,10 @@ def pod_row(
     uid = _uid(pod, created)
     facts = _Facts(lambda: _facts(pod, node, address, uid))
     hostname, domain = _names(pod, node, cluster)
-    containers = alike.get(id(template)) or _container_rows(template, facts, links)
+    containers = alike.get(id(template)) or container_rows(template, facts, links)
     if not facts.asked:
         alike[id(template)] = containers
-    containers = _as_started(containers, pod, node, facts)
+    containers = as_started(containers, pod, node, facts)
     row: PodRow = {
         "netns": pod.netns,
         "address": f"{address}/{32 if template.host_network else length}",
@@ -77,25 +73,26 @@ def pod_row(
         "containers": containers,
         "object": _object(pod, node.name, created, uid),
     }
-    extras: dict[str, Any] = {
+    row.update(_extras(pod, facts))  # type: ignore[typeddict-item]
+    return row
+
+
+def _extras(pod: Pod, facts: Mapping[str, str]) -> dict[str, Any]:
+    """What makes it more than a plain pod."""
+    template = pod.template
+    asked_for: dict[str, Any] = {
         "revision": pod.revision,
         "init": [container.name for container in template.init_containers],
         "host_network": template.host_network,
         "share_processes": template.share_processes,
         "sysctls": dict(template.sysctls),
-        "volumes": {name: _volume_row(volume, facts) for name, volume in template.volumes.items()},
+        "volumes": {name: volume_row(volume, facts) for name, volume in template.volumes.items()},
     }
-    row.update({key: value for key, value in extras.items() if value})  # type: ignore[typeddict-item]
-    if template.fs_group is not None:
-        row["fs_group"] = template.fs_group
-    if template.grace is not None:
-        row["grace"] = template.grace
-    if template.deadline is not None:
-        row["deadline"] = template.deadline
-    return row
-
-
-# --- who it is ------------------------------------------------------------------------------------------
+    numbers = {"fs_group": template.fs_group, "grace": template.grace, "deadline": template.deadline}
+    return {
+        **{key: value for key, value in asked_for.items() if value},
+        **{key: value for key, value in numbers.items() if value is not None},
+    }
 
 
 def _names(pod: Pod, node: Host, cluster: Cluster) -> tuple[str, str]:
@@ -128,7 +125,7 @@ def _resolv_conf_of(pod: Pod, node: Host, cluster: Cluster) -> str:
     dns = pod.template.dns
     # Who is on the node's network is taken for a part of the node, unless it says otherwise.
     outside = dns.policy == "ClusterFirst" and pod.template.host_network
-    given = (node.observation or {}).get("resolv_conf", "") if dns.policy == "Default" or outside else None
+    given = node.seen.get("resolv_conf", "") if dns.policy == "Default" or outside else None
     return _resolv_conf(dns, given, pod.namespace, cluster.dns, cluster.domain)
 
 
@@ -229,137 +226,6 @@ def _escaped(value: str) -> str:
 
 def _uid(pod: Pod, created: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{pod.name}.{pod.namespace}.{created}"))
-
-
-# --- what runs in it ------------------------------------------------------------------------------------
-
-
-def _container_rows(
-    template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
-) -> dict[str, ContainerRow]:
-    every = (*template.init_containers, *template.containers)
-    return {item.name: _container_row(item, template, facts, links) for item in every}
-
-
-def _as_started(
-    containers: dict[str, ContainerRow], pod: Pod, node: Host, facts: Mapping[str, str]
-) -> dict[str, ContainerRow]:
-    """Containers that differ from what runs in nothing but Services stay as they are: what comes or goes beside a
-    container restarts nothing."""
-    before = (node.observation or {}).get("pods", {}).get(pod.netns, {}).get("row")
-    if before is None or before.get("revision", "") != pod.revision:
-        return containers
-    if (before["object"]["spec"].get("enableServiceLinks") is not False) != pod.template.service_links:
-        return containers
-    kept: dict[str, ContainerRow] = {}
-    for item in (*pod.template.init_containers, *pod.template.containers):
-        there = before["containers"].get(item.name)
-        if there is not None and there.get("services", {}) != containers[item.name].get("services", {}):
-            same = _container_row(item, pod.template, facts, there.get("services", {}))
-            if same == there:
-                kept[item.name] = same
-    return {**containers, **kept} if kept else containers
-
-
-def _container_row(
-    container: Container, template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
-) -> ContainerRow:
-    env, argv, sub_paths = resolved(container, facts, links)
-    own = container.path + ":" if container.path else ""
-    row: ContainerRow = {
-        "image": container.image,
-        "argv": list(argv),
-        "env": {"PATH": own + PATH, **env},
-        "working_dir": container.working_dir,
-    }
-    extras: dict[str, Any] = {
-        "services": links,
-        "mounts": [
-            {"volume": mount.volume, "path": mount.path, "sub_path": sub_path, "read_only": mount.read_only}
-            for mount, sub_path in zip(container.mounts, sub_paths, strict=True)
-        ],
-        "binds": dict(container.binds),
-        "readiness": _probe(container.readiness, facts),
-        "liveness": _probe(container.liveness, facts),
-        "startup": _probe(container.startup, facts),
-        "post_start": _handler(container.post_start, facts),
-        "pre_stop": _handler(container.pre_stop, facts),
-        **_security(container.security),
-    }
-    row.update({key: value for key, value in extras.items() if value or key in ("user", "group", "capabilities")})  # type: ignore[typeddict-item]
-    if any(container is item for item in template.init_containers):
-        row["restart_policy"] = container.restart_policy or (
-            "Never" if template.restart_policy == "Never" else "OnFailure"
-        )
-    return row
-
-
-def _security(security: Security) -> dict[str, Any]:
-    wanted = {
-        "user": security.user,
-        "group": security.group,
-        "capabilities": None if security.capabilities is None else list(security.capabilities),
-    }
-    return {
-        **{key: value for key, value in wanted.items() if value is not None},
-        "groups": list(security.groups),
-        "read_only": security.read_only_root,
-    }
-
-
-def _probe(probe: Probe | None, facts: Mapping[str, str]) -> dict[str, Any] | None:
-    if probe is None:
-        return None
-    row = {
-        **(_handler(probe.handler, facts) or {}),
-        "initial_delay": probe.initial_delay,
-        "period": probe.period,
-        "timeout": probe.timeout,
-        "success": probe.success,
-        "failure": probe.failure,
-    }
-    return row if probe.grace is None else {**row, "grace": probe.grace}
-
-
-def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any] | None:
-    if handler is None:
-        return None
-    if handler.kind == "exec":
-        return {"exec": list(handler.command)}
-    if handler.kind == "sleep":
-        return {"sleep": handler.seconds}
-    host = handler.host or facts["status.podIP"]
-    if handler.kind == "tcp":
-        return {"tcp": {"host": host, "port": handler.port}}
-    headers = [list(header) for header in handler.headers]
-    return {
-        "http": {
-            "host": host,
-            "port": handler.port,
-            "path": handler.path,
-            "scheme": handler.scheme,
-            "headers": headers,
-        }
-    }
-
-
-def _volume_row(volume: Volume, facts: Mapping[str, str]) -> dict[str, Any]:
-    if volume.kind == "hostPath":
-        return {"kind": "hostPath", "path": volume.path, "type": volume.type}
-    if volume.kind == "emptyDir":
-        return {"kind": "emptyDir", "medium": volume.medium, "size": volume.size}
-    files: dict[str, Any] = {}
-    for path, file in volume.files.items():
-        content = file.content
-        data = fact(content.path, facts).encode() if isinstance(content, FieldRef) else content
-        try:
-            files[path] = {"mode": file.mode, "text": data.decode()}
-        except UnicodeDecodeError:
-            files[path] = {"mode": file.mode, "base64": base64.b64encode(data).decode()}
-    return {"kind": "files", "files": files}
-
-
-# --- the object -----------------------------------------------------------------------------------------
 
 
 def _object(pod: Pod, node: str, created: str, uid: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from ...changes.kube_proxy.services import LIBERAL
 from ...configs import EndpointRow, ServicePortRow, ServicesRow
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.addresses import gateway
+from ..ipam.pod_addresses import gateway
 from ..routing.registry import overlay_devices, pod_routing
-from ..services.endpoints import ZONE
+from ..services.backends import ZONE
 from ..services.model import Endpoint, Given, Service, ServicePort, Slice
 
 
@@ -56,7 +56,7 @@ class Rows:
 
 
 def _is_liberal(node: Host) -> bool:
-    settings: Mapping[str, str] = (node.observation or {}).get("sysctls", {})
+    settings: Mapping[str, str] = node.seen.get("sysctls", {})
     return settings.get(LIBERAL, "0") != "0"
 
 
@@ -68,7 +68,7 @@ def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
     """
     own = [node.address, gateway(cidr), *filter(None, [pod_routing(cluster).overlay_address(cidr)])]
     planned = {cluster.bridge, *overlay_devices(cluster)}
-    within, links = IPv4Network(cluster.cidr), (node.observation or {}).get("links", {})
+    within, links = IPv4Network(cluster.cidr), node.seen.get("links", {})
     found = {
         text.partition("/")[0]
         for name, link in links.items()

@@ -54,10 +54,9 @@ def host_configs(
         if host.role == "node":
             common["node"]["sysctls"] |= services.sysctls
             common["services"] = services.row(host, fleet.cidrs[host.name])
-        seen: Mapping[str, Any] = host.observation or {}
-        if "sysctls" in seen.get("lost", ()):
+        if "sysctls" in host.lost:
             common["node"]["assumed"] = {
-                key: sysctls.kernels(key, seen["sysctls"]) for key in common["node"]["sysctls"]
+                key: sysctls.kernels(key, host.seen["sysctls"]) for key in common["node"]["sysctls"]
             }
         configs[host.name] = {**node, **common, "system": system_row(host, cluster, common["routes"])}
     return configs
@@ -104,7 +103,7 @@ def _of_all(
     foreign = foreign_routes(host, cluster)
     configs: dict[str, Any] = {
         "node": {
-            "modules": (host.observation or {})["kernel"]["loadable"] if is_node else [],
+            "modules": host.seen["kernel"]["loadable"] if is_node else [],
             "runtime": is_node,
             "sysctls": sysctls_of(host, cluster, host_ports.of_rows(pods), nodes, addresses),
             "record": {"version": VERSION, "node": host.name, "foreign": foreign},

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..model import Pod, Present, Selector, Workload
+from ..model import Pod, Present, Workload
+from ..scheduler.model import Selector
 
 _ENDED = ("Succeeded", "Failed")
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..inputs.host import Host
-from ..model import PodTemplate, Present, Toleration
+from ..model import PodTemplate, Present
 from ..scheduler.filters import may_stay, objection
+from ..scheduler.model import Toleration
 from .context import REVISION_HASH, Scene, Step, generated, label_of
 
 _CONDITIONS = (

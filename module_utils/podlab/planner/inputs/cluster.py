@@ -10,7 +10,8 @@ from dataclasses import fields
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
-from ..ipam.addresses import LONGEST_NODE_PREFIX, overlaps
+from ..ipam.parsing import overlaps
+from ..ipam.pod_cidrs import LONGEST_NODE_PREFIX
 from ..manifests.names import dns1123_subdomain
 from ..manifests.scheduling_fields import taint
 from ..model import Image, Invalid

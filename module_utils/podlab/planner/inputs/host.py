@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Interface, IPv4Network
-from typing import Any
+from typing import Any, cast
 
 from ...changes.system.marks import marks
+from ...records import Observation
+
+_NOTHING: Any = {}
 
 ARCH_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 
@@ -21,29 +24,35 @@ class Host:
     answer, or is beyond the cluster. A host that is not ``in_run`` gets no rows, whether or not it was read.
     ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell. ``boot`` is whether it puts everything
     back after a reboot by itself; None: where it has systemd. ``unavailable`` is why the packages of programs that it
-    lacks could not be installed.
+    lacks could not be installed. ``lost`` are parts of its record that something else stands in for.
     """
 
     name: str
     role: str
     address: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    observation: Mapping[str, Any] | None = None
+    observation: Observation | None = None
     in_run: bool = True
     taints: tuple[tuple[str, str, str], ...] = ()
     wrong: tuple[str, ...] = ()
     boot: bool | None = None
     unavailable: str = ""
+    lost: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> Observation:
+        """What the host tells; nothing where nothing is known of it."""
+        return self.observation or _NOTHING
 
     @property
     def record(self) -> Mapping[str, Any]:
         """What the host was told last; empty on a host that podlab has not marked."""
-        return (self.observation or {}).get("record") or {}
+        return self.seen.get("record") or {}
 
     @cached_property
     def addresses(self) -> list[str]:
         """Those of all its links, with prefix length; none where nothing is known of it."""
-        links = (self.observation or {}).get("links", {}).values()
+        links = self.seen.get("links", {}).values()
         return [text for link in links for text in link["addresses"]]
 
     @cached_property
@@ -66,13 +75,18 @@ class Host:
     def is_marked(self) -> bool:
         """Whether podlab has been there: it has its record, or what bears its mark where that was lost."""
         seen = self.observation
-        return bool(self.record or (seen and marks(seen["links"], seen["routes"], seen["rules"], seen["pods"])))
+        return bool(self.record or (seen and marks(seen["links"], seen["routes"], self.rules, seen["pods"])))
+
+    @property
+    def rules(self) -> Mapping[str, Mapping[str, list[str]]]:
+        """Table -> chain -> its rules, as ``iptables-save`` prints them."""
+        return cast("Mapping[str, Mapping[str, list[str]]]", self.seen["rules"])
 
     def all_labels(self) -> dict[str, str]:
         """The node's labels with those that a kubelet sets by itself
         (https://kubernetes.io/docs/reference/node/node-labels/)."""
         own = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
-        machine = (self.observation or {}).get("machine")
+        machine = self.seen.get("machine")
         if machine:
             own |= dict.fromkeys(ARCH_LABELS, architecture(machine))
         return {**own, **self.labels}

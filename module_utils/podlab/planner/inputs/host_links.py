@@ -9,14 +9,14 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from ...changes import MARK, ROUTE_PROTOCOL
-from ...changes.network.bridge import Link
+from ...records import Link
 from .host import Host
 from .settings import Cluster
 
 
 def uplink(host: Host) -> str | None:
     """The link that bears the host's address."""
-    links = (host.observation or {}).get("links", {})
+    links = host.seen.get("links", {})
     for name, link in links.items():
         if any(address.split("/")[0] == host.address for address in link["addresses"]):
             return str(name)
@@ -25,7 +25,7 @@ def uplink(host: Host) -> str | None:
 
 def legs(host: Host, nodes: Sequence[str]) -> list[str]:
     """The links that have a node in one of their networks: ``nodes`` are addresses, or names."""
-    links = (host.observation or {}).get("links", {})
+    links = host.seen.get("links", {})
     numbers, own = _numbers(tuple(nodes)), _numbers((host.address,))
     networks = {name: map(_network_of, link["addresses"]) for name, link in links.items()}
     return [name for name, mine in networks.items() if any(_has_another(network, numbers, own) for network in mine)]
@@ -54,7 +54,7 @@ def ways_out(host: Host, hosts: Sequence[str]) -> list[str]:
 
     :param hosts: addresses or names of the hosts of the inventory.
     """
-    seen = host.observation or {}
+    seen = host.seen
     routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
     found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, hosts), *routed])
     links = seen.get("links", {})
@@ -63,8 +63,7 @@ def ways_out(host: Host, hosts: Sequence[str]) -> list[str]:
 
 def uplink_mtu(host: Host) -> int:
     """What the node network carries in one packet, in bytes."""
-    mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
-    return mtu
+    return host.seen["links"][str(uplink(host))]["mtu"]
 
 
 def _is_address(text: str) -> bool:
@@ -82,5 +81,5 @@ def is_own(route: Mapping[str, Any], host: Host, cluster: Cluster) -> bool:
 
 def own_bridge(host: Host, cluster: Cluster) -> Link | None:
     """The bridge, if it bears podlab's mark."""
-    link: Link | None = (host.observation or {}).get("links", {}).get(cluster.bridge)
+    link = host.seen.get("links", {}).get(cluster.bridge)
     return link if link and link["alias"] == MARK else None

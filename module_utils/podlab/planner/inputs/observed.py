@@ -60,11 +60,12 @@ def _has_lost(host: Host) -> bool:
 
 
 def _recovered(host: Host, foreign: Sequence[str]) -> Host:
-    seen = dict(host.observation or {})
+    seen = host.seen
     loose = {
         key: value
         for key, value in sysctls.forgotten(seen["sysctls"]).items()
         if key == f"net.ipv4.conf.{str(uplink(host)).replace('.', '/')}.rp_filter"
     }
-    seen["record"] = {"foreign": list(foreign), "sysctls": loose, **host.record}
-    return replace(host, observation={**seen, "lost": sorted(_RECOVERED - host.record.keys())})
+    record = {"foreign": list(foreign), "sysctls": loose, **host.record}
+    lost = tuple(sorted(_RECOVERED - host.record.keys()))
+    return replace(host, observation={**seen, "record": record}, lost=lost)

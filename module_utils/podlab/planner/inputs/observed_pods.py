@@ -20,7 +20,7 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
         if node not in seen
     }
     for host in hosts:
-        for pod in (host.observation or {}).get("pods", {}).values():
+        for pod in host.seen.get("pods", {}).values():
             row = pod["row"]
             if row is None:
                 continue
@@ -39,7 +39,7 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
 
 def unready(host: Host, netns: str, until: str) -> bool:
     """Whether a pod of this host is yet to become what its row is waited for: ``Ready`` or ``Ended``."""
-    pod: Mapping[str, Any] | None = (host.observation or {}).get("pods", {}).get(netns)
+    pod: Mapping[str, Any] | None = host.seen.get("pods", {}).get(netns)
     if not pod or not pod["row"] or not pod["sandbox"]:
         return True
     status = phases.status(pod["row"], pod["facts"])

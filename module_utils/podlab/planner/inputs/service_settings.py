@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from ipaddress import IPv4Address, IPv4Network
 
-from ..ipam.addresses import overlaps
+from ..ipam.parsing import overlaps
 from .settings import Cluster
 
 POOL = "podlab_load_balancer_pool"

@@ -12,7 +12,8 @@ from ..inputs.settings import Cluster
 from ..model import Invalid
 from ..record.newest import newest_pods, newest_record
 from ..scheduler.schedule import Placement
-from .addresses import pod_addresses, pod_cidrs
+from .pod_addresses import pod_addresses
+from .pod_cidrs import pod_cidrs
 
 
 def allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host]) -> dict[str, str]:
@@ -29,7 +30,7 @@ def allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host
     present = {name: cidr for name, cidr in present.items() if name in newest or cidr not in owners}
     reserved = {cluster.service_cidr, *(f"{host.address}/32" for host in hosts)}
     for host in hosts:
-        for route in (host.observation or {}).get("routes", []):
+        for route in host.seen.get("routes", []):
             if not is_own(route, host, cluster):
                 reserved.add(route["to"])
     return pod_cidrs(names, cluster.cidr, cluster.node_prefix, sorted(reserved), present)
@@ -74,7 +75,7 @@ def past_of(hosts: Sequence[Host]) -> Past:
     }
     names = {host.name for host in hosts}
     for host in hosts:
-        for pod in (host.observation or {}).get("pods", {}).values():
+        for pod in host.seen.get("pods", {}).values():
             if pod["row"] is None:
                 continue
             meta = pod["row"]["object"]["metadata"]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..model import Desired, Document, Image, Invalid, Pod, Workload
-from ..services import endpoints
+from ..services import written_endpoints
 from ..services.model import Service, Slice, WrittenEndpoints
 from . import fields, names, services
 from .config_objects import config_map, secret
@@ -156,7 +156,7 @@ class _Cluster:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
-        made = endpoints.endpoint_slice(root, name, namespace, self._ignorer(document))
+        made = written_endpoints.endpoint_slice(root, name, namespace, self._ignorer(document))
         if self._is_first(document, "endpointslices.discovery.k8s.io", namespace, name):
             self.slices[made.key] = made
             self.places[f"EndpointSlice/{made.key}"] = document.where
@@ -165,7 +165,7 @@ class _Cluster:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
-        made = endpoints.written_endpoints(root, name, namespace, self._ignorer(document))
+        made = written_endpoints.written_endpoints(root, name, namespace, self._ignorer(document))
         if self._is_first(document, "endpoints", namespace, name):
             self.endpoints[made.key] = made
 

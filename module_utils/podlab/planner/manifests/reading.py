@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from ..model import Selector
+from ..scheduler.model import Selector
 from . import fields, names
 
 # Kubernetes' fields are int32 where nothing else is said.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import AntiAffinity, Selector, Spread, Toleration
+from ..scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from . import names
 from .field_table import NAMESPACE_SELECTOR
 from .reading import Node, selector

@@ -6,28 +6,27 @@ Which addresses and ports a Service is given, and what only the cluster knows to
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
-
-from ..services.model import EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, Ingress, Service, ServicePort
-from . import fields, ip_parsing, names
+from ..services.model import EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, Service, ServicePort
+from . import fields, names
 from .reading import Node, labels_of
-
-Ignore = Callable[[str], None]
-"""Takes the path of what has no meaning here."""
+from .service_addresses import (
+    ONLY_BALANCED,
+    Ignore,
+    cluster_ip_of,
+    external_ips_of,
+    ingress_of,
+    load_balancer_ip_of,
+    source_ranges_of,
+)
 
 TYPES = ("ClusterIP", EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT)
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 POLICIES = ("Cluster", "Local")
-FAMILIES = ("IPv4", "IPv6")
-BAD_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 BAD_PORT = "must be between 1 and 65535, inclusive"
 
 # Asks the endpoint controller to share endpoints out among zones. Hints of one's own are taken.
 TOPOLOGY = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 
-_BAD_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-_ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
 _KUBELET_PORT = 10250
 _DEFAULT_TIMEOUT = 10800
 _LONGEST_TIMEOUT = 86400
@@ -37,12 +36,12 @@ def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -
     """One Service; ``name`` has been checked already."""
     spec = root["spec"]
     kind = spec["type"].one_of(TYPES)
-    cluster_ip = _cluster_ip(spec, kind)
+    cluster_ip = cluster_ip_of(spec, kind)
     if spec["ports"].absent and cluster_ip != HEADLESS and kind != EXTERNAL_NAME:
         spec["ports"].required()
     _check_type(spec, kind, cluster_ip)
     ports = _ports(spec["ports"], kind)
-    external_ips = _external_ips(spec["externalIPs"], ignore)
+    external_ips = external_ips_of(spec["externalIPs"], ignore)
     own_labels = labels_of(root["metadata"]["labels"])
     annotations = root["metadata"]["annotations"].mapping()
     for annotation in TOPOLOGY:
@@ -59,10 +58,10 @@ def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -
         selector=labels_of(spec["selector"]),
         cluster_ip=cluster_ip,
         external_ips=external_ips,
-        ingress=_ingress(root["status"], kind, ignore),
+        ingress=ingress_of(root["status"], kind, ignore),
         load_balancer_class=spec["loadBalancerClass"].text() if kind == LOAD_BALANCER else "",
-        load_balancer_ip=_load_balancer_ip(spec["loadBalancerIP"], kind),
-        source_ranges=_source_ranges(spec, kind, ignore),
+        load_balancer_ip=load_balancer_ip_of(spec["loadBalancerIP"], kind),
+        source_ranges=source_ranges_of(spec, kind, ignore),
         allocates_node_ports=_allocates_node_ports(spec["allocateLoadBalancerNodePorts"], kind),
         external_local=external_local,
         internal_local=spec["internalTrafficPolicy"].one_of(POLICIES) == "Local",
@@ -98,7 +97,7 @@ def _check_type(spec: Node, kind: str, cluster_ip: str) -> None:
         if spec["loadBalancerClass"].given:
             spec["loadBalancerClass"].check(names.qualified_name(spec["loadBalancerClass"].text()))
     elif spec["loadBalancerClass"].given:
-        spec["loadBalancerClass"].forbidden(_ONLY_BALANCED)
+        spec["loadBalancerClass"].forbidden(ONLY_BALANCED)
 
 
 # --- ports ----------------------------------------------------------------------------------------------
@@ -171,191 +170,9 @@ def _go_port(port: ServicePort) -> fields.GoText:
     )
 
 
-# --- addresses ------------------------------------------------------------------------------------------
-
-
-def _cluster_ip(spec: Node, kind: str) -> str:
-    """``clusterIP`` and ``clusterIPs``, which say the same, and the families of both.
-
-    ``ValidateServiceClusterIPsRelatedFields``, then what the allocator says of families (``initIPFamilyFields``).
-    """
-    if not any(spec[name].given for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")):
-        return ""
-    one, written = spec["clusterIP"].text(), spec["clusterIPs"]
-    ips = written.texts() or ((one,) if one else ())
-    many = written.holding(list(ips))
-    families, policy = spec["ipFamilies"], spec["ipFamilyPolicy"]
-    if kind == EXTERNAL_NAME:
-        for node in (many, families, policy):
-            if not node.absent:
-                node.forbidden("may not be set for ExternalName services")
-        return ""
-    shown = fields.go_strings(ips)
-    if one and ips[0] != one:
-        many.invalid("first value must match `clusterIP`", shown)
-    elif ips and not one:
-        many.invalid("must be empty when `clusterIP` is not specified", shown)
-    wanted = _families(families)
-    policy.one_of(("PreferDualStack", "RequireDualStack", "SingleStack"), "SingleStack")
-    found = _addresses_of(many, shown)
-    if found is None:
-        return ""
-    for index, (item, ip, family) in enumerate(zip(many.items(), found, wanted, strict=False)):
-        if ip is not None and family in FAMILIES and family != f"IPv{ip.version}":
-            item.invalid(f"expected an {family} value as indicated by `ipFamilies[{index}]`")
-    is_headless = ips[:1] == (HEADLESS,)
-    _check_stack(spec, many, found, is_headless and spec["selector"].absent)
-    if is_headless:
-        return HEADLESS
-    first = found[0] if found else None
-    return str(first) if isinstance(first, IPv4Address) else ""
-
-
-def _families(node: Node) -> list[str]:
-    seen: list[str] = []
-    for item in node.items():
-        family = item.text()
-        if family not in FAMILIES:
-            item.unsupported(family, FAMILIES)
-        if family in seen:
-            item.duplicate()
-        seen.append(family)
-    return seen
-
-
-def _addresses_of(many: Node, shown: fields.GoText) -> list[ip_parsing.Address | None] | None:
-    """The addresses of ``clusterIPs``; None in the place of 'None', and for all of them where one is wrong."""
-    found: list[ip_parsing.Address | None] = []
-    sound = True
-    items = many.items()
-    for index, item in enumerate(items):
-        if index == 0 and item.text() == HEADLESS:
-            if len(items) > 1:
-                many.invalid("'None' must be the first and only value", shown)
-                sound = False
-            found.append(None)
-            continue
-        found.append(ip_parsing.address(item.text()))
-        if found[-1] is None:
-            item.invalid(BAD_IP)
-            sound = False
-    if len(items) > 2:
-        many.invalid("may only hold up to 2 values", shown)
-    if not sound:
-        return None
-    if len(items) > 1 and {ip.version for ip in found if ip} != {4, 6}:
-        many.invalid("may specify no more than one IP for each IP family", shown)
-    return found
-
-
-def _check_stack(spec: Node, many: Node, found: list[ip_parsing.Address | None], may_be_dual: bool) -> None:
-    """The lab is IPv4; a headless Service without selector may say what it likes."""
-    families, policy = spec["ipFamilies"], spec["ipFamilyPolicy"]
-    stack = policy.text() or "SingleStack"
-    wrong = False
-    if policy.text() in ("", "SingleStack"):
-        for count, what in ((len(found), "cluster IPs"), (len(families.items()), "IP families")):
-            if count == 2:
-                words = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
-                policy.invalid(words, stack)
-                wrong = True
-    for item, ip in list(zip(many.items(), found, strict=True))[len(families.items()) :]:
-        if ip is not None and ip.version == 6:
-            item.invalid("IPv6 is not configured on this cluster", fields.go_strings(many.texts()))
-            wrong = True
-    if wrong or may_be_dual:
-        return
-    if stack == "RequireDualStack":
-        policy.invalid("this cluster is not configured for dual-stack services")
-    for item in families.items():
-        if item.text() == "IPv6":
-            item.invalid("not configured on this cluster")
-
-
-def _external_ips(node: Node, ignore: Ignore) -> tuple[str, ...]:
-    found = []
-    for item in node.items():
-        ip = ip_parsing.address(item.text())
-        if ip is None:
-            item.invalid(BAD_IP)
-            continue
-        ip_parsing.check_usable(item, ip, item.text())
-        if isinstance(ip, IPv4Address):
-            found.append(str(ip))
-        else:
-            ignore("spec.externalIPs[*] of IPv6")
-    return tuple(dict.fromkeys(found))
-
-
-def _source_ranges(spec: Node, kind: str, ignore: Ignore) -> tuple[str, ...]:
-    """Blanks around a range are allowed, because an annotation once held them all in one line."""
-    if not spec["loadBalancerSourceRanges"].given:
-        return ()
-    ranges = spec["loadBalancerSourceRanges"].texts()
-    # With the capital letter that it has in the API server's words.
-    told = spec["LoadBalancerSourceRanges"].holding(list(ranges))
-    if ranges and kind != LOAD_BALANCER:
-        told.forbidden(_ONLY_BALANCED)
-    found = []
-    for item in told.items():
-        text = item.text().strip()
-        network = ip_parsing.network(text)
-        if network is None:
-            item.invalid(_BAD_CIDR, text)
-        elif isinstance(network, IPv4Network):
-            found.append(str(network))
-        else:
-            ignore("spec.loadBalancerSourceRanges[*] of IPv6")
-    return tuple(dict.fromkeys(found))
-
-
-# --- load balancers -------------------------------------------------------------------------------------
-
-
-def _ingress(status: Node, kind: str, ignore: Ignore) -> tuple[Ingress, ...]:
-    """Addresses that a load balancer was given elsewhere (``ValidateLoadBalancerStatus``)."""
-    if not status.given:
-        return ()
-    node = status["loadBalancer"]["ingress"]
-    items = node.items()
-    if items and kind != LOAD_BALANCER:
-        node.forbidden('may only be used when `spec.type` is "LoadBalancer"')
-        return ()
-    found = []
-    for item in items:
-        text, hostname, mode = item["ip"].text(), item["hostname"].text(), item["ipMode"].text()
-        ip = ip_parsing.address(text)
-        if text and ip is None:
-            item["ip"].invalid("must be a valid IP address")
-        if mode and not text:
-            item["ipMode"].forbidden("may not be set when `ip` is not set")
-        elif mode not in ("", "Proxy", "VIP"):
-            item["ipMode"].unsupported(mode, ("Proxy", "VIP"))
-        if hostname:
-            item["hostname"].check(names.dns1123_subdomain(hostname))
-            if ip_parsing.address(hostname):
-                item["hostname"].invalid("must be a DNS name, not an IP address")
-        if ip is not None and ip.version == 6:
-            ignore("status.loadBalancer.ingress[*].ip of IPv6")
-        elif ip is not None or hostname:
-            found.append(Ingress(str(ip or ""), hostname, mode or "VIP"))
-    return tuple(found)
-
-
-def _load_balancer_ip(node: Node, kind: str) -> str:
-    text = node.text()
-    if not text or kind != LOAD_BALANCER:
-        return ""
-    ip = ip_parsing.address(text)
-    if not isinstance(ip, IPv4Address):
-        node.invalid("must be a valid IP address, (e.g. 10.9.8.7)")
-        return ""
-    return str(ip)
-
-
 def _allocates_node_ports(node: Node, kind: str) -> bool:
     if node.given and kind != LOAD_BALANCER:
-        node.forbidden(_ONLY_BALANCED)
+        node.forbidden(ONLY_BALANCED)
     return node.boolean(True)
 
 

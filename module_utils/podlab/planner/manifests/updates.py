@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..model import Desired, FixedJob, Pod, Present, Selector, Workload
+from ..model import Desired, FixedJob, Pod, Present, Workload
+from ..scheduler.model import Selector
 from ..services.model import LOAD_BALANCER, Service
 from . import fields
 from .defaults import without_defaults

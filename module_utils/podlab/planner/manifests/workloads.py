@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..model import PodTemplate, Selector, Workload
+from ..model import PodTemplate, Workload
+from ..scheduler.model import Selector
 from . import fields, names
 from .podspec import ALWAYS, ANY_POLICY, pod_template
 from .reading import Node, labels_of, selector

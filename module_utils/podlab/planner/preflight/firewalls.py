@@ -6,11 +6,11 @@ chain of a hook has its say, so nothing that podlab could write would help: a pe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ...changes.netfilter.firewalls import BaseChain, ForeignRule, Test, iptables_rules
 from ..inputs.host import Host
@@ -57,8 +57,8 @@ def notes(found: Iterable[Finding]) -> list[str]:
 
 
 def _of_host(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> Iterator[Finding]:
-    seen = host.observation or {}
-    for chain in [*seen.get("firewalls", []), *_own_nat(seen)]:
+    seen = host.seen
+    for chain in [*seen.get("firewalls", []), *_own_nat(host)]:
         stopped: list[tuple[str, int, _Packets]] = []
         translated: list[tuple[str, int, _Packets]] = []
         for packets in _passing(cluster, host, hosts, chain["family"], chain["hook"]):
@@ -71,9 +71,9 @@ def _of_host(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> Iterator[Fi
             yield _finding(cluster, host, chain, met, hosts)
 
 
-def _own_nat(seen: Mapping[str, Any]) -> list[BaseChain]:
+def _own_nat(host: Host) -> list[BaseChain]:
     """Sources that rules of others change where podlab's own are: there they may stand before them."""
-    rules = iptables_rules("POSTROUTING", {"POSTROUTING": seen["rules"].get("nat", {}).get("POSTROUTING", [])})
+    rules = iptables_rules("POSTROUTING", {"POSTROUTING": host.rules.get("nat", {}).get("POSTROUTING", [])})
     where = {"tool": "iptables", "family": "ip", "table": "nat", "chain": "POSTROUTING", "hook": "postrouting"}
     return [{**where, "policy": "accept", "rules": rules}] if rules else []  # type: ignore[typeddict-item]
 

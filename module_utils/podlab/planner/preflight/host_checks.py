@@ -7,15 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import pairwise
-from typing import Any
 
-from ...changes import MARK
+from ...changes import MAC_PREFIX, MARK
 from ...changes.kube_proxy.names import service_chains, service_port_name
 from ...changes.network.routes import RouteRow
+from ...records import Observation
 from ..inputs.host import Host
 from ..inputs.host_links import is_own, own_bridge, uplink
 from ..inputs.settings import Cluster
-from ..ipam.addresses import MAC_PREFIX
 from ..routing.registry import pod_routing
 from ..services.model import Service
 
@@ -63,7 +62,7 @@ def said_once(refused: Refusals) -> tuple[list[str], Refusals]:
 
 def _unfit(host: Host, cluster: Cluster) -> list[str]:
     """What a host lacks, and what stands in podlab's way on a host that it has not marked yet."""
-    seen = host.observation or {}
+    seen = host.seen
     missing = sorted(set(seen["missing"].values()))
     problems = []
     if missing:
@@ -78,12 +77,12 @@ def _unfit(host: Host, cluster: Cluster) -> list[str]:
             f"no link of this host has the address {host.address}; set node_ip to the address that "
             "the other nodes reach it at"
         )
-    elif not seen["links"][uplink(host)]["up"]:
+    elif not seen["links"][str(uplink(host))]["up"]:
         problems.append(f"link {uplink(host)} is down: sudo ip link set {uplink(host)} up")
     return problems + _in_the_way(host, cluster)
 
 
-def _missing_features(seen: Mapping[str, Any]) -> list[str]:
+def _missing_features(seen: Observation) -> list[str]:
     """What the kernel cannot do, or could if somebody with the right to it loaded a module."""
     kernel = seen["kernel"]
     loadable = [] if kernel["may_load"] else list(kernel["loadable"])
@@ -97,7 +96,7 @@ def _missing_features(seen: Mapping[str, Any]) -> list[str]:
 
 def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     """A link of the bridge's name without mark is podlab's all the same if it has a MAC of podlab's."""
-    seen = host.observation or {}
+    seen = host.seen
     problems = []
     link = seen["links"].get(cluster.bridge)
     ours = own_bridge(host, cluster) or (host.is_marked and link and link["mac"].startswith(MAC_PREFIX))
@@ -117,7 +116,7 @@ def _of_kubernetes(host: Host, own: Collection[str]) -> list[str]:
     :param own: chains of this plan's Services. Their names are made of the Services', and each real cluster has one
         more, ``default/kubernetes``: where all are known, an earlier run has written them.
     """
-    seen = host.observation or {}
+    seen = host.seen
     others = seen.get("services", {}).get("others", ())
     if words := seen.get("kubernetes"):
         return [f"{words}, and podlab writes the rules of the same names; take another host"]
@@ -137,7 +136,7 @@ def namespaces_in_the_way(hosts: Sequence[Host], pods: Mapping[str, str], nodes:
     A host that was marked once has none of these: there the name belongs to a pod that lost its directory.
     """
     bare = [host for host in hosts if host.is_managed and not host.is_marked]
-    others = {host.name: set((host.observation or {}).get("namespaces", [])) for host in bare}
+    others = {host.name: set(host.seen.get("namespaces", [])) for host in bare}
     found: Refusals = {}
     for key, name in pods.items():
         if name in others.get(nodes.get(key, ""), ()):
@@ -159,7 +158,7 @@ def rules_in_the_way(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     return [
         f"{host.name}: ip rule {rule!r} {words}"
         for host in hosts
-        for rule in (host.observation or {}).get("policy_rules", [])
+        for rule in host.seen.get("policy_rules", [])
         if host.is_managed and _concerns_pods(rule, host, cluster)
     ]
 
@@ -170,7 +169,7 @@ def _concerns_pods(rule: str, host: Host, cluster: Cluster) -> bool:
     named = {key: word for key, word in pairwise(words) if key in ("from", "to", "iif", "oif")}
     networks = [_network(word) for key, word in named.items() if key in ("from", "to")]
     within = IPv4Network(cluster.cidr)
-    links = (host.observation or {})["links"]
+    links = host.seen["links"]
     ours = any(links[word]["alias"].startswith(MARK) for word in named.values() if word in links)
     return ours or any(network.overlaps(within) for network in networks if network)
 
@@ -189,7 +188,7 @@ def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
         return list(host.record.get("foreign", ()))
     return [
         route["to"]
-        for route in (host.observation or {}).get("routes", [])
+        for route in host.seen.get("routes", [])
         if not is_own(route, host, cluster) and _is_within(route["to"], cluster.cidr)
     ]
 

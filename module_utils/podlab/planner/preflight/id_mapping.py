@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..inputs.host import Host
 from ..model import Pod, PodTemplate
+
+Kind = Literal["uid", "gid"]
 
 
 def unmapped(
@@ -31,14 +33,14 @@ def unmapped(
             said.add((pod.where, path, whose))
             (lacking.setdefault(host.name, []) if having else problems).append(
                 f"{pod.where}: {_subject(pod)} is invalid: {_prefix(pod)}{path}: Invalid value: {wanted}: "
-                f"{host.name} has {_words((host.observation or {})['ids'][kind])} in its user namespace and nothing "
+                f"{host.name} has {_words(host.seen['ids'][kind])} in its user namespace and nothing "
                 "else; leave it out, or run the lab as root"
             )
     return problems, lacking
 
 
-def _has(host: Host, kind: str, wanted: int) -> bool:
-    return any(first <= wanted < first + count for first, count in (host.observation or {})["ids"][kind])
+def _has(host: Host, kind: Kind, wanted: int) -> bool:
+    return any(first <= wanted < first + count for first, count in host.seen["ids"][kind])
 
 
 def _subject(pod: Pod) -> str:
@@ -50,7 +52,7 @@ def _prefix(pod: Pod) -> str:
     return "spec.template.spec." if pod.owner else "spec."
 
 
-def _asked(template: PodTemplate) -> Iterator[tuple[str, str, int]]:
+def _asked(template: PodTemplate) -> Iterator[tuple[Kind, str, int]]:
     """Kind of id, path, id."""
     if template.fs_group is not None:
         yield "gid", "securityContext.fsGroup", template.fs_group

@@ -10,7 +10,7 @@ from ..inputs.settings import Cluster
 from ..ipam.allocations import allocate_cidrs
 from ..model import Invalid
 from ..routing.registry import pod_routing
-from ..services.addresses import pool_problems
+from ..services.load_balancers import pool_problems
 from .host_checks import Refusals
 
 
@@ -52,4 +52,4 @@ def _networks(hosts: Sequence[Host], cluster: Cluster) -> Networks:
 
 
 def _without_networks(host: Host) -> Host:
-    return replace(host, observation={**(host.observation or {}), "links": {}, "routes": []})
+    return replace(host, observation={**host.seen, "links": {}, "routes": []})

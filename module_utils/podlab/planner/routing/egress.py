@@ -65,8 +65,8 @@ def relay_rows(cluster: Cluster, host: Host, nodes: Sequence[str]) -> dict[str, 
 
     :param nodes: addresses of all nodes: with them pods' packets to the outside pass a gateway.
     """
-    seen, links = host.observation or {}, ways_out(host, nodes)
-    chains = seen["rules"].get("filter", {})
+    seen, links = host.seen, ways_out(host, nodes)
+    chains = host.rules.get("filter", {})
     if not seen.get("forward_drops") and end_of(chains.get("FORWARD", ()), chains, links) is None:
         return {"filter": {"chains": {}, "jumps": {}}} if FORWARD in chains else {}
     chain = _passing([cluster.cidr, *(f"{node}/32" for node in nodes)])

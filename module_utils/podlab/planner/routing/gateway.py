@@ -53,7 +53,7 @@ def _next_hop(cluster: Cluster, host: Host, gateway: Host) -> str | None:
     """The gateway's address in the host's own subnet; a gateway has an interface in each."""
     addresses = [gateway.address, *(text.partition("/")[0] for text in gateway.addresses)]
     if gateway.observation is None:  # its other addresses are known to a host alone that has used one of them
-        routes = (host.observation or {}).get("routes", [])
-        addresses += [route["via"] for route in routes if route["to"] == cluster.cidr and route.get("via")]
+        routes = host.seen.get("routes", [])
+        addresses += [str(route["via"]) for route in routes if route["to"] == cluster.cidr and route.get("via")]
     # A host that was not read is taken for a neighbour.
     return next((one for one in addresses if host.subnet is None or IPv4Address(one) in host.subnet), None)

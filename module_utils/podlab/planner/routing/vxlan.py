@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...changes import MARK
+from ...changes import MAC_PREFIX, MARK
 from ...changes.network.routes import RouteRow
 from ...changes.network.vxlan import OVERHEAD, PeerRow, VxlanRow
 from ..inputs.host import Host
 from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster
-from ..ipam.addresses import MAC_PREFIX, pod_mac
+from ..ipam.pod_addresses import pod_mac
 from .host_gw import to_each_other_node
 from .pod_routing import PodRouting
 
@@ -71,7 +71,7 @@ class Vxlan(PodRouting):
         own = self.overlay_device(cluster)
         return {
             name: "podlab_vxlan_id"
-            for name, link in (host.observation or {})["links"].items()
+            for name, link in host.seen["links"].items()
             if (name == own or asked.items() <= link.get("vxlan", {}).items())
             and link["alias"] != MARK
             and not (name == own and host.is_marked and link["mac"].startswith(MAC_PREFIX))

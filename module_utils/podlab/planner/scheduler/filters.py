@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from ..inputs.host import Host
-from ..model import PodTemplate, Toleration
+from ..model import PodTemplate
+from .model import Toleration
 
 Taint = tuple[str, str, str]
 """key, value, effect"""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..inputs.host import Host
-from ..model import AntiAffinity, Pod, PodTemplate, Selector
+from ..model import Pod, PodTemplate
 from .filters import matches_selector
+from .model import AntiAffinity, Selector
 
 NO_PORTS = "node(s) didn't have free ports for the requested pod ports"
 SPREAD = "node(s) didn't match pod topology spread constraints"

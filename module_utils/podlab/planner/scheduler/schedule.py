@@ -58,12 +58,7 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
         mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
         for _, alike in groupby(new, key=board.wishes):
             run = list(alike)
-            name = run[0].template.node_name
-            if name is not None and name not in by_name:
-                words = (
-                    f'is invalid: spec.nodeName: Invalid value: "{name}": '
-                    f"no such node; the inventory has {', '.join(by_name)}"
-                )
+            if words := _no_such_node(run[0], by_name):
                 problems.setdefault((owner, words), f'{run[0].where}: The Pod "{run[0].name}" {words}')
                 continue
             chosen = board.spread(run, mine)
@@ -77,6 +72,13 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
     if problems:
         raise Invalid(problems.values())
     return placement
+
+
+def _no_such_node(pod: Pod, nodes: Mapping[str, Host]) -> str:
+    name = pod.template.node_name
+    if name is None or name in nodes:
+        return ""
+    return f'is invalid: spec.nodeName: Invalid value: "{name}": no such node; the inventory has {", ".join(nodes)}'
 
 
 class _Board:

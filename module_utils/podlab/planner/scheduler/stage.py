@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..controllers.stage import Reconciled
-from ..ipam.addresses import capacity
+from ..ipam.pod_addresses import capacity
 from ..model import Pod
 from ..preflight.host_checks import Refusals, namespaces_in_the_way
 from ..preflight.id_mapping import unmapped

@@ -9,6 +9,7 @@ from typing import Any
 from ...changes.kube_proxy import services
 from ...changes.system import sysctls
 from ...configs import ServicePortRow, ServicesRow
+from ...records import Observation
 from ..configs.services import Rows, port_rows
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
@@ -20,7 +21,8 @@ from ..preflight.stage import Fleet
 from ..record.newest import newest_record
 from ..scheduler.stage import Scheduled
 from .addresses import waiting
-from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
+from .backends import Backend, Stage, backends
+from .endpoints import slices_in_force, slices_of_pods
 from .model import Given, Slice
 from .record import remembered
 
@@ -46,7 +48,7 @@ class Chapter:
     def row(self, node: Host, cidr: str) -> ServicesRow:
         return self.rows.row(node, cidr)
 
-    def is_pending(self, seen: Mapping[str, Any], row: ServicesRow) -> bool:
+    def is_pending(self, seen: Observation, row: ServicesRow) -> bool:
         """Whether a node was told something else last, or its rules are not what was made of it, or what they guard is
         not open yet."""
         known = seen.get("services") or {"row": "", "sound": False}
@@ -163,5 +165,5 @@ def _warnings(hosts: Sequence[Host]) -> list[str]:
         f"{host.name}: {words}"
         for host in hosts
         if host.is_managed
-        for words in (host.observation or {}).get("services", {}).get("warnings", ())
+        for words in host.seen.get("services", {}).get("warnings", ())
     ]

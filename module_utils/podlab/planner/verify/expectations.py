@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.addresses import gateway
+from ..ipam.pod_addresses import gateway
 from ..model import Pod
 from ..routing.registry import pod_routing
 

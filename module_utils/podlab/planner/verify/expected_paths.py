@@ -12,9 +12,9 @@ from ...configs import ServicePortRow
 from ..configs.services import addresses_of
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.addresses import gateway
+from ..ipam.pod_addresses import gateway
 from ..routing.registry import pod_routing
-from ..services.endpoints import ZONE
+from ..services.backends import ZONE
 from .expectations import End
 
 ANSWER, LATE, REFUSED, SILENCE = "answer", "late answer", "refused", "silence"
