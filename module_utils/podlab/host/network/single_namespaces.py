@@ -16,7 +16,8 @@ from ...changes.netfilter.iptables_save import Tables
 from ...changes.netfilter.rules import restore_text
 from ...changes.network.bridge import Link
 from ...changes.system import sysctls
-from ...records import HOME, Sysctl
+from ...records import HOME
+from ...records.formats import Sysctl
 from ...shapes import misfit
 from .. import record
 from ..pods import pods

@@ -14,7 +14,6 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ... import records
 from ...changes.pods.containers import SERVICES, SHM, log_directory, service_name, shm_path
 from ...changes.pods.pods import (
     BIND_ON_ITSELF,
@@ -31,6 +30,7 @@ from ...changes.pods.pods import (
     veth_name,
 )
 from ...configs import PodRow
+from ...records import pod_path, pod_row
 from ..kubelet.started import active_since
 from ..network.namespaces import NETNS, give_name, more_namespaces, mount_tmpfs, socket_in, unshare
 from ..network.network import is_written, link_facts, write_sysctl
@@ -102,7 +102,7 @@ def _service(netns: str, container: str) -> str:
 def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any]:
     """How each container fares. What is damaged counts for as little here as it does to the planner."""
     told = {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())}
-    return told if as_written else {name: records.sound_facts(facts)[0] for name, facts in told.items()}
+    return told if as_written else {name: pod_row.sound_facts(facts)[0] for name, facts in told.items()}
 
 
 def _age(netns: str) -> float | None:
@@ -361,13 +361,13 @@ def applied_row(netns: str) -> PodRow | None:
 
 
 def _sound_row(told: Any, netns: str) -> PodRow | None:
-    return None if records.misfit_of_row(told, netns) else told
+    return None if pod_row.misfit_of_row(told, netns) else told
 
 
 def _written_row(netns: str) -> Any:
     """What stands in the file: JSON, or nothing of use."""
     try:
-        with open(records.pod_path(netns), encoding="utf-8") as file:
+        with open(pod_path(netns), encoding="utf-8") as file:
             return json.load(file)
     except OSError:
         return None

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...changes.system import sysctls
-from ...records import DEFAULTS, RECORD, Known, sound_observation
+from ...records import DEFAULTS, RECORD
+from ...records.observation import sound_observation
+from ...records.reading import Known
 from ..ipam.allocations import allocate_cidrs
 from ..model import Invalid
 from ..preflight.host_checks import Refusals
