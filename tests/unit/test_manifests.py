@@ -396,7 +396,7 @@ def test_an_unknown_image_names_the_catalogue_and_shows_how_to_add_to_it(here):
     assert problems_of(manifests.read, "m", IMAGES) == [
         THE_POD + 'spec.containers[0].image: Invalid value: "quay.io:443/me/tool:v1": the catalogue has busybox, '
         "nginx, nicolaka/netshoot, but not this image; give the container a command, or add the image to "
-        "cluster.images in the inventory:\n"
+        "podlab_images in the inventory:\n"
         "    images:\n"
         '      quay.io:443/me/tool: {entrypoint: [/usr/bin/program], cmd: ["--option"]}'
     ]
@@ -426,7 +426,7 @@ def test_kinds_that_podlab_does_not_take(here):
     assert problems_of(manifests.read, "m", IMAGES) == [
         f'm/a.yaml:1: no matches for kind "Binding" in version "v1"; {takes}',
         f'm/a.yaml:5: no matches for kind "Deployment" in version "extensions/v1beta1"; {takes}',
-        'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nobody watches the clock between two runs; '
+        'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nothing watches the clock between two runs; '
         "write a Job, which runs at once",
     ]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..planner.inputs.cluster import cluster_of, image_of
-from ..planner.inputs.settings import Cluster
+from ..planner.inputs.settings import SETTINGS, Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests
 from .cache import cached
@@ -18,7 +19,7 @@ from .single_file import join
 
 LARGE = 2**18  # bytes; less takes less than half a second to read
 CATALOGUE = "catalogue.yml"
-SAMPLE = "manifests"
+SAMPLE = SETTINGS["podlab_manifests"].default
 # They run on a node by themselves, and are modules here so that they can be tested like every other.
 MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "mounts")}
 KUBELET = "module_utils/podlab/host/kubelet"
@@ -37,13 +38,14 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def read(root: str, directory: str, settings: object) -> Inputs:
+def read(root: str, directory: str, settings: Mapping[str, Any], known_problems: Sequence[str] = ()) -> Inputs:
     """Read settings and manifests.
 
     :param root: directory of the clone.
     :param directory: of the manifests, from where the user stands; the sample is found from everywhere.
+    :param settings: by their names.
     """
-    problems: list[str] = []
+    problems = [*known_problems]
     cluster = Cluster()
     try:
         cluster = cluster_of(settings)

@@ -14,7 +14,7 @@ from typing import Any
 from .. import packed
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
-from ..planner.plan import CHAPTERS
+from ..planner.inputs.request import CHAPTERS
 from ..records.host_record import PACKED
 from . import signature
 

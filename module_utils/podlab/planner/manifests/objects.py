@@ -27,7 +27,7 @@ NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 # Kinds that are known and not taken: why, or what to write instead.
 REFUSED_KINDS = {
-    "CronJob": "nobody watches the clock between two runs; write a Job, which runs at once",
+    "CronJob": "nothing watches the clock between two runs; write a Job, which runs at once",
 }
 
 
