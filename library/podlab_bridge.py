@@ -44,10 +44,9 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes.network import bridge
 from ansible.module_utils.podlab.changes.network.link_state import KNOBS, knob
-from ansible.module_utils.podlab.changes.system import sysctls
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, tc_batch
 
 ARGUMENT_SPEC = {
     "row": {
@@ -64,21 +63,10 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
-    links, row = network.links(), params["row"]
-    lines, entries = bridge.changes(links, row, network.routes()), bridge.forwarding(links, row)
+def work(params: dict[str, Any]) -> actions.Todo:
+    row = params["row"]
     seen = network.read_sysctls(knob(name, key) for name in (row["name"], "default") for key in KNOBS)
-    settings, queues = bridge.settings(links, row, seen), bridge.queues(links)
-
-    def apply() -> None:
-        ip_batch(lines)
-        for key, value in settings.items():
-            network.write_sysctl(key, value)
-        bridge_batch(entries)
-        tc_batch(queues)
-
-    typed = [f"ip {line}" for line in lines] + [sysctls.line(*item) for item in settings.items()]
-    return [*typed, *(f"bridge {line}" for line in entries), *(f"tc {line}" for line in queues)], apply
+    return actions.Todo(bridge.actions(network.links(), row, network.routes(), seen))
 
 
 if __name__ == "__main__":

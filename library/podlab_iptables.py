@@ -41,7 +41,6 @@ diff:
   type: dict
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,34 +48,23 @@ from ansible.module_utils.podlab.changes.kube_proxy import conntrack
 from ansible.module_utils.podlab.changes.kube_proxy.conntrack import Frontends
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.netfilter.rules import HOST_PORTS
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.kube_proxy import conntrack as host_conntrack
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import guarded_sysctls, network
-from ansible.module_utils.podlab.host.run import run
 
 ARGUMENT_SPEC = {"tables": {"type": "dict", "required": True}, "caller": {"type": "dict"}}
 
 
-def work(params: dict[str, Any]) -> Any:
-    tables = network.saved()
+def work(params: dict[str, Any]) -> actions.Todo:
+    tables, wanted = network.saved(), params["tables"]
     observed = network.rules(tables)
-    lines = {table: rules.changes(observed[table], row) for table, row in params["tables"].items()}
+    lines = {table: rules.changes(observed[table], row) for table, row in wanted.items()}
     of_services = bool(tables.get("filter", {}).get("KUBE-FIREWALL"))
-    found = guarded_sysctls.doors(rules.sysctls(params["tables"]), guarded_by_others=of_services)
-    typed = [line for table, changed in lines.items() for line in rules.commands(table, changed)]
-    wanted = params["tables"].get("nat", {}).get("chains", {})
-    before, there = _host_ports(observed["nat"]), _host_ports(wanted)
-
-    def apply() -> None:
-        found.close()
-        if typed:
-            run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
-        found.open()
-        # Only now: the kernel would make new entries by the old rules.
-        host_conntrack.end(host_conntrack.astray(before, there))
-
-    ended = [shlex.join(conntrack.deletion(flow)) for flow in host_conntrack.astray(before, there)]
-    return [*found.lines_before(), *typed, *found.lines_after(), *ended], apply
+    before, after = guarded_sysctls.changes(rules.sysctls(wanted), guarded_by_others=of_services)
+    ports = _host_ports(observed["nat"]), _host_ports(wanted.get("nat", {}).get("chains", {}))
+    flows = host_conntrack.actions(*ports, is_changed=any(lines.values()))
+    return actions.Todo([*before, *rules.write(lines), *after, *flows])
 
 
 def _host_ports(chains: Mapping[str, Sequence[str]]) -> Frontends:

@@ -42,12 +42,20 @@ diff:
 import json
 from typing import Any
 
-from ansible.module_utils.podlab.changes import script_text
-from ansible.module_utils.podlab.changes.pods import pod_commands, pods, s6_commands
+from ansible.module_utils.podlab.changes.pods import pods
+from ansible.module_utils.podlab.changes.pods.actions import (
+    InstallBusybox,
+    InstallProgram,
+    RestartKubelet,
+    StartKubelet,
+    StopKubelet,
+)
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.pods import containers, lost_supervisors
+from ansible.module_utils.podlab.host.pods import kubelet_service, lost_supervisors, programs
 from ansible.module_utils.podlab.host.pods import pods as host_pods
+from ansible.module_utils.podlab.host.pods import runners as runners
 
 ARGUMENT_SPEC = {
     "pods": {"type": "json", "required": True},
@@ -56,24 +64,17 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(rows: dict[str, Any]) -> Any:
-    steps = pods.changes(network.links(), host_pods.observe(), json.loads(rows["pods"]))
-    stale = containers.stale_programs(rows["programs"])
-    # One that is about to be started or taken away needs no telling.
-    is_stale = not {"kubelet", "enter"}.isdisjoint(stale)  # it runs the text of both
-    restart = is_stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
-    lines = script_text.brief(s6_commands.programs({name: rows["programs"][name] for name in stale}))
-    lines += [s6_commands.BUSYBOX] if lines and containers.lacks_busybox() else []
-    lines += [*(lost_supervisors.lines() if steps else []), *pod_commands.lines(steps)]
-    lines += [f"s6-svc -t {s6_commands.KUBELET}"] if restart else []
-
-    def apply() -> None:
-        containers.write_programs(rows["programs"])
-        host_pods.apply(steps)
-        if restart:
-            containers.restart_kubelet()
-
-    return lines, apply
+def work(params: dict[str, Any]) -> actions.Todo:
+    found = pods.changes(network.links(), host_pods.observe(), json.loads(params["pods"]))
+    stale = programs.stale(params["programs"])
+    install = [InstallProgram(name, params["programs"][name]) for name in stale]
+    busybox = [InstallBusybox()] if (stale or found) and programs.lacks_busybox() else []
+    lost = lost_supervisors.actions() if found else []
+    # It runs the text of both. One that is about to be started or taken away needs no telling.
+    is_stale = not {"kubelet", "enter"}.isdisjoint(stale)
+    stays = not any(isinstance(action, (StartKubelet, StopKubelet)) for action in found)
+    restart = [RestartKubelet()] if is_stale and stays and kubelet_service.lives() else []
+    return actions.Todo([*install, *busybox, *lost, *found, *restart])
 
 
 if __name__ == "__main__":

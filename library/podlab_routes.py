@@ -82,9 +82,9 @@ diff:
 from typing import Any
 
 from ansible.module_utils.podlab.changes.network import routes
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.run import bridge_batch, ip_batch, run
 
 ARGUMENT_SPEC = {
     "row": {
@@ -112,23 +112,13 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     links, row = network.links(), params["row"]
     lost = network.lost_overlays(links, row["vxlan"])
     steps = routes.steps(links, network.tunnels(links), network.routes(), row, lost)
     if params["part"]:
         steps = steps.part(params["part"])
-
-    def apply() -> None:
-        for argv in steps.lost:
-            run(argv)
-        ip_batch(steps.device)
-        for key, value in steps.settings.items():
-            network.write_sysctl(key, value)
-        bridge_batch(steps.entries)
-        ip_batch([*steps.relayed, *steps.routes, *steps.unused])
-
-    return steps.lines(), apply
+    return actions.Todo(steps.actions())
 
 
 if __name__ == "__main__":

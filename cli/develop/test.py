@@ -31,7 +31,7 @@ WHOLE = ("tests/steps.py", "tests/lab", "tests/unit")
 PATIENCE = 600.0
 SKIPPED = 77  # as with automake and meson: neither good nor bad
 NOBODY = 65534
-ORDINARY = ("pods", "rootless")  # scenarios that root runs as nobody
+ORDINARY = ("pods", "rootless")  # scenarios that root runs as the user nobody
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def run(*, fast: bool) -> int:
 
 
 def _find_programs() -> None:
+    # Hundreds of processes would compile the same modules, each for itself.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -164,13 +166,15 @@ def scenarios() -> list[str]:
 
 
 def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
-    """A whole scenario, by root or by whoever else runs the tests; ``ordinary``: by root as nobody."""
+    """A whole scenario, as the user who runs the tests; ``ordinary``: by root as the user nobody."""
     lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
     environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
+    home = Path(directory, lab)
+    home.mkdir()
+    # Molecule keeps there what it has made, and would not make it anew.
+    environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(home / "molecule")
     prefix: list[str] = []
     if ordinary:
-        home = Path(directory, lab)
-        home.mkdir()
         os.chown(home, NOBODY, NOBODY)
         environment |= {"HOME": str(home), "USER": "nobody", "LOGNAME": "nobody", "XDG_RUNTIME_DIR": str(home)}
         environment["TMPDIR"] = str(home)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ...changes.pods.containers import SERVICES, log_directory, service_name
+from ...changes.pods.paths import SERVICES, log_directory, service_name
 from ...changes.pods.pods import PODS
 from ...configs import PodRow
 from ..module_base import locked, perform
