@@ -27,7 +27,7 @@ from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from podlab.planner.preflight.listing import listed
 from podlab.printable import printable
-from podlab.records import is_time
+from podlab.records.formats import is_time
 
 ROLES = {"nodes": "node", "gateways": "gateway", "external": "outside"}
 

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.plugins.action import ActionBase
 
 from podlab.controller import script, transport
-from podlab.records import sound_observation
+from podlab.records.observation import sound_observation
 
 
 class ActionModule(ActionBase):

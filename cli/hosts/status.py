@@ -12,7 +12,7 @@ from typing import Any
 from podlab import packed
 from podlab.controller import status_line
 from podlab.printable import printable
-from podlab.records import sound_answer
+from podlab.records.observation import sound_answer
 
 from ..look.shown import showable
 from ..output import complain

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from podlab import packed, records
+from podlab import packed
+from podlab.records import pod_row
 from podlab.shapes import misfit
 
 from .. import arguments, inventory
@@ -155,5 +156,5 @@ def _parsed(said: str) -> list[Event]:
         with contextlib.suppress(ValueError):
             found = packed.loads(line)
             told = found if isinstance(found, list) else [found]
-            events += [event for event in told if not misfit(event, records.Event)]
+            events += [event for event in told if not misfit(event, pod_row.Event)]
     return events

@@ -17,7 +17,7 @@ from podlab.controller import signature
 from podlab.phases import timestamp
 from podlab.planner.inputs.host import Host, architecture
 from podlab.planner.record.newest import created_of, generation_of, newest_pods, newest_record
-from podlab.records import converted
+from podlab.records.version_1 import converted
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]

@@ -12,7 +12,8 @@ from typing import Any
 from podlab.controller.transport import opened_part
 from podlab.planner.services.model import BY_MIRROR, BY_SELECTOR, HEADLESS
 from podlab.planner.services.record import as_object, service_object
-from podlab.records import RECORD, misfit_of_part
+from podlab.records import RECORD
+from podlab.records.reading import misfit_of_part
 
 from ..failure import Failure
 from .objects import Object, State

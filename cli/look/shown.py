@@ -1,6 +1,7 @@
 """What ``./lab`` tells of a pod at length, and counts on the shape of: a host's root may have written anything there.
 
-Hosts and plans do not read it (``records.PodSpec`` has what they do), so nothing runs otherwise for a shape in here.
+Hosts and plans do not read it (``records.pod_row.PodSpec`` has what they do), so nothing runs otherwise for a shape in
+here.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
-from podlab.records import ObjectMeta, PodContainer, PodSpec, Strings, pod_path
+from podlab.records import pod_path
+from podlab.records.formats import Strings
+from podlab.records.pod_row import ObjectMeta, PodContainer, PodSpec
 from podlab.shapes import Rule, misfit
 
 

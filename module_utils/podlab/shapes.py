@@ -38,8 +38,13 @@ def salvaged(
     value: Mapping[str, Any], kind: Any, unchecked: Collection[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The fields of a TypedDict that fit, with those that nobody knows, and for each of the others what is wrong."""
-    checks = {name: check for name, check in _fields(kind)[0].items() if name in value and name not in unchecked}
-    wrong = {name: f"{name}{words}" for name, check in checks.items() if (words := check(value[name]))}
+    fields = _fields(kind)
+    wrong = {
+        name: f"{name}{words}"
+        for name, check in fields.checks.items()
+        if name in value and type(value[name]) not in fields.plain[name] and name not in unchecked
+        if (words := check(value[name]))
+    }
     return {name: one for name, one in value.items() if name not in wrong}, wrong
 
 
@@ -56,11 +61,11 @@ def check_of(kind: Any) -> Check:
     if is_typeddict(kind):
         return _typed_dict(kind)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _dict(*map(check_of, args))
+        return _dict(*args)
     if origin is tuple:
         return _tuple([check_of(arg) for arg in args])
     if origin is not None:
-        return _list(check_of(args[0]))
+        return _list(args[0])
     return _plain(kind)
 
 
@@ -77,6 +82,18 @@ def _plain(kind: type) -> Check:
         return "" if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)) else words
 
     return _ruled(check, (BOUNDED,)) if kind in (int, float) else check
+
+
+_NO_TYPES = frozenset[type]()
+
+
+@functools.cache
+def _plain_types(kind: Any) -> frozenset[type]:
+    """Types that say by themselves that a value fits. Most values are strings, and to look at their types before any
+    check is called takes a third of the time."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return _NO_TYPES.union(*map(_plain_types, get_args(kind)))
+    return frozenset({kind}) if kind in (str, bool, dict, type(None)) else _NO_TYPES
 
 
 def _ruled(base: Check, rules: tuple[Rule, ...]) -> Check:
@@ -103,10 +120,14 @@ def _either(checks: list[Check]) -> Check:
     return check
 
 
-def _list(item: Check) -> Check:
+def _list(kind: Any) -> Check:
+    item, plain = check_of(kind), _plain_types(kind)
+
     def check(value: Any) -> str:
         if not isinstance(value, list):
             return ": must be of type array"
+        if plain.issuperset(map(type, value)):
+            return ""
         for index, one in enumerate(value):
             if words := item(one):
                 return f"[{index}]{words}"
@@ -127,10 +148,15 @@ def _tuple(items: list[Check]) -> Check:
     return check
 
 
-def _dict(key: Check, item: Check) -> Check:
+def _dict(key_kind: Any, kind: Any) -> Check:
+    key, item = check_of(key_kind), check_of(kind)
+    plain_keys, plain = _plain_types(key_kind), _plain_types(kind)
+
     def check(value: Any) -> str:
         if not isinstance(value, dict):
             return ": must be of type object"
+        if plain_keys.issuperset(map(type, value)) and plain.issuperset(map(type, value.values())):
+            return ""
         for name, one in value.items():
             if words := key(name):
                 return f".{name}{words}"
@@ -141,18 +167,30 @@ def _dict(key: Check, item: Check) -> Check:
     return check
 
 
+class _Fields(NamedTuple):
+    """Those of a TypedDict."""
+
+    checks: dict[str, Check]
+    plain: dict[str, frozenset[type]]
+    required: frozenset[str]
+
+
 @functools.cache
-def _fields(kind: Any) -> tuple[dict[str, Check], frozenset[str]]:
+def _fields(kind: Any) -> _Fields:
     hints = get_type_hints(kind, include_extras=True)
-    return {name: check_of(hint) for name, hint in hints.items()}, frozenset(kind.__required_keys__)
+    checks = {name: check_of(hint) for name, hint in hints.items()}
+    plain = {name: _plain_types(hint) for name, hint in hints.items()}
+    return _Fields(checks, plain, frozenset(kind.__required_keys__))
 
 
 def _typed_dict(kind: Any) -> Check:
     def check(value: Any) -> str:
         if not isinstance(value, dict):
             return ": must be of type object"
-        checks, required = _fields(kind)  # only now: a type may hold itself
+        checks, plain, required = _fields(kind)  # only now: a type may hold itself
         for name, one in value.items():
+            if type(one) in plain.get(name, _NO_TYPES):
+                continue
             if (inner := checks.get(name)) and (words := inner(one)):
                 return f".{name}{words}"
         return "" if required <= value.keys() else f".{min(required - value.keys())}: is missing"

@@ -13,7 +13,7 @@ from action_plugins import podlab_verdict
 from podlab import packed
 from podlab.controller import answers, transport
 from podlab.planner.verify import service_report
-from podlab.records import sound_observation
+from podlab.records.observation import sound_observation
 
 PROBED = {"changed": False, "answers": {"a": {"b": {"seen": "10.1.1.2"}, "c": {"error": "refused"}}}, "watcher": 7}
 PROBED |= {"deaf": {"d": "address already in use"}}

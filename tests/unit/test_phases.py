@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podlab import phases
 
@@ -349,3 +351,50 @@ def test_of_a_failed_pod_nothing_is_told_but_reason_and_message():
     found = phases.status(row(c={}), {"c": {**UP, "failed": failed}})
     assert (found["phase"], found["reason"], found["message"]) == ("Failed", "DeadlineExceeded", "too long")
     assert found["conditions"]
+
+
+CONTAINERS = st.fixed_dictionaries(
+    {"image": st.just("i")},
+    optional={
+        **{"readiness": st.just(PROBE), "liveness": st.just(PROBE), "startup": st.just(PROBE)},
+        **{"post_start": st.just({"exec": ["true"]}), "restart_policy": st.sampled_from(["Always", "OnFailure"])},
+    },
+)
+PLAIN = st.just({"image": "i"})
+HEALTH = st.none() | st.fixed_dictionaries(
+    {"pid": st.sampled_from([7, 8])},
+    optional={
+        **{"started": st.booleans(), "ready": st.booleans(), "ready_at": st.just(NOW - 5)},
+        "post_start": st.fixed_dictionaries({"ok": st.booleans(), "message": st.just("")}),
+    },
+)
+FACTS = st.fixed_dictionaries(
+    {
+        **{"pid": st.sampled_from([None, 7]), "started": st.sampled_from([None, NOW - 60, NOW - 30])},
+        **{"restarts": st.integers(0, 2), "last": st.sampled_from([None, ended(0)["last"], ended(1)["last"]])},
+        **{"backoff": st.sampled_from([0, 20]), "health": HEALTH, "down": st.just(False)},
+    },
+    optional={
+        "failed": st.sampled_from([None, {"reason": "DeadlineExceeded", "message": ""}]),
+        "seen": st.sampled_from([NOW, NOW - 90]),
+    },
+)
+
+
+@given(
+    st.sampled_from(["Always", "OnFailure", "Never"]),
+    st.dictionaries(st.sampled_from("ab"), st.tuples(PLAIN | CONTAINERS, st.none() | FACTS), max_size=2),
+    st.sampled_from([(), (), ("a",)]),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_summary_says_what_the_status_says(
+    policy: str, told: dict[str, tuple[dict[str, Any], dict[str, Any] | None]], init: tuple[str, ...]
+) -> None:
+    """Of pods that merely run as well, which have none made."""
+    pod = row(policy, tuple(name for name in init if name in told), **{name: one for name, (one, _) in told.items()})
+    facts = {name: known for name, (_, known) in told.items() if known is not None}
+    status = phases.status(pod, facts)
+    assert phases.summary(pod, facts) == phases.Summary(
+        *(status["phase"], phases.is_ready(status), phases.is_settled(pod, status)),
+        *(phases.ready_for(pod, status, facts), phases.ended_for(status, facts), status.get("reason", "")),
+    )

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab import records
 from podlab.controller import inputs, transport
 from podlab.host import record, run
 from podlab.host.pods import pods, status
 from podlab.planner.inputs.host import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
+from podlab.records import RECORD, pod_row, reading
 from tests.unit.test_plan import NOW, Lab
 
 ROOT = Path(__file__).parents[2]
@@ -195,13 +195,13 @@ def test_what_the_others_and_the_kernel_know_is_not_lost(cabinet: Cabinet) -> No
 
 def test_of_a_damaged_record_what_fits_is_kept(cabinet: Cabinet) -> None:
     told = {**cabinet.told["node1"]["record"], "cursor": "10.1.1", "cluster": []}
-    found = records.read(told)
+    found = reading.read(told)
     assert found.record is not None
     assert found.record["sysctls"] == told["sysctls"]
     assert "cursor" not in found.record
     assert "cluster" not in found.record
     assert "not known any more" not in found.damage[0], "the settings from before podlab are there"
-    assert "not known any more" in records.read({**told, "sysctls": []}).damage[0]
+    assert "not known any more" in reading.read({**told, "sysctls": []}).damage[0]
 
 
 def test_a_record_of_a_newer_podlab_is_not_guessed_at(cabinet: Cabinet) -> None:
@@ -215,7 +215,7 @@ def test_a_record_of_a_newer_podlab_is_not_guessed_at(cabinet: Cabinet) -> None:
 
 
 def test_a_record_without_version_is_of_the_first_unless_it_has_what_that_had_not(cabinet: Cabinet) -> None:
-    assert records.version_of({"cluster": {}}) == 1
+    assert reading.version_of({"cluster": {}}) == 1
     told = copy.deepcopy(cabinet.told)
     for seen in told.values():
         if seen:
@@ -247,7 +247,7 @@ def test_a_damaged_row_of_a_pod_is_named_and_the_pod_is_mended(cabinet: Cabinet,
 
 
 def test_all_that_a_host_tells_of_a_container_has_a_type(tmp_path: Path) -> None:
-    assert set(status.container(str(tmp_path))) == set(get_type_hints(records.Facts))
+    assert set(status.container(str(tmp_path))) == set(get_type_hints(pod_row.Facts))
 
 
 SECONDS = 1_767_355_200.0
@@ -275,8 +275,8 @@ FACTS: dict[str, Any] = {
     ],
 )
 def test_a_fact_that_does_not_fit_is_left_aside_and_the_others_stay(name: str, value: Any, instead: Any) -> None:
-    assert records.sound_facts(FACTS) == (FACTS, {})
-    found, wrong = records.sound_facts({**FACTS, name: value})
+    assert pod_row.sound_facts(FACTS) == (FACTS, {})
+    found, wrong = pod_row.sound_facts({**FACTS, name: value})
     assert found == {**FACTS, name: instead}
     assert list(wrong) == [name]
 
@@ -308,7 +308,7 @@ def test_a_host_goes_by_no_fact_that_the_plan_leaves_aside(tmp_path: Path, monke
     assert told["last"] and told["failed"]
     found = pods._facts("default_web", row, as_written=False)["c"]
     assert (found["last"], found["failed"]) == (None, None)
-    assert found == {**records.sound_facts(told)[0], "seen": found["seen"]}
+    assert found == {**pod_row.sound_facts(told)[0], "seen": found["seen"]}
 
 
 @pytest.fixture
@@ -324,7 +324,15 @@ def test_a_damaged_record_is_put_aside_and_written_anew(home: Path) -> None:
     assert found.record == {"node": "node1", "version": 1}
     record.write({"node": "node1", "sysctls": {}})
     assert (home / "record.json.damaged").read_text() == '{"sysctls": [], "node": "node1"}'
-    assert record.read() == records.Reading({"node": "node1", "sysctls": {}, "version": 2})
+    assert record.read() == reading.Reading({"node": "node1", "sysctls": {}, "version": 2})
+
+
+def test_a_record_that_is_written_back_stays_of_its_version(home: Path) -> None:
+    """Modules add a kernel setting to what they have read: the sections of today come with the next run."""
+    told = {"version": 1, "cluster": {"cidr": "10.1.0.0/16"}, "sysctls": {}}
+    (home / "record.json").write_text(json.dumps(told))
+    record.write({**record.known(), "sysctls": {"net.ipv4.ip_forward": "0"}})
+    assert record.known() == {**told, "sysctls": {"net.ipv4.ip_forward": "0"}}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100000, "\x00", "null", "NaN"])
@@ -339,4 +347,4 @@ def test_of_a_newer_podlab_nothing_is_taken_away(home: Path) -> None:
     (home / "record.json").write_text('{"version": 3}')
     with pytest.raises(run.HostError, match="of a newer podlab"):
         record.known()
-    assert status.RECORD == records.RECORD
+    assert status.RECORD == RECORD

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypedDict, get_type_hints
 
 from .. import packed
-from ..records import Strings
+from ..records.formats import Strings
 from ..shapes import Rule, misfit
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ..host.lease import PATIENCE, Lease
 from ..host.record import text_of
 from ..planner.inputs.host import Host
-from ..records import ObservedLease
+from ..records.observation import ObservedLease
 from ..shapes import misfit
 
 _process = os.getpid()  # Ansible loads this before it forks its workers

@@ -83,7 +83,8 @@ def archive(library: Path) -> tuple[str, str]:
 def packages() -> dict[str, list[Any]]:
     """Module name -> [is it a package, source] of all that may run on a host."""
     sources: dict[str, list[Any]] = {name: [True, ""] for name in ("ansible", PREFIX)}
-    files = [*HERE.glob("*.py"), *(HERE / "changes").rglob("*.py"), *(HERE / "host").rglob("*.py")]
+    folders = (HERE / name for name in ("changes", "host", "records"))
+    files = [*HERE.glob("*.py"), *(file for folder in folders for file in folder.rglob("*.py"))]
     for file in sorted(files):
         is_package = file.name == "__init__.py"
         parts = (file.parent if is_package else file.with_suffix("")).relative_to(HERE).parts

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..records import version_of
+from ..records.reading import version_of
 
 NAME = "signature"
 

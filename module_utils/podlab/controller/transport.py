@@ -11,10 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .. import packed, records
+from .. import packed
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
 from ..planner.inputs.request import CHAPTERS
+from ..records.host_record import PACKED
 from . import signature
 
 Rows = Mapping[str, Any]  # chapter -> row
@@ -25,7 +26,7 @@ LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_servic
 SECTIONS = ("network", "cluster", "pods")
 """Parts of a record that hold what is told of the cluster."""
 
-RECORDED = records.PACKED
+RECORDED = PACKED
 """Parts of a cluster's record that grow with its Services. Hosts keep them as the word that they are told."""
 
 

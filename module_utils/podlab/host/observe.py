@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .. import records
 from ..changes import MARK
 from ..changes.kube_proxy.services import LIBERAL
 from ..changes.netfilter.rules import HOST_PORTS
 from ..changes.network.link_state import KNOBS, knob
 from ..changes.pods.paths import IMAGES
 from ..programs import BY_ROLE as PACKAGES
+from ..records import reading
 from . import lease, record
 from .kube_proxy import conntrack, services
 from .network import firewalls, network
@@ -34,7 +34,7 @@ RESOLV_CONF, ASKED_BY_RESOLVED = "/etc/resolv.conf", "/run/systemd/resolve/resol
 def observe(role: str) -> dict[str, Any]:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
     told = record.written()
-    known = records.read(told).record or {}
+    known = reading.read(told).record or {}
     links = network.links()
     rules, seen_services = services.observe(role)
     own = [name for name, link in links.items() if not link["alias"].startswith(MARK)]

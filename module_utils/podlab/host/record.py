@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import records
 from ..changes.pods.paths import RUN
-from ..records import VERSION
+from ..records import VERSION, reading
 from .run import HostError
 from .system import run_directory
 
@@ -19,7 +19,7 @@ DAMAGED = f"{PATH}.damaged"
 
 
 def written() -> Any:
-    """What stands in the file, for ``records.read``: JSON, or the text if it is none. None without a file."""
+    """What stands in the file, for ``reading.read``: JSON, or the text if it is none. None without a file."""
     text = text_of(PATH)
     if text is None:
         return None if not os.path.lexists(PATH) else ""
@@ -29,12 +29,12 @@ def written() -> Any:
         return ""
 
 
-def read() -> records.Reading:
+def read() -> reading.Reading:
     """What can be used of the record.
 
     :raises HostError: a newer podlab has written it, so nothing here may be changed.
     """
-    found = records.read(written())
+    found = reading.read(written())
     if found.newer:
         raise HostError(found.newer)
     return found
@@ -48,10 +48,10 @@ def known() -> dict[str, Any]:
 def write(record: dict[str, Any]) -> None:
     """One that is damaged is put aside before: a person may read from it what podlab could not."""
     make_directory(HOME)
-    if records.read(written()).damage:
+    if reading.read(written()).damage:
         put_directory_aside(DAMAGED)
         os.replace(PATH, DAMAGED)
-    write_file(PATH, json.dumps({**record, "version": VERSION}, sort_keys=True) + "\n")
+    write_file(PATH, json.dumps({"version": VERSION, **record}, sort_keys=True) + "\n")
 
 
 def make_directory(path: str) -> None:

@@ -14,7 +14,8 @@ from ...changes.namespaces.namespaces import ForgetForwarding, RememberForwardin
 from ...changes.netfilter.iptables_save import Tables
 from ...changes.network.bridge import Link
 from ...changes.system import sysctls
-from ...records import HOME, Sysctl
+from ...records import HOME
+from ...records.formats import Sysctl
 from ...shapes import misfit
 from .. import record
 from ..actions import runs

@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ... import records
 from ...changes.pods.containers import UNIT_FILES, unit_files
 from ...changes.pods.observed import Pod
 from ...changes.pods.paths import NETNS, PODS, SERVICES, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
 from ...configs import PodRow
+from ...records import pod_path, pod_row
 from ..kubelet.started import active_since
 from ..network.network import is_written, link_facts
 from ..run import documents, run_all
@@ -93,7 +93,7 @@ def _lacks_files(netns: str, name: str, row: PodRow | None) -> bool:
 def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any]:
     """How each container fares. What is damaged counts for as little here as it does to the planner."""
     told = {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())}
-    return told if as_written else {name: records.sound_facts(facts)[0] for name, facts in told.items()}
+    return told if as_written else {name: pod_row.sound_facts(facts)[0] for name, facts in told.items()}
 
 
 def _age(netns: str) -> float | None:
@@ -143,13 +143,13 @@ def applied_row(netns: str) -> PodRow | None:
 
 
 def _sound_row(told: Any, netns: str) -> PodRow | None:
-    return None if records.misfit_of_row(told, netns) else told
+    return None if pod_row.misfit_of_row(told, netns) else told
 
 
 def _written_row(netns: str) -> Any:
     """What stands in the file: JSON, or nothing of use."""
     try:
-        with open(records.pod_path(netns), encoding="utf-8") as file:
+        with open(pod_path(netns), encoding="utf-8") as file:
             return json.load(file)
     except OSError:
         return None

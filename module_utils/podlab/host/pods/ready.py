@@ -11,7 +11,7 @@ from ... import phases
 from ...changes.pods.paths import log_directory
 from ...changes.pods.pods import SERVICES
 from ...configs import PodRow
-from ...records import sound_facts
+from ...records.pod_row import sound_facts
 from . import pods, status
 
 LOG_LINES = 10

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...changes.system import sysctls
-from ...records import DEFAULTS, RECORD, Known, sound_observation
+from ...records import DEFAULTS, RECORD
+from ...records.observation import sound_observation
+from ...records.reading import Known
 from ..preflight.host_checks import Refusals
 from ..record.newest import newest_record
 from .host import Host

@@ -28,12 +28,10 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
             key = f"{meta['namespace']}/{meta['name']}"
             if key in present and past.get(key, ("", None))[0] != host.name:
                 continue  # what a node still runs that was given to another since
-            status = phases.status(row, pod["facts"])
-            ready = pod["sandbox"] and phases.is_ready(status)
-            since = phases.ready_for(row, status, pod["facts"])
-            ended = phases.ended_for(status, pod["facts"])
-            is_over = status.get("reason") == "DeadlineExceeded"
-            present[key] = Present(key, host.name, row, ready, status["phase"], since, pod.get("age"), ended, is_over)
+            fares = phases.summary(row, pod["facts"])
+            ready, is_over = pod["sandbox"] and fares.is_ready, fares.reason == "DeadlineExceeded"
+            times = fares.ready_for, pod.get("age"), fares.ended_for
+            present[key] = Present(key, host.name, row, ready, fares.phase, *times, is_over)
     return present
 
 
@@ -42,7 +40,5 @@ def unready(host: Host, netns: str, until: str) -> bool:
     pod: Mapping[str, Any] | None = host.seen.get("pods", {}).get(netns)
     if not pod or not pod["row"] or not pod["sandbox"]:
         return True
-    status = phases.status(pod["row"], pod["facts"])
-    if until == "Ended":
-        return not phases.has_ended(status)
-    return not phases.is_settled(pod["row"], status)
+    fares = phases.summary(pod["row"], pod["facts"])
+    return not (fares.phase in phases.ENDED if until == "Ended" else fares.is_settled)

@@ -1,0 +1,199 @@
+"""The row of a pod as it was applied, and how its containers fare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
+
+from ..configs import PodRow as _PodRow
+from ..shapes import Rule, misfit, salvaged
+from . import pod_path
+from .formats import Count, Interface, Moment, Name, Strings, Time
+
+
+class OwnerReference(TypedDict):
+    kind: str
+    name: str
+
+
+class ObjectMeta(TypedDict, total=False):
+    labels: Strings | None
+    annotations: Strings | None
+    creationTimestamp: Time
+    ownerReferences: list[OwnerReference] | None
+
+
+class _Named(TypedDict):
+    name: Name
+    namespace: Name
+
+
+class PodMeta(_Named, ObjectMeta):
+    pass
+
+
+class ContainerPort(TypedDict):
+    containerPort: int
+
+
+class PodPort(ContainerPort, total=False):
+    name: str | None
+    protocol: str | None
+    hostPort: int | None
+    hostIP: str | None
+
+
+class _NamedContainer(TypedDict):
+    name: str
+
+
+class PodContainer(_NamedContainer, total=False):
+    image: str
+    args: list[str] | None
+    ports: list[PodPort] | None
+    restartPolicy: str | None
+
+
+class PodSpec(TypedDict, total=False):
+    nodeName: str
+    nodeSelector: Strings | None
+    restartPolicy: str
+    hostname: str | None
+    subdomain: str | None
+    hostNetwork: bool | None
+    containers: list[PodContainer]
+    initContainers: list[PodContainer]
+
+
+class PodObject(TypedDict):
+    metadata: PodMeta
+    spec: PodSpec
+
+
+def _has_its_parts(volume: dict[str, Any]) -> bool:
+    """Its kind tells what else a volume has (``planner.volumes``)."""
+    needed: dict[str, dict[str, type]] = {
+        "files": {"files": dict},
+        "hostPath": {"path": str, "type": str},
+        "emptyDir": {"medium": str},
+    }
+    parts = needed.get(str(volume.get("kind")))
+    return parts is not None and all(isinstance(volume.get(name), kind) for name, kind in parts.items())
+
+
+Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath or emptyDir")]
+
+
+class PodRow(_PodRow, total=False):
+    """What tells more of a field than the type that its writers have."""
+
+    netns: Name  # type: ignore[misc]
+    address: Interface  # type: ignore[misc]
+    object: PodObject  # type: ignore[misc]
+    volumes: dict[str, Volume]
+
+
+class Ended(TypedDict):
+    exit: int
+    signal: int
+    started: Moment
+    ended: Moment
+
+
+class ProbeHealth(TypedDict):
+    ok: bool | None
+    message: str
+
+
+class Health(TypedDict, total=False):
+    pid: int
+    started: bool
+    ready: bool
+    startup: ProbeHealth | None
+    readiness: ProbeHealth | None
+    liveness: ProbeHealth | None
+    post_start: ProbeHealth | None
+    ready_at: Moment
+
+
+class Failed(TypedDict):
+    """Why the kubelet has ended a pod for good."""
+
+    reason: str
+    message: str
+
+
+class Facts(TypedDict):
+    """What ``host.status.container`` tells. Much of it comes from files: ``sound_facts`` leaves aside what does not
+    fit."""
+
+    pid: int | None
+    started: Moment | None
+    restarts: Count
+    last: Ended | None
+    backoff: Count
+    health: Health | None
+    down: bool
+    failed: Failed | None
+    seen: Moment
+
+
+class _Event(TypedDict):
+    time: Moment
+    type: str
+    reason: str
+    message: str
+
+
+class Event(_Event, total=False):
+    """One line of a pod's ``events``."""
+
+    first: Moment
+    count: int
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def misfit_of_row(row: object, netns: str) -> str:
+    """What is wrong with a pod's row, as words; empty for a sound one."""
+    words = misfit(row, PodRow)
+    if not words and isinstance(row, dict):
+        unknown = [name for name in row.get("init", []) if name not in row["containers"]]
+        if row["netns"] != netns:
+            words = "netns: is that of another pod"
+        elif unknown:
+            words = f"init: there is no container {unknown[0]}"
+    return words
+
+
+def row_damage(row: object, netns: str) -> str:
+    """A sentence about a pod's row that does not fit. Nothing for one that does, or that is not there."""
+    words = misfit_of_row(row, netns) if row is not None else ""
+    return (
+        f"the record of pod {netns} ({pod_path(netns)}) is damaged: {words}; its containers start anew" if words else ""
+    )
+
+
+_NO_FACTS: dict[str, Any] = {
+    **{"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None},
+    **{"down": False, "failed": None, "seen": 0.0},
+}
+
+
+def sound_facts(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
+    these what is wrong."""
+    kept, wrong = salvaged(facts, Facts)
+    return {**_NO_FACTS, **kept}, wrong
+
+
+def sound_facts_of(pod: Mapping[str, Any], netns: str) -> tuple[dict[str, Any], list[str]]:
+    """The same of all containers of a pod, with a sentence about each that has something wrong."""
+    found, notes = {}, []
+    for name, facts in pod.items():
+        found[name], wrong = sound_facts(facts)
+        if wrong:
+            whose = f"what is kept of container {name} of pod {netns}"
+            notes.append(f"{whose} cannot be read in part: {'; '.join(wrong.values())}; that is left aside")
+    return found, notes
