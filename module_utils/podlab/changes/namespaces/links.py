@@ -7,9 +7,10 @@ from ipaddress import IPv4Interface
 from typing import NamedTuple, TypedDict
 
 from ..network.bridge import Link
+from ..network.defaults import mac
 from ..network.routes import Route
 from . import NAMESPACE_MARK
-from .configs import BRIDGED, ISOLATED, NamespaceConfig, mac, network
+from .configs import BRIDGED, ISOLATED, NamespaceConfig, network
 
 
 class ObservedNamespace(TypedDict):

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ...changes.network.bridge import BridgeRow
+from ...changes.pods.configs import PATH
 from ...configs import ContainerRow, PodRow
 from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
@@ -20,9 +21,6 @@ from ..ipam.addresses import pod_mac
 from ..manifests.environment import fact, resolved
 from ..manifests.names import pod_hostname
 from ..model import Container, Dns, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
-
 
 _NONE: Mapping[str, str] = {}
 

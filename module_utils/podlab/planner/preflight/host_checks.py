@@ -13,6 +13,7 @@ from ...changes import MARK, ROUTE_PROTOCOL
 from ...changes.kube_proxy.names import service_chains, service_port_name
 from ...changes.network.bridge import Link
 from ...changes.network.routes import RouteRow
+from ...changes.system.node_sysctls import BRIDGE_NETFILTER
 from ..inputs.cluster import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import MAC_PREFIX
@@ -22,9 +23,6 @@ NOT_OURS = "podlab has not made it and does not touch it; remove it"
 
 _OF_SERVICE = re.compile(" KUBE-(SVC|SVL|EXT|FW)-")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
-
-BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
-
 
 Refusals = dict[str, list[str]]
 """Host -> why this run does not change it. The others go on without it."""
