@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...changes import CHAIN_PREFIX
+from ...changes import CHAIN_PREFIX, MARK
 from ...changes.kube_proxy import conntrack, services
 from ...changes.kube_proxy import diff as kube_proxy_diff
 from ...changes.kube_proxy import record as kube_record
@@ -24,6 +24,7 @@ from ...changes.kube_proxy.diff import Change
 from ...changes.kube_proxy.record import State
 from ...changes.netfilter import rules
 from ...changes.netfilter.iptables_save import Tables, parsed, target
+from ...changes.network import defaults
 from ...configs import ServicesRow
 from .. import record
 from ..network import guarded_sysctls, network, nft_generation
@@ -111,6 +112,22 @@ class Steps:
     """The fingerprint that the rules will have, if they are printed as they are written."""
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+def of_this_host(told: Mapping[str, Any]) -> ServicesRow:
+    """What a node is told, with what only a plan says and a person leaves to the host.
+
+    Addresses of podlab's own links are none of the host's here: the run that makes them finds others than the next.
+    """
+    if "addresses" in told:
+        return told  # type: ignore[return-value]
+    links, liberal = network.links(), network.read_sysctls([services.LIBERAL]).get(services.LIBERAL, "0")
+    first = defaults.uplink(links, network.routes())
+    own = {name: link["addresses"] for name, link in links.items() if not link["alias"].startswith(MARK)}
+    found = [*own.get(first or "", ()), *(text for name in sorted(own) for text in own[name])]
+    addresses = [address for text in dict.fromkeys(found) if not (address := text.partition("/")[0]).startswith("127.")]
+    computed: Any = {"addresses": addresses, **({"is_liberal": True} if liberal != "0" else {}), **told}
+    return computed  # type: ignore[no-any-return]
 
 
 def changes(told: ServicesRow | str) -> Steps:
