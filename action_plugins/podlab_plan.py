@@ -20,7 +20,8 @@ from ansible.plugins.action import ActionBase
 from podlab.controller import caller, inputs, module_bundle, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
-from podlab.planner.inputs.cluster import Host, labels_of, taints_of
+from podlab.planner.inputs.cluster import labels_of, taints_of
+from podlab.planner.inputs.host import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import chapters_of, plan
 from podlab.planner.preflight.listing import listed

@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
             opened = transport.opened_rows(rows)
             # As hosts keep it, for it is signed.
-            opened["node"]["record"]["cluster"] = json.loads(rows["node"]["cluster"])
+            opened["node"]["record"] |= json.loads(rows["node"]["cluster"])
             host = script.Subject(name, role, opened, seen, tuple(plan["rolling"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):
                 path = Path(args["directory"], f"{name}{suffix}.sh")

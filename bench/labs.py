@@ -139,7 +139,7 @@ class BenchLab:
 
     def module(self, host: str, name: str, params: Mapping[str, Any], *, library: Path = ROOT / "library") -> Any:
         """The answer of one of podlab's modules, or of a program of ours that looks like one."""
-        program = module_bundle.program(library, name, params, False)
+        program = module_bundle.checked_program(library / f"{name}.py", params)
         return json.loads(self.on(host, "/usr/bin/python3", "-IS", "-", text=program).out)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podlab.controller import inputs, transport
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
 
 from .labs import ROOT, BenchLab, address

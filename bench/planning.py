@@ -19,7 +19,7 @@ from podlab.changes import MARK, ROUTE_PROTOCOL
 from podlab.changes.pods.pods import alias, veth_name
 from podlab.controller import inputs
 from podlab.planner.configs.services import digest_of
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +47,7 @@ def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, LATER, wanted.problems)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    own = result["hosts"]["node1"]["node"]["record"]["cluster"]
+    own = result["hosts"]["node1"]["node"]["record"]
     pending = sum(len(rows["pending"]) for rows in result["hosts"].values())
     if again and pending:
         raise SystemExit(f"the second plan finds {pending} chapters to do")
@@ -56,7 +56,7 @@ def measure(nodes: int, *, again: bool) -> dict[str, Any]:
         "cpu": cpu,
         "peak": peak(),
         "before": before,
-        "pods": len(own["pods"]),
+        "pods": sum(len(rows.get("pods", {}).get("pods", ())) for rows in result["hosts"].values()),
         "record": len(json.dumps(own)) / 2**20,
     }
 

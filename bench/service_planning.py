@@ -21,7 +21,7 @@ from podlab.changes.kube_proxy import record as kube_record
 from podlab.changes.kube_proxy import restore as kube_restore
 from podlab.changes.kube_proxy import services
 from podlab.controller import inputs, transport
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
 
 ROOT = Path(__file__).resolve().parent.parent

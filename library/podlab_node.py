@@ -31,7 +31,9 @@ options:
     description: What this host shall remember of itself besides the old kernel settings; by default what it does.
     type: dict
   cluster:
-    description: What it shall remember of the cluster, where C(record) is given.
+    description: >-
+      What it shall remember of the cluster, where C(record) is given, as parts of it: C(network), C(cluster), and
+      C(pods) by node.
     type: json
   caller:
     description: The run that writes; the action plugin tells it. Of two at once one is refused.
@@ -76,7 +78,7 @@ ARGUMENT_SPEC = {
 }
 
 
-RECORDED = f"# {record.PATH}: the pod CIDR of every node and the place of every pod"
+RECORDED = f"# {record.PATH}: the pod CIDR of every node and the places of pods"
 RECORDED_BY_HAND = f"# {record.PATH}: what these settings were before"
 
 
@@ -89,8 +91,8 @@ def work(params: dict[str, Any]) -> Any:
     off = sysctls.switched_on_by(modules)
     observed = network.read_sysctls([*wanted, *recorded]) | off
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
-    told = {**known, "version": record.VERSION} if params["record"] is None else _told(params)
-    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded)}
+    told = known if params["record"] is None else _told(params)
+    remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded), "version": record.VERSION}
     wrong = file_modes.wrong()
     lines = run_directory.lines() if params["runtime"] else []
     lines += file_modes.lines(wrong)
@@ -117,7 +119,7 @@ def work(params: dict[str, Any]) -> Any:
 
 
 def _told(params: dict[str, Any]) -> dict[str, Any]:
-    return {**params["record"], **({"cluster": json.loads(params["cluster"])} if params["cluster"] else {})}
+    return {**params["record"], **json.loads(params["cluster"] or "{}")}
 
 
 def _default(recorded: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,8 @@ from ansible.module_utils.podlab.host.pods import containers, ready
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.run import ip_batch
 
+ARGUMENT_SPEC = {"rows": {"type": "dict", "required": True}, "containers": {"type": "bool", "default": False}}
+
 
 class Clock:
     """Phase -> seconds."""
@@ -62,7 +64,7 @@ def processes(clock: Clock, rows: dict[str, Any], steps: Steps) -> None:
 
 
 if __name__ == "__main__":
-    module = AnsibleModule(argument_spec={"rows": {"required": True}, "containers": {"default": False}})
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
     clock = Clock()
     rest = links(clock, module.params["rows"])
     lines = {"wires": rest.wires, "insides": rest.insides}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,30 @@ from bench.figures import Row
 from bench.machine import machine
 from bench.processes import Failed
 
+from .. import arguments
 from ..failure import Failure
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(words: list[str], command: list[str]) -> int:
+    parser = arguments.parser(
+        "bench",
+        "[NAME...] [--repeat N] [--json FILE] [--markdown] | --list | --show FILE [--markdown]",
+        "Measure what podlab takes, beside its peers, in labs of their own. Ends with 1 if a figure is over its limit.",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="one of --list; all of them, if left out")
+    parser.add_argument("--repeat", type=_times, default=3, metavar="N", help="take each figure N times (3)")
+    parser.add_argument("--json", default="", metavar="FILE", help="write there what was measured, beside what it has")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page")
+    parser.add_argument("--list", action="store_true", help="say which benchmarks there are")
+    parser.add_argument("--show", default="", metavar="FILE", help="print the table of an earlier run's JSON")
+    known = parser.parse_intermixed_args([*words, *command])
+    if known.list:
+        return listed()
+    if known.show:
+        return show(known.show, known.names, markdown=known.markdown)
+    return run(known.names, known.repeat, known.json, markdown=known.markdown)
 
 
 def run(names: Sequence[str], repeat: int, file: str, *, markdown: bool) -> int:
@@ -76,6 +98,12 @@ def listed() -> int:
     for name, benchmark in ALL.items():
         print(f"{name:{width}}  {benchmark.what}")
     return 0
+
+
+def _times(word: str) -> int:
+    if int(word) < 1:
+        raise argparse.ArgumentTypeError("at least once")
+    return int(word)
 
 
 def _must_be_known(names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import inventory
+from .. import arguments, inventory
 from ..failure import Failure
 from ..output import complain, say
 
@@ -41,6 +41,30 @@ class Step:
     environment: Mapping[str, str] = field(default_factory=dict)
     is_scenario: bool = False
     finally_: Sequence[str] = ()
+
+
+def main(words: list[str], command: list[str]) -> int:
+    if words[:1] == ["faults"]:
+        return faults([*words[1:], *command])
+    parser = arguments.parser(
+        "test",
+        "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "Lint, unit and property tests, every molecule scenario.",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--fast", action="store_true", help="lint and unit tests alone")
+    which.add_argument(
+        "--vm", action="store_true", help="on virtual machines instead, over SSH; ends with 77 where there can be none"
+    )
+    parser.add_argument(
+        "--image", metavar="PATH", help="with --vm: machines of this cloud image, instead of Debian 12 and 13"
+    )
+    known = parser.parse_args(words)
+    if known.vm:
+        return run_on_machines(known.image, command)
+    if command or known.image:
+        parser.error("--image and options of pytest go with --vm")
+    return run(fast=known.fast)
 
 
 def run(*, fast: bool) -> int:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from .. import arguments
 from ..failure import Failure
 from ..hosts import Call
 from ..output import complain
@@ -42,6 +43,28 @@ class Place:
     path: str
     pod: str = ""
     namespace: str = ""
+
+
+def main(words: list[str], command: list[str]) -> int:
+    parser = arguments.parser(
+        "cp",
+        "[-n NS] SRC DST [-c CONTAINER]",
+        "Copy a file or a directory into a container, or out of it. One of both is [NS/]POD:PATH.\n"
+        "What is a directory already gets the copy under its own name; POD:DIR/. is what DIR holds.",
+        inventory=arguments.INVENTORY,
+    )
+    parser.add_argument("source", metavar="SRC")
+    parser.add_argument("destination", metavar="DST")
+    arguments.container(parser)
+    arguments.namespace(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    return copy(
+        known.source,
+        known.destination,
+        container=known.container,
+        namespace=known.namespace,
+        sources=known.sources,
+    )
 
 
 def copy(source: str, destination: str, *, container: str, namespace: str, sources: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ from typing import IO, NoReturn
 
 from podlab.planner.services.model import HEADLESS
 
+from .. import arguments
 from ..failure import Failure
 from ..hosts import Call, Silent
 from ..look import objects
@@ -41,6 +42,21 @@ class Mapping:
 
     local: int
     remote: int
+
+
+def main(words: list[str], command: list[str]) -> None:
+    parser = arguments.parser(
+        "port-forward",
+        "[-n NS] POD [LOCAL:]REMOTE...",
+        "Open ports of this machine's loopback, 127.0.0.1, that lead into a pod, until Ctrl-C.\n"
+        "80 is the same port on both sides, :80 any free port here. Of svc/NAME, REMOTE is a port of the Service.",
+        inventory=arguments.INVENTORY,
+    )
+    arguments.pod(parser)
+    parser.add_argument("ports", metavar="[LOCAL:]REMOTE", nargs="+", help="numbers; REMOTE may be a port's name")
+    arguments.namespace(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    port_forward(known.pod, known.ports, namespace=known.namespace, sources=known.sources)
 
 
 def port_forward(word: str, ports: Sequence[str], *, namespace: str, sources: Sequence[str]) -> NoReturn:

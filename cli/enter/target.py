@@ -11,8 +11,8 @@ from podlab import phases
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Host, ask
-from ..look import columns, objects, services, workloads
-from ..look.get import LISTS, must_be_known, must_be_on, not_found
+from ..look import columns, objects, workloads
+from ..look.cluster import LISTS, must_be_known, must_be_on, not_found
 from ..output import complain
 
 SERVICES = "/run/podlab/services"
@@ -139,7 +139,7 @@ def service_of(state: objects.State, word: str, namespace: str) -> objects.Objec
     resource, _, name = word.rpartition("/")
     if columns.ALIASES.get(resource.lower()) != SERVICES_KIND:
         return None
-    return next((item for item in services.services(state) if _named(item) == (namespace, name)), None)
+    return next((item for item in LISTS[SERVICES_KIND](state) if _named(item) == (namespace, name)), None)
 
 
 def _selected(state: objects.State, service: objects.Object) -> list[objects.Object]:

@@ -5,45 +5,19 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-from .. import inventory
+from .. import arguments
 from ..failure import Failure
-from ..hosts import Embedded, Host, ask
 from ..output import complain, say
-from . import objects, workloads
-from .columns import ALIASES, ALL, KINDS
+from . import columns, objects
+from .cluster import LISTS, must_be_known, not_found, observe
+from .columns import KINDS
+from .resources import parse
+from .selectors import parse_selector, selected
 from .table import Kind, table
-
-LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
-    "pods": lambda state: state.pods,
-    "nodes": objects.nodes,
-    "daemonsets": workloads.daemonsets,
-    "deployments": workloads.deployments,
-    "replicasets": workloads.replicasets,
-    "statefulsets": workloads.statefulsets,
-    "jobs": workloads.jobs,
-    "services": lambda state: _services().services(state),
-    "endpoints": lambda state: _services().endpoints(state),
-    "endpointslices": lambda state: _services().endpointslices(state),
-    "configmaps": objects.configmaps,
-    "secrets": objects.secrets,
-    "namespaces": objects.namespaces,
-}
-
-
-def _services() -> ModuleType:
-    """Imported late: it brings the planner's words along, 0.1 s that other kinds need not spend."""
-    from . import services
-
-    return services
-
-
-Wanted = dict[str, list[str]]
-"""Plural of a kind -> the names asked for; none is all of them."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +28,36 @@ class Form:
     all_namespaces: bool = False
     headers: bool = True
     labels: bool = False
+
+
+def main(words: list[str], command: list[str]) -> None:
+    parser = arguments.parser(
+        "get",
+        "KIND[,KIND]... [NAME...] | KIND/NAME... [-n NS | -A] [-o FORM] [-l SELECTOR]",
+        "Show the cluster in kubectl's columns.\n\n" + _kinds(),
+        inventory=arguments.INVENTORY,
+    )
+    parser.add_argument("words", metavar="KIND", nargs="+", help="one of those above, several with commas, or all")
+    arguments.namespace(parser)
+    parser.add_argument("-A", "--all-namespaces", action="store_true")
+    parser.add_argument("-o", "--output", choices=("wide", "json", "yaml", "name"), default="")
+    arguments.selector(parser)
+    parser.add_argument("--show-labels", action="store_true", help="with a last column of all labels")
+    parser.add_argument("--no-headers", action="store_true")
+    known = parser.parse_intermixed_args([*words, *command])
+    get(
+        known.words,
+        namespace=known.namespace,
+        selector=known.selector,
+        form=Form(known.output, known.all_namespaces, not known.no_headers, known.show_labels),
+        sources=known.sources,
+    )
+
+
+def _kinds() -> str:
+    short = {plural: word for word, plural in columns.SHORT.items()}
+    lines = [f"  {plural:13} {short.get(plural, '')}".rstrip() for plural in columns.KINDS]
+    return "\n".join(["kinds, and how they are called for short:", *lines, f"  {'all':13} {', '.join(columns.ALL)}"])
 
 
 def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sources: Sequence[str]) -> None:
@@ -93,46 +97,6 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
         complain("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
     if missing:
         raise Failure("\n".join(missing))
-
-
-def parse(words: Sequence[str]) -> Wanted:
-    """What the words after ``get`` or ``describe`` ask for.
-
-    :raises Failure: a kind that there is not, or both forms in one.
-    """
-    wanted: Wanted = {}
-    if any("/" in word for word in words):
-        for word in words:
-            kind, sign, name = word.partition("/")
-            if not sign:
-                raise Failure(
-                    "error: there is no need to specify a resource type as a separate argument when passing "
-                    "arguments in resource/name form (e.g. './lab get resource/<resource_name>' instead of "
-                    "'./lab get resource resource/<resource_name>'"
-                )
-            if not kind or not name or "/" in name:
-                raise Failure("error: arguments in resource/name form must have a single resource and name")
-            (plural,) = _plurals(kind) if "," not in kind else [_no_such_kind(kind)]
-            wanted.setdefault(plural, []).append(name)
-        return wanted
-    kinds, *names = words
-    for plural in _plurals(kinds):
-        wanted[plural] = list(dict.fromkeys(names))
-    return wanted
-
-
-def _plurals(kinds: str) -> list[str]:
-    found: dict[str, None] = {}
-    for kind in kinds.split(","):
-        if kind == "all":
-            found |= dict.fromkeys(ALL)
-        else:
-            found[ALIASES.get(kind.lower()) or _no_such_kind(kind)] = None
-    return list(found)
-
-
-def _no_such_kind(kind: str) -> str:
-    raise Failure(f'error: the server doesn\'t have a resource type "{kind}"')
 
 
 def show(found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: bool = False) -> None:
@@ -183,79 +147,3 @@ def _yaml(document: Any) -> str:
     plain = _NO_TEXT.sub(lambda byte: rf"\\x{ord(byte[0]) & 0xFF:02x}", json.dumps(document, ensure_ascii=False))
     text: str = yaml.dump(json.loads(plain), Dumper=dumper, default_flow_style=False)
     return text
-
-
-def observe(sources: Sequence[str]) -> objects.State:
-    """Ask all hosts of the inventory that have anything to tell."""
-    hosts = inventory.read(sources)
-    must_be_on(hosts)
-    return state_of(hosts)
-
-
-def state_of(hosts: Sequence[Host]) -> objects.State:
-    """Hosts beyond the cluster are not asked: podlab keeps nothing there."""
-    answers = ask([host for host in hosts if host.role in ("node", "gateway")])
-    return objects.state_of(answers, [host.name for host in hosts if host.role == "node"])
-
-
-def must_be_known(state: objects.State, missing: Sequence[str]) -> None:
-    """Tell "there is none" from "nobody has said". What a run has made is in the record of every host.
-
-    :param missing: what was asked for by name and is not there.
-    :raises Failure: nodes are silent, and the others do not know either.
-    """
-    if state.silent and not (missing and state.record):
-        raise Failure(f"error: what there is cannot be told: no answer from {', '.join(state.silent)}")
-
-
-def must_be_on(hosts: Sequence[Host]) -> None:
-    """:raises Failure: the inventory is nothing but embedded hosts, and none of them is on."""
-    if all(isinstance(host, Embedded) and host.pid is None for host in hosts):
-        raise Failure("the lab is off; ./lab up lights it")
-
-
-def not_found(plural: str, name: str) -> str:
-    return f'Error from server (NotFound): {plural} "{name}" not found'
-
-
-# --- selectors ------------------------------------------------------------------------------------
-
-Requirement = tuple[str, str, tuple[str, ...]]
-"""Key, operator (``in``, ``notin``, ``exists``, ``!``) and values."""
-
-KEY = r"(?P<key>[A-Za-z0-9][\w./-]*)"
-TERMS = (
-    re.compile(rf"{KEY}\s*(?P<sign>==|=|!=)\s*(?P<value>[\w.-]*)"),
-    re.compile(rf"{KEY}\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)"),
-    re.compile(rf"(?P<negated>!?)\s*{KEY}"),
-)
-
-
-def parse_selector(text: str) -> list[Requirement]:
-    """Equality-based and set-based requirements, with commas between.
-
-    https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
-    """
-    found: list[Requirement] = []
-    for term in filter(None, map(str.strip, re.split(r",(?![^()]*\))", text))):
-        equal, listed, bare = (pattern.fullmatch(term) for pattern in TERMS)
-        if equal:
-            found.append((equal["key"], "notin" if equal["sign"] == "!=" else "in", (equal["value"],)))
-        elif listed:
-            found.append((listed["key"], listed["operator"], tuple(map(str.strip, listed["values"].split(",")))))
-        elif bare:
-            found.append((bare["key"], "!" if bare["negated"] else "exists", ()))
-        else:
-            raise Failure(f"error: unable to parse requirement: {term!r} is no label selector")
-    return found
-
-
-def selected(labels: Mapping[str, str], requirements: Sequence[Requirement]) -> bool:
-    """A label that is missing is unlike any value."""
-    return all(_holds(labels, *requirement) for requirement in requirements)
-
-
-def _holds(labels: Mapping[str, str], key: str, operator: str, values: Sequence[str]) -> bool:
-    if operator in ("exists", "!"):
-        return (key in labels) == (operator == "exists")
-    return (labels.get(key) in values) == (operator == "in")

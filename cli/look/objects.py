@@ -15,7 +15,9 @@ from typing import Any
 from podlab import __version__, phases
 from podlab.controller import signature
 from podlab.phases import timestamp
-from podlab.planner.inputs.cluster import architecture
+from podlab.planner.inputs.host import Host, architecture
+from podlab.planner.record.newest import created_of, generation_of, newest_pods, newest_record
+from podlab.records import converted
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
@@ -28,12 +30,13 @@ REBOOTED_MESSAGE = "the host was rebooted, and has yet to get its pods back: by 
 
 @dataclass(frozen=True)
 class State:
-    """Everything that is known of the cluster: the newest record, and the answer of every node."""
+    """Everything that is known of the cluster: what the hosts' records tell, the newest of it, and the answer of every
+    node."""
 
     record: Mapping[str, Any]
     nodes: Answers
     now: float = field(default_factory=time.time)
-    records: Sequence[Mapping[str, Any]] = ()  # all that count, the newest first
+    records: Sequence[Mapping[str, Any]] = ()  # their sections of the cluster, the newest first
 
     @property
     def silent(self) -> list[str]:
@@ -47,13 +50,31 @@ class State:
 
 
 def state_of(answers: Answers, nodes: Sequence[str]) -> State:
-    """Every host keeps a record of the whole cluster; where they differ, the one of the latest run is right, if a run
-    has written it."""
-    records = [answer["record"].get("cluster", {}) for answer in answers.values() if answer and answer["record"]]
-    counting = [record for record, counts in zip(records, signature.believed(records), strict=True) if counts]
-    counting.sort(key=lambda record: int(record.get("generation", 0)), reverse=True)
-    newest: Object = counting[0] if counting else {}
-    return State(newest, {name: answers.get(name) for name in nodes}, records=counting)
+    """Of each section of the hosts' records the newest is right, if a run has written it."""
+    told = [Host(name, "node", "", observation={"record": one}) for name, one in _believed(answers).items()]
+    sections = sorted((host.record["cluster"] for host in told if "cluster" in host.record), key=generation_of)
+    record: Object = dict(newest_record(told))
+    if record:
+        placed = {node: section.get("pods", {}) for node, section in newest_pods(told).items()}
+        pods = {key: [node, address] for node, held in placed.items() for key, (address, _) in held.items()}
+        record |= {"pods": pods, "created": created_of(told)}
+    return State(record, {name: answers.get(name) for name in nodes}, records=sections[::-1])
+
+
+def _believed(answers: Answers) -> dict[str, Object]:
+    """Host -> its record, without the sections that do not count."""
+    records = {name: _copied(answer["record"]) for name, answer in answers.items() if answer and answer["record"]}
+    sections = [one for record in records.values() for one in signature.sections_of(record)]
+    counting = signature.believed((about, place[part]) for about, place, part in sections)
+    for (_, place, part), section in zip(sections, counting, strict=True):
+        del place[part]
+        if section is not None:
+            place[part] = section
+    return {name: converted(record, {}) or {} for name, record in records.items()}
+
+
+def _copied(record: Mapping[str, Any]) -> Object:
+    return {**record, **({"pods": {**record["pods"]}} if "pods" in record else {})}
 
 
 # --- pods -----------------------------------------------------------------------------------------

@@ -11,14 +11,29 @@ from podlab.changes.kube_proxy import trace
 from podlab.changes.netfilter import iptables_save
 from podlab.configs import ServicesRow
 
-from .. import inventory
+from .. import arguments, inventory
 from ..failure import Failure
 from ..hosts import Host, Silent
 from ..output import say
-from .get import must_be_on, not_found
+from .cluster import must_be_on, not_found
 
 STATE = "/var/lib/podlab/services.json"
 PATIENCE = 60.0  # seconds; iptables-save of 10,000 Services takes one or two
+
+
+def main(words: list[str], command: list[str]) -> None:
+    parser = arguments.parser(
+        "rules",
+        "NODE [SERVICE] [-n NS] [-i INVENTORY]",
+        "Print the iptables rules that a packet to a service passes on a node, in the order in which it passes them.\n"
+        "Without a service, those of all.",
+        inventory=arguments.INVENTORY,
+    )
+    parser.add_argument("node", metavar="NODE")
+    parser.add_argument("service", metavar="SERVICE", nargs="?", default="", help="web, default/web or svc/web")
+    arguments.namespace(parser)
+    known = parser.parse_intermixed_args([*words, *command])
+    rules(known.node, known.service, namespace=known.namespace, sources=known.sources)
 
 
 def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) -> None:

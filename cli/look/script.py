@@ -11,8 +11,30 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import inventory
+from .. import arguments, inventory
 from ..failure import Failure
+from ..output import say
+from ..passwords import KNOWN
+
+
+def main(words: list[str], command: list[str]) -> None:
+    parser = arguments.parser(
+        "script",
+        "[--undo] HOST [--manifests DIR] [-i INVENTORY] [-e NAME=VALUE]",
+        "Print a host as a shell script that makes the same of a bare one. Nothing is written anywhere.\n"
+        "It holds the values of Secrets.",
+        inventory=arguments.INVENTORY,
+    )
+    parser.add_argument("host", metavar="HOST", help="a node or a gateway")
+    parser.add_argument("--undo", action="store_true", help="the script that takes it away again")
+    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    parser.add_argument("-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="as for up")
+    known = parser.parse_args([*words, *command])
+    options = [word for source in known.sources for word in ("-i", source)]
+    options += KNOWN.options()
+    options += [word for value in known.extra_vars for word in ("-e", value)]
+    # A script has to stay one: it brings nothing that would steer a terminal.
+    say(script(known.host, options, known.manifests, undo=known.undo), end="")
 
 
 def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bool) -> str:

@@ -23,7 +23,7 @@ from .changes.system.systemd import System as ObservedSystem
 from .configs import PodRow as _PodRow
 from .shapes import Rule, misfit, salvaged
 
-VERSION = 1
+VERSION = 2
 """Of all that a host keeps (``record.json`` and the rows of pods beside it). It goes up when a podlab that does not
 know of a change would read it wrongly; a record without it is of version 1."""
 
@@ -43,6 +43,9 @@ def _is_address(text: str) -> bool:
         return False
 
 
+_LENGTHS = frozenset(map(str, range(33)))
+
+
 def _is_made_by(kind: Callable[[str], object]) -> Any:
     def holds(text: str) -> bool:
         try:
@@ -52,6 +55,15 @@ def _is_made_by(kind: Callable[[str], object]) -> Any:
             return False
 
     return holds
+
+
+def _is_interface(text: str) -> bool:
+    """As ``IPv4Interface`` reads it, which takes ten times as long: each pod has two of them."""
+    address, _, length = text.partition("/")
+    return (_is_address(address) and length in _LENGTHS) or _is_written_otherwise(text)
+
+
+_is_written_otherwise: Callable[[str], bool] = _is_made_by(IPv4Interface)
 
 
 def _matches(pattern: str) -> Any:
@@ -70,7 +82,7 @@ def is_time(text: str) -> bool:
 
 Address = Annotated[str, Rule(_is_address, "an IPv4 address")]
 AnyAddress = Annotated[str, Rule(_is_made_by(ip_address), "an IP address")]
-Interface = Annotated[str, Rule(_is_made_by(IPv4Interface), "an IPv4 address with prefix length")]
+Interface = Annotated[str, Rule(_is_interface, "an IPv4 address with prefix length")]
 Network = Annotated[str, Rule(_is_made_by(IPv4Network), "an IPv4 network")]
 Name = Annotated[str, Rule(_matches("[A-Za-z0-9][A-Za-z0-9._-]*"), "a name")]
 Key = Annotated[str, Rule(_matches("[^/]+/[^/]+"), "namespace/name")]
@@ -249,14 +261,30 @@ class EndpointsEntry(_Created):
     body: dict[str, Any]
 
 
-class ClusterRecord(TypedDict, total=False):
-    """What every host is told of the cluster. The one with the highest ``generation`` was written last."""
+class Section(TypedDict, total=False):
+    """What a run writes as a whole. Of two of the same name the one with the higher ``generation`` was written last."""
 
     generation: Count
     signature: str  # of all the rest, by the controller that has written it
+
+
+class NetworkRecord(Section, total=False):
+    """What every host is told."""
+
     cidr: Network
     podCIDRs: dict[str, Network]
-    pods: dict[Key, tuple[str, Address | None]]
+    foreign: dict[str, list[Network]]  # of the hosts that have any
+
+
+class PodsRecord(Section, total=False):
+    """The pods of one node: address, and when it was made. The node has it, and a few others."""
+
+    pods: dict[Key, tuple[Address | None, Time | None]]
+
+
+class ClusterRecord(Section, total=False):
+    """What is about no single node. A few hosts have it."""
+
     nodes: dict[str, NodeEntry]
     namespaces: list[str]
     workloads: list[Workload]
@@ -266,8 +294,12 @@ class ClusterRecord(TypedDict, total=False):
     endpoints: dict[Key, EndpointsEntry]
     created: dict[str, Time]
     waiting: list[Key]
-    foreign: dict[str, list[Network]]  # of the hosts that have any
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
+    # of version 1, of which every host had all there is
+    cidr: Network
+    podCIDRs: dict[str, Network]
+    pods: dict[Key, tuple[str, Address | None]]
+    foreign: dict[str, list[Network]]
 
 
 class HostRecord(TypedDict, total=False):
@@ -276,7 +308,9 @@ class HostRecord(TypedDict, total=False):
     foreign: list[Network]  # routes inside the cluster CIDR that were there before podlab
     cursor: Address | None  # the address of a pod that was given last
     sysctls: dict[Sysctl, str]  # what they were before podlab
+    network: NetworkRecord
     cluster: ClusterRecord
+    pods: dict[str, PodsRecord]  # by node
 
 
 PACKED = ("services", "slices", "endpoints")
@@ -602,9 +636,13 @@ class Reading:
     newer: str = ""
 
 
-def read(value: object, opened: dict[int, str] | None = None) -> Reading:
+Known = dict[Any, Any]
+"""What was found out of something that hosts share, by its id: they need not be looked at one by one."""
+
+
+def read(value: object, known: Known | None = None) -> Reading:
     """:param value: what stands in ``record.json``: JSON, or text that is none. None where there is no such file.
-    :param opened: where packed parts have been opened: what was wrong with each, by its id. Hosts share them.
+    :param known: where packed parts have been opened: what was found of other hosts' records.
     """
     if value is None:
         return Reading(None)
@@ -614,31 +652,86 @@ def read(value: object, opened: dict[int, str] | None = None) -> Reading:
     if isinstance(version, int) and version > VERSION:
         words = f"the record ({RECORD}) is of a newer podlab (version {version}; this one knows {VERSION}); "
         return Reading(None, newer=words + "use that one, or take the cluster away with it first")
-    found, wrong = salvaged(value, HostRecord, ("cluster",))
+    found, wrong = salvaged(value, HostRecord, ("network", "cluster", "pods"))
     problems = list(wrong.values())
-    if isinstance(cluster := value.get("cluster", {}), dict):
-        kept, inner = salvaged(cluster, ClusterRecord, PACKED)
-        for name in PACKED:
-            words = _misfit_of_part(name, cluster[name], opened) if name in cluster else ""
-            if words:
-                del kept[name]
-                inner[name] = words
-        found |= {"cluster": kept} if "cluster" in value else {}
-        problems += [f"cluster.{words}" for words in inner.values()]
-    else:
-        del found["cluster"]
-        problems.append("cluster: must be of type object")
+    for place, holder, name, kind in _sections_of(found):
+        holder[name], inner = _read_section(holder[name], kind, known)
+        problems += [f"{place}{words}" for words in inner]
+        if holder[name] is None:
+            del holder[name]
     damage = [_damaged(problems, lost="sysctls" in wrong)] if problems else []
-    return Reading({**found, "version": VERSION}, damage)
+    return Reading({**found, "version": version_of(value)}, damage)
 
 
-def _misfit_of_part(name: str, part: object, opened: dict[int, str] | None) -> str:
-    if opened is None and isinstance(part, str):
+def _sections_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any], str, Any]]:
+    """Where sections are in a record, which is a copy: the path, what has it by which name, and its type."""
+    found = [(name, record, name, kind) for name, kind in _SECTIONS.items() if name in record]
+    if isinstance(record.get("pods"), dict):
+        record["pods"] = dict(record["pods"])
+        found += [(f"pods.{node}", record["pods"], node, PodsRecord) for node in record["pods"]]
+    elif "pods" in record:
+        found.append(("pods", record, "pods", PodsRecord))
+    return found
+
+
+_SECTIONS: dict[str, Any] = {"network": NetworkRecord, "cluster": ClusterRecord}
+
+
+def _read_section(value: object, kind: Any, known: Known | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """As much of it as fits, and what does not."""
+    if not isinstance(value, dict):
+        return None, [": must be of type object"]
+    if known is not None and id(value) in known:
+        found: tuple[dict[str, Any], list[str]] = known[id(value)]
+        return found
+    kept, inner = salvaged(value, kind, PACKED)
+    for name in PACKED:
+        words = _misfit_of_part(name, value[name], known) if name in value else ""
+        if words:
+            del kept[name]
+            inner[name] = words
+    if known is not None:
+        known[id(value)] = kept, [f".{words}" for words in inner.values()]
+    return kept, [f".{words}" for words in inner.values()]
+
+
+def version_of(record: Mapping[str, Any]) -> int:
+    """One that does not say so is of version 1, unless it has what that had not."""
+    version = record.get("version")
+    return version if isinstance(version, int) else VERSION if "network" in record else 1
+
+
+def converted(record: dict[str, Any] | None, known: Known) -> dict[str, Any] | None:
+    """A record of version 1 with what it tells of the cluster in the sections of today."""
+    if not record or version_of(record) > 1 or "cluster" not in record:
+        return record
+    told = record["cluster"]
+    if ("converted", id(told)) not in known:
+        known["converted", id(told)] = _of_version_1(told)
+    return {**record, **known["converted", id(told)]}
+
+
+def _of_version_1(told: Mapping[str, Any]) -> dict[str, Any]:
+    generation = {"generation": told["generation"]} if "generation" in told else {}
+    created = told.get("created", {})
+    placed = told.get("pods", {})
+    nodes = {*told.get("podCIDRs", {}), *(node for node, _ in placed.values())}
+    pods: dict[str, Any] = {node: {"pods": {}, **generation} for node in sorted(nodes)}
+    for key, (node, address) in placed.items():
+        pods[node]["pods"][key] = [address, created.get(f"pod/{key}")]
+    network = {name: told[name] for name in ("cidr", "podCIDRs", "foreign") if name in told}
+    rest = {name: one for name, one in told.items() if name not in ("cidr", "podCIDRs", "foreign", "pods", "signature")}
+    rest["created"] = {key: time for key, time in created.items() if key.removeprefix("pod/") not in placed}
+    return {"network": {**network, **generation}, "cluster": rest, "pods": pods}
+
+
+def _misfit_of_part(name: str, part: object, known: Known | None) -> str:
+    if known is None and isinstance(part, str):
         return ""
-    known = {} if opened is None else opened
+    known = {} if known is None else known
     if id(part) not in known:
         known[id(part)] = misfit({name: part}, ClusterRecord)
-    return known[id(part)]
+    return str(known[id(part)])
 
 
 def misfit_of_part(name: str, part: object) -> str:
@@ -696,22 +789,23 @@ def _sound_facts_of(pod: Mapping[str, Any], netns: str) -> tuple[dict[str, Any],
     return found, notes
 
 
-def sound_observation(seen: Any, opened: dict[int, str]) -> tuple[Any, list[str], list[str]]:
+def sound_observation(seen: Any, known: Known) -> tuple[Any, list[str], list[str]]:
     """What a host has told, with the records in it read: what is damaged of them left aside.
 
-    :param opened: as for ``read``.
+    :param known: as for ``read``.
     :return: that (None if it is of no use), notes, problems.
     """
     if words := misfit(seen, Observation):
         return None, [], [f"what the host tells of itself cannot be read: {words}"]
-    found = read(seen["record"], opened)
+    found = read(seen["record"], known)
     notes, pods = list(found.damage), dict(seen["pods"])
     for netns, pod in pods.items():
         words = row_damage(pod["row"], netns)
         facts, told = _sound_facts_of(pod["facts"], netns)
         notes += [words] * bool(words) + told
         pods[netns] = {**pod, "row": None if words else pod["row"], "facts": facts}
-    return {**seen, "record": found.record, "pods": pods}, notes, [found.newer] if found.newer else []
+    record = converted(found.record, known)
+    return {**seen, "record": record, "pods": pods}, notes, [found.newer] if found.newer else []
 
 
 def sound_answer(answer: Any) -> tuple[Any, list[str]]:

@@ -69,6 +69,8 @@ _WORDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(
 
 def _plain(kind: type) -> Check:
     words = f": must be of type {_WORDS[kind]}"
+    if kind in (str, dict):
+        return lambda value: "" if isinstance(value, kind) else words
     accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
 
     def check(value: Any) -> str:
@@ -79,16 +81,23 @@ def _plain(kind: type) -> Check:
 
 def _ruled(base: Check, rules: tuple[Rule, ...]) -> Check:
     def check(value: Any) -> str:
-        return base(value) or next((f": must be {rule.words}" for rule in rules if not rule.holds(value)), "")
+        if words := base(value):
+            return words
+        for rule in rules:
+            if not rule.holds(value):
+                return f": must be {rule.words}"
+        return ""
 
     return check
 
 
 def _either(checks: list[Check]) -> Check:
     def check(value: Any) -> str:
-        found = [words for one in checks if (words := one(value))]
-        if len(found) < len(checks):
-            return ""
+        found = []
+        for one in checks:
+            found.append(one(value))
+            if not found[-1]:
+                return ""
         return max(found, key=lambda words: words.startswith((".", "[")))  # the one that came furthest
 
     return check
@@ -144,9 +153,8 @@ def _typed_dict(kind: Any) -> Check:
             return ": must be of type object"
         checks, required = _fields(kind)  # only now: a type may hold itself
         for name, one in value.items():
-            if name in checks and (words := checks[name](one)):
+            if (inner := checks.get(name)) and (words := inner(one)):
                 return f".{name}{words}"
-        missing = sorted(required - value.keys())
-        return f".{missing[0]}: is missing" if missing else ""
+        return "" if required <= value.keys() else f".{min(required - value.keys())}: is missing"
 
     return check

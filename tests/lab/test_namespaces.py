@@ -46,7 +46,7 @@ class Playbook:
 
     def runs(self, module: str, *, check_mode: bool = False, **params: Any) -> list[str]:
         """The lines of one module, sent to node1 as podlab's action plugin sends it; it has to succeed."""
-        text = module_bundle.program(ROOT / "library", module, params, check_mode)
+        text = module_bundle.checked_program(ROOT / "library" / f"{module}.py", params, check_mode)
         pid = Lab(str(ROOT), self.lab.name).hosts()["node1"]
         argv = [*enter(pid), "/usr/bin/python3", "-IS", "-"]
         done = subprocess.run(argv, input=text, env=ENVIRONMENT, capture_output=True, text=True)

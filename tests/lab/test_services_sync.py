@@ -18,7 +18,7 @@ import pytest
 
 from podlab.changes.kube_proxy import diff as kube_proxy_diff
 from podlab.changes.netfilter import iptables_save
-from podlab.controller import argument_spec, module_bundle
+from podlab.controller import module_bundle
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from podlab.planner.configs.services import digest_of
 from tests.unit.test_kube_proxy_rules import endpoint, port, row
@@ -118,9 +118,7 @@ class Node:
 
     def module(self, name: str, params: dict[str, Any], check: bool = False) -> dict[str, Any]:
         """The very text that the action plugin sends, and its answer."""
-        path = ROOT / "library" / f"{name}.py"
-        checked = argument_spec.validate(name, argument_spec.read(path), params)
-        text = module_bundle.program(path, checked.params, check)
+        text = module_bundle.checked_program(ROOT / "library" / f"{name}.py", params, check)
         said = self.run("node1", "/usr/bin/python3", "-IS", "-", text=text, check=False)
         answer: dict[str, Any] = json.loads(said.strip().rpartition("\n")[2])
         return answer

@@ -19,7 +19,7 @@ OWN_WAY = {"ANSIBLE_ACTION_PLUGINS": "/nonexistent"}
 
 # In the order of a run; ``podlab_services`` has what ``podlab_service_probe`` needs for a quick answer.
 MODULES = (
-    *("claim", "programs", "node", "system", "bridge", "pods", "routes", "iptables", "services"),
+    *("claim", "programs", "namespaces", "node", "system", "bridge", "pods", "routes", "iptables", "services"),
     *("ready", "probe", "service_probe", "observe", "teardown"),
 )
 WAYS_OF: dict[str, dict[str, dict[str, Any]]] = {
@@ -227,6 +227,8 @@ def both(ways: Ways, tasks: list[dict[str, Any]], **variables: Any) -> tuple[dic
 
 
 def test_each_modules_examples_have_one_result(ways: Ways) -> None:
+    of_hosts = {path.stem for path in (ROOT / "library").glob("*.py") if "ARGUMENT_SPEC" in path.read_text()}
+    assert of_hosts == {f"podlab_{name}" for name in MODULES}
     tasks = []
     for at, module in enumerate(f"podlab_{name}" for name in MODULES):
         for example in examples(module):
@@ -245,7 +247,7 @@ def test_each_modules_examples_have_one_result(ways: Ways) -> None:
         once = name.replace(", in check mode", ", once")
         assert result["changed"] == short.get(once, result)["changed"] or name.endswith(", again"), name
         if name.endswith(", again"):
-            assert not result["changed"], name
+            assert not result["changed"], f"{name}: {result}"
     assert sum(result["changed"] for result in short.values()) > 10
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from cli import hosts
 from cli.develop import test as test_verb
-from cli.enter import enter, follow, target
+from cli.enter import follow, logs, target
 from cli.failure import Failure
 from cli.look import objects
-from cli.run import power
+from cli.run import suggestions as after_up
 from podlab.changes.pods import pods
 from podlab.host import record
 from podlab.host.pods import status
@@ -358,10 +358,10 @@ def test_which_start_a_log_is_of(policy: str, facts: dict[str, Any], present: in
     for before, back in ((False, present), (True, previous)):
         if back is None:
             with pytest.raises(Failure) as caught:
-                enter._starts_back(pod, "a", before)
+                logs._starts_back(pod, "a", before)
             assert str(caught.value) == f"Error from server (BadRequest): {words[before]}"
         else:
-            assert enter._starts_back(pod, "a", before) == back
+            assert logs._starts_back(pod, "a", before) == back
 
 
 # --- the command itself -----------------------------------------------------------------------------
@@ -376,18 +376,18 @@ def test_suggestions_work_with_what_stands() -> None:
     http = {"name": "http", "containerPort": 8080}
     agnhost = {"name": "a", "image": "agnhost:2", "args": ["netexec"], "ports": [http]}
     web["spec"] = {"nodeName": "node1", "containers": [agnhost]}
-    assert power.suggestions([plain, toolbox, web], [], ["node1"]) == [
+    assert after_up.suggestions([plain, toolbox, web], [], ["node1"]) == [
         "exec -n tools toolbox -- curl -s http://10.1.1.2:8080/clientip",
         "node node2 -- ip route get 10.1.1.2",
         "logs -f web-1",
     ]
-    assert power.suggestions([plain], [], ["node1"])[0] == "exec p -- ping -c 3 10.1.1.2"
-    assert len(power.suggestions([], [], ["node1"])) == 3
+    assert after_up.suggestions([plain], [], ["node1"])[0] == "exec p -- ping -c 3 10.1.1.2"
+    assert len(after_up.suggestions([], [], ["node1"])) == 3
 
     def call(*services: dict[str, Any]) -> str:
-        return power.suggestions([plain, toolbox, web], services, ["node1"])[0].partition(" -- ")[2]
+        return after_up.suggestions([plain, toolbox, web], services, ["node1"])[0].partition(" -- ")[2]
 
-    assert power.suggestions([plain, toolbox, web], [service()], ["node1"]) == [
+    assert after_up.suggestions([plain, toolbox, web], [service()], ["node1"]) == [
         "exec -n tools toolbox -- curl -s http://10.96.0.9/clientip",
         "rules node2 web",
         "node node2 -- ip route get 10.1.1.2",
@@ -505,7 +505,9 @@ echo ran
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Another clone, whose .venv is whole for runs, not yet for tests, and with few programs beside it."""
-    (tmp_path / "lab").write_bytes((ROOT / "lab").read_bytes())
+    (tmp_path / "cli").mkdir()
+    for name in ("lab", "cli/help.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (tmp_path / "requirements.txt").write_text("ansible-core==2\n")
     (tmp_path / "requirements-dev.txt").write_text("".join(f"package{number}==1 \\\n" for number in range(12)))
     for kind in ("embedded", "remote"):
@@ -606,7 +608,8 @@ def test_a_python_that_the_pinned_versions_are_not_for_is_named_at_once(
     """In a clone without .venv, on a machine that has this Python alone."""
     clone, programs = tmp_path / "clone", tmp_path / "bin"
     programs.mkdir()
-    clone.mkdir()
+    (clone / "cli").mkdir(parents=True)
+    (clone / "cli" / "help.txt").write_bytes((ROOT / "cli" / "help.txt").read_bytes())
     for program in ("sh", "readlink", "dirname", "cat", "sort", "tr", "id", "uname", "grep", "echo"):
         (programs / program).symlink_to(f"/usr/bin/{program}")
     fake = programs / "python3"

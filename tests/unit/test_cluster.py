@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.planner.inputs.cluster import Host, check_hosts, cluster_of, image_of, taints_of
+from podlab.planner.inputs.cluster import check_hosts, cluster_of, image_of, taints_of
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Image, Invalid
 from podlab.planner.routing.egress import rows
@@ -271,7 +272,11 @@ def test_networks_that_see_a_pods_own_address(cidrs, untouched):
 
 
 def test_packets_of_pods_are_let_through_and_what_is_for_podlab_itself_is_heard_whatever_a_firewall_ends_with():
-    table = rows(cluster_of({"cidr": "10.50.0.0/16", "vxlan_port": 4789}), ["cbr0", "eth0"], ["10.100.0.3"])["filter"]
+    table = rows(
+        cluster_of({"cidr": "10.50.0.0/16", "pod_routing": "vxlan", "vxlan_port": 4789}),
+        ["cbr0", "eth0"],
+        ["10.100.0.3"],
+    )["filter"]
     assert table == {
         "chains": {
             "PODLAB-FORWARD": ["-s 10.50.0.0/16 -j ACCEPT", "-d 10.50.0.0/16 -j ACCEPT"],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from podlab.planner.controllers import deployments
 from podlab.planner.controllers.deployments import rolling
 from podlab.planner.controllers.reconcile import Wanted, pods_of
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.manifests.names import replica_name
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Present, Selector, Toleration, Workload
 from podlab.planner.scheduler.schedule import place

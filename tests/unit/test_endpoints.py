@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.manifests import names
 from podlab.planner.model import Container, Document, Pod, PodTemplate, Port, Present
 from podlab.planner.services.endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods

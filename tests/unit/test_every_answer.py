@@ -12,6 +12,7 @@ import pytest
 
 from cli import hosts
 from cli.failure import Failure
+from cli.hosts import status
 from cli.look import columns, describe, get, objects, rules, table
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.controller import transport
@@ -78,7 +79,7 @@ def packed(one: Any) -> Any:
 def show(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> str:
     """Every kind in every form. A Failure of one kind is what its verb says."""
     asked = [hosts.Local(name, "node", {}) for name in answers]
-    monkeypatch.setattr(hosts, "_status", lambda host, program: json.loads(json.dumps(answers[host.name])))
+    monkeypatch.setattr(status, "_status", lambda host, program: json.loads(json.dumps(answers[host.name])))
     found = objects.state_of(hosts.ask(asked), list(answers))
     pages = []
     for plural, listed in get.LISTS.items():
@@ -168,9 +169,9 @@ def test_whatever_a_node_keeps_of_its_service_rules(monkeypatch: pytest.MonkeyPa
 def test_an_object_that_cannot_be_described_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {name: packed(one) for name, one in told().items()}
     answers["node1"]["pods"][1]["row"]["object"]["spec"]["containers"] = 7  # as if no shape knew of it
-    monkeypatch.setattr(hosts, "_status", lambda host, program: answers[host.name])
-    monkeypatch.setattr(hosts, "sound_answer", lambda one: (one, []))
-    monkeypatch.setattr(hosts, "showable", lambda one: (one, []))
+    monkeypatch.setattr(status, "_status", lambda host, program: answers[host.name])
+    monkeypatch.setattr(status, "sound_answer", lambda one: (one, []))
+    monkeypatch.setattr(status, "showable", lambda one: (one, []))
     monkeypatch.setattr(describe.inventory, "read", lambda sources: [hosts.Local(n, "node", {}) for n in answers])
     monkeypatch.setattr(describe, "_more", lambda state, items, hosts: [([], "")] * len(items))
     pages: list[str] = []

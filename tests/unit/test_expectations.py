@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Pod, PodTemplate
 from podlab.planner.verify import expectations, pod_report

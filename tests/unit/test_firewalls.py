@@ -14,7 +14,7 @@ import pytest
 
 from podlab.changes.netfilter import firewalls
 from podlab.changes.netfilter.firewalls import BaseChain
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.preflight import firewalls as planner
 from podlab.planner.verify import pod_report

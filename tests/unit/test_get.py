@@ -137,7 +137,7 @@ def test_columns_of_a_pod_with_init_containers(
 def test_an_end_without_a_reason_is_told_in_numbers(end: dict[str, Any], words: str) -> None:
     pod = one_pod(init={"i": "OnFailure"}, i=RUNS, a=WAITS)
     pod["status"]["initContainerStatuses"][0]["state"] = {"terminated": end}
-    assert columns.pod_status(pod) == words
+    assert columns.pods.pod_status(pod) == words
 
 
 def test_a_container_whose_probe_fails_runs_and_is_not_ready() -> None:
@@ -234,7 +234,7 @@ def test_the_newest_record_is_believed() -> None:
 def test_who_claims_the_pod_of_another_node_has_it_not() -> None:
     """Neither by its record nor by what it says to run, also where the other one does not run it just now."""
     told = answer(generation=4, pods={"default/a": ["node2", "10.1.2.2"]})
-    told["record"]["cluster"] = signature.signed(told["record"]["cluster"])
+    told["record"]["cluster"] = signature.signed(signature.FIRST_VERSION, told["record"]["cluster"])
     forged = {**told["record"]["cluster"], "generation": 9, "pods": {"default/a": ["node1", "10.1.1.9"]}}
     for other in (told, None):
         answers = {"node1": answer(live("a", a=RUNS), **forged), "node2": other, "gateway": told}
@@ -383,9 +383,9 @@ def test_a_selector_in_one_line() -> None:
         {"key": "x", "operator": "DoesNotExist"},
         {"key": "y", "operator": "NotIn", "values": ["z"]},
     ]
-    text = columns.selector_text({"matchLabels": {"app": "web"}, "matchExpressions": expressions})
+    text = columns.workloads.selector_text({"matchLabels": {"app": "web"}, "matchExpressions": expressions})
     assert text == "!x,app=web,tier in (a,b),y notin (z)"
-    assert columns.selector_text({}) == "<none>"
+    assert columns.workloads.selector_text({}) == "<none>"
 
 
 def test_pods_of_a_workload() -> None:

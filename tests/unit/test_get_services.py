@@ -9,7 +9,7 @@ import pytest
 
 from cli.look import columns, describe, get, objects, table
 from podlab.controller import transport
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Document
 from podlab.planner.services.addresses import allocate

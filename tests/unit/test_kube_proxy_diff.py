@@ -269,6 +269,30 @@ def test_drift_is_mended_and_named(what):
     assert of_others(tables) == others
 
 
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        (table, name)
+        for table, part in services.tables(PLAIN).items()
+        for name, rules in part["chains"].items()
+        if rules
+    ],
+)
+def test_a_chain_that_was_renamed_is_taken_away_and_one_of_somebody_else_that_says_the_same_stays(table, name):
+    wanted = services.tables(PLAIN)
+    tables = synced()
+    before = copy.deepcopy(tables)
+    before[table]["MINE"] = list(tables[table][name])
+    chains = tables[table]
+    tables[table] = {
+        "LOST" if chain == name else chain: [re.sub(f"-j {name}$", "-j LOST", rule) for rule in rules]
+        for chain, rules in chains.items()
+    }
+    tables[table]["MINE"] = list(before[table]["MINE"])
+    apply(tables, wanted)
+    assert tables == before
+
+
 def test_a_rule_of_a_chain_of_all_is_mended_without_the_others_being_named():
     tables = synced()
     tables["nat"]["KUBE-SERVICES"].pop(0)

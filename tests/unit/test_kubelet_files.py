@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,28 @@ def test_nothing_is_left_for_a_directory_that_has_gone(tmp_path: Path) -> None:
 
 
 def test_half_a_file_takes_no_room(tmp_path: Path) -> None:
-    (tmp_path / "record.json").mkdir()
-    with pytest.raises(OSError, match=r"record\.json"):
-        record.write_file(str(tmp_path / "record.json"), "{}")
+    limits, on_excess = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            record.write_file(str(tmp_path / "record.json"), "{}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, on_excess)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["record.json", "record.json.new"])
+def test_a_directory_in_the_place_of_a_file_makes_room_for_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    record.write_file(str(tmp_path / "record.json"), "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("name", ["record.json", "record.json.new"])
+def test_what_somebody_has_put_into_such_a_directory_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes").write_text("mine")
+    record.write_file(str(tmp_path / "record.json"), "{}")
+    assert (tmp_path / "record.json").read_text() == "{}"
+    assert [path.read_text() for path in tmp_path.glob(f"{name}.*/notes")] == ["mine"]

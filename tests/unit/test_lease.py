@@ -12,7 +12,7 @@ import pytest
 from podlab.controller import caller
 from podlab.host import lease, record
 from podlab.host.run import HostError
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,11 @@ from podlab.changes.network import bridge, routes
 from podlab.changes.pods import pod_commands, pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.host_links import ways_out
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Selector, Workload
 from podlab.planner.plan import plan
-from podlab.planner.preflight import host_checks
 from podlab.planner.preflight.host_checks import told
 from tests.simulated_host import SimulatedHost
 
@@ -122,10 +122,23 @@ def pending(result: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def record(result: dict[str, Any]) -> dict[str, Any]:
-    """What all hosts of a run are told of the cluster."""
-    records = [rows["node"]["record"]["cluster"] for rows in result["hosts"].values() if "node" in rows]
-    assert all(other == records[0] for other in records)
-    return records[0]
+    """What hosts of a run are told of the cluster, put together."""
+    return together(rows["node"]["record"] for rows in result["hosts"].values() if "node" in rows)
+
+
+def together(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Sections of records that are of one generation, as if they were one."""
+    whole: dict[str, Any] = {}
+    pods: dict[str, Any] = {}
+    for one in records:
+        for name, section in one["pods"].items():
+            assert pods.setdefault(name, section) == section
+        for name in ("network", "cluster"):
+            assert name not in one or whole.setdefault(name, one[name]) == one[name]
+    sections = [*whole.values(), *pods.values()]
+    placed = {key: [node, address] for node, held in pods.items() for key, (address, _) in held["pods"].items()}
+    newest = max(section["generation"] for section in sections)
+    return {**whole["network"], **whole.get("cluster", {}), "pods": placed, "generation": newest}
 
 
 def places(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -206,7 +219,13 @@ def sample() -> Desired:
 def test_the_sample_on_bare_hosts(sample, golden: Callable[[str, str], None]):
     """A file a component, with all hosts in it; of pods, which are longer, a file a node."""
     result = Lab().plan(sample, settled=True)
-    files: dict[str, dict[str, Any]] = {"cluster": record(result), "run": {}}
+    sections = ("network", "cluster", "pods")
+    records = [rows["node"]["record"] for rows in result["hosts"].values() if "node" in rows]
+    told = {name: records[0][name] for name in sections}
+    for one in records:
+        assert {name: one[name] for name in sections} == told, "there are too few hosts for any to go without"
+        one |= dict.fromkeys(sections, "as in record.yml")
+    files: dict[str, dict[str, Any]] = {"record": told, "run": {}}
     for key, value in result.items():
         if key == "verify":
             files["verify"] = {"expected": {**value, "services": "as in expected-services.yml"}}
@@ -214,8 +233,6 @@ def test_the_sample_on_bare_hosts(sample, golden: Callable[[str, str], None]):
         elif key != "hosts":
             files["run"][key] = value
     for name, rows in result["hosts"].items():
-        if "node" in rows:
-            rows["node"]["record"]["cluster"] = "as in cluster.yml"
         for component, row in rows.items():
             file = f"{component}-{name}" if component == "pods" else component
             files.setdefault(file, {})[name] = row
@@ -591,7 +608,7 @@ def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(
 def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
     observation = {"links": {"eth0": {"addresses": ["10.100.0.2/24"], "alias": ""}}}
     node = Host("node1", "node", "10.100.0.2", observation=observation)
-    assert host_checks.ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
+    assert ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
 
 
 def test_a_link_to_others_that_is_down_is_named():

@@ -20,7 +20,7 @@ import pytest
 
 from podlab import records
 from podlab.changes.pods import pods as changes
-from podlab.controller import argument_spec, module_bundle, status_line
+from podlab.controller import module_bundle, status_line
 from podlab.host import record
 from podlab.host.pods import ready, status
 
@@ -217,9 +217,7 @@ def elsewhere(host: Host) -> str:
 def program(args: dict[str, Any], check_mode: bool = False) -> str:
     """What the action plugin sends."""
     path = Path(__file__).resolve().parents[2] / "library" / "podlab_ready.py"
-    return module_bundle.program(
-        path, argument_spec.validate("podlab_ready", argument_spec.read(path), args).params, check_mode
-    )
+    return module_bundle.checked_program(path, args, check_mode)
 
 
 @pytest.mark.parametrize(("check_mode", "timeout"), [(True, LONG), (False, 0.1)])

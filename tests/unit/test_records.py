@@ -16,7 +16,7 @@ from podlab import records
 from podlab.controller import inputs, transport
 from podlab.host import record, run
 from podlab.host.pods import pods, status
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from tests.unit.test_plan import NOW, Lab
@@ -187,7 +187,8 @@ def test_a_damaged_record_is_named_and_left_aside(cabinet: Cabinet, told: Any, w
 def test_what_the_others_and_the_kernel_know_is_not_lost(cabinet: Cabinet) -> None:
     before = cabinet.plan(cabinet.told)["hosts"]["node1"]
     after = cabinet.plan({**cabinet.told, "node1": {**cabinet.told["node1"], "record": {"cluster": 3}}})["hosts"]
-    assert after["node1"]["node"]["record"]["cluster"] == after["node2"]["node"]["record"]["cluster"]
+    for part in ("network", "cluster", "pods"):
+        assert after["node1"]["node"]["record"][part] == after["node2"]["node"]["record"][part]
     assert [word for word in after["node1"]["pending"] if word != "rollout"] == ["node"]
     assert {**after["node1"], "node": before["node"], "pending": []} == {**before, "pending": []}
 
@@ -204,20 +205,21 @@ def test_of_a_damaged_record_what_fits_is_kept(cabinet: Cabinet) -> None:
 
 
 def test_a_record_of_a_newer_podlab_is_not_guessed_at(cabinet: Cabinet) -> None:
-    told = {**cabinet.told["node2"], "record": {"version": 2, "cluster": {"everything": "else"}}}
+    told = {**cabinet.told["node2"], "record": {"version": 3, "cluster": {"everything": "else"}}}
     result = cabinet.plan({**cabinet.told, "node2": told})
     (line,) = result["refused"]["node2"]
     assert line.startswith(
-        "the record (/var/lib/podlab/record.json) is of a newer podlab (version 2; this one knows 1); "
+        "the record (/var/lib/podlab/record.json) is of a newer podlab (version 3; this one knows 2); "
     )
     assert {"gateway", "node1"} <= result["hosts"].keys() and "node2" not in result["hosts"]
 
 
-def test_a_record_without_version_is_of_the_first(cabinet: Cabinet) -> None:
+def test_a_record_without_version_is_of_the_first_unless_it_has_what_that_had_not(cabinet: Cabinet) -> None:
+    assert records.version_of({"cluster": {}}) == 1
     told = copy.deepcopy(cabinet.told)
     for seen in told.values():
         if seen:
-            assert seen["record"].pop("version") == 1
+            assert seen["record"].pop("version") == 2
     result = cabinet.plan(told)
     assert {word for rows in result["hosts"].values() for word in rows["pending"]} <= {"rollout"}
 
@@ -322,7 +324,7 @@ def test_a_damaged_record_is_put_aside_and_written_anew(home: Path) -> None:
     assert found.record == {"node": "node1", "version": 1}
     record.write({"node": "node1", "sysctls": {}})
     assert (home / "record.json.damaged").read_text() == '{"sysctls": [], "node": "node1"}'
-    assert record.read() == records.Reading({"node": "node1", "sysctls": {}, "version": 1})
+    assert record.read() == records.Reading({"node": "node1", "sysctls": {}, "version": 2})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100000, "\x00", "null", "NaN"])
@@ -334,7 +336,7 @@ def test_whatever_stands_in_the_file(home: Path, text: str) -> None:
 
 
 def test_of_a_newer_podlab_nothing_is_taken_away(home: Path) -> None:
-    (home / "record.json").write_text('{"version": 2}')
+    (home / "record.json").write_text('{"version": 3}')
     with pytest.raises(run.HostError, match="of a newer podlab"):
         record.known()
     assert status.RECORD == records.RECORD

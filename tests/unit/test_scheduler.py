@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.model import AntiAffinity, Container, Invalid, Pod, PodTemplate, Port, Selector, Spread, Toleration
 from podlab.planner.scheduler.schedule import place
 

@@ -23,7 +23,7 @@ from podlab.configs import PodRow
 from podlab.controller import inputs, script
 from podlab.host.pods import volumes
 from podlab.planner.configs.services import digest_of
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.plan import CHAPTERS, plan
 from tests.simulated_host import SimulatedHost

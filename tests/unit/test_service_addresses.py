@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.planner.inputs.cluster import Host, cluster_of
+from podlab.planner.inputs.cluster import cluster_of
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.service_settings import pool_of
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.manifests.updates import IMMUTABLE, ONCE_SET

@@ -9,7 +9,7 @@ import pytest
 
 from podlab.changes.kube_proxy import services as rules
 from podlab.planner.configs.services import Rows, digest_of, port_rows
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port
 from podlab.planner.plan import CHAPTERS, chapters_of, plan

@@ -10,11 +10,12 @@ import pytest
 from podlab.changes.kube_proxy import services as rules
 from podlab.configs import ServicePortRow
 from podlab.planner.configs.services import Rows
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.services.endpoint_pods import PodPlace
 from podlab.planner.verify.expectations import End
-from podlab.planner.verify.service_expectations import MOST, probes, service_matrix
+from podlab.planner.verify.service_expectations import MOST, service_matrix
+from podlab.planner.verify.service_probes import probes
 from podlab.planner.verify.service_report import Flow, Report, judge, summary
 from tests.simulated_packet import Packet, outcomes
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from podlab.changes.kube_proxy import services as rules
 from podlab.changes.netfilter import iptables_save
-from podlab.planner.inputs.cluster import Host
+from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.manifests import ip_parsing, names, objects
 from podlab.planner.model import Document

@@ -136,6 +136,13 @@ def test_who_is_cut_off_leaves_what_was_true_and_is_not_settled(place: Path):
     assert last_configs.settled() == ["bridge"]
 
 
+@pytest.mark.parametrize("name", ["bridge.json", "bridge.json.new"])
+def test_a_directory_in_the_place_of_what_is_kept_makes_room_for_it(place: Path, name: str):
+    (place / name).mkdir()
+    module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    assert last_configs.settled() == ["bridge"]
+
+
 def test_check_mode_keeps_nothing_and_names_it(place: Path):
     lines, _ = module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {}, check_mode=True)
     assert lines == [f"# write {place}/bridge.json: what a boot replays"]

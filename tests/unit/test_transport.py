@@ -32,7 +32,7 @@ def planned(*pending: str) -> dict[str, Any]:
     hosts: dict[str, Any] = {
         name: {
             "pending": list(pending),
-            "node": {"sysctls": {"a": "1"}, "record": {"node": name, "cluster": cluster}},
+            "node": {"sysctls": {"a": "1"}, "record": {"version": 2, "node": name, "cluster": cluster}},
             "pods": {"pods": [pod("web")], "programs": {"kubelet": "text"}},
             "services": {"node": name, "ports": ports},
             "verify": copy.deepcopy(VERIFY),
@@ -51,8 +51,8 @@ def test_rows_come_back_as_the_planner_has_made_them():
 def test_what_grows_with_pods_and_services_is_text():
     closed = transport.closed(planned("node", "pods"))
     row = closed["hosts"]["a"]
-    assert row["node"]["record"] == {"node": "a"}
-    assert json.loads(row["node"]["cluster"])["pods"] == CLUSTER["pods"]
+    assert row["node"]["record"] == {"version": 2, "node": "a"}
+    assert json.loads(row["node"]["cluster"])["cluster"]["pods"] == CLUSTER["pods"]
     assert [item["name"] for item in json.loads(row["pods"].pop("pods"))] == ["web"]
     assert row["pods"] == {"programs": {"kubelet": "text"}}
     assert row["verify"] == {"ends": '[{"name":"a"}]', "asks": '{"a":{}}', "callers": '{"a":0}', "port": 20256}
@@ -69,26 +69,29 @@ def test_what_grows_with_pods_and_services_is_text():
 def test_all_hosts_get_one_and_the_same_text_and_the_planners_rows_stay_as_they_are():
     plan = planned("node")
     hosts = transport.closed(plan)["hosts"]
-    assert hosts["a"]["node"]["cluster"] is hosts["b"]["node"]["cluster"]
+    assert hosts["a"]["node"]["cluster"] == hosts["b"]["node"]["cluster"]
     assert plan == planned("node")
 
 
 def test_a_record_comes_back_as_it_went():
-    told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])
+    told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
     assert isinstance(told["services"], str)
-    observation = json.dumps({"record": {"node": "a", "cluster": told}, "links": {}})
-    assert transport.opened(observation) == {"record": {"node": "a", "cluster": CLUSTER}, "links": {}}
+    observation = json.dumps({"record": {"version": 2, "node": "a", "cluster": told}, "links": {}})
+    assert transport.opened(observation) == {"record": {"version": 2, "node": "a", "cluster": CLUSTER}, "links": {}}
     one, other = (transport.opened(observation)["record"]["cluster"]["services"] for _ in "ab")
     assert one is other
 
 
 def test_what_a_host_has_made_of_its_record_does_not_count_beside_what_it_was_told():
-    told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])
+    told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
     forged = {**told, "generation": 10**9, "pods": {"default/web": ["c", "10.1.9.9"]}}
-    texts = [json.dumps({"record": {"node": name, "cluster": kept}}) for name, kept in (("c", forged), ("a", told))]
+    texts = [
+        json.dumps({"record": {"version": 2, "node": name, "cluster": kept}})
+        for name, kept in (("c", forged), ("a", told))
+    ]
     liar, sound = transport.all_opened([*texts])
-    assert liar == {"record": {"node": "c"}}
-    assert sound == {"record": {"node": "a", "cluster": CLUSTER}}
+    assert liar == {"record": {"version": 2, "node": "c"}}
+    assert sound == {"record": {"version": 2, "node": "a", "cluster": CLUSTER}}
     assert (
         "cluster" in transport.opened(texts[0])["record"]
     )  # as after another controller's run: there is no other word
@@ -98,9 +101,9 @@ def test_a_record_that_cannot_be_signed_anew_is_nobodys():
     deep: list[object] = []
     for _ in range(50_000):
         deep = [deep]
-    assert not signature.is_ours({"pods": deep, "signature": "x"})
-    assert not signature.is_ours({"pods": {}, "signature": "\udc80"})
-    assert not signature.is_ours({"pods": {}, "signature": None})
+    assert not signature.is_ours("cluster", {"pods": deep, "signature": "x"})
+    assert not signature.is_ours("cluster", {"pods": {}, "signature": "\udc80"})
+    assert not signature.is_ours("cluster", {"pods": {}, "signature": None})
 
 
 def test_a_host_without_record_is_opened_too():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podlab.planner.inputs.cluster import Host, architecture
+from podlab.planner.inputs.host import Host, architecture
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.ipam.allocations import with_remembered_labels
 from podlab.planner.manifests import objects

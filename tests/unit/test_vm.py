@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cli import __main__ as command
 from cli.develop import test as test_verb
 from cli.failure import Failure
 from tests.vm import cloud, images, machines, needs
@@ -58,12 +57,12 @@ def test_the_mirror_is_debians_own() -> None:
 
 def test_where_there_can_be_no_machines_nothing_is_tested(monkeypatch, capsys) -> None:
     monkeypatch.setattr(needs, "missing", lambda builds: ["programs: apt-get install x"])
-    assert command.test(["--vm"], []) == test_verb.SKIPPED
+    assert test_verb.main(["--vm"], []) == test_verb.SKIPPED
     told = capsys.readouterr()
     assert "nothing was tested" in told.err
     assert told.out == "  programs: apt-get install x\n"
     with pytest.raises(Failure, match="there is no image /nowhere"):
-        command.test(["--vm", "--image", "/nowhere"], [])
+        test_verb.main(["--vm", "--image", "/nowhere"], [])
 
 
 def test_another_recipe_is_another_image(monkeypatch, tmp_path) -> None:

@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Iterator
 
 PASSING = re.compile(
-    "random|boot_id|file-nr|inode-|dentry-state|fs.quota|pty.nr|ns_last_pid|sched_domain|"
-    "netdev_rss|neigh|net.netfilter|net.nf_|user.max_|perf_|bridge-nf-(filter|pass)|bridge-nf-call-iptables|bridge-nf-call-.* = 0$"
+    "random|boot_id|tcp_fastopen_key|file-nr|inode-|dentry-state|fs.quota|pty.nr|ns_last_pid|sched_domain|"
+    "netdev_rss|neigh|net.netfilter|net.nf_|user.max_|perf_|bridge-nf-(filter|pass)|bridge-nf-call-.* = 0$"
 )
-"""Kernel settings that tell how the machine fares, or come with a kernel module; modules may stay."""
+"""Kernel settings that tell how the machine fares, are drawn anew with each boot, or come with a kernel module."""
 
 ELSEWHERE = (
     "/proc",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..host.lease import PATIENCE, Lease
 from ..host.record import text_of
-from ..planner.inputs.cluster import Host
+from ..planner.inputs.host import Host
 from ..records import ObservedLease
 from ..shapes import misfit
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import argument_spec
+
 HERE = Path(__file__).resolve().parent.parent  # module_utils/podlab
 PREFIX = "ansible.module_utils"
 
@@ -39,6 +41,17 @@ def program(module: Path, params: Mapping[str, Any], check_mode: bool) -> str:
     }
     runner = (HERE / "host" / "module_runner.py").read_text("utf-8")
     return f"{runner}\n\nmain({packed()!r}, **json.loads({json.dumps(call)!r}))\n"
+
+
+def checked_program(module: Path, args: Mapping[str, Any], check_mode: bool = False) -> str:
+    """What the action plugin sends of a module that is called with these arguments.
+
+    :raises ValueError: the module cannot be called so.
+    """
+    found = argument_spec.validate(module.stem, argument_spec.read(module), args)
+    if found.problem:
+        raise ValueError(found.problem)
+    return program(module, found.params, check_mode)
 
 
 @functools.cache

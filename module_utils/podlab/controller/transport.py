@@ -1,7 +1,7 @@
 """What is long travels as JSON text: nested, Ansible would walk through all of it, leaf by leaf, several times.
 
 330 pods are 30,000 leaves, and took two of the four seconds of a run that changes nothing (docs/decisions.md). What
-grows with Services is packed besides: all hosts keep the same word, and who has read it once has read it for all.
+grows with Services is packed besides: hosts keep the same word, and who has read it once has read it for all.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ Rows = Mapping[str, Any]  # chapter -> row
 
 LONG = {"verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
 """Chapter -> parts of its row that grow with the pods. The modules take them as text."""
+
+SECTIONS = ("network", "cluster", "pods")
+"""Parts of a record that hold what is told of the cluster."""
 
 RECORDED = records.PACKED
 """Parts of a cluster's record that grow with its Services. Hosts keep them as the word that they are told."""
@@ -57,13 +60,17 @@ def opened(text: Any) -> Any:
 
 
 def all_opened(texts: Iterable[Any]) -> list[Any]:
-    """Observations of several hosts. What a host's record tells of the cluster is left out where it is its own word."""
+    """Observations of several hosts. What a record tells of the cluster is left out where it is its host's own word."""
     found = [_read(text) for text in texts]
-    bearing = [record for item in found if (record := _record_of(item)) is not None]
-    for record, counts in zip(bearing, signature.believed(record["cluster"] for record in bearing), strict=True):
-        cluster = record.pop("cluster")
-        if counts:
-            record["cluster"] = _opened_cluster(cluster)
+    sections = [one for item in found if isinstance(item, dict) for one in signature.sections_of(item.get("record"))]
+    counting = signature.believed((about, place[name]) for about, place, name in sections)
+    opened: dict[int, Any] = {}
+    for (_, place, name), section in zip(sections, counting, strict=True):
+        del place[name]
+        if section is not None:
+            if id(section) not in opened:
+                opened[id(section)] = _opened_section(section)
+            place[name] = opened[id(section)]
     return found
 
 
@@ -74,14 +81,8 @@ def _read(text: Any) -> Any:
         return text
 
 
-def _record_of(observation: Any) -> dict[str, Any] | None:
-    """The record, if there is one and it tells of a cluster."""
-    record = observation.get("record") if isinstance(observation, dict) else None
-    return record if isinstance(record, dict) and isinstance(record.get("cluster"), dict) else None
-
-
-def _opened_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    told = {key: value for key, value in cluster.items() if key != signature.NAME}
+def _opened_section(section: Mapping[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in section.items() if key != signature.NAME}
     return {key: opened_part(value) if key in RECORDED else value for key, value in told.items()}
 
 
@@ -106,8 +107,10 @@ def opened_rows(rows: Rows) -> dict[str, Any]:
             found[name] = unpack(found[name])
     if "node" in found:
         node = dict(found["node"])
-        cluster = _opened_cluster(json.loads(node.pop("cluster")))
-        found["node"] = {**node, "record": {**node["record"], "cluster": cluster}}
+        record = {**node["record"], **json.loads(node.pop("cluster"))}
+        for _, place, name in signature.sections_of(record):
+            place[name] = _opened_section(place[name])
+        found["node"] = {**node, "record": record}
     return found
 
 
@@ -130,9 +133,7 @@ def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any
     if found.get("pods"):
         found["pods"] = {**found["pods"], "pods": _text([pod_configs.item(row) for row in found["pods"]["pods"]])}
     if "node" in found:
-        record = dict(found["node"]["record"])
-        cluster = record.pop("cluster")
-        found["node"] = {**found["node"], "record": record, "cluster": _once(cluster, _closed_cluster, once)}
+        found["node"] = {**found["node"], **_closed_record(found["node"]["record"], once)}
     for name in ("services", "parting"):
         if name in found:
             row = found[name]
@@ -141,8 +142,27 @@ def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any
     return found | {name: {} for name in idle}
 
 
-def _closed_cluster(cluster: Mapping[str, Any]) -> str:
-    return _text(signature.signed({key: pack(value) if key in RECORDED else value for key, value in cluster.items()}))
+def _closed_record(record: Mapping[str, Any], once: dict[int, str]) -> dict[str, Any]:
+    """What a host remembers of itself, and as text its sections of what it does of the cluster."""
+    own: dict[str, str] = {}
+    pods: dict[str, str] = {}
+    for about, place, name in signature.sections_of(record):
+        section = place[name]
+        if id(section) not in once:
+            once[id(section)] = _closed_section(about, section)
+        (own if place is record else pods)[name] = once[id(section)]
+    sections = _joined({**own, **({"pods": _joined(pods)} if "pods" in record else {})})
+    return {"record": {key: record[key] for key in record if key not in SECTIONS}, "cluster": sections}
+
+
+def _joined(texts: Mapping[str, str]) -> str:
+    """A JSON object of values that are text already."""
+    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in texts.items()) + "}"
+
+
+def _closed_section(about: str, section: Mapping[str, Any]) -> str:
+    told = {key: pack(value) if key in RECORDED else value for key, value in section.items()}
+    return _text(signature.signed(about, told))
 
 
 def _once(value: Any, to_text: Callable[[Any], str], once: dict[int, str]) -> str:

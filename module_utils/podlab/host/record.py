@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from typing import Any
 
 from .. import records
@@ -48,13 +49,14 @@ def has_cluster() -> bool:
     """Whether a run of site.yml was here. Else what this host has is made by single roles. The record is not checked
     for it: that takes long where it is large."""
     told = written()
-    return isinstance(told, dict) and "cluster" in told
+    return isinstance(told, dict) and not {"network", "cluster"}.isdisjoint(told)
 
 
 def write(record: dict[str, Any]) -> None:
     """One that is damaged is put aside before: a person may read from it what podlab could not."""
     make_directory(HOME)
     if records.read(written()).damage:
+        put_directory_aside(DAMAGED)
         os.replace(PATH, DAMAGED)
     write_file(PATH, json.dumps({**record, "version": VERSION}, sort_keys=True) + "\n")
 
@@ -71,6 +73,8 @@ def make_directory(path: str) -> None:
 def write_file(path: str, text: str, mode: int = 0o600) -> None:
     """Put a whole file in place at once, so that whoever reads it, or is killed here, never sees half of it."""
     temporary = f"{path}.new"
+    put_directory_aside(path)
+    put_directory_aside(temporary)
     try:
         with open(temporary, "w", encoding="utf-8", opener=private) as file:
             os.fchmod(file.fileno(), 0o600)  # one that was left behind
@@ -81,6 +85,16 @@ def write_file(path: str, text: str, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def put_directory_aside(path: str) -> None:
+    """Make room for a file where a directory stands. What somebody has put into it stays, under a name of its own: to
+    delete it could reach into a file system that is mounted below."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        try:
+            os.rmdir(path)
+        except OSError:
+            os.rename(path, tempfile.mkdtemp(prefix=f"{os.path.basename(path)}.", dir=os.path.dirname(path)))
 
 
 def private(path: str, flags: int) -> int:

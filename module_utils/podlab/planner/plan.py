@@ -20,11 +20,12 @@ from ..changes.system import sysctls, systemd
 from ..configs import PodRow
 from ..records import VERSION
 from .configs import host_ports
-from .configs.hosts import bridge_row, has_systemd, kept_of, shared_record, sysctls_of, system_row
+from .configs.hosts import bridge_row, has_systemd, kept_of, sysctls_of, system_row
 from .configs.pods import Alike, pod_row
 from .controllers.context import revision_of
 from .controllers.reconcile import Wanted, pods_of
-from .inputs.cluster import Host, check_hosts
+from .inputs.cluster import check_hosts
+from .inputs.host import Host
 from .inputs.observed import lost_records, recovered, sound_hosts, unlikely_hosts, without
 from .inputs.observed_pods import present_pods, unready
 from .inputs.settings import Cluster
@@ -33,7 +34,6 @@ from .ipam.allocations import (
     allocate_addresses,
     allocate_cidrs,
     finished_of,
-    newest_record,
     past_of,
     with_remembered_labels,
 )
@@ -51,15 +51,17 @@ from .preflight.host_checks import (
     unfit_hosts,
 )
 from .preflight.id_mapping import unmapped
+from .record.newest import newest_record, out_of_reach
+from .record.sections import created_at, sections
 from .routing import egress
-from .routing.pod_routing import carriers, impossible_ways, routes_of, vxlan_row
+from .routing.registry import pod_routing
 from .scheduler.schedule import Placement, place
 from .services.addresses import allocate
 from .services.endpoint_pods import PodPlaces
 from .services.links import Links
 from .services.model import Given
 from .services.stage import services_chapter
-from .verify import expectations, service_expectations
+from .verify import expectations, service_expectations, service_probes
 
 T = TypeVar("T")
 
@@ -149,16 +151,18 @@ def _plan(
     nodes = [host for host in hosts if host.role == "node"]
     past = past_of(hosts)
     inventory = check_hosts(hosts, cluster)
+    way = pod_routing(cluster)
     with _collecting([*problems, *inventory]) as found:
-        found.problems += impossible_ways(cluster, hosts) if not inventory else []
-        found.problems += forbidden_updates(desired, newest_record(hosts) if hosts else {})
+        found.problems += way.validate(cluster, hosts) if not inventory else []
+        found.problems += out_of_reach(hosts)
+        found.problems += forbidden_updates(desired, newest_record(hosts))
         present = present_pods(hosts, past)
         wanted = found.unless_invalid(lambda: pods_of(desired, nodes, present, finished_of(hosts)), Wanted([]))
         pods = wanted.pods
         cidrs: dict[str, str] = {}
         if not inventory:  # what is wrong there would only be said twice
             cidrs = found.unless_invalid(lambda: allocate_cidrs(cluster, hosts, nodes), cidrs)
-            refused.update(routes_in_the_way(cluster, hosts, routes_of(cluster, hosts, cidrs) if cidrs else {}))
+            refused.update(routes_in_the_way(cluster, hosts, way.routes(cluster, hosts, cidrs) if cidrs else {}))
         room = {node.name: capacity(cidrs[node.name]) if cidrs else sys.maxsize for node in nodes}
         placed = {key: node for key, (node, _) in past.items()}
         placement = Placement({})
@@ -197,8 +201,9 @@ def _plan(
         settled=settled,
         touches_pods=touches_pods,
     )
-    shared = shared_record(cluster, hosts, desired, wanted, cidrs, placement, addresses, now, services.record)
-    ways = routes_of(cluster, hosts, cidrs)
+    born = created_at(hosts, pods, now)
+    shared = sections(cluster, hosts, desired, wanted, cidrs, placement, addresses, born, now, services.record)
+    ways = way.routes(cluster, hosts, cidrs)
     filters = firewalls.findings(cluster, hosts)
     result: dict[str, Any] = {
         "hosts": {},
@@ -218,6 +223,7 @@ def _plan(
         if pod.key in placement.nodes:
             pods_by_node[placement.nodes[pod.key]].append(pod)
     alike: Alike = {}
+    everywhere = tuple(host.address for host in hosts)
     # Their manifest has asked for this end.
     over = [
         pod.key for pod in pods if (one := present.get(pod.key)) and one.is_over and revision_of(one) == pod.revision
@@ -232,21 +238,20 @@ def _plan(
             if host.role == "node":
                 mine = pods_by_node[host.name]
                 frame = bridge_row(host, cluster, cidrs[host.name])
-                born = shared["created"]
                 pod_rows = [
                     pod_row(
-                        *(pod, host, cluster, frame, str(addresses[pod.key]), born[f"pod/{pod.key}"], alike),
+                        *(pod, host, cluster, frame, str(addresses[pod.key]), born[pod.key], alike),
                         links=links.of_pod(pod),
                     )
                     for pod in mine
                 ]
                 rows = _node_rows(cluster, frame, pod_rows, programs)
+                peers = [node.address for node in nodes if node is not host]
                 ports = host_ports.rows(host_ports.of_rows(pod_rows))
-                rows["egress"] = rules.merged(egress.rows(cluster, *carriers(cluster, host, nodes)), ports)
-            told = {"cursor": cursors.get(host.name), "cluster": shared}
-            others = [other.address for other in hosts if other is not host]
-            rows |= _common_rows(host, cluster, told, host_ports.of_rows(pod_rows), others)
-            rows["routes"] |= {"routes": ways[host.name], "vxlan": vxlan_row(cluster, host, nodes, cidrs)}
+                rows["egress"] = rules.merged(egress.rows(cluster, way.carriers(cluster, host), peers), ports)
+            told = {"cursor": cursors.get(host.name), **shared.of_host[host.name]}
+            rows |= _common_rows(host, cluster, told, host_ports.of_rows(pod_rows), nodes, everywhere)
+            rows["routes"] |= {"routes": ways[host.name], "vxlan": way.overlay(cluster, host, nodes, cidrs)}
             if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, [it.address for it in nodes])):
                 rows["egress"] = relayed
             if host.role == "node":
@@ -301,7 +306,7 @@ def _plan(
     ends, places = result["verify"]["ends"], PodPlaces(pods, placed, addresses, on_nodes, services.slices)
     matrix = service_expectations.service_matrix(cluster, hosts, cidrs, ends, services.rows.ports, places.of)
     result["verify"] |= {"services": matrix, **({"firewalls": filters} if filters else {})}
-    for name, row in service_expectations.probes(matrix, ends, result["hosts"]).items():
+    for name, row in service_probes.probes(matrix, ends, result["hosts"]).items():
         result["hosts"][name]["verify_services"] = row
     return result
 
@@ -332,17 +337,18 @@ def _common_rows(
     cluster: Cluster,
     told: Mapping[str, Any],
     ports: Sequence[host_ports.HostPort],
-    others: Sequence[str],
+    nodes: Sequence[Host],
+    everywhere: Sequence[str],
 ) -> dict[str, Any]:
     """What nodes and gateways have; ``told`` is what the host shall remember."""
     loadable = (host.observation or {})["kernel"]["loadable"]
-    nodes = [node["address"] for node in told["cluster"]["nodes"].values()] if host.role == "gateway" else []
+    addresses = [node.address for node in nodes] if host.role == "gateway" else []
     foreign = foreign_routes(host, cluster)
     return {
         "node": {
             "modules": loadable if host.role == "node" else [],
             "runtime": host.role == "node",
-            "sysctls": sysctls_of(host, cluster, ports, nodes, others),
+            "sysctls": sysctls_of(host, cluster, ports, addresses, everywhere),
             "record": {"version": VERSION, "node": host.name, "foreign": foreign, **told},
         },
         "routes": {"within": cluster.cidr, "foreign": foreign, "relay": host.role == "gateway"},

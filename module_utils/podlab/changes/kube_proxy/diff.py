@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
 
+from .. import CHAIN_PREFIX
 from ..netfilter.iptables_save import BUILT_IN as BUILT_IN
 from ..netfilter.iptables_save import Tables, target
+from ..netfilter.renamed_chains import renamed_chains
 from ..netfilter.rules import UNDEFINED_PORTS, TableRow
 from . import static_chains
 from .trace import SHARED
@@ -44,6 +46,10 @@ _WAYS_IN = frozenset(
 def is_ours(chain: str) -> bool:
     """Whether a chain bears a name that kube-proxy gives, or that podlab adds to them."""
     return bool(_KUBE_PROXY.fullmatch(chain)) or chain == UNDEFINED_PORTS
+
+
+def _is_named_by_podlab(chain: str) -> bool:
+    return is_ours(chain) or chain.startswith(CHAIN_PREFIX)
 
 
 def is_way_in(rule: str) -> bool:
@@ -135,13 +141,14 @@ def _change(
     whole: bool,
 ) -> Change:
     wanted = row["chains"]
-    own = {name for name in chains if is_ours(name)}
+    renamed = renamed_chains(chains, wanted, row["jumps"], _is_named_by_podlab, same)
+    own = {name for name in chains if is_ours(name)} | {*renamed}
     if _OF_KUBELET in chains and _WITH_KUBELET not in wanted:
         own.discard(_WITH_KUBELET)  # a kubelet on this host has the same chain, and needs it
     change, names = Change(), own | wanted.keys()
     for builtin in [name for name in BUILT_IN if name in chains or name in row["jumps"]]:
         rules = row["jumps"].get(builtin, [])
-        change.jumps += _jump_lines(builtin, chains.get(builtin, []), rules, names, same)
+        change.jumps += _jump_lines(builtin, chains.get(builtin, []), rules, names, renamed, same)
     differing = [name for name, rules in wanted.items() if name not in own or not same(name, chains[name], rules)]
     gone = own - wanted.keys()
     if not differing and not gone:
@@ -159,6 +166,7 @@ def _change(
         else:
             change.edits += edits
     used = [target(rule) for name in others if name in BUILT_IN for rule in chains[name] if not is_way_in(rule)]
+    used = [name for name in used if name not in renamed]
     beyond = [name for name in others if name not in BUILT_IN]
     needed = _reachable(chains, [*beyond, *(name for name in used if name in chains)])
     change.stale = list(reversed(_led_to_first(sorted(gone - needed), chains)))
@@ -170,10 +178,11 @@ def _jump_lines(
     rules: Sequence[str],
     wanted: Sequence[str],
     own: Collection[str],
+    renamed: Collection[str],
     same: Callable[[str, Sequence[str], Sequence[str]], bool],
 ) -> list[str]:
     """Our jumps stand before everything else. Rules go by their words: numbers might be somebody else's by then."""
-    ours = [rule for rule in rules if is_way_in(rule) and target(rule) in own]
+    ours = [rule for rule in rules if (is_way_in(rule) and target(rule) in own) or target(rule) in renamed]
     if same(builtin, rules[: len(ours)], wanted) and len(ours) == len(wanted):
         return []
     top, copies, kept = list(takewhile(ours.__contains__, rules)), Counter(ours), list[str]()

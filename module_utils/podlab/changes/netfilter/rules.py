@@ -9,6 +9,7 @@ from .. import CHAIN_PREFIX
 from ..system.sysctls import LOCALNET
 from .closing_rules import end_of
 from .iptables_save import BUILT_IN, target
+from .renamed_chains import renamed_chains
 
 Chains = Mapping[str, Sequence[str]]
 """Chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
@@ -48,32 +49,19 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     chains = row["chains"]
     differing = [name for name, rules in chains.items() if name not in observed or list(observed[name]) != rules]
     stale = [name for name in observed if name.startswith(CHAIN_PREFIX) and name not in chains]
-    stale += (renamed := _renamed(observed, row))
+    renamed = renamed_chains(
+        observed,
+        chains,
+        row["jumps"],
+        lambda name: name.startswith(CHAIN_PREFIX),
+        lambda _, seen, rules: list(seen) == rules,
+    )
+    stale += renamed
     lines = [f":{name} - [0:0]" for name in differing + stale]
     lines += [f"-A {name} {rule}" for name in differing for rule in chains[name]]
     for builtin in [name for name in BUILT_IN if name in observed or name in row["jumps"]]:
         lines += _jump_lines(builtin, observed, row, renamed)
     return lines + [f"-X {name}" for name in stale]
-
-
-def _renamed(observed: Chains, row: TableRow) -> list[str]:
-    """Chains that ``iptables -E`` has taken podlab's name from: each says, rule by rule, what a missing one of podlab's
-    says, and is led to from where that one is. To compare the rules alone would take somebody's own chain for ours:
-    CNI's portmap has such a one."""
-    found = []
-    for name, rules in row["chains"].items():
-        others = (other for other in observed if other not in BUILT_IN and not other.startswith(CHAIN_PREFIX))
-        if name not in observed and rules:
-            found += [
-                other for other in others if list(observed[other]) == rules and _is_led_to(other, name, observed, row)
-            ]
-    return found
-
-
-def _is_led_to(other: str, name: str, observed: Chains, row: TableRow) -> bool:
-    ways = [*row["chains"].items(), *row["jumps"].items()]
-    wanted = [(chain, rule) for chain, rules in ways for rule in rules if target(rule) == name]
-    return any(f"{rule.removesuffix(name)}{other}" in observed.get(chain, ()) for chain, rule in wanted)
 
 
 def _jump_lines(builtin: str, observed: Chains, row: TableRow, renamed: Sequence[str]) -> list[str]:

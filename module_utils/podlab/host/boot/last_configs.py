@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...changes.system.systemd import CODE, KEPT
-from ..record import make_directory, private, text_of
+from ..record import make_directory, private, put_directory_aside, text_of
 
 
 def is_on() -> bool:
@@ -77,6 +77,7 @@ def begin(component: str, told: Mapping[str, Any]) -> None:
 
 
 def settle(component: str) -> None:
+    put_directory_aside(path(component))
     os.replace(_unsettled(component), path(component))
     _sync_directory()
 
@@ -85,6 +86,7 @@ def write_code(data: bytes) -> None:
     make_directory(KEPT)
     os.chmod(KEPT, 0o700)
     _write(f"{CODE}.new", data)
+    put_directory_aside(CODE)
     os.replace(f"{CODE}.new", CODE)
     _sync_directory()
 
@@ -97,6 +99,7 @@ def code_digest() -> str:
 
 def _write(name: str, data: bytes) -> None:
     """On the disk before it counts: it is for a machine whose power has gone."""
+    put_directory_aside(name)
     with open(name, "wb", opener=private) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(data)

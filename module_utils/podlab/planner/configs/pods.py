@@ -15,7 +15,7 @@ from typing import Any
 from ...changes.network.bridge import BridgeRow
 from ...changes.pods.configs import PATH
 from ...configs import ContainerRow, PodRow
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import pod_mac
 from ..manifests.environment import fact, resolved

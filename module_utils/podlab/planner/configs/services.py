@@ -14,10 +14,10 @@ from typing import Any
 from ...changes import MARK
 from ...changes.kube_proxy.services import LIBERAL
 from ...configs import EndpointRow, ServicePortRow, ServicesRow
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway
-from ..routing.pod_routing import device_name, tunnel_end
+from ..routing.registry import overlay_devices, pod_routing
 from ..services.endpoints import ZONE
 from ..services.model import Endpoint, Given, Service, ServicePort, Slice
 
@@ -66,12 +66,13 @@ def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
     Those of podlab's own links are the plan's to say: at first contact they are not there yet, a second run would find
     others than the first, and what somebody has added there goes in this very run.
     """
-    own = [node.address, gateway(cidr), *([tunnel_end(cidr)] if cluster.pod_routing == "vxlan" else [])]
+    own = [node.address, gateway(cidr), *filter(None, [pod_routing(cluster).overlay_address(cidr)])]
+    planned = {cluster.bridge, *overlay_devices(cluster)}
     within, links = IPv4Network(cluster.cidr), (node.observation or {}).get("links", {})
     found = {
         text.partition("/")[0]
         for name, link in links.items()
-        if name not in (cluster.bridge, device_name(cluster)) and not (link.get("alias") or "").startswith(MARK)
+        if name not in planned and not (link.get("alias") or "").startswith(MARK)
         for text in link["addresses"]
     }
     others = (IPv4Address(text) for text in found if text != node.address and not text.startswith("127."))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..manifests import scheduling_fields
 from ..manifests.names import short_hash
 from ..manifests.reading import Node

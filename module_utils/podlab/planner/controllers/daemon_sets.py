@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..model import PodTemplate, Present, Toleration
 from ..scheduler.filters import may_stay, objection
 from .context import REVISION_HASH, Scene, Step, generated, label_of

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..model import Desired, Pod, Present, Workload
 from .adoption import adopt
 from .context import POD_TEMPLATE_HASH, Names, Scene, Step, label_of, revision_of

@@ -6,97 +6,21 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
+from dataclasses import fields
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Any
 
-from ...changes.system.marks import marks
 from ..ipam.addresses import LONGEST_NODE_PREFIX, overlaps
 from ..manifests.names import dns1123_subdomain
 from ..manifests.scheduling_fields import taint
 from ..model import Image, Invalid
+from ..routing.registry import POD_ROUTING
+from .host import Host
 from .service_settings import bad_settings
 from .settings import Cluster
 
-POD_ROUTING = ("gateway", "host-gw", "vxlan")
 LARGEST_VNI = 2**24 - 1
-ARCH_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 ROLES = ("node", "gateway", "outside")
-
-
-@dataclass(frozen=True)
-class Host:
-    """One host of the inventory.
-
-    ``taints`` are (key, value, effect). ``observation`` is None when nothing is known of it now: it does not
-    answer, or is beyond the cluster. A host that is not ``in_run`` gets no rows, whether or not it was read.
-    ``wrong`` is what is wrong with its variables, for ``check_hosts`` to tell. ``boot`` is whether it puts everything
-    back after a reboot by itself; None: where it has systemd. ``unavailable`` is why the packages of programs that it
-    lacks could not be installed.
-    """
-
-    name: str
-    role: str
-    address: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    observation: Mapping[str, Any] | None = None
-    in_run: bool = True
-    taints: tuple[tuple[str, str, str], ...] = ()
-    wrong: tuple[str, ...] = ()
-    boot: bool | None = None
-    unavailable: str = ""
-
-    @property
-    def record(self) -> Mapping[str, Any]:
-        """What the host was told last; empty on a host that podlab has not marked."""
-        return (self.observation or {}).get("record") or {}
-
-    @cached_property
-    def addresses(self) -> list[str]:
-        """Those of all its links, with prefix length; none where nothing is known of it."""
-        links = (self.observation or {}).get("links", {}).values()
-        return [text for link in links for text in link["addresses"]]
-
-    @cached_property
-    def subnet(self) -> IPv4Network | None:
-        """The network of the link that bears the host's address, as far as it was seen."""
-        own = (text for text in self.addresses if text.partition("/")[0] == self.address)
-        return next((IPv4Interface(text).network for text in own), None)
-
-    @property
-    def is_managed(self) -> bool:
-        """Whether this run may write to the host."""
-        return self.in_run and self.observation is not None
-
-    @property
-    def is_probed(self) -> bool:
-        """Whether verify has this host as an end. One beyond the cluster is called, and never read."""
-        return self.is_managed or (self.in_run and self.role == "outside")
-
-    @cached_property
-    def is_marked(self) -> bool:
-        """Whether podlab has been there: it has its record, or what bears its mark where that was lost."""
-        seen = self.observation
-        return bool(self.record or (seen and marks(seen["links"], seen["routes"], seen["rules"], seen["pods"])))
-
-    def all_labels(self) -> dict[str, str]:
-        """The node's labels with those that a kubelet sets by itself
-        (https://kubernetes.io/docs/reference/node/node-labels/)."""
-        own = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
-        machine = (self.observation or {}).get("machine")
-        if machine:
-            own |= dict.fromkeys(ARCH_LABELS, architecture(machine))
-        return {**own, **self.labels}
-
-
-def architecture(machine: str) -> str:
-    """What Kubernetes calls a machine that ``uname -m`` calls so: the word that Go has for it."""
-    names = {
-        **{"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i586": "386", "i686": "386"},
-        **{"armv6l": "arm", "armv7l": "arm", "armv8l": "arm", "loongarch64": "loong64"},
-    }
-    return names.get(machine, machine)
 
 
 def cluster_of(settings: object) -> Cluster:
@@ -216,10 +140,7 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     roles = Counter(host.role for host in hosts)
     if not roles["node"]:
         problems.append("inventory: the group nodes is empty; a cluster has at least one node")
-    if cluster.pod_routing == "gateway" and roles["node"] > 1 and not roles["gateway"]:
-        problems.append(
-            'cluster.pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
-        )
+    problems += POD_ROUTING[cluster.pod_routing].lacking(roles)
     return problems
 
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...changes.system import sysctls
-from ...records import DEFAULTS, RECORD, sound_observation
-from ..ipam.allocations import allocate_cidrs, newest_record
+from ...records import DEFAULTS, RECORD, Known, sound_observation
+from ..ipam.allocations import allocate_cidrs
 from ..model import Invalid
-from ..preflight.host_checks import Refusals, uplink
-from ..routing.pod_routing import impossible_ways
+from ..preflight.host_checks import Refusals
+from ..record.newest import newest_record
+from ..routing.registry import pod_routing
 from ..services.addresses import pool_problems
-from .cluster import Host, check_hosts
+from .cluster import check_hosts
+from .host import Host
+from .host_links import uplink
 from .settings import Cluster
 
 
@@ -20,10 +23,10 @@ def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]
     """The hosts with what can be used of their observations; notes, and those that cannot be read: they are like one
     that does not answer."""
     found, notes, refused = [], list[str](), Refusals()
-    opened: dict[int, str] = {}
+    known: Known = {}
     for host in hosts:
         if host.observation is not None:
-            seen, damage, wrong = sound_observation(host.observation, opened)
+            seen, damage, wrong = sound_observation(host.observation, known)
             notes += [f"{host.name}: {words}" for words in damage]
             if wrong and host.in_run:
                 refused[host.name] = wrong
@@ -54,7 +57,7 @@ def unlikely_hosts(hosts: Sequence[Host], cluster: Cluster) -> tuple[list[Host],
 
 def _problems_of_networks(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     nodes = [host for host in hosts if host.role == "node"]
-    problems = [*impossible_ways(cluster, hosts), *pool_problems(cluster, hosts)]
+    problems = [*pod_routing(cluster).validate(cluster, hosts), *pool_problems(cluster, hosts)]
     try:
         allocate_cidrs(cluster, hosts, nodes)
     except Invalid as error:

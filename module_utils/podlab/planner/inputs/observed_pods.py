@@ -8,7 +8,7 @@ from typing import Any
 from ... import phases
 from ..ipam.allocations import Past
 from ..model import Present
-from .cluster import Host
+from .host import Host
 
 
 def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
-from ..inputs.cluster import ARCH_LABELS, Host
+from ..inputs.host import ARCH_LABELS, Host
+from ..inputs.host_links import is_own, own_bridge
 from ..inputs.settings import Cluster
 from ..model import Invalid
-from ..preflight.host_checks import is_own, own_bridge
+from ..record.newest import newest_pods, newest_record
 from ..scheduler.schedule import Placement
 from .addresses import pod_addresses, pod_cidrs
 
@@ -22,7 +22,7 @@ def allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host
     present: dict[str, str] = {**newest}
     owners = {newest[name]: name for name in names if name in newest}
     for node in nodes:
-        own = node.record.get("cluster", {}).get("podCIDRs", {}).get(node.name) or _cidr_of_bridge(node, cluster)
+        own = node.record.get("network", {}).get("podCIDRs", {}).get(node.name) or _cidr_of_bridge(node, cluster)
         if own and owners.get(own, node.name) == node.name:
             present[node.name] = own
     # A node that was out of the cluster has no claim any more to what another one got meanwhile.
@@ -41,11 +41,6 @@ def _cidr_of_bridge(node: Host, cluster: Cluster) -> str | None:
     if link and link["addresses"]:
         return str(IPv4Network(link["addresses"][0], strict=False))
     return None
-
-
-def newest_record(hosts: Sequence[Host]) -> Mapping[str, Any]:
-    """What was written last about the cluster. An older record may tell of pods that are gone since."""
-    return max((host.record.get("cluster", {}) for host in hosts), key=lambda record: record.get("generation", 0))
 
 
 def with_remembered_labels(hosts: Sequence[Host]) -> list[Host]:
@@ -70,8 +65,13 @@ Past = dict[str, tuple[str, "str | None"]]
 
 
 def past_of(hosts: Sequence[Host]) -> Past:
-    """Where pods are. The newest record tells of hosts that are off or were rebooted; then what runs."""
-    past: Past = {key: (node, address) for key, (node, address) in newest_record(hosts).get("pods", {}).items()}
+    """Where pods are. Records tell of hosts that are off or were rebooted; then what runs. Where two nodes claim a pod,
+    it is the one's that a later run has written down."""
+    past: Past = {
+        key: (node, address)
+        for node, section in newest_pods(hosts).items()
+        for key, (address, _) in section.get("pods", {}).items()
+    }
     names = {host.name for host in hosts}
     for host in hosts:
         for pod in (host.observation or {}).get("pods", {}).values():

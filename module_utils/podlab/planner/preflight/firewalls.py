@@ -13,10 +13,10 @@ from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from typing import Any, TypedDict
 
 from ...changes.netfilter.firewalls import BaseChain, ForeignRule, Test, iptables_rules
-from ..inputs.cluster import Host
+from ..inputs.host import Host
+from ..inputs.host_links import uplink, ways_out
 from ..inputs.settings import Cluster
-from ..routing.pod_routing import device_name
-from .host_checks import uplink, ways_out
+from ..routing.registry import pod_routing
 
 NO, UNKNOWN, SOME, ALL = range(4)
 """Which packets a test means: none of them, nobody knows, some, all."""
@@ -98,8 +98,9 @@ def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], family: str, h
         yield from (replace(every, words="calls of nodes from outside", saddr=at, daddr=to) for at, to in outside)
     elif hook == "input":
         yield replace(from_pods, words="what pods send to this node", port=cluster.verify_port)
-        overlay = replace(every, words="the overlay of other nodes", port=cluster.vxlan_port, protocol="udp")
-        yield from (replace(overlay, saddr=node) for node in nodes if cluster.pod_routing == "vxlan")
+        if port := pod_routing(cluster).overlay_port(cluster):
+            overlay = replace(every, words="the overlay of other nodes", port=port, protocol="udp")
+            yield from (replace(overlay, saddr=node) for node in nodes)
     elif hook == "postrouting":
         yield replace(from_pods, words="what pods send to pods", daddr=pods)
     else:
@@ -113,11 +114,10 @@ def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], family: str, h
 
 def _links(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> list[str]:
     """Those that the cluster's packets come and go by."""
-    links = [link for link in (uplink(host),) if link]
-    links += ways_out(host, [other.address for other in hosts if other is not host])
+    links = [uplink(host), *ways_out(host, tuple(other.address for other in hosts))]
     if host.role == "node":
-        links += [cluster.bridge, *([device_name(cluster)] if cluster.pod_routing == "vxlan" else [])]
-    return sorted({*links})
+        links += [cluster.bridge, pod_routing(cluster).overlay_device(cluster)]
+    return sorted({link for link in links if link})
 
 
 def _verdict(chain: BaseChain, packets: _Packets) -> tuple[str, int]:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import Any
 
-from ...changes import MARK, ROUTE_PROTOCOL
+from ...changes import MARK
 from ...changes.kube_proxy.names import service_chains, service_port_name
-from ...changes.network.bridge import Link
 from ...changes.network.routes import RouteRow
 from ...changes.system.node_sysctls import BRIDGE_NETFILTER
-from ..inputs.cluster import Host
+from ..inputs.host import Host
+from ..inputs.host_links import is_own, own_bridge, uplink
 from ..inputs.settings import Cluster
 from ..ipam.addresses import MAC_PREFIX
+from ..routing.registry import pod_routing
 from ..services.model import Service
 
 NOT_OURS = "podlab has not made it and does not touch it; remove it"
 
 _OF_SERVICE = re.compile(" KUBE-(SVC|SVL|EXT|FW)-")
-_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 Refusals = dict[str, list[str]]
 """Host -> why this run does not change it. The others go on without it."""
@@ -101,10 +101,10 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     ours = own_bridge(host, cluster) or (host.is_marked and link and link["mac"].startswith(MAC_PREFIX))
     if host.role == "node" and link and not ours:
         problems.append(f"link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)")
-    if host.role == "node" and cluster.pod_routing == "vxlan":
+    if host.role == "node":
         problems += [
-            f"link {name} is in the way: {NOT_OURS}, or set cluster.vxlan_id"
-            for name in _overlays_of_others(host, cluster)
+            f"link {name} is in the way: {NOT_OURS}, or set {setting}"
+            for name, setting in pod_routing(cluster).links_in_the_way(cluster, host).items()
         ]
     return problems
 
@@ -126,19 +126,6 @@ def _of_kubernetes(host: Host, own: Collection[str]) -> list[str]:
     return [
         f"chain {chain} of table {table} is in the way: is this a node of a Kubernetes cluster? "
         "If that has gone, kube-proxy --cleanup removes what it left behind"
-    ]
-
-
-def _overlays_of_others(host: Host, cluster: Cluster) -> list[str]:
-    """Links with the name of the overlay's device, or with its VNI and port, of which the kernel has one only."""
-    asked = {"id": cluster.vxlan_id, "port": cluster.vxlan_port}
-    own = f"vxlan.{cluster.vxlan_id}"
-    return [
-        name
-        for name, link in (host.observation or {})["links"].items()
-        if (name == own or asked.items() <= link.get("vxlan", {}).items())
-        and link["alias"] != MARK
-        and not (name == own and host.is_marked and link["mac"].startswith(MAC_PREFIX))
     ]
 
 
@@ -194,41 +181,6 @@ def _network(word: str) -> IPv4Network | None:
         return None
 
 
-def uplink(host: Host) -> str | None:
-    """The link that bears the host's address."""
-    links = (host.observation or {}).get("links", {})
-    for name, link in links.items():
-        if any(address.split("/")[0] == host.address for address in link["addresses"]):
-            return str(name)
-    return None
-
-
-def legs(host: Host, nodes: Sequence[str]) -> list[str]:
-    """The links that have a node in one of their networks: ``nodes`` are addresses."""
-    links = (host.observation or {}).get("links", {})
-    networks = {name: [IPv4Interface(text).network for text in link["addresses"]] for name, link in links.items()}
-    return [name for name, own in networks.items() if any(IPv4Address(node) in net for node in nodes for net in own)]
-
-
-def ways_out(host: Host, others: Sequence[str]) -> list[str]:
-    """The host's own links that packets of pods may come or go by: one of the other hosts is there, or a router.
-
-    :param others: addresses or names of the other hosts of the inventory.
-    """
-    seen = host.observation or {}
-    known = [address for address in others if _ADDRESS.fullmatch(address) and _network(address)]
-    routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
-    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, known), *routed])
-    links = seen.get("links", {})
-    return sorted(name for name in found if name in links and links[name]["alias"] != MARK)
-
-
-def uplink_mtu(host: Host) -> int:
-    """What the node network carries in one packet, in bytes."""
-    mtu: int = (host.observation or {})["links"][uplink(host)]["mtu"]
-    return mtu
-
-
 def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
     """Routes inside the cluster CIDR that were there before podlab. They are left alone for good."""
     if "foreign" in host.record or host.is_marked:  # ``recovered`` has put it there, if any host remembers
@@ -244,14 +196,3 @@ def foreign_routes(host: Host, cluster: Cluster) -> list[str]:
 def _is_within(cidr: str, whole: str) -> bool:
     """Asked of the same few networks on every host."""
     return IPv4Network(cidr).subnet_of(IPv4Network(whole))
-
-
-def is_own(route: Mapping[str, Any], host: Host, cluster: Cluster) -> bool:
-    on_bridge = route.get("dev") == cluster.bridge and own_bridge(host, cluster) is not None
-    return route["protocol"] == str(ROUTE_PROTOCOL) or on_bridge
-
-
-def own_bridge(host: Host, cluster: Cluster) -> Link | None:
-    """The bridge, if it bears podlab's mark."""
-    link: Link | None = (host.observation or {}).get("links", {}).get(cluster.bridge)
-    return link if link and link["alias"] == MARK else None

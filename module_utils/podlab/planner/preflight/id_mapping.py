@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..model import Pod, PodTemplate
 
 

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from ...changes.netfilter.closing_rules import end_of
 from ...changes.netfilter.egress import FORWARD, passing, tables
 from ...changes.netfilter.rules import TableRow
-from ..inputs.cluster import Host
+from ..inputs.host import Host
+from ..inputs.host_links import ways_out
 from ..inputs.settings import Cluster
-from ..preflight.host_checks import ways_out
+from .registry import pod_routing
 
 
 def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> dict[str, TableRow]:
     """The chains of a node, with what podlab itself needs to be let in: verify's calls, the overlay of other nodes.
 
     :param links: by which pods' packets come and go.
-    :param nodes: addresses of the nodes that send their pods' packets in an overlay, if there is one.
+    :param nodes: addresses of the other nodes, which send their pods' packets in an overlay, if there is one.
     """
-    verify = f"-p tcp -m tcp --dport {cluster.verify_port}"
-    overlay = [f"-s {node}/32 -p udp -m udp --dport {cluster.vxlan_port}" for node in nodes]
+    verify, port = f"-p tcp -m tcp --dport {cluster.verify_port}", pod_routing(cluster).overlay_port(cluster)
+    overlay = [f"-s {node}/32 -p udp -m udp --dport {port}" for node in nodes if port]
     return tables(cluster.cidr, cluster.non_masquerade_cidrs, links, [verify, *overlay])
 
 

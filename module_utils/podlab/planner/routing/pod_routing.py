@@ -1,131 +1,71 @@
-"""The three ways between nodes: over a gateway, straight to each other (host-gw), or in an overlay (vxlan)."""
+"""A way between nodes: how the packets of pods get from one node to another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
-from itertools import islice
+from typing import ClassVar
 
 from ...changes.network.routes import RouteRow
-from ...changes.network.vxlan import OVERHEAD, PeerRow, VxlanRow
-from ..inputs.cluster import Host
+from ...changes.network.vxlan import VxlanRow
+from ..inputs.host import Host
+from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster
-from ..ipam.addresses import pod_mac
-from ..preflight.host_checks import uplink, uplink_mtu
 
 
-def routes_of(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
-    """Host -> its routes to the pods of other nodes.
+class PodRouting:
+    """A value of the setting ``pod_routing``. A new one is a class in a file of its own and a line in ``registry.py``.
 
-    ``gateway``: nodes send what is not theirs to the gateway, which alone knows whose it is. ``host-gw`` and
-    ``vxlan``: each node knows each other one, as with flannel, and a gateway knows nothing of pods.
+    Nothing else knows which ways there are. What a class does not say is as without an overlay: packets of pods go
+    through the node network as they are.
     """
-    nodes = [host for host in hosts if host.role == "node"]
-    ways: dict[str, list[RouteRow]] = {host.name: [] for host in hosts}
-    if cluster.pod_routing == "gateway":
-        way = _gateway(hosts)
-        for host in hosts:
-            if host.role == "gateway":
-                ways[host.name] = [{"to": cidrs[node.name], "via": node.address} for node in nodes]
-            elif way and host.role == "node" and (hop := next_hop(cluster, host, way)):
-                ways[host.name] = [{"to": cluster.cidr, "via": hop}]
-        return ways
-    hops: dict[str, RouteRow] = {node.name: {"to": cidrs[node.name], "via": node.address} for node in nodes}
-    if cluster.pod_routing == "vxlan":
-        name = device_name(cluster)
-        hops = {node: {"to": cidr, "via": tunnel_end(cidr), "dev": name} for node, cidr in cidrs.items()}
-    for host in nodes:
-        ways[host.name] = [hops[node.name] for node in nodes if node is not host]
-    return ways
 
+    name: ClassVar[str]
 
-def vxlan_row(cluster: Cluster, host: Host, nodes: Sequence[Host], cidrs: Mapping[str, str]) -> VxlanRow | None:
-    """The overlay's end on a node; None where there is none."""
-    device = uplink(host)
-    if cluster.pod_routing != "vxlan" or host.role != "node" or device is None:
-        return None
-    end = tunnel_end(cidrs[host.name])
-    return {
-        "name": device_name(cluster),
-        "id": cluster.vxlan_id,
-        "port": cluster.vxlan_port,
-        "local": host.address,
-        "link": device,
-        "address": f"{end}/32",
-        "mac": pod_mac(end),
-        "mtu": pod_mtu(cluster, host),
-        "peers": [_peer(node, cidrs[node.name]) for node in nodes if node is not host],
-    }
+    def invalid(self, words: str) -> str:
+        return f'cluster.pod_routing: Invalid value: "{self.name}": {words}'
 
-
-def _peer(node: Host, cidr: str) -> PeerRow:
-    end = tunnel_end(cidr)
-    return {"address": end, "mac": pod_mac(end), "node": node.address}
-
-
-def carriers(cluster: Cluster, host: Host, nodes: Sequence[Host]) -> tuple[list[str], list[str]]:
-    """A node's links that pods' packets pass, and the nodes that send it such packets wrapped up in an overlay."""
-    links = [cluster.bridge, str(uplink(host))]
-    if cluster.pod_routing != "vxlan":
-        return links, []
-    return [*links, device_name(cluster)], [node.address for node in nodes if node is not host]
-
-
-def device_name(cluster: Cluster) -> str:
-    """flannel's is ``flannel.<VNI>``."""
-    return f"vxlan.{cluster.vxlan_id}"
-
-
-def tunnel_end(cidr: str) -> str:
-    """Address of a node in the overlay: that of its pod CIDR itself, which no pod has (flannel's choice too)."""
-    return cidr.partition("/")[0]
-
-
-def pod_mtu(cluster: Cluster, host: Host) -> int:
-    """What fits into one packet of the node network (RFC 7348, section 4.3: an overlay must not fragment)."""
-    return uplink_mtu(host) - (OVERHEAD if cluster.pod_routing == "vxlan" else 0)
-
-
-def next_hop(cluster: Cluster, host: Host, way: Host) -> str | None:
-    """The address of the gateway ``way`` in the host's own subnet; a gateway has a leg in each."""
-    legs = [way.address, *(text.partition("/")[0] for text in way.addresses)]
-    if way.observation is None:  # nobody knows its other legs now, but for the host that has used one of them
-        routes = (host.observation or {}).get("routes", [])
-        legs += [route["via"] for route in routes if route["to"] == cluster.cidr and route.get("via")]
-    # A host that was not read is taken for a neighbour.
-    return next((leg for leg in legs if host.subnet is None or IPv4Address(leg) in host.subnet), None)
-
-
-def _gateway(hosts: Sequence[Host]) -> Host | None:
-    return next((host for host in hosts if host.role == "gateway"), None)
-
-
-def impossible_ways(cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
-    """Why nodes cannot reach each other in the way that the setting names."""
-    nodes = [host for host in hosts if host.role == "node"]
-    if len(nodes) < 2:
+    def lacking(self, roles: Mapping[str, int]) -> list[str]:
+        """What the inventory lacks for it. :param roles: role -> number of hosts."""
         return []
-    if cluster.pod_routing == "gateway":
-        way = _gateway(hosts)
-        if way is None or way.observation is None:
-            return []
-        return [
-            f'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in {node.subnet}, '
-            f"the subnet of {node.name}; add a leg to one, or choose vxlan"
-            for node in nodes
-            if next_hop(cluster, node, way) is None
-        ]
-    if cluster.pod_routing == "host-gw":
-        subnets = [(node, subnet) for node in nodes if (subnet := node.subnet)]
-        strangers = (
-            (node, subnet, other)
-            for node, subnet in subnets
-            for other in nodes
-            if IPv4Address(other.address) not in subnet
-        )
-        return [
-            f'cluster.pod_routing: Invalid value: "host-gw": {other.name} ({other.address}) is not in {subnet}, '
-            f"the subnet of {node.name}, and a next hop is one hop away; choose vxlan"
-            for node, subnet, other in islice(strangers, 1)
-        ]
-    return []
+
+    def validate(self, cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
+        """Why nodes cannot reach each other by it, as far as the hosts were seen."""
+        return []
+
+    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
+        """Host -> its routes to the pods of other nodes. Each host is there."""
+        raise NotImplementedError
+
+    def mtu(self, host: Host) -> int:
+        """Bytes of a pod's packet that fit into one packet of the node network."""
+        return uplink_mtu(host)
+
+    def source_address(self, node: Host, cidr: str) -> str:
+        """The address by which a node calls pods of other nodes. :param cidr: the node's pod CIDR."""
+        return node.address
+
+    # --- an overlay, where there is one
+
+    def overlay(self, cluster: Cluster, host: Host, nodes: Sequence[Host], cidrs: Mapping[str, str]) -> VxlanRow | None:
+        """The overlay's end on a host."""
+        return None
+
+    def overlay_device(self, cluster: Cluster) -> str | None:
+        """The link of a node that packets of pods leave by, if that is not the uplink."""
+        return None
+
+    def overlay_address(self, cidr: str) -> str | None:
+        """The node's own address in the overlay. :param cidr: the node's pod CIDR."""
+        return None
+
+    def overlay_port(self, cluster: Cluster) -> int | None:
+        """The UDP port at which a node gets packets of pods from other nodes."""
+        return None
+
+    def links_in_the_way(self, cluster: Cluster, host: Host) -> dict[str, str]:
+        """Links of others that keep the overlay from being made on a node -> the setting that goes around them."""
+        return {}
+
+    def carriers(self, cluster: Cluster, host: Host) -> list[str]:
+        """The links of a node that packets of pods come and go by."""
+        return [cluster.bridge, str(uplink(host)), *filter(None, [self.overlay_device(cluster)])]

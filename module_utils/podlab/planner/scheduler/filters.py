@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..model import PodTemplate, Toleration
 
 Taint = tuple[str, str, str]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..model import AntiAffinity, Pod, PodTemplate, Selector
 from .filters import matches_selector
 

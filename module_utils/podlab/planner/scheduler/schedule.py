@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..model import Invalid, Pod
 from .filters import TAINT, may_stay, objection, untolerated
 from .interpod import IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..inputs.service_settings import POOL, pool_of
 from ..inputs.settings import Cluster
-from ..ipam.allocations import newest_record
 from ..manifests import fields
 from ..manifests.updates import IMMUTABLE, ONCE_SET
 from ..model import Invalid
+from ..record.newest import newest_record
 from .model import HEADLESS, LOAD_BALANCER, OWN_CLASS, Given, Ingress, Service
 from .record import node_ports_of
 

@@ -15,7 +15,7 @@ from enum import Enum
 from ipaddress import IPv4Address
 from typing import Any
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..manifests import ip_parsing, names
 from ..manifests.names import short_hash
 from ..manifests.reading import Node, labels_of

@@ -10,10 +10,10 @@ from ...changes.kube_proxy import services
 from ...changes.system import sysctls
 from ...configs import ServicePortRow, ServicesRow
 from ..configs.services import Rows, port_rows
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..inputs.settings import Cluster
-from ..ipam.allocations import newest_record
 from ..model import Desired, Pod, Present
+from ..record.newest import newest_record
 from .addresses import waiting
 from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
 from .model import Given, Slice

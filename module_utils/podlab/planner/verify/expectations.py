@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypedDict
 
-from ..inputs.cluster import Host
+from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.addresses import gateway
 from ..model import Pod
-from ..routing.pod_routing import tunnel_end
+from ..routing.registry import pod_routing
 
 SAMPLE = 50
 """Pods beyond this number are sampled: the matrix grows with their square."""
@@ -55,6 +55,23 @@ def matrix(
         for host in probed.values()
         if host.role != "gateway"
     ]
+    return {
+        "port": cluster.verify_port,
+        "ends": [*inside, *outside],
+        "expect": _expected_sources(cluster, probed, cidrs, inside, outside),
+        "pods": len(running),
+        "sampled": len(chosen),
+    }
+
+
+def _expected_sources(
+    cluster: Cluster,
+    probed: Mapping[str, Host],
+    cidrs: Mapping[str, str],
+    inside: Sequence[End],
+    outside: Sequence[End],
+) -> dict[str, dict[str, str]]:
+    """Row name -> column name -> the source address that the column has to see."""
     untouched = [IPv4Network(cidr) for cidr in (cluster.cidr, *cluster.non_masquerade_cidrs)]
     kept = {end["name"] for end in outside if any(IPv4Address(end["address"]) in cidr for cidr in untouched)}
     expect: dict[str, dict[str, str]] = {}
@@ -70,17 +87,11 @@ def matrix(
         if source["kind"] == "node":
             # A node speaks to its own pods from the bridge, to others from the link that leads there.
             bridge = gateway(cidrs[source["host"]])
-            away = tunnel_end(cidrs[source["host"]]) if cluster.pod_routing == "vxlan" else source["address"]
+            away = pod_routing(cluster).source_address(probed[source["host"]], cidrs[source["host"]])
             expect[source["name"]] = {
                 target["name"]: bridge if target["host"] == source["host"] else away for target in inside
             }
-    return {
-        "port": cluster.verify_port,
-        "ends": [*inside, *outside],
-        "expect": expect,
-        "pods": len(running),
-        "sampled": len(chosen),
-    }
+    return expect
 
 
 def probes(matrix: Mapping[str, Any], hosts: Iterable[str], *, far: bool = False) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .expectations import End
-from .service_expectations import ANSWER, HAIRPIN_CERTAINTY, LATE, REFUSED, SILENCE, Ask
+from .expected_paths import ANSWER, LATE, REFUSED, SILENCE, Ask
+from .service_expectations import HAIRPIN_CERTAINTY
 
 Tries = Mapping[int, Sequence[tuple[str, int]]]
 """Place among the asks -> of each try what the client heard, and the port that it called from.
@@ -94,48 +95,67 @@ def judge(
     :param parted: the router between the hosts is one of them."""
     by_name = {end["name"]: end for end in ends}
     tracked: dict[str, dict[object, Flow]] = {node: {flow[:5]: flow for flow in found} for node, found in flows.items()}
-    report = Report()
-    unanswered: dict[str, None] = {}
-    met: dict[tuple[str, str, frozenset[str]], set[str]] = defaultdict(set)
-    of_itself: dict[tuple[str, str], _CallsOfItself] = {}
+    judging = _Judging(tracked, listening)
     for at, ask in enumerate(asks):
         end = by_name[ask["source"]]
         hosts = {end["host"], *ask["path"], *ask["homes"].values()}
-        if not absent.isdisjoint(hosts) or (parted and len(hosts) > 1):
-            continue
-        report.asked += 1
+        if absent.isdisjoint(hosts) and not (parted and len(hosts) > 1):
+            judging.add(ask, end, tries.get(at, ()))
+    return judging.report(incomplete, endpoints)
+
+
+class _Judging:
+    """What has been found so far, one ask after the other."""
+
+    def __init__(self, tracked: Tracked, listening: Listening) -> None:
+        self.tracked = tracked
+        self.listening = listening
+        self.found = Report()
+        self.unanswered: dict[str, None] = {}
+        self.met: dict[tuple[str, str, frozenset[str]], set[str]] = defaultdict(set)
+        self.of_itself: dict[tuple[str, str], _CallsOfItself] = {}
+
+    def add(self, ask: Ask, end: End, heard: Sequence[tuple[str, int]]) -> None:
+        """:param heard: of each try what the client heard, and the port that it called from."""
+        wrong = self.found.wrong
+        self.found.asked += 1
         who = f"{end['kind']} {end['name']} -> {ask['service']} at {ask['address']}:{ask['port']}/{ask['protocol']}"
-        heard = tries.get(at, ())
         if not heard:
-            report.wrong.append(f"{who}: no answer from the host")
-            continue
-        report.calls += len(heard)
+            wrong.append(f"{who}: no answer from the host")
+            return
+        self.found.calls += len(heard)
         reached = []
         problems: dict[str, None] = {}
         for outcome, port in heard:
             called = Flow(ask["protocol"], ask["caller"], port, ask["address"], ask["port"], "", 0, "", 0)
-            flow = _followed(called, ask, tracked)
+            flow = _followed(called, ask, self.tracked)
             if flow:
                 reached.append(f"{flow.to}:{flow.to_port}")
-            problems |= dict.fromkeys(_problems(ask, outcome, flow, tracked, listening))
-            if flow and outcome in (REFUSED, SILENCE) and _program(ask, outcome, flow, listening) != LISTENS:
-                unanswered[f"{ask['service']} -> {flow.to}:{flow.to_port}/{ask['protocol']}"] = None
-        report.wrong += [f"{who}: {words}" for words in problems]
-        if ask["sticky"] and len(set(reached)) > 1:
-            report.wrong.append(f"{who}: expected one endpoint for one client, got {', '.join(sorted(set(reached)))}")
-        if not ask["sticky"] and ask["backends"]:
-            met[ask["service"], ask["path"][-1], frozenset(ask["backends"])] |= set(reached)
-        if not ask["sticky"] and (itself := _itself(ask)):
+            problems |= dict.fromkeys(_problems(ask, outcome, flow, self.tracked, self.listening))
+            if flow and outcome in (REFUSED, SILENCE) and _program(ask, outcome, flow, self.listening) != LISTENS:
+                self.unanswered[f"{ask['service']} -> {flow.to}:{flow.to_port}/{ask['protocol']}"] = None
+        wrong += [f"{who}: {words}" for words in problems]
+        if ask["sticky"]:
+            if len(set(reached)) > 1:
+                wrong.append(f"{who}: expected one endpoint for one client, got {', '.join(sorted(set(reached)))}")
+            return
+        if ask["backends"]:
+            self.met[ask["service"], ask["path"][-1], frozenset(ask["backends"])] |= set(reached)
+        if itself := _itself(ask):
             own = _CallsOfItself(who, itself, len(ask["backends"]))
-            of_itself.setdefault((ask["service"], ask["source"]), own).add(heard, reached)
-    for (service, node, backends), some in met.items():
-        if missing := sorted(backends - some):
-            report.wrong.append(f"{service} on {node}: nobody has met {', '.join(missing)}")
-    report.wrong += [words for own in of_itself.values() for words in own.wrong()]
-    if any(NOWHERE in words for words in report.wrong):
-        report.wrong += [f"{node}: it has lost events, and may not know where some calls went" for node in incomplete]
-    report.notes += [_note(words, listening, endpoints) for words in unanswered]
-    return report
+            self.of_itself.setdefault((ask["service"], ask["source"]), own).add(heard, reached)
+
+    def report(self, incomplete: Iterable[str], endpoints: Mapping[str, Mapping[str, Any]]) -> Report:
+        """All of it, with what only shows when every ask was looked at."""
+        wrong = self.found.wrong
+        for (service, node, backends), some in self.met.items():
+            if missing := sorted(backends - some):
+                wrong.append(f"{service} on {node}: nobody has met {', '.join(missing)}")
+        wrong += [words for own in self.of_itself.values() for words in own.wrong()]
+        if any(NOWHERE in words for words in wrong):
+            wrong += [f"{node}: it has lost events, and may not know where some calls went" for node in incomplete]
+        self.found.notes += [_note(words, self.listening, endpoints) for words in self.unanswered]
+        return self.found
 
 
 def summary(matrix: Mapping[str, Any], report: Report) -> list[str]:

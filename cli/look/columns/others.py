@@ -1,0 +1,44 @@
+"""Cells of nodes, namespaces, ConfigMaps and Secrets. Pure."""
+
+from __future__ import annotations
+
+import datetime
+
+from ..table import NONE, UNKNOWN, Object, age
+
+
+def node(node: Object, now: datetime.datetime) -> list[str]:
+    info = node["status"].get("nodeInfo", {})
+    ready = next(condition for condition in node["status"]["conditions"] if condition["type"] == "Ready")
+    addresses = {address["type"]: address["address"] for address in node["status"]["addresses"]}
+    return [
+        node["metadata"]["name"],
+        "Ready" if ready["status"] == "True" else "NotReady,Rebooted" if ready["reason"] == "Rebooted" else "NotReady",
+        node_roles(node),
+        age(node, now),
+        info.get("kubeletVersion", ""),
+        addresses.get("InternalIP", NONE),
+        addresses.get("ExternalIP", NONE),
+        info.get("osImage") or UNKNOWN,
+        info.get("kernelVersion") or UNKNOWN,
+        info.get("containerRuntimeVersion") or UNKNOWN,
+    ]
+
+
+def node_roles(node: Object) -> str:
+    role = "node-role.kubernetes.io/"
+    roles = sorted(label[len(role) :] for label in node["metadata"]["labels"] if label.startswith(role))
+    return ",".join(roles) or NONE
+
+
+def namespace(item: Object, now: datetime.datetime) -> list[str]:
+    return [item["metadata"]["name"], item["status"]["phase"], age(item, now)]
+
+
+def configmap(item: Object, now: datetime.datetime) -> list[str]:
+    data = {**(item.get("data") or {}), **(item.get("binaryData") or {})}
+    return [item["metadata"]["name"], str(len(data)), age(item, now)]
+
+
+def secret(item: Object, now: datetime.datetime) -> list[str]:
+    return [item["metadata"]["name"], item["type"], str(len(item.get("data", {}))), age(item, now)]

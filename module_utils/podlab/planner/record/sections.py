@@ -1,0 +1,190 @@
+"""What hosts are told to remember, so that a run that sees only some of them renumbers nobody.
+
+What a run does not change stays the very section that it was, with its generation: whoever has it is not written to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..controllers.reconcile import Wanted
+from ..inputs.host import Host
+from ..inputs.settings import Cluster
+from ..manifests.updates import selector_object
+from ..model import Desired, Pod, Workload
+from ..preflight.host_checks import foreign_routes
+from ..scheduler.schedule import Placement
+from .copies import Copies
+from .newest import Section, created_of, newest, newest_pods, next_generation
+
+
+@dataclass(frozen=True)
+class Sections:
+    """All of them, and host -> what of them it keeps, as parts of its record."""
+
+    network: Section
+    cluster: Section
+    pods: Mapping[str, Section]  # by node
+    of_host: Mapping[str, Mapping[str, Any]]
+
+
+def created_at(hosts: Sequence[Host], pods: Iterable[Pod], now: str) -> dict[str, str]:
+    """Pod key -> when it was made."""
+    known = created_of(hosts)
+    return {pod.key: known.get(f"pod/{pod.key}", now) for pod in pods}
+
+
+def sections(
+    cluster: Cluster,
+    hosts: Sequence[Host],
+    desired: Desired,
+    wanted: Wanted,
+    cidrs: Mapping[str, str],
+    placement: Placement,
+    addresses: Mapping[str, str | None],
+    born: Mapping[str, str],
+    now: str,
+    services: Mapping[str, Any],
+) -> Sections:
+    """:param born: pod key -> when it was made.
+    :param services: what there is to be remembered of services.
+    """
+    generation = next_generation(hosts)
+    known_pods = newest_pods(hosts)
+    network = _kept(newest(hosts, "network"), _network(cluster, hosts, cidrs), generation)
+    whole = _cluster(hosts, desired, wanted, placement, born, now, services)
+    cluster_section = _kept(newest(hosts, "cluster"), whole, generation)
+    pods = {
+        node: _kept(known_pods.get(node, {}), {"pods": held}, generation)
+        for node, held in _pods_by_node(cidrs, placement, addresses, born).items()
+    }
+    return Sections(network, cluster_section, pods, _parts(hosts, network, cluster_section, pods, generation))
+
+
+def _kept(before: Section, told: dict[str, Any], generation: int) -> Section:
+    same = {key: value for key, value in before.items() if key != "generation"} == told
+    return before if same and before else {**told, "generation": generation}
+
+
+def _parts(
+    hosts: Sequence[Host], network: Section, cluster: Section, pods: Mapping[str, Section], generation: int
+) -> dict[str, dict[str, Any]]:
+    """Host -> its parts of the record."""
+    copies = Copies(hosts)
+    having: dict[str, list[str]] = {node: [] for node in pods}
+    for host in hosts:
+        for node, section in host.record.get("pods", {}).items():
+            if node in pods and section == pods[node]:
+                having[node].append(host.name)
+    parts: dict[str, dict[str, Any]] = {host.name: {"network": network, "pods": {}} for host in hosts}
+    for node, section in pods.items():
+        is_changed = section["generation"] == generation
+        for name in copies.keepers(node, having[node], is_changed=is_changed, is_node=True):
+            parts[name]["pods"][node] = section
+    known = [host.name for host in hosts if host.record.get("cluster") == cluster]
+    is_changed = cluster["generation"] == generation
+    for name in copies.keepers("cluster", known, is_changed=is_changed, is_node=False):
+        parts[name]["cluster"] = cluster
+    return parts
+
+
+# --- the sections ---------------------------------------------------------------------------------------
+
+
+def _network(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, Any]:
+    foreign = _foreign(hosts, cluster, newest(hosts, "network").get("foreign", {}))
+    return {"cidr": cluster.cidr, "podCIDRs": dict(cidrs), **({"foreign": foreign} if foreign else {})}
+
+
+def _pods_by_node(
+    cidrs: Mapping[str, str],
+    placement: Placement,
+    addresses: Mapping[str, str | None],
+    born: Mapping[str, str],
+) -> dict[str, dict[str, list[str | None]]]:
+    found: dict[str, dict[str, list[str | None]]] = {node: {} for node in cidrs}
+    for key, node in placement.nodes.items():
+        found[node][key] = [addresses.get(key), born[key]]
+    return found
+
+
+def _cluster(
+    hosts: Sequence[Host],
+    desired: Desired,
+    wanted: Wanted,
+    placement: Placement,
+    born: Mapping[str, str],
+    now: str,
+    services: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What is about no single node. It grows with manifests, with endpoints of Services, and with the list of nodes."""
+    before = newest(hosts, "cluster")
+    created = before.get("created", {})
+    workloads = [item for item in desired.workloads if item.key not in wanted.expired]
+    nodes = {host.name: _node(host) for host in hosts if host.role == "node"}
+    keys = [_created_key(item.key) for item in workloads]
+    keys += [_created_key(key) for key in desired.objects]
+    keys += [f"node/{node}" for node in nodes]
+    keys += [f"namespace/{name}" for name in desired.namespaces]
+    waiting = {f"pod/{key}": born[key] for key in placement.waiting}
+    count = Counter(pod.owner for pod in wanted.pods)
+    return {
+        "nodes": nodes,
+        "namespaces": list(desired.namespaces),
+        "workloads": [_workload(item, count[item.key]) for item in workloads],
+        "objects": dict(desired.objects),
+        **services,
+        "created": {**{key: created.get(key, now) for key in keys}, **waiting},
+        "waiting": list(placement.waiting),
+        **({"finished": dict(wanted.expired)} if wanted.expired else {}),
+    }
+
+
+def _foreign(hosts: Sequence[Host], cluster: Cluster, known: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Routes inside the cluster CIDR that were there before podlab: a host may lose its own record."""
+    found = {host.name: foreign_routes(host, cluster) if host.is_managed else known.get(host.name) for host in hosts}
+    return {name: routes for name, routes in found.items() if routes}
+
+
+def _created_key(key: str) -> str:
+    kind, _, rest = key.partition("/")
+    return f"{kind.lower()}/{rest}"
+
+
+def _node(host: Host) -> dict[str, Any]:
+    taints = [{"key": key, "value": value, "effect": effect} for key, value, effect in host.taints]
+    return {"address": host.address, "labels": host.all_labels(), **({"taints": taints} if taints else {})}
+
+
+def _workload(item: Workload, desired: int) -> dict[str, Any]:
+    """What ``get`` needs to know of a workload beyond its pods, and the next run of what may not change."""
+    return {
+        "kind": item.kind,
+        "namespace": item.namespace,
+        "name": item.name,
+        "replicas": item.replicas,
+        "desired": desired,
+        "templateHash": item.template_hash,
+        "labels": dict(item.labels),
+        "selector": selector_object(item.selector),
+        "containers": [container.name for container in item.template.containers],
+        "images": [container.image for container in item.template.containers],
+        "strategy": item.strategy,
+        "serviceName": item.service_name,
+        "parallelism": item.parallelism,
+        "nodeSelector": dict(item.template.node_selector),
+        **({"job": item.fixed_job} if item.fixed_job else {}),
+        **{key: value for key, value in _times(item).items() if value is not None},
+    }
+
+
+def _times(item: Workload) -> dict[str, int | None]:
+    return {
+        "minReadySeconds": item.min_ready or None,
+        "activeDeadlineSeconds": item.deadline,
+        "ttlSecondsAfterFinished": item.ttl,
+        "backoffLimit": item.backoff_limit if item.kind == "Job" and item.backoff_limit != 6 else None,
+    }
