@@ -231,7 +231,8 @@ def test_pods_without_the_named_port_stand_in_a_slice_of_unset_ports_and_lead_no
 
 def test_a_record_that_somebody_has_changed_is_shown_as_what_it_is_a_record_of():
     found = state(service("web", clusterIP="10.96.0.10", type="NodePort", ports=[{**HTTP, "nodePort": 30080}]))
-    entry = found.record["services"] = dict(transport.opened_part(found.record["services"]))
+    (told,) = found.records
+    entry = told["services"] = dict(transport.opened_part(told["services"]))
     web = entry["default/web"] = {**entry["default/web"], "nodePorts": []}
     web["body"] = {**web["body"], "kind": "Deployment"}
     (item,) = items("services", found)
