@@ -45,8 +45,9 @@ def test_defaults_are_those_of_the_spec(role: str) -> None:
 
 @pytest.mark.parametrize("role", FOR_PEOPLE)
 def test_all_that_the_tasks_read_is_in_the_spec(role: str) -> None:
-    tasks = (ROLES / role / "tasks" / "main.yml").read_text()
-    assert set(re.findall(rf"\b{role}_\w+", re.sub(r"podlab_\w+", "", tasks))) == spec(role).keys()
+    paths = [path for folder in ("tasks", "defaults") for path in (ROLES / role / folder).glob("main.yml")]
+    text = "".join(path.read_text() for path in paths)
+    assert set(re.findall(rf"\b{role}_\w+", re.sub(r"podlab_\w+", "", text))) == spec(role).keys()
 
 
 @pytest.mark.parametrize("role", FOR_PEOPLE)
