@@ -52,7 +52,7 @@ diff:
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.podlab.changes import script_text
@@ -67,6 +67,7 @@ from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.pods import containers, lost_supervisors
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.run import HostError
+from ansible.module_utils.podlab.programs import NODE, PODS
 
 ARGUMENT_SPEC = {
     "pods": {"type": "json", "required": True},
@@ -94,7 +95,7 @@ def work(params: dict[str, Any]) -> Any:
     lines += [f"s6-svc -t {s6_commands.KUBELET}"] if restart else []
 
     def apply() -> None:
-        if wrong := problems.without_bridge(rows, links):
+        if wrong := [*_missing(rows), *problems.without_bridge(rows, links)]:
             raise HostError("\n".join(wrong))
         containers.write_programs(programs)
         host_pods.apply(steps)
@@ -102,6 +103,12 @@ def work(params: dict[str, Any]) -> Any:
             containers.restart_kubelet()
 
     return lines, apply
+
+
+def _missing(rows: Sequence[PodRow]) -> list[str]:
+    """Programs that this host lacks. Not in check mode: a run may bring them before it comes here."""
+    found = network.missing_programs(PODS) if rows else []
+    return [f"{name}: command not found, and pods need it; install the package {NODE[name]}" for name in found]
 
 
 def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, pods.Pod]) -> list[PodRow]:
