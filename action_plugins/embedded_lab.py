@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
 from typing import Any
 
@@ -13,8 +14,10 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import process
+from podlab.controller import process, settings
 from podlab.embedded import Lab, PowerError
+from podlab.planner.inputs.variables import Variables, misnamed
+from podlab.planner.preflight.listing import listed
 from podlab.printable import printable
 
 process.end_workers_with_run()  # Ansible loads this before it forks the first of them
@@ -30,47 +33,59 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(argument_spec={"state": {"choices": ["on", "off"], "default": "on"}})
-        lab = Lab(ROOT, str(task_vars.get("lab_name") or os.environ.get("PODLAB_LAB") or "default"))
+        lab = Lab(ROOT, str(task_vars.get("podlab_lab") or os.environ.get("PODLAB_LAB") or "default"))
         check = self._task.check_mode
         process.forget_the_shell()
         try:
+            variables = settings.of_hosts(task_vars, task_vars["groups"]["all"])
+            refuse_old_names(variables, task_vars["groups"], only="podlab_keep_power" if args["state"] == "off" else "")
             if args["state"] == "off":
                 off = lab.holder() is not None if check else lab.power_off()
                 done = ["power off"] if off else []
             else:
-                hosts = embedded_hosts(task_vars)
+                hosts = embedded_hosts(variables, task_vars["groups"])
                 # The worker's parent is ansible-playbook: a lab that check mode lights ends with it.
                 done = lab.power_on(hosts, check=check, until_exit_of=os.getppid()) if hosts else []
-        except (PowerError, BadLegs) as error:
+        except (PowerError, BadInventory) as error:
             return {"failed": True, "msg": printable(str(error))}
         return {"changed": bool(done), "done": done, "diff": {"prepared": "".join(f"{line}\n" for line in done)}}
 
 
-class BadLegs(ValueError):
-    """What an inventory says of a host's legs; one line a host."""
+class BadInventory(ValueError):
+    """What is wrong with the variables of an inventory; one line each."""
 
 
-def embedded_hosts(task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+def refuse_old_names(variables: Variables, groups: Mapping[str, Sequence[str]], *, only: str) -> None:
+    """Before a host is made: what has an old name would be passed over.
+
+    :param only: a setting that alone matters; teardown needs no other one.
+    """
+    wrong = [line for line, meant in misnamed(variables, groups).items() if only in ("", meant)]
+    if wrong:
+        raise BadInventory("\n".join(listed(wrong)))
+
+
+def embedded_hosts(hostvars: Variables, groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """Embedded hosts of the inventory with their legs; a leg is an address with the prefix of its segment.
 
     A host with one leg sends everything else to the gateway of its segment.
     """
     legs, wrong = {}, []
-    for name in task_vars["groups"]["all"]:
-        variables = task_vars["hostvars"][name]
+    for name, variables in hostvars.items():
         if variables.get("ansible_connection") == "embedded":
-            written = variables.get("legs", [f"{variables.get('ansible_host', name)}/24"])
+            written = variables.get("interfaces", [f"{variables.get('ansible_host', name)}/24"])
             legs[name] = [str(leg) for leg in written] if isinstance(written, list) else []
             if not legs[name] or not all(map(_is_leg, legs[name])):
+                shown = json.dumps(written, default=str)
                 wrong.append(
-                    f"inventory: {name}: legs: Invalid value: {json.dumps(written, default=str)}: must be a list of "
-                    "IPv4 addresses with prefix length (e.g. 10.100.0.2/24); without legs, ansible_host is the one"
+                    f"inventory: {name}: interfaces: Invalid value: {shown}: must be a list of IPv4 addresses with "
+                    "prefix length (e.g. 10.100.0.2/24); without it, ansible_host is the one"
                 )
     if wrong:
-        raise BadLegs("\n".join(wrong))
+        raise BadInventory("\n".join(wrong))
     gateways = {
         IPv4Interface(leg).network: str(IPv4Interface(leg).ip)
-        for name in task_vars["groups"].get("gateways", [])
+        for name in groups.get("gateways", [])
         for leg in legs.get(name, [])
     }
     return [

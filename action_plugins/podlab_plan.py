@@ -17,18 +17,19 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import caller, inputs, module_bundle, transport
+from podlab.controller import caller, inputs, module_bundle, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
 from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.request import chapters_of
 from podlab.planner.model import Invalid
-from podlab.planner.plan import chapters_of, plan
+from podlab.planner.plan import plan
 from podlab.planner.preflight.listing import listed
 from podlab.printable import printable
 from podlab.records import is_time
 
-ROLES = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
+ROLES = {"nodes": "node", "gateways": "gateway", "external": "outside"}
 
 
 class ActionModule(ActionBase):
@@ -42,8 +43,6 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(
             argument_spec={
-                "manifests": {"type": "str", "required": True},
-                "cluster": {"type": "raw", "default": {}},
                 "time": {"type": "str"},
                 "whole": {"type": "bool", "default": False},
             }
@@ -52,8 +51,11 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": printable(f"plan_time: {args['time']!r} is no time as in RFC 3339, in UTC")}
         gc.disable()  # this process ends with the task; looking for garbage in a large plan takes as long as making it
         now = args["time"] or datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        hosts = hosts_of(task_vars)
-        wanted = inputs.read(ROOT, args["manifests"], args["cluster"])
+        variables = settings.of_hosts(
+            task_vars, [name for group in ROLES for name in task_vars["groups"].get(group, [])]
+        )
+        hosts = hosts_of(task_vars, variables)
+        wanted = inputs.read(ROOT, *settings.of_cluster(task_vars, variables, self._templar.template))
         try:
             found = (wanted.desired, wanted.programs, now, wanted.problems)
             chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
@@ -98,13 +100,13 @@ def groups_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
+def hosts_of(task_vars: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Host]:
     """The inventory's hosts in its order, each with what this run saw of it."""
     others = {
         answer["item"]: answer.get("observation") for answer in task_vars.get("observed_others", {}).get("results", [])
     }
     told = {
-        name: task_vars["hostvars"][name].get("observe_result", {}).get("observation", others.get(name))
+        name: hostvars[name].get("observe_result", {}).get("observation", others.get(name))
         for group in ROLES
         for name in task_vars["groups"].get(group, [])
     }
@@ -112,7 +114,7 @@ def hosts_of(task_vars: Mapping[str, Any]) -> list[Host]:
     hosts = []
     for group, role in ROLES.items():
         for name in task_vars["groups"].get(group, []):
-            variables = task_vars["hostvars"][name]
+            variables = hostvars[name]
             observation = observations[name]
             installed = variables.get("programs_result", {})
             if isinstance(observation, dict) and installed.get("changed"):

@@ -33,18 +33,18 @@ class BenchLab:
 
     # --- what it shall be
 
-    def has_nodes(self, count: int, **cluster: Any) -> None:
+    def has_nodes(self, count: int, **settings: Any) -> None:
         """Write an inventory of so many nodes and the gateway.
 
-        :param cluster: settings.
+        :param settings: as in an inventory.
         """
         nodes = {f"node{number}": {"ansible_host": NODE.format(number + 1)} for number in range(1, count + 1)}
-        gateway = {"ansible_host": GATEWAY, "legs": [f"{GATEWAY}/24"]}
+        gateway = {"ansible_host": GATEWAY, "interfaces": [f"{GATEWAY}/24"]}
         embedded = {
             "vars": {"ansible_connection": "embedded", "ansible_python_interpreter": "/usr/bin/python3"},
             "children": {"gateways": {"hosts": {"gateway": gateway}}, "nodes": {"hosts": nodes}},
         }
-        inventory = {"all": {"vars": {"cluster": cluster}, "children": {"embedded": embedded}}}
+        inventory = {"all": {"vars": settings, "children": {"embedded": embedded}}}
         self.inventory.write_text(json.dumps(inventory), "utf-8")  # JSON is YAML, too
 
     def wants(self, *objects: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class BenchLab:
         return run(ssh.argv(*self.site_argv(inventory)), None, self.environment(), ROOT).seconds
 
     def site_argv(self, inventory: Path, *options: str) -> list[str]:
-        options = ("-i", str(inventory), "-e", f"manifests={self.manifests}", "--skip-tags", "verify", *options)
+        options = ("-i", str(inventory), "-e", f"podlab_manifests={self.manifests}", "--skip-tags", "verify", *options)
         return [_program("ansible-playbook"), *options, "site.yml"]
 
     def play(self, playbook: Path) -> float:

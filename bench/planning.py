@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PODS, DEPLOYMENTS = 30, 50  # a node; in all
 NOW, LATER = "2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"
 # Room for 32,768 nodes with a /24 each, away from the service range.
-SETTINGS = {"cidr": "10.128.0.0/9"}
+SETTINGS = {"podlab_cluster_cidr": "10.128.0.0/9"}
 GATEWAY, FIRST_NODE = "172.16.0.1", int(IPv4Address("172.16.0.2"))
 RUNS = {
     **{"pid": 100, "started": 0.0, "restarts": 0, "last": None, "backoff": 0},

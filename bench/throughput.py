@@ -57,7 +57,7 @@ class Side:
 def rows(course: Course) -> Iterator[Row]:
     for way in WAYS:
         try:
-            cluster_of({"pod_routing": way})
+            cluster_of({"podlab_pod_routing": way})
         except Invalid:
             yield Row(f"across nodes, {way}", "Gbit/s", limit=_limit("stream"), peer=PEERS[0], note="not here yet")
         else:
@@ -103,7 +103,7 @@ def _limit(question: str) -> Limit:
 
 
 def _ours(made: BenchLab, way: str) -> Side:
-    made.has_nodes(2, pod_routing=way)
+    made.has_nodes(2, podlab_pod_routing=way)
     made.wants(*(pod(name, nodeName=host) for name, host in PODS.items()))
     made.site()
     rows = {name: made.pod(host, name) for name, host in PODS.items()}

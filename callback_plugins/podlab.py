@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from ansible import constants, context
 from ansible.plugins.callback.default import CallbackModule as Default
 
-from podlab.controller import module_bundle, process, screen
+from podlab.controller import module_action, process, screen
 from podlab.controller.guarded import Guarded
 from podlab.controller.outcomes import RUN
 from podlab.printable import printable_value
@@ -56,7 +56,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         process.keep_connections_apart()
         # Before the first of the workers is forked: all of them have it then.
         process.end_workers_with_run()
-        module_bundle.packed()
+        module_action.preload()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         screen.coloured(self._display, lambda: super(CallbackModule, self).v2_playbook_on_stats(stats))

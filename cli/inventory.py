@@ -19,13 +19,13 @@ from .hosts import Embedded, Host, Local, Ssh
 from .passwords import KNOWN
 
 ROOT = str(Path(__file__).resolve().parent.parent)
-GROUPS = {"nodes": "node", "gateways": "gateway", "outsiders": "outside"}
+GROUPS = {"nodes": "node", "gateways": "gateway", "external": "outside"}
 
 
 PASSWORDS = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 # What says how a host is reached; values may be templates.
 VARIABLES = (
-    *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_python_interpreter", "lab_name"),
+    *("ansible_connection", "ansible_host", "ansible_port", "ansible_user", "ansible_python_interpreter", "podlab_lab"),
     *("ansible_ssh_private_key_file", "ansible_private_key_file", "ansible_become", "ansible_become_user"),
     *("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
     *("ansible_ssh_timeout", "ansible_timeout", *PASSWORDS),
@@ -115,7 +115,7 @@ def _host(name: str, groups: Sequence[str], variables: dict[str, str], labs: dic
     kind = variables["ansible_connection"]
     password = next(filter(None, [variables.pop(word, None) for word in PASSWORDS]), None)
     if kind == "embedded":
-        lab = variables.get("lab_name") or lab_name()
+        lab = variables.get("podlab_lab") or lab_name()
         if lab not in labs:
             labs[lab] = Lab(ROOT, lab).hosts()
         return Embedded(name, role, variables, lab, labs[lab].get(name))

@@ -28,20 +28,20 @@ description:
 author: podlab
 options:
   remote_addr:
-    description: Name of the embedded host, or an address of one of its legs.
+    description: Name of the embedded host, or an address of one of its interfaces.
     default: inventory_hostname
     vars: [{name: inventory_hostname}, {name: ansible_host}]
   lab:
     description: Which lab of this clone and user the host belongs to.
     default: default
     env: [{name: PODLAB_LAB}]
-    vars: [{name: lab_name}]
+    vars: [{name: podlab_lab}]
   silence:
     description: Seconds after which a host is given up whose processes are stopped while it is to run something.
     type: float
     default: 15
     env: [{name: PODLAB_SILENCE}]
-    vars: [{name: silence}]
+    vars: [{name: podlab_silence}]
 """
 
 

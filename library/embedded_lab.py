@@ -6,7 +6,8 @@ DOCUMENTATION = """
 module: embedded_lab
 short_description: Power the embedded hosts on or off
 description:
-  - Makes the lab hold exactly the hosts of the inventory whose connection is C(embedded), wired as their legs say.
+  - Makes the lab hold exactly the hosts of the inventory whose connection is C(embedded), with the addresses that
+    their C(interfaces) have.
   - A lab is one tree of processes in namespaces of its own; powering it off leaves nothing on the machine.
   - In check mode a lab that is off is lit for the length of the run, so that the run has bare hosts to look at.
 author: podlab

@@ -8,17 +8,10 @@ short_description: Work out every address, route and rule from what the inventor
 description:
   - Reads the manifests and what M(podlab_observe) registered as C(observe_result) on every host, and plans the
     cluster. It runs on the controller and writes nothing.
+  - Settings are variables of the hosts; the argument specification of the role C(plan) describes them.
   - Everything that is wrong with inventory, settings, manifests or hosts is reported together.
 author: podlab
 options:
-  manifests:
-    description: Directory of Kubernetes manifests; it is the desired state.
-    type: str
-    required: true
-  cluster:
-    description: Settings of the cluster; the argument specification of the role C(plan) describes them.
-    type: raw
-    default: {}
   time:
     description: The time of the run, as in RFC 3339; what is new is said to be made then. The present one if left out.
     type: str
@@ -34,9 +27,6 @@ attributes:
 EXAMPLES = """
 - name: Work out every address, route and rule
   podlab_plan:
-    manifests: manifests
-    cluster:
-      pod_routing: gateway
   run_once: true
 """
 

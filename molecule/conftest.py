@@ -123,7 +123,14 @@ def site() -> Callable[..., str]:
         inventories = ["--inventory", "inventory/embedded"]
         if (scenario / "settings.yml").exists():
             inventories += ["--inventory", str(scenario / "settings.yml")]
-        argv = ["ansible-playbook", *inventories, "--extra-vars", f"manifests={manifests}", "site.yml", *arguments]
+        argv = [
+            "ansible-playbook",
+            *inventories,
+            "--extra-vars",
+            f"podlab_manifests={manifests}",
+            "site.yml",
+            *arguments,
+        ]
         done = subprocess.run(argv, cwd=ROOT, env=controller(), capture_output=True, text=True, timeout=300)
         # Every test of a scenario may depend on this run, and each would print all of it.
         assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]

@@ -49,7 +49,11 @@ def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bo
     # they are printed one after the other.
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT00:00:00Z")
     with tempfile.TemporaryDirectory(prefix="podlab-script-") as directory:
-        settings = {"scripts": directory, "plan_time": today, **({"manifests": manifests} if manifests else {})}
+        settings = {
+            "podlab_scripts": directory,
+            "plan_time": today,
+            **({"podlab_manifests": manifests} if manifests else {}),
+        }
         playbook = os.path.join(inventory.ROOT, "playbooks", "script.yml")
         argv = [sys.executable, "-m", "ansible", "playbook", "--check", playbook, *options, "-e", json.dumps(settings)]
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -24,7 +24,7 @@ def build(options: Sequence[str], manifests: str | None, playbook: str = "site.y
     :param options: for ansible-playbook, as they were written.
     :return: ansible-playbook's exit code.
     """
-    words = ["-e", json.dumps({"manifests": manifests})] if manifests is not None else []
+    words = ["-e", json.dumps({"podlab_manifests": manifests})] if manifests is not None else []
     told, telling = os.pipe()
     os.environ[IN_PLACE] = str(telling)
     code = play(playbook, [*words, *options])

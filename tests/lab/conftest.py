@@ -42,7 +42,7 @@ class TestLab:
         return os.environ | plain | {"PATH": path, "PODLAB_LAB": self.name}
 
     def argv(self, playbook: str, *arguments: str) -> list[str]:
-        options = ("-i", str(self.inventory), "-e", f"manifests={self.manifests}")
+        options = ("-i", str(self.inventory), "-e", f"podlab_manifests={self.manifests}")
         return ["ansible-playbook", *options, playbook, *arguments]
 
     def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 
-from .conftest import pod
+from podlab.embedded import Lab
+
+from .conftest import ROOT, TestLab, pod
 
 BARE = "ip -o link; ip route; iptables-save | grep -v '^#'; sysctl net.ipv4.ip_forward; ls /var/lib/podlab /run/podlab 2>&1; true"
 
@@ -26,9 +29,9 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(lab):
         d=pod("twice", {"name": "c", "image": "busybox"}),
         e=pod("twice", {"name": "c", "image": "busybox"}),
     )
-    said = message(lab.play("-e", '{"cluster": {"service_cidr": "10.1.0.0/20"}}'))
+    said = message(lab.play("-e", '{"podlab_service_cidr": "10.1.0.0/20"}'))
     for words in (
-        "cluster.cidr 10.1.0.0/16 overlaps with cluster.service_cidr 10.1.0.0/20",
+        "podlab_cluster_cidr 10.1.0.0/16 overlaps with podlab_service_cidr 10.1.0.0/20",
         'spec.nodeName: Invalid value: "node9"',
         "nowhere/to/be:found",
         "../../etc/passwd",
@@ -41,6 +44,35 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(lab):
     lab.sh("node2", "ip link del cbr0")
 
 
+def test_old_names_of_settings_are_told_with_the_new_ones_before_a_host_is_made(tmp_path):
+    """A variable that nothing reads any more would pass for the default."""
+    text = (ROOT / "inventory" / "embedded" / "hosts.yml").read_text("utf-8")
+    old = text.replace("interfaces:", "legs:").replace("external:", "outsiders:")
+    old = old.replace(
+        "podlab_pod_routing: gateway", "cluster: {pod_routing: vxlan, vxlan_id: 7}\n    podlab_dsn: 10.96.0.10"
+    )
+    (tmp_path / "hosts.yml").write_text(old, "utf-8")
+    unlit = TestLab(f"test-{uuid.uuid4().hex[:8]}", tmp_path / "hosts.yml", ROOT / "manifests")
+    said = message(unlit.play("-e", "keep_power=true"))
+    for line in (
+        "cluster.pod_routing: renamed; write podlab_pod_routing",
+        "cluster.vxlan_id: renamed; write podlab_vxlan_id",
+        "keep_power: renamed; write podlab_keep_power",
+        "legs: renamed; write interfaces (gateway)",
+        "outsiders: the group is renamed; write external, or make it a child of external (outside)",
+        "podlab_dsn: unknown setting; did you mean podlab_dns?",
+    ):
+        assert f"\n{line}\n" in said
+    assert Lab(str(ROOT), unlit.name).holder() is None
+
+
+def test_teardown_takes_no_old_name_for_its_setting(lab):
+    assert lab.play(playbook="playbooks/power_on.yml").returncode == 0
+    said = message(lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml"))
+    assert "keep_power: renamed; write podlab_keep_power" in said
+    assert lab.on("node1", "hostname") == "node1"
+
+
 def service(name, **spec):
     ports = [{"port": 80}]
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": ports, **spec}}
@@ -49,7 +81,7 @@ def service(name, **spec):
 def test_no_rule_is_written_of_a_service_as_long_as_another_one_is_bad(lab):
     """What Kubernetes refuses, and what it lets pass though one of two would never answer."""
     assert lab.play(playbook="playbooks/power_on.yml").returncode == 0
-    lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    lab.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
     before = lab.sh("node1", BARE)
     good = {"good": service("good"), "outer": service("outer", externalIPs=["203.0.113.5"])}
     lab.write(
@@ -62,11 +94,11 @@ def test_no_rule_is_written_of_a_service_as_long_as_another_one_is_bad(lab):
         crowded=service("crowded", type="NodePort"),
     )
     settings = {
-        "load_balancer_pool": "10.100.0.2-10.100.0.2",
-        "node_port_range": "30000-30000",
-        "service_cidr": "10.96.0.0/30",
+        "podlab_load_balancer_pool": "10.100.0.2-10.100.0.2",
+        "podlab_node_port_range": "30000-30000",
+        "podlab_service_cidr": "10.96.0.0/30",
     }
-    said = message(lab.play("-e", json.dumps({"cluster": settings})))
+    said = message(lab.play("-e", json.dumps(settings)))
     for words in (
         'port.yml:1: The Service "port" is invalid: spec.ports[0].nodePort: Invalid value: 80: provided port is not in',
         "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
@@ -74,7 +106,7 @@ def test_no_rule_is_written_of_a_service_as_long_as_another_one_is_bad(lab):
         'spec.sessionAffinity: Unsupported value: "client": supported values: "ClientIP", "None"',
         "provided IP 10.97.0.1 is not in the valid range",
         'spec.externalIPs[0]: Invalid value: "203.0.113.5": port 80/TCP of this address leads to Service default/outer already',
-        "cluster.load_balancer_pool 10.100.0.2-10.100.0.2 overlaps with the address of node1, 10.100.0.2",
+        "podlab_load_balancer_pool 10.100.0.2-10.100.0.2 overlaps with the address of node1, 10.100.0.2",
         "failed to allocate a nodePort: range is full",
         "failed to allocate a serviceIP: range is full",
     ):
@@ -91,8 +123,10 @@ def test_broken_yaml_is_named_by_file_and_line(lab):
 
 
 def test_no_directory_and_an_empty_one_are_errors_an_empty_list_is_not(lab, tmp_path):
-    assert "does not exist" in message(lab.play("-e", f"manifests={tmp_path}/none"))
-    assert "recognized file extensions are [.json .yaml .yml]" in message(lab.play("-e", f"manifests={tmp_path}"))
+    assert "does not exist" in message(lab.play("-e", f"podlab_manifests={tmp_path}/none"))
+    assert "recognized file extensions are [.json .yaml .yml]" in message(
+        lab.play("-e", f"podlab_manifests={tmp_path}")
+    )
     lab.write(empty={"apiVersion": "v1", "kind": "List", "items": []})
     lab.converge("--skip-tags", "verify")
 
@@ -127,7 +161,7 @@ def test_what_may_not_change_is_told_by_what_the_hosts_remember(lab):
 
 
 def test_a_node_cidr_of_28_fills_to_13_pods_and_says_so(lab):
-    lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    lab.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
     spec = {"containers": [{"name": "c", "image": "registry.k8s.io/pause"}], "nodeName": "node1"}
 
     def deployment(replicas):
@@ -143,7 +177,7 @@ def test_a_node_cidr_of_28_fills_to_13_pods_and_says_so(lab):
             },
         }
 
-    small = ["--skip-tags", "verify", "-e", '{"cluster": {"node_prefix": 28}}']
+    small = ["--skip-tags", "verify", "-e", '{"podlab_node_prefix": 28}']
     lab.write(many=deployment(13))
     lab.converge(*small)
     assert lab.sh("node1", "ls /run/netns | wc -l") == "13"

@@ -46,7 +46,7 @@ def in_any_order(lines: dict[str, list[str]]) -> dict[str, list[str]]:
 
 def test_check_shows_the_lines_of_the_run_for_every_way(lab: TestLab) -> None:
     for way in WAYS:
-        options = ("-e", f'{{"cluster": {{"pod_routing": "{way}"}}}}', "--skip-tags", "verify")
+        options = ("-e", f'{{"podlab_pod_routing": "{way}"}}', "--skip-tags", "verify")
         said = typed(lab.converge("--check", *options))
         assert said.keys() == ({"gateway", "node1", "node2"} if way != "host-gw" else {"node1", "node2"})
         assert any(line.startswith("ip route replace 10.1.") for line in said["node1"])

@@ -38,7 +38,7 @@ def sound(lab, bare):
 
 
 def tear_down(lab):
-    return lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    return lab.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
 
 
 LOST = "rm -rf /var/lib/podlab /run/podlab /var/log/pods 2>/dev/null"

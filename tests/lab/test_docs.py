@@ -23,7 +23,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ import yaml
 
 import podlab
 from podlab.embedded import Lab
-from podlab.planner.inputs.settings import Cluster
+from podlab.planner.inputs.settings import PREFIX, SETTINGS
 from podlab.planner.manifests.fields import TABLE, Outcome, Rule
 from podlab.planner.manifests.objects import KINDS
 
@@ -266,22 +266,32 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def options() -> dict[str, object]:
-    """The settings of the cluster with their defaults, as ``ansible-doc -t role plan`` has them."""
+    """Settings that all hosts share with their defaults, as ``ansible-doc -t role plan`` has them."""
     specs = yaml.safe_load((ROOT / "roles" / "plan" / "meta" / "argument_specs.yml").read_text("utf-8"))
-    cluster = specs["argument_specs"]["main"]["options"]["cluster"]["options"]
-    return {name: option.get("default") for name, option in cluster.items()}
+    spec = specs["argument_specs"]["main"]["options"]
+    return {name: option.get("default") for name, option in spec.items() if name.startswith(PREFIX)}
 
 
 def test_settings_page_has_every_setting_with_its_default() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`|none) \|", (DOCS / "settings.md").read_text("utf-8"), re.MULTILINE)
+    text = (DOCS / "settings.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`|none) \|", text, re.MULTILINE)
     shown = {name: default and yaml.safe_load(default) for name, default in rows}
     assert {name: shown.get(name) for name in options()} == {
         name: "" if value is None else value for name, value in options().items()
     }
+    assert {name for name in SETTINGS if f"| `{name}` |" not in text} == set()
+
+
+def test_settings_page_says_what_becomes_of_every_old_name() -> None:
+    text = (DOCS / "settings.md").read_text("utf-8")
+    renamed = dict(re.findall(r"^\| `([\w.]+)` \| `(\w+)` \|$", text, re.MULTILINE))
+    assert renamed == {setting.old: name for name, setting in SETTINGS.items() if setting.old} | {
+        "outsiders": "external"
+    }
 
 
 def test_argument_spec_and_planner_have_the_same_defaults() -> None:
-    planner = {setting.name: getattr(Cluster(), setting.name) for setting in fields(Cluster)}
+    planner = {name: setting.default for name, setting in SETTINGS.items() if setting.of == "cluster"}
     assert options() == json.loads(json.dumps(planner))
 
 

@@ -88,7 +88,7 @@ def test_damaged_records_are_named_and_the_run_mends_them(odd):
 def test_a_newer_podlabs_record_stops_the_run_before_it_writes(odd):
     odd.sh("node1", "cp /var/lib/podlab/record.json /tmp/r; echo '{\"version\": 99}' >/var/lib/podlab/record.json")
     done = odd.play("--skip-tags", "verify")
-    gone = odd.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    gone = odd.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
     odd.sh("node1", "cp /tmp/r /var/lib/podlab/record.json")
     for end in (done, gone):
         assert end.returncode == 2

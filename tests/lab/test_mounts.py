@@ -56,8 +56,8 @@ LOGGED = "head -qn 1 /var/log/pods/default_%s/main/0/current 2>/dev/null"
 class Mounted(Attacked):
     def light(self) -> None:
         (self.home / "hosts.yml").write_text(
-            "all: {vars: {ansible_connection: embedded, ansible_python_interpreter: /usr/bin/python3, cluster: {allow_host_path: "
-            "true}}, children: {embedded: {children: {nodes: {hosts: {node1: {ansible_host: 10.100.0.2}}}}}}}\n"
+            "all: {vars: {ansible_connection: embedded, ansible_python_interpreter: /usr/bin/python3, "
+            "podlab_allow_host_path: true}, children: {embedded: {children: {nodes: {hosts: {node1: {ansible_host: 10.100.0.2}}}}}}}\n"
         )
         (self.home / "manifests").mkdir()
         objects = [planted(name, *words) for name, words in PLANTED.items()]

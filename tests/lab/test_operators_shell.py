@@ -249,7 +249,7 @@ def test_a_run_that_is_killed_takes_its_workers_along(
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with held(lab, "node1"):
         if plain:
-            argv = ["ansible-playbook", "-i", str(lab.inventory), "-e", f"manifests={lab.manifests}", "site.yml"]
+            argv = ["ansible-playbook", "-i", str(lab.inventory), "-e", f"podlab_manifests={lab.manifests}", "site.yml"]
             process = subprocess.Popen(argv, cwd=ROOT, env=lab.environment(), stdin=subprocess.DEVNULL, **quiet)
         else:
             process = lab_command(lab, "up", "--manifests", str(lab.manifests), **quiet)

@@ -8,7 +8,7 @@ import yaml
 
 from .conftest import pod
 
-PATIENCE = ["--skip-tags", "verify", "-e", '{"cluster": {"pod_routing": "gateway", "ready_timeout": 3}}']
+PATIENCE = ["--skip-tags", "verify", "-e", '{"podlab_pod_routing": "gateway", "podlab_ready_timeout": 3}']
 
 
 def server(says: str, answer: str) -> dict:

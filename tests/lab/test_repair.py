@@ -85,6 +85,13 @@ BREAKS: dict[str, list[tuple[str, str, str, str | tuple[str, ...]]]] = {
         ("node1", "web", "pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
         # only s6-svscan is killed
         ("node2", "web", "pkill -KILL s6-svscan", "s6-svscanctl -a"),
+        # chains of podlab's and of kube-proxy's have another name
+        (
+            "node1",
+            "web",
+            "iptables -t nat -E PODLAB-EGRESS LOST-EGRESS; iptables -t nat -E KUBE-SERVICES LOST-SERVICES",
+            ("iptables -t nat -X LOST-EGRESS", "iptables -t nat -X LOST-SERVICES"),
+        ),
         # a gateway's leg does not forward, and its firewall refuses
         (
             "gateway",
@@ -232,7 +239,7 @@ def lost(request, sample):
     with subprocess.Popen(at_work, env=ENVIRONMENT) as holder:
         sample.sh("node2", "until pgrep -f '^sleep 4711$' >/dev/null; do :; done")
         run = subprocess.Popen(
-            sample.argv("site.yml", "-e", "silence=1"), cwd=ROOT, env=sample.environment(), **streams
+            sample.argv("site.yml", "-e", "podlab_silence=1"), cwd=ROOT, env=sample.environment(), **streams
         )
         sample.sh("node2", "until grep -q -- '-> FLOCK' /proc/locks; do :; done")
         if request.param == "stopped":

@@ -59,7 +59,7 @@ class User:
         """Those of all hosts at once, of what the manifests say now."""
         directory = Path(self.environment["TMPDIR"], "scripts")
         self.run("mkdir", "-p", str(directory))
-        self.play("playbooks/script.yml", "--check", "-e", f"scripts={directory}")
+        self.play("playbooks/script.yml", "--check", "-e", f"podlab_scripts={directory}")
         return directory
 
     def on(self, host: str, *argv: str, text: str = "") -> str:
@@ -126,7 +126,7 @@ def user(request: pytest.FixtureRequest) -> Iterator[User]:
         crash = pod("crash", {"name": "main", "image": "busybox", "command": ["sh", "-c", "exit 3"]})
         (home / "manifests" / "crash.yml").write_text(yaml.safe_dump(crash), "utf-8")
         (home / "manifests" / "service.yml").write_text(yaml.safe_dump(SERVICE), "utf-8")
-        settings = {"manifests": str(home / "manifests"), "cluster": {"pod_routing": way}}
+        settings = {"podlab_manifests": str(home / "manifests"), "podlab_pod_routing": way}
         (home / "settings.yml").write_text(yaml.safe_dump(settings), "utf-8")
         environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin",

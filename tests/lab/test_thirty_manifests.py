@@ -36,13 +36,13 @@ all:
   vars:
     ansible_connection: embedded
     ansible_python_interpreter: /usr/bin/python3
-    cluster: {pod_routing: gateway}
+    podlab_pod_routing: gateway
   children:
     embedded:
       children:
         gateways:
           hosts:
-            gateway: {ansible_host: 10.100.0.1, legs: [10.100.0.1/24, 198.51.100.1/24]}
+            gateway: {ansible_host: 10.100.0.1, interfaces: [10.100.0.1/24, 198.51.100.1/24]}
         nodes:
           hosts:
             node1: {ansible_host: 10.100.0.2}
@@ -51,7 +51,7 @@ all:
               ansible_host: 10.100.0.4
               node_labels: {disktype: ssd}
               node_taints: ["dedicated=batch:NoSchedule"]
-        outsiders:
+        external:
           hosts:
             outside: {ansible_host: 198.51.100.10}
 """

@@ -8,7 +8,15 @@ from .conftest import ROOT
 
 
 def begun(lab, *arguments):
-    argv = ["ansible-playbook", "-i", str(lab.inventory), "-e", f"manifests={lab.manifests}", "site.yml", *arguments]
+    argv = [
+        "ansible-playbook",
+        "-i",
+        str(lab.inventory),
+        "-e",
+        f"podlab_manifests={lab.manifests}",
+        "site.yml",
+        *arguments,
+    ]
     return subprocess.Popen(argv, cwd=ROOT, env=lab.environment(), stdout=subprocess.PIPE, text=True)
 
 

@@ -41,7 +41,7 @@ PRIVATE = behind_a_service("private", "httpd", "-f", "-p", "127.0.0.1:80")
 
 
 def up(lab: TestLab) -> tuple[int, str]:
-    patience = '{"cluster": {"pod_routing": "gateway", "ready_timeout": 2}}'
+    patience = '{"podlab_pod_routing": "gateway", "podlab_ready_timeout": 2}'
     argv = [str(ROOT / "lab"), "up", "-i", str(lab.inventory), "--manifests", str(lab.manifests), "-e", patience]
     done = subprocess.run(argv, cwd=ROOT, env=lab.environment(), capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

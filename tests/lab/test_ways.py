@@ -80,7 +80,7 @@ def test_no_request_is_lost_from_one_way_to_another(sample, rows, callers):
     conversation = Conversation(sample.name, *ends)
     try:
         for way in ("vxlan", "gateway", "host-gw", "vxlan"):
-            setting = json.dumps({"cluster": {"pod_routing": way}})
+            setting = json.dumps({"podlab_pod_routing": way})
             sample.converge("-e", setting, "--tags", "node,bridge,pods,routes,egress")
             assert conversation.goes_on(), f"a connection that was there before the way by {way}"
     finally:

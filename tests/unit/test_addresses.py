@@ -79,27 +79,27 @@ def test_five_thousand_nodes_between_thousands_of_routes():
     [
         pytest.param(
             {"cluster_cidr": "10.1/16"},
-            'cluster.cidr: Invalid value: "10.1/16": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
+            'podlab_cluster_cidr: Invalid value: "10.1/16": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
             id="no CIDR",
         ),
         pytest.param(
             {"cluster_cidr": "10.1.0.0"},
-            'cluster.cidr: Invalid value: "10.1.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
+            'podlab_cluster_cidr: Invalid value: "10.1.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
             id="no prefix length",
         ),
         pytest.param(
             {"cluster_cidr": "10.0.0.0/255.0.0.0"},
-            'cluster.cidr: Invalid value: "10.0.0.0/255.0.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
+            'podlab_cluster_cidr: Invalid value: "10.0.0.0/255.0.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
             id="dotted netmask",
         ),
         pytest.param(
             {"cluster_cidr": "10.1.0.5/16"},
-            'cluster.cidr: Invalid value: "10.1.0.5/16": network has host bits set; the network address is 10.1.0.0/16',
+            'podlab_cluster_cidr: Invalid value: "10.1.0.5/16": network has host bits set; the network address is 10.1.0.0/16',
             id="host bits",
         ),
         pytest.param(
             {"cluster_cidr": "fd00::/48"},
-            'cluster.cidr: Invalid value: "fd00::/48": IPv6 is not supported, the lab is IPv4',
+            'podlab_cluster_cidr: Invalid value: "fd00::/48": IPv6 is not supported, the lab is IPv4',
             id="IPv6",
         ),
         pytest.param(
@@ -155,14 +155,14 @@ def test_bad_input_is_refused_by_name(arguments, problem):
 def test_everything_wrong_is_said_at_once():
     problems = problems_of(pod_cidrs, ["a", "a"], "10.1.0.5/16", 29, ["x"], {"a": "y"})
     assert [problem.split(":")[0] for problem in problems] == [
-        "nodes[1]", "cluster.cidr", "prefix", "reserved[0]", "present[a]"
+        "nodes[1]", "podlab_cluster_cidr", "prefix", "reserved[0]", "present[a]"
     ]  # fmt: skip
 
 
 def test_too_many_nodes_are_counted_and_named():
     [problem] = problems_of(pod_cidrs, ["a", "b", "c", "d"], "10.1.0.0/23", present={"b": "10.1.0.0/24"})
     assert problem == (
-        'cluster.cidr: Invalid value: "10.1.0.0/23": CIDR allocation failed; '
+        'podlab_cluster_cidr: Invalid value: "10.1.0.0/23": CIDR allocation failed; '
         "there are no remaining CIDRs left to allocate in the accepted range: "
         "2 of 4 nodes fit, a /24 each; none for c, d"
     )
@@ -470,20 +470,20 @@ def test_as_many_pods_fit_as_addresses_are_free_and_not_one_more(history, taken)
 
 def test_overlapping_ranges_are_named_in_pairs():
     named = {
-        "cluster.cidr": "10.1.0.0/16",
-        "cluster.service_cidr": "10.1.128.0/20",
+        "podlab_cluster_cidr": "10.1.0.0/16",
+        "podlab_service_cidr": "10.1.128.0/20",
         "node network": "10.1.128.0/24",
         "outside": "198.51.100.0/24",
     }
     assert overlaps(named) == [
-        "cluster.cidr 10.1.0.0/16 overlaps with cluster.service_cidr 10.1.128.0/20",
-        "cluster.cidr 10.1.0.0/16 overlaps with node network 10.1.128.0/24",
-        "cluster.service_cidr 10.1.128.0/20 overlaps with node network 10.1.128.0/24",
+        "podlab_cluster_cidr 10.1.0.0/16 overlaps with podlab_service_cidr 10.1.128.0/20",
+        "podlab_cluster_cidr 10.1.0.0/16 overlaps with node network 10.1.128.0/24",
+        "podlab_service_cidr 10.1.128.0/20 overlaps with node network 10.1.128.0/24",
     ]
 
 
 def test_ranges_side_by_side_do_not_overlap():
-    assert overlaps({"cluster.cidr": "10.1.0.0/17", "cluster.service_cidr": "10.1.128.0/17"}) == []
+    assert overlaps({"podlab_cluster_cidr": "10.1.0.0/17", "podlab_service_cidr": "10.1.128.0/17"}) == []
 
 
 def test_a_range_that_is_none_is_said_once_and_hides_no_overlap():

@@ -210,10 +210,10 @@ def test_changes_are_counted_over_all_hosts() -> None:
 
 def test_an_inventory_has_its_nodes_beside_the_gateway(tmp_path: Path) -> None:
     made = labs.BenchLab("bench-x", tmp_path)
-    made.has_nodes(2, pod_routing="vxlan")
+    made.has_nodes(2, podlab_pod_routing="vxlan")
     inventory = json.loads(made.inventory.read_text())["all"]
     groups = inventory["children"]["embedded"]["children"]
-    assert inventory["vars"]["cluster"] == {"pod_routing": "vxlan"}
+    assert inventory["vars"] == {"podlab_pod_routing": "vxlan"}
     assert {name: host["ansible_host"] for name, host in groups["nodes"]["hosts"].items()} == {
         name: labs.address(name) for name in ("node1", "node2")
     }

@@ -160,6 +160,12 @@ def test_layers_share_a_built_in_chain_in_their_order():
     assert NAT["jumps"] == {"POSTROUTING": [JUMP]}, "the layers themselves stay as they were"
 
 
+def test_a_chain_with_another_name_is_read_where_podlab_leads_to_it():
+    nat = {"POSTROUTING": ["-j KUBE-POSTROUTING", "-s 10.1.0.0/16 -j LOST"], "LOST": ["-j ACCEPT"]}
+    others = {"KUBE-POSTROUTING": ["-j RETURN"], "CNI-1": ["-j RETURN"]}
+    assert network.rules({"nat": nat | others})["nat"] == nat
+
+
 def test_a_rule_of_the_services_counts_where_a_jump_is_inserted_by_its_number():
     """It is left as it is, though its chain has a name of podlab's."""
     undefined = f"-d 10.96.0.0/16 -m conntrack --ctstate NEW -j {rules.UNDEFINED_PORTS}"

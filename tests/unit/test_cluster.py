@@ -11,23 +11,30 @@ from podlab.planner.model import Image, Invalid
 from podlab.planner.routing.egress import rows
 
 
+def named(settings):
+    """By the names of an inventory."""
+    return {f"podlab_{name}": value for name, value in settings.items()}
+
+
 def problems_of(**settings) -> list[str]:
     with pytest.raises(Invalid) as caught:
-        cluster_of(settings)
+        cluster_of(named(settings))
     return caught.value.problems
 
 
 def test_what_is_not_set_has_its_default():
     assert cluster_of({}) == Cluster()
     given = {
-        **{"cidr": "10.50.0.0/16", "dns": "10.96.0.10", "bridge": "pod-br_0"},
+        **{"dns": "10.96.0.10", "bridge": "pod-br_0"},
         **{"ready_timeout": 0, "allow_host_path": True, "node_port_range": "1-65535"},
     }
-    assert cluster_of({**given, "non_masquerade_cidrs": []}) == Cluster(**given, non_masquerade_cidrs=())
+    assert cluster_of(named({**given, "cluster_cidr": "10.50.0.0/16", "non_masquerade_cidrs": []})) == Cluster(
+        "10.50.0.0/16", **given, non_masquerade_cidrs=()
+    )
 
 
 def test_images_are_read_as_the_catalogue_is():
-    cluster = cluster_of({"images": {"mine": {"entrypoint": ["/bin/serve", 8080], "path": "/opt/mine"}}})
+    cluster = cluster_of({"podlab_images": {"mine": {"entrypoint": ["/bin/serve", 8080], "path": "/opt/mine"}}})
     assert cluster.images == {"mine": Image(("/bin/serve", "8080"), (), "/opt/mine")}
     assert image_of({"cmd": ["sh"]}) == Image((), ("sh",), "")
     assert image_of({"binds": {"/etc/nginx": "/srv/nginx"}}).binds == {"/etc/nginx": "/srv/nginx"}
@@ -37,15 +44,18 @@ def test_images_are_read_as_the_catalogue_is():
     ("settings", "problem"),
     [
         (
-            {"cidr": "10.1.0.1/16"},
-            'cidr: Invalid value: "10.1.0.1/16": network has host bits set; the network address is 10.1.0.0/16',
+            {"cluster_cidr": "10.1.0.1/16"},
+            'cluster_cidr: Invalid value: "10.1.0.1/16": network has host bits set; the network address is 10.1.0.0/16',
         ),
-        ({"cidr": "10.1.0.0"}, 'cidr: Invalid value: "10.1.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)'),
+        (
+            {"cluster_cidr": "10.1.0.0"},
+            'cluster_cidr: Invalid value: "10.1.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
+        ),
         (
             {"service_cidr": "fd00::/108"},
             'service_cidr: Invalid value: "fd00::/108": IPv6 is not supported, the lab is IPv4',
         ),
-        ({"cidr": 10}, "cidr: Invalid value: 10: must be of type string"),
+        ({"cluster_cidr": 10}, "cluster_cidr: Invalid value: 10: must be of type string"),
         (
             {"non_masquerade_cidrs": ["10.0.0.0/8", "10.0.0.0/255.0.0.0"]},
             'non_masquerade_cidrs[1]: Invalid value: "10.0.0.0/255.0.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24)',
@@ -54,16 +64,16 @@ def test_images_are_read_as_the_catalogue_is():
             {"non_masquerade_cidrs": "10.0.0.0/8"},
             'non_masquerade_cidrs: Invalid value: "10.0.0.0/8": must be of type array',
         ),
-        ({"service_cidr": "10.1.128.0/17"}, "cidr 10.1.0.0/16 overlaps with cluster.service_cidr 10.1.128.0/17"),
+        ({"service_cidr": "10.1.128.0/17"}, "cluster_cidr 10.1.0.0/16 overlaps with podlab_service_cidr 10.1.128.0/17"),
         (
             {"node_prefix": 29},
-            "node_prefix: Invalid value: 29: must be between 16, the length of cluster.cidr's prefix, and 28, inclusive",
+            "node_prefix: Invalid value: 29: must be between 16, the length of podlab_cluster_cidr's prefix, and 28, inclusive",
         ),
         (
             {"node_prefix": 15},
-            "node_prefix: Invalid value: 15: must be between 16, the length of cluster.cidr's prefix, and 28, inclusive",
+            "node_prefix: Invalid value: 15: must be between 16, the length of podlab_cluster_cidr's prefix, and 28, inclusive",
         ),
-        ({"node_prefix": "24"}, 'node_prefix: Invalid value: "24": must be of type integer'),
+        ({"node_prefix": "24.0"}, 'node_prefix: Invalid value: "24.0": must be of type integer'),
         (
             {"pod_routing": "bgp"},
             'pod_routing: Unsupported value: "bgp": supported values: "gateway", "host-gw", "vxlan"',
@@ -82,8 +92,8 @@ def test_images_are_read_as_the_catalogue_is():
             r'dns: Invalid value: "8.8.8.8\nsearch evil": must be a valid IP address, (e.g. 10.9.8.7)',
         ),
         ({"ready_timeout": -1}, "ready_timeout: Invalid value: -1: must be greater than or equal to 0"),
-        ({"ready_timeout": "60"}, 'ready_timeout: Invalid value: "60": must be of type integer'),
-        ({"allow_host_path": "yes"}, 'allow_host_path: Invalid value: "yes": must be of type boolean'),
+        ({"ready_timeout": "1m"}, 'ready_timeout: Invalid value: "1m": must be of type integer'),
+        ({"allow_host_path": "maybe"}, 'allow_host_path: Invalid value: "maybe": must be of type boolean'),
         ({"allow_host_path": 1}, "allow_host_path: Invalid value: 1: must be of type boolean"),
         *(
             (
@@ -110,24 +120,29 @@ def test_images_are_read_as_the_catalogue_is():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_bad_setting(settings, problem):
-    assert problems_of(**settings) == [f"cluster.{problem}"]
+    assert problems_of(**settings) == [f"podlab_{problem}"]
 
 
 def test_a_domain_in_the_words_of_kubernetes():
     (problem,) = problems_of(domain="Cluster_local")
-    assert problem.startswith('cluster.domain: Invalid value: "Cluster_local": a lowercase RFC 1123 subdomain must')
+    assert problem.startswith('podlab_domain: Invalid value: "Cluster_local": a lowercase RFC 1123 subdomain must')
 
 
 def test_bad_settings_are_reported_together():
     problems = problems_of(
-        colour="red", cidr="10.1.0.0/33", verify_port="http", bridge="", service_cidr="10.96.0.1/16", node_prefix=99
+        cluster_cidr="10.1.0.0/33", verify_port="http", bridge="", service_cidr="10.96.0.1/16", node_prefix=99
     )
     assert [problem.split(":")[0] for problem in problems] == [
-        *("cluster.colour", "cluster.verify_port", "cluster.cidr", "cluster.service_cidr", "cluster.bridge"),
+        *("podlab_verify_port", "podlab_cluster_cidr", "podlab_service_cidr", "podlab_bridge"),
     ]
-    assert problems[0].startswith(
-        "cluster.colour: unknown setting; there are: affinity_by_ipset, allow_host_path, bridge, cidr, dns, "
+
+
+def test_what_stands_behind_an_option_is_read_as_ansible_reads_an_argument():
+    """``-e podlab_vxlan_id=7`` is a text, and so is a template's value."""
+    cluster = cluster_of(
+        {"podlab_vxlan_id": "7", "podlab_allow_host_path": "true", "podlab_localhost_node_ports": "No"}
     )
+    assert (cluster.vxlan_id, cluster.allow_host_path, cluster.localhost_node_ports) == (7, True, False)
 
 
 # --- the inventory
@@ -160,12 +175,12 @@ def test_one_node_needs_no_gateway():
         ),
         pytest.param(
             [NODE1, Host("a", "outside", "10.1.7.7")],
-            "a: Invalid value: 10.1.7.7 lies in cluster.cidr 10.1.0.0/16",
+            "a: Invalid value: 10.1.7.7 lies in podlab_cluster_cidr 10.1.0.0/16",
             id="address of a pod",
         ),
         pytest.param(
             [NODE1, Host("a", "outside", "10.96.0.1")],
-            "a: Invalid value: 10.96.0.1 lies in cluster.service_cidr 10.96.0.0/16",
+            "a: Invalid value: 10.96.0.1 lies in podlab_service_cidr 10.96.0.0/16",
             id="address of a service",
         ),
         pytest.param(
@@ -219,7 +234,7 @@ def test_a_bad_taint(written, problem):
 
 def test_two_nodes_need_a_gateway():
     assert check_hosts([NODE1, NODE2], Cluster()) == [
-        'cluster.pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
+        'podlab_pod_routing: Invalid value: "gateway": the inventory has no host in the group gateways'
     ]
 
 
@@ -245,7 +260,7 @@ def test_who_is_managed_and_who_is_probed():
 
 
 def nat(**settings) -> list[str]:
-    return rows(cluster_of(settings), [])["nat"]["chains"]["PODLAB-EGRESS"]
+    return rows(cluster_of(named(settings)), [])["nat"]["chains"]["PODLAB-EGRESS"]
 
 
 def test_pods_keep_their_address_inside_and_lose_it_outside():
@@ -273,7 +288,7 @@ def test_networks_that_see_a_pods_own_address(cidrs, untouched):
 
 def test_packets_of_pods_are_let_through_and_what_is_for_podlab_itself_is_heard_whatever_a_firewall_ends_with():
     table = rows(
-        cluster_of({"cidr": "10.50.0.0/16", "pod_routing": "vxlan", "vxlan_port": 4789}),
+        cluster_of(named({"cluster_cidr": "10.50.0.0/16", "pod_routing": "vxlan", "vxlan_port": 4789})),
         ["cbr0", "eth0"],
         ["10.100.0.3"],
     )["filter"]

@@ -186,7 +186,7 @@ def test_an_end_where_nobody_can_listen_is_named_once():
         matrix(verify_port=4000), found, {"default/a": "address already in use", "gone": "x"}
     ) == [
         "pod default/a (10.1.1.2 on node1): port 4000 is in use there (address already in use), so calls to it prove "
-        "nothing: end what listens there, or set another cluster.verify_port",
+        "nothing: end what listens there, or set another podlab_verify_port",
         "pod default/a (10.1.1.2 on node1) -> pod default/b (10.1.2.2 on node2): expected source 10.1.1.2, got timed out",
     ]
 

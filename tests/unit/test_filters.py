@@ -63,7 +63,7 @@ def test_a_mistake_reaches_the_user_in_the_planners_words(run):
     assert run.returncode != 0
     said = run.stdout + run.stderr
     assert 'nodes[1]: Duplicate value: "a"' in said
-    assert 'cluster.cidr: Invalid value: "10.1.0.5/16": network has host bits set' in said
+    assert 'podlab_cluster_cidr: Invalid value: "10.1.0.5/16": network has host bits set' in said
     assert "Traceback" not in said
 
 

@@ -396,7 +396,7 @@ def test_an_unknown_image_names_the_catalogue_and_shows_how_to_add_to_it(here):
     assert problems_of(manifests.read, "m", IMAGES) == [
         THE_POD + 'spec.containers[0].image: Invalid value: "quay.io:443/me/tool:v1": the catalogue has busybox, '
         "nginx, nicolaka/netshoot, but not this image; give the container a command, or add the image to "
-        "cluster.images in the inventory:\n"
+        "podlab_images in the inventory:\n"
         "    images:\n"
         '      quay.io:443/me/tool: {entrypoint: [/usr/bin/program], cmd: ["--option"]}'
     ]

@@ -492,7 +492,7 @@ def test_a_gateway_that_leads_a_pod_cidr_elsewhere_is_told_so():
 def test_cidrs_that_do_not_suffice():
     (problem,) = Lab(3, cidr="10.1.0.0/23").problems()
     assert problem.startswith(
-        'cluster.cidr: Invalid value: "10.1.0.0/23": CIDR allocation failed; there are no remaining CIDRs left'
+        'podlab_cluster_cidr: Invalid value: "10.1.0.0/23": CIDR allocation failed; there are no remaining CIDRs left'
     )
 
 
@@ -812,7 +812,7 @@ def test_everything_that_is_wrong_with_hosts_and_pods_is_said_at_once():
     assert lab.problems(desired) == [
         "node1: programs are missing: sudo apt-get install --no-install-recommends bubblewrap execline s6",
         "node1: link cbr0 is in the way: podlab has not made it and does not touch it; remove it, "
-        "or choose another name (cluster.bridge)",
+        "or choose another name (podlab_bridge)",
         "node2: the kernel cannot do this: ip link add podlab0 type bridge: Not supported",
         "node2: the kernel has no net.bridge.bridge-nf-call-iptables, which the module br_netfilter brings",
         "gateway: no link of this host has the address 10.100.0.1; set node_ip to the address that the other nodes "
@@ -833,9 +833,9 @@ def test_what_was_found_before_comes_first_and_a_bad_inventory_is_told_once():
         "a.yml:1: broken",
         'inventory: node1: Invalid value: "no-address": the cluster needs the host\'s IPv4 address; '
         "set ansible_host to it, or node_ip where Ansible reaches the host in another way",
-        "inventory: node2: Invalid value: 10.1.0.9 lies in cluster.cidr 10.1.0.0/16",
+        "inventory: node2: Invalid value: 10.1.0.9 lies in podlab_cluster_cidr 10.1.0.0/16",
         "inventory: a: Duplicate value: 10.1.0.9 is node2's address already",
-        "inventory: a: Invalid value: 10.1.0.9 lies in cluster.cidr 10.1.0.0/16",
+        "inventory: a: Invalid value: 10.1.0.9 lies in podlab_cluster_cidr 10.1.0.0/16",
         'a.yml:1: The Pod "a" is invalid: spec.nodeName: Invalid value: "node9": no such node; '
         "the inventory has node1, node2",
     ]
@@ -862,9 +862,9 @@ def test_what_is_wrong_with_one_host_stops_no_other():
 @pytest.mark.parametrize(
     ("link", "addresses", "words"),
     [
-        ("tun0", ["10.1.0.9/8"], "cluster.cidr: "),
-        ("eth0", ["10.100.0.2/24", "10.100.0.201/24"], "cluster.load_balancer_pool "),
-        ("eth0", ["10.100.0.2/32"], "cluster.pod_routing: "),
+        ("tun0", ["10.1.0.9/8"], "podlab_cluster_cidr: "),
+        ("eth0", ["10.100.0.2/24", "10.100.0.201/24"], "podlab_load_balancer_pool "),
+        ("eth0", ["10.100.0.2/32"], "podlab_pod_routing: "),
         ("cbr0", ["10.77.0.1/24"], "present[node1]: "),
         ("cbr0", ["10.1.1.1/26"], "present[node1]: "),
     ],
@@ -948,7 +948,7 @@ def test_a_bridge_of_another_cni_is_in_the_way_though_its_mac_looks_like_podlabs
     lab.hosts["node1"].link("cbr0", "10.9.0.1/24", mac="0a:58:0a:09:00:01")
     assert lab.problems() == [
         "node1: link cbr0 is in the way: podlab has not made it and does not touch it; remove it, "
-        "or choose another name (cluster.bridge)"
+        "or choose another name (podlab_bridge)"
     ]
 
 
@@ -958,7 +958,7 @@ def test_an_overlay_of_another_cni_with_the_same_vni_and_port_is_in_the_way():
     lab.hosts["node1"].link("flannel.1", "10.9.0.0/32", kind="vxlan", mac="02:00:00:00:00:01", vxlan=overlay)
     assert lab.problems() == [
         "node1: link flannel.1 is in the way: podlab has not made it and does not touch it; remove it, "
-        "or set cluster.vxlan_id"
+        "or set podlab_vxlan_id"
     ]
     lab.hosts["node1"].root.links["flannel.1"]["vxlan"]["port"] = 4789
     assert lab.run(wanting())
@@ -987,7 +987,7 @@ def test_a_marked_host_does_not_give_up_its_own_bridge_for_a_new_name():
     lab.cluster = Cluster(bridge="br0")
     assert lab.problems(wanting(web=2)) == [
         "node1: link br0 is in the way: podlab has not made it and does not touch it; remove it, "
-        "or choose another name (cluster.bridge)"
+        "or choose another name (podlab_bridge)"
     ]
 
 

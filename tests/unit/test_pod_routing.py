@@ -98,14 +98,14 @@ def test_vxlan_goes_to_the_other_ends_address():
         pytest.param(
             "host-gw",
             [NODE1, FAR],
-            'cluster.pod_routing: Invalid value: "host-gw": node2 (10.200.0.3) is not in 10.100.0.0/24, '
+            'podlab_pod_routing: Invalid value: "host-gw": node2 (10.200.0.3) is not in 10.100.0.0/24, '
             "the subnet of node1, and a next hop is one hop away; choose vxlan",
             id="host-gw beyond a router",
         ),
         pytest.param(
             "gateway",
             [NODE1, FAR, host("gateway", "10.100.0.1/24", role="gateway")],
-            'cluster.pod_routing: Invalid value: "gateway": no gateway has an address in 10.200.0.0/24, '
+            'podlab_pod_routing: Invalid value: "gateway": no gateway has an address in 10.200.0.0/24, '
             "the subnet of node2; add a leg to one, or choose vxlan",
             id="gateway without a leg there",
         ),
@@ -159,7 +159,7 @@ class Tunnel(PodRouting):
 def tunnels(monkeypatch) -> Lab:
     monkeypatch.setitem(POD_ROUTING, "tunnel", Tunnel())
     lab = Lab()
-    lab.cluster = cluster_of({"pod_routing": "tunnel"})
+    lab.cluster = cluster_of({"podlab_pod_routing": "tunnel"})
     return lab
 
 
@@ -185,10 +185,10 @@ def test_a_fourth_way_says_itself_what_keeps_it_from_a_host(tunnels):
 
 def test_a_fourth_way_says_itself_which_clusters_it_suits(tunnels):
     tunnels.add(3)
-    assert tunnels.problems() == ['cluster.pod_routing: Invalid value: "tunnel": it is for two nodes']
+    assert tunnels.problems() == ['podlab_pod_routing: Invalid value: "tunnel": it is for two nodes']
     tunnels.drop("node3")
-    tunnels.cluster = cluster_of({"pod_routing": "tunnel", "vxlan_id": 9})
-    assert tunnels.problems() == ['cluster.pod_routing: Invalid value: "tunnel": it has no number 9']
+    tunnels.cluster = cluster_of({"podlab_pod_routing": "tunnel", "podlab_vxlan_id": 9})
+    assert tunnels.problems() == ['podlab_pod_routing: Invalid value: "tunnel": it has no number 9']
 
 
 def test_nothing_but_the_registry_asks_which_way_was_chosen():

@@ -95,11 +95,11 @@ def test_a_script_is_clean_and_writes_the_very_bytes(tmp_path: Path, content: st
 def test_one_mistake_at_many_places_is_one_line():
     same = [f'sa.yml:{line}: no matches for kind "ServiceAccount" in version "v1"' for line in range(1, 12)]
     named = [f'web.yml:{at}: The Pod "p{at}" is invalid: spec.x: Required value' for at in range(3)]
-    assert listed([*same, *named, "cluster.cidr: wrong"]) == [
+    assert listed([*same, *named, "podlab_cluster_cidr: wrong"]) == [
         "15 problems; nothing was changed:",
         '11 times: no matches for kind "ServiceAccount" in version "v1": sa.yml:1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11',
         "3 times: The Pod ... is invalid: spec.x: Required value: web.yml:0 (p0), 1 (p1), 2 (p2)",
-        "cluster.cidr: wrong",
+        "podlab_cluster_cidr: wrong",
     ]
     assert listed(same[:2])[1:] == same[:2]
     assert listed(same, whole=True)[1:] == same

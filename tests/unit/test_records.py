@@ -62,7 +62,7 @@ class Cabinet:
         for file in (ROOT / "manifests").glob("*.yml"):
             (directory / file.name).write_text(file.read_text())
         (directory / "more.yml").write_text(LATER)
-        found = inputs.read(str(ROOT), str(directory), {"load_balancer_pool": "10.100.0.200-10.100.0.220"})
+        found = inputs.read(str(ROOT), str(directory), {"podlab_load_balancer_pool": "10.100.0.200-10.100.0.220"})
         assert found.problems == ()
         self.cluster, self.desired = found.cluster, found.desired
         lab = Lab(load_balancer_pool="10.100.0.200-10.100.0.220")

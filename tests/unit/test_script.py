@@ -24,8 +24,9 @@ from podlab.controller import inputs, script
 from podlab.host.pods import volumes
 from podlab.planner.configs.services import digest_of
 from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.request import CHAPTERS
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.plan import CHAPTERS, plan
+from podlab.planner.plan import plan
 from tests.simulated_host import SimulatedHost
 from tests.unit.test_changes_pods import row
 
@@ -348,7 +349,7 @@ def test_the_command_prints_the_one_that_is_asked_for_and_names_the_others(monke
 
     def play(argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         asked.append(argv)
-        directory = Path(json.loads(argv[-1])["scripts"])
+        directory = Path(json.loads(argv[-1])["podlab_scripts"])
         for name in ("node1", "node1-undo", "gateway", "gateway-undo"):
             (directory / f"{name}.sh").write_text(name, "utf-8")
         return subprocess.CompletedProcess(argv, 0, "a quiet page", "")
@@ -358,7 +359,7 @@ def test_the_command_prints_the_one_that_is_asked_for_and_names_the_others(monke
     assert command.script("node1", [], "dir", undo=True) == "node1-undo"
     assert "--check" in asked[0] and asked[0][-4:-2] == ["-i", "x"]
     settings = [json.loads(argv[-1]) for argv in asked]
-    assert [item.get("manifests") for item in settings] == [None, "dir"]
+    assert [item.get("podlab_manifests") for item in settings] == [None, "dir"]
     assert settings[0]["plan_time"].endswith("T00:00:00Z")
     with pytest.raises(Failure, match=r"no script for outside; there is one for each of: gateway, node1$"):
         command.script("outside", [], None, undo=False)

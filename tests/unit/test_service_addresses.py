@@ -89,33 +89,33 @@ def test_a_pool_is_a_cidr_or_two_addresses(text, ends):
     ("setting", "problems"),
     [
         (
-            {"load_balancer_pool": "10.9.0.0"},
+            {"podlab_load_balancer_pool": "10.9.0.0"},
             [
-                'cluster.load_balancer_pool: Invalid value: "10.9.0.0": must be a CIDR or two addresses, the lower one '
+                'podlab_load_balancer_pool: Invalid value: "10.9.0.0": must be a CIDR or two addresses, the lower one '
                 "first (e.g. 10.100.1.0/24 or 10.100.0.200-10.100.0.250)"
             ],
         ),
         (
-            {"load_balancer_pool": "10.1.200.0/24"},
-            ["cluster.load_balancer_pool 10.1.200.0/24 overlaps with cluster.cidr 10.1.0.0/16"],
+            {"podlab_load_balancer_pool": "10.1.200.0/24"},
+            ["podlab_load_balancer_pool 10.1.200.0/24 overlaps with podlab_cluster_cidr 10.1.0.0/16"],
         ),
         (
-            {"load_balancer_pool": "10.95.255.250-10.96.0.9"},
-            ["cluster.load_balancer_pool 10.95.255.250-10.96.0.9 overlaps with cluster.service_cidr 10.96.0.0/16"],
+            {"podlab_load_balancer_pool": "10.95.255.250-10.96.0.9"},
+            ["podlab_load_balancer_pool 10.95.255.250-10.96.0.9 overlaps with podlab_service_cidr 10.96.0.0/16"],
         ),
         (
-            {"node_port_addresses": ["10.0.0.0/8", "10.0.0.1/8"]},
+            {"podlab_node_port_addresses": ["10.0.0.0/8", "10.0.0.1/8"]},
             [
-                'cluster.node_port_addresses[1]: Invalid value: "10.0.0.1/8": network has host bits set; '
+                'podlab_node_port_addresses[1]: Invalid value: "10.0.0.1/8": network has host bits set; '
                 "the network address is 10.0.0.0/8"
             ],
         ),
         (
-            {"masquerade_all": "yes", "node_port_addresses": "all", "load_balancer_pool": 1},
+            {"podlab_masquerade_all": "all", "podlab_node_port_addresses": "all", "podlab_load_balancer_pool": 1},
             [
-                "cluster.load_balancer_pool: Invalid value: 1: must be of type string",
-                'cluster.masquerade_all: Invalid value: "yes": must be of type boolean',
-                'cluster.node_port_addresses: Invalid value: "all": must be of type array',
+                "podlab_load_balancer_pool: Invalid value: 1: must be of type string",
+                'podlab_masquerade_all: Invalid value: "all": must be of type boolean',
+                'podlab_node_port_addresses: Invalid value: "all": must be of type array',
             ],
         ),
     ],
@@ -128,7 +128,7 @@ def test_a_bad_setting(setting, problems):
 
 def test_a_pool_holds_no_address_of_a_host():
     assert Lab(load_balancer_pool="10.100.0.0/24").problems() == [
-        f"cluster.load_balancer_pool 10.100.0.0/24 overlaps with the address of {host.name}, {host.address}"
+        f"podlab_load_balancer_pool 10.100.0.0/24 overlaps with the address of {host.name}, {host.address}"
         for host in HOSTS
     ]
 
@@ -151,7 +151,7 @@ def of_links(pool: str) -> dict[str, Given]:
     ],
 )
 def test_a_pool_holds_nothing_that_the_links_of_hosts_have(pool, what):
-    assert problems_of(of_links, pool) == [f"cluster.load_balancer_pool {pool} overlaps with {what}"]
+    assert problems_of(of_links, pool) == [f"podlab_load_balancer_pool {pool} overlaps with {what}"]
 
 
 @pytest.mark.parametrize("pool", ["10.100.0.200-10.100.0.250", "203.0.113.0/24"])
@@ -429,7 +429,7 @@ def test_without_a_pool_one_waits_and_is_told():
     assert balancers(found) == {"a": "", "b": "", "c": ""}
     services: Sequence[Service] = desired(*documents).services
     assert waiting(services, found) == [
-        "no load balancer gives an address to Service default/a, default/b: cluster.load_balancer_pool is not set"
+        "no load balancer gives an address to Service default/a, default/b: podlab_load_balancer_pool is not set"
     ]
 
 
@@ -457,7 +457,7 @@ def test_one_may_ask_for_an_address_of_the_pool():
     assert balancers(lab.run(balanced("a", loadBalancerIP="192.0.2.12")))["a"] == "192.0.2.12"
     assert lab.problems(balanced("a", loadBalancerIP="192.0.2.14")) == [
         'spec.loadBalancerIP: Invalid value: "192.0.2.14": provided IP is not in '
-        "cluster.load_balancer_pool 192.0.2.10-192.0.2.13"
+        "podlab_load_balancer_pool 192.0.2.10-192.0.2.13"
     ]
 
 
@@ -472,7 +472,7 @@ def test_what_somebody_asks_for_is_given_to_nobody_else():
 def test_a_pool_that_is_empty():
     assert Lab(**POOL).problems(*(balanced(f"s{index}") for index in range(6))) == [
         "status.loadBalancer.ingress: Internal error: failed to allocate a load balancer address: range is full "
-        "(cluster.load_balancer_pool 192.0.2.10-192.0.2.13); none for default/s4, default/s5"
+        "(podlab_load_balancer_pool 192.0.2.10-192.0.2.13); none for default/s4, default/s5"
     ]
 
 

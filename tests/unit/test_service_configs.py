@@ -10,9 +10,10 @@ import pytest
 from podlab.changes.kube_proxy import services as rules
 from podlab.planner.configs.services import Rows, digest_of, port_rows
 from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.request import CHAPTERS, chapters_of
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port
-from podlab.planner.plan import CHAPTERS, chapters_of, plan
+from podlab.planner.plan import plan
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.endpoints import Backend, slices_in_force, slices_of_pods
 from podlab.planner.services.model import Given, Ingress, Service, ServicePort
@@ -700,7 +701,7 @@ def test_what_has_no_effect_is_a_note():
     result = Lab().plan(service(type="LoadBalancer"), endpoint_slice("x", of=None))
     assert result["notes"] == [
         "EndpointSlice default/x is nobody's: it has no label kubernetes.io/service-name",
-        "no load balancer gives an address to Service default/web: cluster.load_balancer_pool is not set",
+        "no load balancer gives an address to Service default/web: podlab_load_balancer_pool is not set",
     ]
 
 

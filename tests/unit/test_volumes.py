@@ -91,7 +91,7 @@ def test_a_directory_of_the_node_has_to_be_allowed():
     document = with_volume(hostPath={"path": "/srv", "type": "DirectoryOrCreate"})
     assert wrong(document) == [
         f"{V}.hostPath: Forbidden: a pod could write to the machine; "
-        "set cluster.allow_host_path to true in the inventory to allow it"
+        "set podlab_allow_host_path to true in the inventory to allow it"
     ]
     allowed = template_of(document, allow_host_path=True).volumes
     assert allowed == {"v": Volume("hostPath", path="/srv", type="DirectoryOrCreate")}

@@ -185,7 +185,7 @@ def write_inventory(path: Path, machines: Mapping[str, Machine]) -> None:
         "ansible_ssh_private_key_file": str(some.key),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={some.home.parent / 'known_hosts'}",
     }
-    groups = {"gateways": hosts("gateway"), "nodes": hosts("node"), "outsiders": hosts("outside")}
+    groups = {"gateways": hosts("gateway"), "nodes": hosts("node"), "external": hosts("outside")}
     path.write_text(json.dumps({"all": {"vars": variables, "children": groups}}, indent=2) + "\n")
 
 

@@ -57,7 +57,7 @@ def test_an_unchanged_run_costs_a_round_trip_for_each_question(school):
 def test_the_way_between_nodes_is_converted(school, way):
     if way == "vxlan":
         assert "vxlan" not in school["node1"].sh("lsmod"), "it is to be loaded by this run"
-    school.check_run("-e", json.dumps({"cluster": {"pod_routing": way}}))
+    school.check_run("-e", json.dumps({"podlab_pod_routing": way}))
 
 
 def test_a_node_is_rebooted(school):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..planner.inputs.cluster import cluster_of, image_of
-from ..planner.inputs.settings import Cluster
+from ..planner.inputs.settings import SETTINGS, Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests
 from .cache import cached
 from .own_programs import CATALOGUE, programs
 
 LARGE = 2**18  # bytes; less takes less than half a second to read
-SAMPLE = "manifests"
+SAMPLE = SETTINGS["podlab_manifests"].default
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def read(root: str, directory: str, settings: object) -> Inputs:
+def read(root: str, directory: str, settings: Mapping[str, Any], known_problems: Sequence[str] = ()) -> Inputs:
     """Read settings and manifests.
 
     :param root: directory of the clone.
     :param directory: of the manifests, from where the user stands; the sample is found from everywhere.
+    :param settings: by their names.
     """
-    problems: list[str] = []
+    problems = [*known_problems]
     cluster = Cluster()
     try:
         cluster = cluster_of(settings)

@@ -32,7 +32,7 @@ from ..host import record
 from ..host.kube_proxy import health_checks
 from ..host.kube_proxy.services import STATE
 from ..host.system import kernel
-from ..planner.plan import CHAPTERS
+from ..planner.inputs.request import CHAPTERS
 from ..programs import BY_ROLE
 
 WIDTH = 118

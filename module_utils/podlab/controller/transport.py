@@ -15,7 +15,7 @@ from .. import packed, records
 from ..changes.pods import configs as pod_configs
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
-from ..planner.plan import CHAPTERS
+from ..planner.inputs.request import CHAPTERS
 from . import signature
 
 Rows = Mapping[str, Any]  # chapter -> row

@@ -16,7 +16,7 @@ ORDER = ("gateway", "vxlan", "host-gw", "gateway")
 
 
 def choose(way):
-    return "-e", json.dumps({"cluster": {"pod_routing": way}})
+    return "-e", json.dumps({"podlab_pod_routing": way})
 
 
 @pytest.fixture(scope="session")

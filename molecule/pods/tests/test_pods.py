@@ -212,7 +212,7 @@ def second(node, pods, tmp_path_factory) -> Run:
                 "-i",
                 "inventory/embedded",
                 "-e",
-                f"manifests={manifests}",
+                f"podlab_manifests={manifests}",
                 "site.yml",
                 "--skip-tags",
                 "verify",

@@ -37,7 +37,7 @@ class Cluster:
         for number in numbers:
             hosts[f"node{number}"] = {"ansible_host": f"10.100.0.{number + 1}"}
             if number in unreachable:
-                hosts[f"node{number}"]["lab_name"] = "nowhere"  # where the connection looks for it, and in vain
+                hosts[f"node{number}"]["podlab_lab"] = "nowhere"  # where the connection looks for it, and in vain
         self.lab.inventory.write_text(yaml.safe_dump(inventory))
         (self.lab.manifests / "web.yml").write_text(self.manifest.replace("replicas: 2", f"replicas: {replicas}"))
         self.nodes = tuple(f"node{number}" for number in numbers)

@@ -36,12 +36,12 @@ class Step:
 
 
 SETTINGS = {
-    "pod_routing": "gateway",
-    "masquerade_all": True,
-    "localhost_node_ports": False,
-    "node_port_addresses": ["10.100.0.0/24"],
+    "podlab_pod_routing": "gateway",
+    "podlab_masquerade_all": True,
+    "podlab_localhost_node_ports": False,
+    "podlab_node_port_addresses": ["10.100.0.0/24"],
 }
-SET = ("--extra-vars", json.dumps({"cluster": SETTINGS}))
+SET = ("--extra-vars", json.dumps(SETTINGS))
 
 STEPS = [
     Step(

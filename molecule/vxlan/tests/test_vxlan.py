@@ -77,14 +77,14 @@ def test_a_packet_passes_two_routers_whatever_lies_between_the_nodes(node, lab, 
 
 
 def choose(way):
-    return "-e", json.dumps({"cluster": {"pod_routing": way, "vxlan_id": 4096, "vxlan_port": 4789}})
+    return "-e", json.dumps({"podlab_pod_routing": way, "podlab_vxlan_id": 4096, "podlab_vxlan_port": 4789})
 
 
 def test_host_gw_is_refused_with_the_reason_before_anything_is_written(lab, overlay):
     done = lab.play(*choose("host-gw"))
     assert done.returncode != 0
     assert (
-        'cluster.pod_routing: Invalid value: "host-gw": node2 (10.200.0.2) is not in 10.100.0.0/24, '
+        'podlab_pod_routing: Invalid value: "host-gw": node2 (10.200.0.2) is not in 10.100.0.0/24, '
         "the subnet of node1, and a next hop is one hop away; choose vxlan"
     ) in done.stdout + done.stderr
     assert lab.typed(done.stdout) == {}
@@ -152,7 +152,7 @@ def test_one_run_brings_the_overlay_back_as_it_was_built(gateway, conversation, 
 
 
 def test_teardown_takes_all_of_it_away(lab, node):
-    done = lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    done = lab.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in HOSTS:
         assert "podlab" not in node(name).check_output("ip link").lower()
@@ -160,5 +160,5 @@ def test_teardown_takes_all_of_it_away(lab, node):
         assert "PODLAB" not in node(name).check_output("iptables-save")
         left = "ls /run/netns /run/podlab; cut -d' ' -f5 /proc/self/mountinfo | grep ^/run/"
         assert node(name).run(left).stdout == ""
-    again = lab.play("-e", "keep_power=true", playbook="playbooks/teardown.yml")
+    again = lab.play("-e", "podlab_keep_power=true", playbook="playbooks/teardown.yml")
     assert lab.typed(again.stdout) == {}

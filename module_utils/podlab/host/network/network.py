@@ -8,7 +8,7 @@ from typing import Any
 
 from ...changes import CHAIN_PREFIX, MAC_PREFIX, MARK
 from ...changes.kube_proxy.diff import is_ours
-from ...changes.netfilter.iptables_save import BUILT_IN, Tables, parsed
+from ...changes.netfilter.iptables_save import BUILT_IN, Tables, parsed, target
 from ...changes.netfilter.rules import UNDEFINED_PORTS
 from ...changes.network import link_state, vxlan
 from ...changes.network.bridge import Link
@@ -189,8 +189,8 @@ def forward_drops() -> bool:
 
 
 def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
-    """Table -> chain -> rules: podlab's chains, the built-in ones, and those of ``filter`` where a host's own firewall
-    may have its end. The others are not these chapters' to read.
+    """Table -> chain -> rules: podlab's chains, the built-in ones, those that they lead to, and those of ``filter``
+    where a host's own firewall may have its end. The others are not these chapters' to read.
 
     :param tables: what ``saved`` has told; it is asked if this is left out.
     """
@@ -200,7 +200,8 @@ def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
 
 def _own(chains: Mapping[str, Sequence[str]], with_others: bool) -> dict[str, list[str]]:
     """Without the one of podlab's chains that stands among kube-proxy's, and is written with them. The rules that lead
-    into it are here: who inserts one by its number counts them all."""
+    into it are here: who inserts one by its number counts them all. With those that these lead to: ``iptables -E`` may
+    have taken podlab's name from them."""
     names = [
         name
         for name in chains
@@ -208,6 +209,8 @@ def _own(chains: Mapping[str, Sequence[str]], with_others: bool) -> dict[str, li
         or (name.startswith(CHAIN_PREFIX) and name != UNDEFINED_PORTS)
         or (with_others and not name.startswith(CHAIN_PREFIX) and not is_ours(name))
     ]
+    led_to = {target(rule) for name in names for rule in chains[name]}
+    names += [name for name in chains if name in led_to and name not in names and not is_ours(name)]
     return {name: list(chains[name]) for name in names}
 
 

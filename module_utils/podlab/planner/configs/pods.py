@@ -144,7 +144,7 @@ def _resolv_conf(dns: Dns, given: str | None, namespace: str, server: str, domai
         if server:
             servers = [server]
         else:
-            comments = ["# no name server: cluster.dns is not set"]
+            comments = ["# no name server: podlab_dns is not set"]
         searches = [f"{namespace}.svc.{domain}", f"svc.{domain}", domain]
         options = ["ndots:5"]
     servers = list(dict.fromkeys([*servers, *dns.nameservers]))

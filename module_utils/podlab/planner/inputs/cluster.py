@@ -17,32 +17,28 @@ from ..model import Image, Invalid
 from ..routing.registry import POD_ROUTING
 from .host import Host
 from .service_settings import bad_settings
-from .settings import Cluster
+from .settings import SETTINGS, Cluster, Setting, setting_of
 
 LARGEST_VNI = 2**24 - 1
 ROLES = ("node", "gateway", "outside")
+TRUTH = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
 
 
-def cluster_of(settings: object) -> Cluster:
-    """Settings as written in the inventory, with defaults for what is not.
+def cluster_of(settings: Mapping[str, Any]) -> Cluster:
+    """Settings as written in the inventory, by their names, with defaults for what is not.
 
-    :raises Invalid: unknown settings, and values that cannot be.
+    :raises Invalid: values that cannot be.
     """
-    if not isinstance(settings, dict):
-        raise Invalid(_unless(settings, dict, "cluster"))
-    known = sorted(setting.name for setting in fields(Cluster))
-    problems = [
-        f"cluster.{name}: unknown setting; there are: {', '.join(known)}" for name in settings if name not in known
-    ]
+    problems: list[str] = []
     given: dict[str, Any] = {}
-    for name in known:
-        wrong = _wrong_type(name, settings[name]) if name in settings else []
-        problems += wrong
-        if name in settings and not wrong:
-            given[name] = settings[name]
-    for name in ("non_masquerade_cidrs", "node_port_addresses"):
-        if name in given:
-            given[name] = tuple(given[name])
+    for attribute in sorted(member.name for member in fields(Cluster)):
+        setting = SETTINGS[setting_of(attribute)]
+        if setting.name in settings:
+            value = _read(settings[setting.name], setting.type)
+            wrong = _wrong_type(setting, value)
+            problems += wrong
+            if not wrong:
+                given[attribute] = tuple(value) if setting.type is list else value
     if "images" in given:
         given["images"] = {name: image_of(image) for name, image in given["images"].items()}
     cluster = Cluster(**given)
@@ -50,33 +46,32 @@ def cluster_of(settings: object) -> Cluster:
     if cluster.pod_routing not in POD_ROUTING:
         supported = ", ".join(f'"{word}"' for word in POD_ROUTING)
         problems.append(
-            f'cluster.pod_routing: Unsupported value: "{cluster.pod_routing}": supported values: {supported}'
+            f'podlab_pod_routing: Unsupported value: "{cluster.pod_routing}": supported values: {supported}'
         )
     problems += _bad_port_range(cluster.node_port_range)
     problems += bad_settings(cluster)
-    if cluster.ready_timeout < 0:
-        problems.append(
-            f"cluster.ready_timeout: Invalid value: {cluster.ready_timeout}: must be greater than or equal to 0"
-        )
-    limits = {"verify_port": 65535, "vxlan_port": 65535, "vxlan_id": LARGEST_VNI}
-    problems += [
-        f"cluster.{name}: Invalid value: {getattr(cluster, name)}: must be between 1 and {largest}, inclusive"
-        for name, largest in limits.items()
-        if not 1 <= getattr(cluster, name) <= largest
-    ]
+    problems += _bad_numbers(cluster)
     domain = cluster.domain
-    problems += [f'cluster.domain: Invalid value: "{domain}": {words}' for words in dns1123_subdomain(domain)]
+    problems += [f'podlab_domain: Invalid value: "{domain}": {words}' for words in dns1123_subdomain(domain)]
     if cluster.dns and not _is_address(cluster.dns):
         problems.append(
-            f"cluster.dns: Invalid value: {json.dumps(cluster.dns)}: must be a valid IP address, (e.g. 10.9.8.7)"
+            f"podlab_dns: Invalid value: {json.dumps(cluster.dns)}: must be a valid IP address, (e.g. 10.9.8.7)"
         )
     if not _is_interface_name(cluster.bridge):
         problems.append(
-            f'cluster.bridge: Invalid value: "{cluster.bridge}": must be 1 to 15 letters, digits, "-" or "_"'
+            f'podlab_bridge: Invalid value: "{cluster.bridge}": must be 1 to 15 letters, digits, "-" or "_"'
         )
     if problems:
         raise Invalid(problems)
     return cluster
+
+
+def manifests_of(settings: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The directory of manifests, and what is wrong with it as a setting."""
+    setting = SETTINGS["podlab_manifests"]
+    written = settings.get(setting.name, setting.default)
+    wrong = _wrong_type(setting, written)
+    return (setting.default if wrong else written), wrong
 
 
 def image_of(entry: Mapping[str, Any]) -> Image:
@@ -134,7 +129,7 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
         owner = owners.setdefault(address, host.name)
         if owner != host.name:
             problems.append(f"inventory: {host.name}: Duplicate value: {address} is {owner}'s address already")
-        for name, cidr in (("cluster.cidr", cluster.cidr), ("cluster.service_cidr", cluster.service_cidr)):
+        for name, cidr in (("podlab_cluster_cidr", cluster.cidr), ("podlab_service_cidr", cluster.service_cidr)):
             if IPv4Address(address) in IPv4Network(cidr):
                 problems.append(f"inventory: {host.name}: Invalid value: {address} lies in {name} {cidr}")
     roles = Counter(host.role for host in hosts)
@@ -144,22 +139,24 @@ def check_hosts(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
     return problems
 
 
-def _wrong_type(name: str, value: Any) -> list[str]:
-    kinds = {
-        **{"node_prefix": int, "verify_port": int, "ready_timeout": int, "allow_host_path": bool},
-        **{"vxlan_id": int, "vxlan_port": int},
-        **{"non_masquerade_cidrs": list, "images": dict},
-        **{"masquerade_all": bool, "localhost_node_ports": bool, "node_port_addresses": list},
-        **{"affinity_by_ipset": bool, "reject_undefined_ports": bool},
-    }
-    problems = _unless(value, kinds.get(name, str), f"cluster.{name}")
-    if name == "images" and not problems:
+def _read(value: Any, kind: type) -> Any:
+    """A number or a truth value that stands in quotes, or behind ``-e NAME=``, as Ansible reads it of an argument."""
+    if not isinstance(value, str):
+        return value
+    if kind is int and re.fullmatch("-?[0-9]{1,9}", value):
+        return int(value)
+    return TRUTH.get(value.lower(), value) if kind is bool else value
+
+
+def _wrong_type(setting: Setting, value: Any) -> list[str]:
+    problems = _unless(value, setting.type, setting.name)
+    if setting.name == "podlab_images" and not problems:
         problems = [line for image, entry in value.items() for line in _wrong_image(image, entry)]
     return problems
 
 
 def _wrong_image(name: str, entry: object) -> list[str]:
-    path = f"cluster.images[{name}]"
+    path = f"podlab_images[{name}]"
     if not isinstance(entry, dict):
         return _unless(entry, dict, path)
     return [
@@ -204,17 +201,30 @@ def _unless(value: object, kind: type, path: str) -> list[str]:
 
 
 def _bad_ranges(cluster: Cluster) -> list[str]:
-    problems = overlaps({"cluster.cidr": cluster.cidr, "cluster.service_cidr": cluster.service_cidr})
+    problems = overlaps({"podlab_cluster_cidr": cluster.cidr, "podlab_service_cidr": cluster.service_cidr})
     for index, cidr in enumerate(cluster.non_masquerade_cidrs):
-        problems += overlaps({f"cluster.non_masquerade_cidrs[{index}]": cidr})
+        problems += overlaps({f"podlab_non_masquerade_cidrs[{index}]": cidr})
     if not problems:
         shortest = IPv4Network(cluster.cidr).prefixlen
         if not shortest <= cluster.node_prefix <= LONGEST_NODE_PREFIX:
             problems.append(
-                f"cluster.node_prefix: Invalid value: {cluster.node_prefix}: must be between {shortest}, "
-                f"the length of cluster.cidr's prefix, and {LONGEST_NODE_PREFIX}, inclusive"
+                f"podlab_node_prefix: Invalid value: {cluster.node_prefix}: must be between {shortest}, "
+                f"the length of podlab_cluster_cidr's prefix, and {LONGEST_NODE_PREFIX}, inclusive"
             )
     return problems
+
+
+def _bad_numbers(cluster: Cluster) -> list[str]:
+    problems = []
+    if cluster.ready_timeout < 0:
+        wrong = f"Invalid value: {cluster.ready_timeout}: must be greater than or equal to 0"
+        problems.append(f"podlab_ready_timeout: {wrong}")
+    limits = {"verify_port": 65535, "vxlan_port": 65535, "vxlan_id": LARGEST_VNI}
+    return problems + [
+        f"{setting_of(name)}: Invalid value: {getattr(cluster, name)}: must be between 1 and {largest}, inclusive"
+        for name, largest in limits.items()
+        if not 1 <= getattr(cluster, name) <= largest
+    ]
 
 
 def _bad_port_range(written: str) -> list[str]:
@@ -223,7 +233,7 @@ def _bad_port_range(written: str) -> list[str]:
     if 1 <= int(first) <= int(last) <= 65535:
         return []
     return [
-        f"cluster.node_port_range: Invalid value: {json.dumps(written)}: must be two ports, the lower one first "
+        f"podlab_node_port_range: Invalid value: {json.dumps(written)}: must be two ports, the lower one first "
         "(e.g. 30000-32767)"
     ]
 

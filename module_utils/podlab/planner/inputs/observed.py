@@ -7,16 +7,13 @@ from dataclasses import replace
 
 from ...changes.system import sysctls
 from ...records import DEFAULTS, RECORD, Known, sound_observation
-from ..ipam.allocations import allocate_cidrs
-from ..model import Invalid
 from ..preflight.host_checks import Refusals
 from ..record.newest import newest_record
-from ..routing.registry import pod_routing
-from ..services.addresses import pool_problems
-from .cluster import check_hosts
 from .host import Host
 from .host_links import uplink
-from .settings import Cluster
+
+_RECOVERED = {"foreign", "sysctls"}
+"""Of a record: what can be had without it. A record that was read has a version as well."""
 
 
 def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]:
@@ -33,40 +30,6 @@ def sound_hosts(hosts: Sequence[Host]) -> tuple[list[Host], list[str], Refusals]
             host = replace(host, observation=None if wrong else seen)
         found.append(host)
     return found, notes, refused
-
-
-def unlikely_hosts(hosts: Sequence[Host], cluster: Cluster) -> tuple[list[Host], Refusals]:
-    """The hosts, and those whose links and routes keep the cluster from having its networks: without what such a host
-    tells of them less is wrong. That is left aside, and its record counts on.
-
-    Where this leaves no node it is the inventory that is wrong, or a setting, and the plan says so.
-    """
-    found, refused = list(hosts), Refusals()
-    problems = [] if check_hosts(hosts, cluster) else _problems_of_networks(hosts, cluster)
-    for at, host in reversed([*enumerate(hosts)]):  # of two that claim the same, the first one keeps it
-        if problems and host.is_managed:
-            without_it = [*found[:at], _without_networks(host), *found[at + 1 :]]
-            left = _problems_of_networks(without_it, cluster)
-            if len(left) < len(problems):
-                refused[host.name] = [words for words in problems if words not in left]
-                found, problems = without_it, left
-    if all(host.name in refused for host in hosts if host.role == "node" and host.is_managed):
-        return list(hosts), Refusals()
-    return found, refused
-
-
-def _problems_of_networks(hosts: Sequence[Host], cluster: Cluster) -> list[str]:
-    nodes = [host for host in hosts if host.role == "node"]
-    problems = [*pod_routing(cluster).validate(cluster, hosts), *pool_problems(cluster, hosts)]
-    try:
-        allocate_cidrs(cluster, hosts, nodes)
-    except Invalid as error:
-        problems += error.problems
-    return problems
-
-
-def _without_networks(host: Host) -> Host:
-    return replace(host, observation={**(host.observation or {}), "links": {}, "routes": []})
 
 
 def without(hosts: Sequence[Host], refused: Refusals) -> list[Host]:
@@ -86,14 +49,14 @@ def recovered(hosts: Sequence[Host]) -> list[Host]:
 
 
 def lost_records(hosts: Sequence[Host]) -> list[str]:
-    """A note of each host that has nothing to know itself by but podlab's marks."""
+    """A note of each host that has nothing to know itself by but podlab's marks. :param hosts: recovered ones."""
     words = f"the record ({RECORD}) is lost; podlab's marks tell that it was here, and what the kernel and the other "
     words += f"hosts tell goes on. {DEFAULTS}"
-    return [f"{host.name}: {words}" for host in hosts if host.is_managed and host.is_marked and not host.record]
+    return [f"{host.name}: {words}" for host in hosts if host.is_managed and host.record.keys() == _RECOVERED]
 
 
 def _has_lost(host: Host) -> bool:
-    return host.is_marked and not {"foreign", "sysctls"} <= host.record.keys()
+    return host.is_marked and not host.record.keys() >= _RECOVERED
 
 
 def _recovered(host: Host, foreign: Sequence[str]) -> Host:
@@ -104,4 +67,4 @@ def _recovered(host: Host, foreign: Sequence[str]) -> Host:
         if key == f"net.ipv4.conf.{str(uplink(host)).replace('.', '/')}.rp_filter"
     }
     seen["record"] = {"foreign": list(foreign), "sysctls": loose, **host.record}
-    return replace(host, observation={**seen, "lost": sorted({"foreign", "sysctls"} - host.record.keys())})
+    return replace(host, observation={**seen, "lost": sorted(_RECOVERED - host.record.keys())})

@@ -8,14 +8,14 @@ from ipaddress import IPv4Address, IPv4Network
 from ..ipam.addresses import overlaps
 from .settings import Cluster
 
-POOL = "cluster.load_balancer_pool"
+POOL = "podlab_load_balancer_pool"
 
 
 def bad_settings(cluster: Cluster) -> list[str]:
     """Problems, in the user's words."""
     problems = []
     for index, cidr in enumerate(cluster.node_port_addresses):
-        problems += overlaps({f"cluster.node_port_addresses[{index}]": cidr})
+        problems += overlaps({f"podlab_node_port_addresses[{index}]": cidr})
     pool = cluster.load_balancer_pool
     if not pool:
         return problems
@@ -26,7 +26,7 @@ def bad_settings(cluster: Cluster) -> list[str]:
             f"{POOL}: Invalid value: {json.dumps(pool)}: must be a CIDR or two addresses, the lower one first "
             "(e.g. 10.100.1.0/24 or 10.100.0.200-10.100.0.250)",
         ]
-    for name, cidr in (("cluster.cidr", cluster.cidr), ("cluster.service_cidr", cluster.service_cidr)):
+    for name, cidr in (("podlab_cluster_cidr", cluster.cidr), ("podlab_service_cidr", cluster.service_cidr)):
         network = _network(cidr)
         if network and ends[0] <= int(network.broadcast_address) and int(network.network_address) <= ends[1]:
             problems.append(f"{POOL} {pool} overlaps with {name} {cidr}")

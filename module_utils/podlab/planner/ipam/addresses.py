@@ -68,7 +68,7 @@ def pod_cidrs(
         widest_first = sorted(obstacles, key=lambda network: (network.prefixlen, network))
         raise Invalid(
             [
-                f'cluster.cidr: Invalid value: "{blocks.cluster}": CIDR allocation failed; '
+                f'podlab_cluster_cidr: Invalid value: "{blocks.cluster}": CIDR allocation failed; '
                 "there are no remaining CIDRs left to allocate in the accepted range"
                 + _shortage(f"nodes fit, a /{prefix} each", nodes, new[len(given) :], "reserved", widest_first)
             ]
@@ -167,7 +167,7 @@ def pod_mac(address: str) -> str:
 def overlaps(named: Mapping[str, str]) -> list[str]:
     """Every pair of ranges that share an address, one line each; a range that is none has its own line.
 
-    :param named: a handful of CIDRs by what the user calls them, such as ``cluster.service_cidr``.
+    :param named: a handful of CIDRs by what the user calls them, such as ``podlab_service_cidr``.
     :return: problems for the caller to collect; nothing is raised.
     """
     problems: list[str] = []
@@ -212,7 +212,7 @@ class _Blocks:
 
 
 def _cut(cluster_cidr: str, prefix: int, problems: list[str]) -> _Blocks | None:
-    cluster = _network("cluster.cidr", cluster_cidr, problems)
+    cluster = _network("podlab_cluster_cidr", cluster_cidr, problems)
     if not isinstance(prefix, int) or isinstance(prefix, bool):
         problems.append(f'prefix: Invalid value: "{prefix}": must be an integer')
     elif prefix > LONGEST_NODE_PREFIX:

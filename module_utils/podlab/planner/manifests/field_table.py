@@ -145,7 +145,7 @@ VOLUME = {
     "configMap": HONOURED,
     "downwardAPI": HONOURED,
     "emptyDir": HONOURED,
-    "hostPath": HONOURED,  # where cluster.allow_host_path says so
+    "hostPath": HONOURED,  # where podlab_allow_host_path says so
     "projected.defaultMode": HONOURED,
     "projected.defaultUser": refused(FILES_OF_ROOT),
     "projected.sources[*].configMap": HONOURED,

@@ -71,7 +71,7 @@ def _unknown(reference: str, images: Mapping[str, Image]) -> str:
     known = ", ".join(sorted(images)) or "nothing"
     return (
         f"the catalogue has {known}, but not this image; give the container a command, or add the "
-        "image to cluster.images in the inventory:\n"
+        "image to podlab_images in the inventory:\n"
         "    images:\n"
         f'      {image_name(reference)}: {{entrypoint: [/usr/bin/program], cmd: ["--option"]}}'
     )

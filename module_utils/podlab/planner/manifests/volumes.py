@@ -87,7 +87,7 @@ def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
         node["type"].unsupported(kind, _HOST_PATH_TYPES)
     if not scope.allow_host_path:
         node.forbidden(
-            "a pod could write to the machine; set cluster.allow_host_path to true in the inventory to allow it"
+            "a pod could write to the machine; set podlab_allow_host_path to true in the inventory to allow it"
         )
     return Volume("hostPath", path=path, type=kind)
 

@@ -100,7 +100,7 @@ def _in_the_way(host: Host, cluster: Cluster) -> list[str]:
     link = seen["links"].get(cluster.bridge)
     ours = own_bridge(host, cluster) or (host.is_marked and link and link["mac"].startswith(MAC_PREFIX))
     if host.role == "node" and link and not ours:
-        problems.append(f"link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (cluster.bridge)")
+        problems.append(f"link {cluster.bridge} is in the way: {NOT_OURS}, or choose another name (podlab_bridge)")
     if host.role == "node":
         problems += [
             f"link {name} is in the way: {NOT_OURS}, or set {setting}"

@@ -22,7 +22,7 @@ class PodRouting:
     name: ClassVar[str]
 
     def invalid(self, words: str) -> str:
-        return f'cluster.pod_routing: Invalid value: "{self.name}": {words}'
+        return f'podlab_pod_routing: Invalid value: "{self.name}": {words}'
 
     def lacking(self, roles: Mapping[str, int]) -> list[str]:
         """What the inventory lacks for it. :param roles: role -> number of hosts."""

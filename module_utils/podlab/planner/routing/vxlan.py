@@ -70,7 +70,7 @@ class Vxlan(PodRouting):
         asked = {"id": cluster.vxlan_id, "port": cluster.vxlan_port}
         own = self.overlay_device(cluster)
         return {
-            name: "cluster.vxlan_id"
+            name: "podlab_vxlan_id"
             for name, link in (host.observation or {})["links"].items()
             if (name == own or asked.items() <= link.get("vxlan", {}).items())
             and link["alias"] != MARK

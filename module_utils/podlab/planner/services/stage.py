@@ -10,10 +10,15 @@ from ...changes.kube_proxy import services
 from ...changes.system import sysctls
 from ...configs import ServicePortRow, ServicesRow
 from ..configs.services import Rows, port_rows
+from ..controllers.stage import Reconciled
 from ..inputs.host import Host
+from ..inputs.request import Request
 from ..inputs.settings import Cluster
+from ..ipam.stage import Allocated
 from ..model import Desired, Pod, Present
+from ..preflight.stage import Fleet
 from ..record.newest import newest_record
+from ..scheduler.stage import Scheduled
 from .addresses import waiting
 from .endpoints import Backend, Stage, backends, slices_in_force, slices_of_pods
 from .model import Given, Slice
@@ -47,6 +52,24 @@ class Chapter:
         known = seen.get("services") or {"row": "", "sound": False}
         is_told = known["sound"] and known["row"] == self.rows.digest(row)
         return not is_told or bool(sysctls.opening(seen["sysctls"], self.sysctls))
+
+
+def services_stage(
+    request: Request, fleet: Fleet, reconciled: Reconciled, scheduled: Scheduled, allocated: Allocated
+) -> Chapter:
+    return services_chapter(
+        request.cluster,
+        fleet.hosts,
+        request.desired,
+        allocated.services,
+        reconciled.pods,
+        scheduled.nodes,
+        allocated.addresses,
+        reconciled.present,
+        request.now,
+        settled=request.settled,
+        touches_pods="pods" in request.chapters,
+    )
 
 
 def services_chapter(

@@ -39,7 +39,7 @@ def differences(matrix: Mapping[str, Any], answers: Answers, deaf: Mapping[str, 
     deaf = {name: why for name, why in (deaf or {}).items() if any(name in row for row in matrix["expect"].values())}
     lines = [
         f"{_end(ends[name])}: port {matrix['port']} is in use there ({why}), so calls to it prove nothing: end what "
-        "listens there, or set another cluster.verify_port"
+        "listens there, or set another podlab_verify_port"
         for name, why in deaf.items()
     ]
     for source, row in matrix["expect"].items():

@@ -1,0 +1,30 @@
+"""What a plan is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ..model import Desired
+from .settings import Cluster
+
+CHAPTERS = ("system", "node", "bridge", "pods", "routes", "egress", "services")
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that is the same in every phase; ``plan`` says what each of it is."""
+
+    cluster: Cluster
+    desired: Desired
+    programs: Mapping[str, str]
+    now: str
+    settled: bool
+    chapters: Collection[str]
+    code: str
+
+
+def chapters_of(tags: Collection[str], skipped: Collection[str]) -> list[str]:
+    """The chapters that a run was asked for by ``--tags`` and ``--skip-tags``."""
+    every = {"all", "tagged"}
+    return [name for name in CHAPTERS if {name, *every} & {*tags} and not {name, *every} & {*skipped}]
