@@ -10,8 +10,6 @@ from typing import Any
 # Ansible puts local module_utils on the path of modules, not of filters.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.errors import AnsibleFilterError
-
 from podlab.planner.model import Invalid
 from podlab.planner.services import standalone
 
@@ -21,7 +19,8 @@ short_description: Work out what a node is told about Services
 description:
   - Turns objects of kind Service, EndpointSlice and Endpoints into what the module C(podlab_services) writes rules of.
   - A Service that names no cluster IP or node port is given one, the same on every node.
-  - Everything wrong with the objects is reported at once, in the words of Kubernetes.
+  - Everything wrong with the objects is found at once, in the words of Kubernetes. It is a value, which the module
+    fails with, as Ansible tells three times what a filter raises.
 positional: cluster_cidr, node_name, service_cidr, zone
 options:
   _input:
@@ -62,7 +61,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The parameter C(config) of C(podlab_services), without the node's addresses, which the host adds.
+  description: The parameter C(config) of C(podlab_services), without the node's addresses, which the host adds; or
+    C(problems), a list of sentences.
   type: dict
 """
 
@@ -70,12 +70,10 @@ _value:
 def services_config(
     objects: Any, cluster_cidr: str, node_name: str, service_cidr: str = "10.96.0.0/16", zone: str = ""
 ) -> dict[str, Any]:
-    if not isinstance(objects, list):
-        raise AnsibleFilterError("services_objects: write a list of objects")
     try:
         return standalone.services_config(objects, cluster_cidr, node_name, service_cidr, zone)
     except Invalid as error:
-        raise AnsibleFilterError("\n".join(error.problems)) from error
+        return {"problems": error.problems}
 
 
 class FilterModule:

@@ -161,6 +161,7 @@ WRONG = """
       bridge_mtu: 20
     - role: routes
       routes_within: 10.1.0.1/16
+      routes_parts: [make]  # each part fails alike
       routes_list:
         - {to: 10.1.1.0/24, via: node1}
         - {to: 10.1.1.0/24, via: 10.100.0.2, dev: much-too-long-for-a-link}

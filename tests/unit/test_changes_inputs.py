@@ -6,7 +6,9 @@ import pytest
 
 from podlab.changes.network import bridge_config, defaults
 from podlab.changes.pods import configs, problems
-from podlab.configs import PodRow
+from podlab.configs import PodRow, ServicesRow
+from podlab.planner.model import Invalid
+from podlab.planner.services.standalone import services_config
 from podlab.shapes import misfit
 from tests.unit.test_plan import Lab
 from tests.unit.test_plan import sample as sample
@@ -90,3 +92,39 @@ def test_a_bridge_of_one_word_is_whole() -> None:
     assert defaults.pod_mtu("cbr0", {"eth0": ETH0, "cbr0": {**ETH0, "mtu": 1400}}, UPLINK) == 1400
     assert defaults.pod_mtu("cbr0", {"eth0": ETH0}, UPLINK) == 1450
     assert defaults.pod_mtu("cbr0", {}, []) == 1500
+
+
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+SLICE = {
+    **{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "ports": [{"port": 80}]},
+    "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+    "endpoints": [{"addresses": ["10.1.1.2"], "nodeName": "node1"}],
+}
+POD_CIDRS, SERVICE_IPS = "10.1.0.0/16", "10.96.0.0/16"
+
+
+def test_objects_become_what_a_node_is_told() -> None:
+    found = services_config([SERVICE, SLICE], POD_CIDRS, "node1", SERVICE_IPS)
+    (port,) = found["ports"]
+    assert port["cluster_ip"] == "10.96.54.115", "as with site.yml"
+    assert [(end["address"], end["port"], end["node"]) for end in port["endpoints"]] == [("10.1.1.2", 80, "node1")]
+    assert not misfit({**found, "addresses": ["10.100.0.2"]}, ServicesRow)
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        ("web", "services_objects: write a list of objects"),
+        (["web"], "services_objects:0: write an object"),
+        (
+            [{**SERVICE, "kind": "Pod"}],
+            "services_objects:0: Pod is none of Service, EndpointSlice, Endpoints, Namespace",
+        ),
+        ([SLICE], "EndpointSlice default/web-1 is nobody's: there is no Service web"),
+        ([SERVICE, SERVICE], 'services_objects:1: services "web" already exists: first seen at services_objects:0'),
+    ],
+)
+def test_what_is_wrong_with_objects_is_said(objects, words) -> None:
+    with pytest.raises(Invalid) as raised:
+        services_config(objects, POD_CIDRS, "node1", SERVICE_IPS)
+    assert raised.value.problems == [words]

@@ -118,7 +118,11 @@ def of_this_host(told: Mapping[str, Any]) -> ServicesRow:
     """What a node is told, with what only a plan says and a person leaves to the host.
 
     Addresses of podlab's own links are none of the host's here: the run that makes them finds others than the next.
+
+    :raises HostError: with all that is wrong with the objects.
     """
+    if "problems" in told:  # of the filter services_config
+        raise HostError("\n".join(told["problems"]))
     if "addresses" in told:
         return told  # type: ignore[return-value]
     links, liberal = network.links(), network.read_sysctls([services.LIBERAL]).get(services.LIBERAL, "0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ...changes import input_checks as check
@@ -19,7 +19,7 @@ INPUT = "services_objects"
 
 
 def services_config(
-    objects: Sequence[Any], cluster_cidr: str, node_name: str, service_cidr: str, zone: str = ""
+    objects: Any, cluster_cidr: str, node_name: str, service_cidr: str, zone: str = ""
 ) -> dict[str, Any]:
     """The node's ``ServicesRow`` without its addresses, which the host knows itself.
 
@@ -30,6 +30,8 @@ def services_config(
     problems = [*check.of_network("services_cluster_cidr", cluster_cidr, "10.1.0.0/16")]
     problems += check.of_network("services_service_cidr", service_cidr, "10.96.0.0/16")
     problems += [f"services_node_name: {node_name!r}: {words}" for words in dns1123_subdomain(node_name)]
+    if not isinstance(objects, list):
+        raise Invalid([*problems, f"{INPUT}: write a list of objects"])
     documents = [Document(body, INPUT, number) for number, body in enumerate(objects) if isinstance(body, Mapping)]
     problems += [f"{INPUT}:{n}: write an object" for n, body in enumerate(objects) if not isinstance(body, Mapping)]
     problems += [
