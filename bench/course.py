@@ -1,4 +1,4 @@
-"""A run of benchmarks: how often each figure is taken, and words for whoever waits."""
+"""A run of benchmarks: how often each figure is taken, and progress messages."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def rows(course: Course) -> Iterator[Row]:
 
 
 def _round(found: Found) -> None:
-    """Everybody once, one right after the other, each on a bare node of its own."""
+    """Each contender once, one right after the other, each on a bare node of its own."""
     with lab("links") as made:
         built = node.build(made, _planned(made), containers=False)
     found.phases = built["phases"]

@@ -23,7 +23,7 @@ class Memory:
 
 def below(root: int) -> list[int]:
     """A process and all that have come from it. What loses its parent falls to the init of its PID namespace, so
-    nobody gets out of a lab."""
+    no process leaves a lab."""
     children: dict[int, list[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:

@@ -16,7 +16,7 @@ INSIDE = ROOT / "bench" / "inside"
 
 
 def rows(made: BenchLab, *objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Light the node, read it, and plan. It is alone, so there is nobody to have a route to."""
+    """Start the node, read it, and plan. It is alone, so there is no other node to have a route to."""
     made.light(NODE)
     seen = made.module(NODE, "podlab_observe", {"role": "node"})
     made.wants(*objects)

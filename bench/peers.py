@@ -1,6 +1,6 @@
 """Others that give pods a network: each makes the pods of a plan on a bare node, and is timed there.
 
-The clock is read on the node by the very script that does the work, so that entering the node costs nobody anything.
+The clock is read on the node by the very script that does the work, so that entering the node is not measured.
 """
 
 from __future__ import annotations

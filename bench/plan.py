@@ -50,7 +50,7 @@ def rows(course: Course) -> Iterator[Row]:
 
 
 def _measure(nodes: int, *words: str) -> dict[str, Any]:
-    """In a process of its own, whose memory is nobody else's."""
+    """In a process of its own, whose memory is its own."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'module_utils'}:{ROOT}"}
     argv = [sys.executable, "-m", "bench.planning", str(nodes), *words]
     found: dict[str, Any] = json.loads(run(argv, None, environment, ROOT).out)

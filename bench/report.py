@@ -80,7 +80,7 @@ def result(rows: Sequence[Row], machine: Mapping[str, Any], repeat: int) -> dict
 
 
 def is_over(results: Results) -> bool:
-    """Whether anything is beyond its limit. What could not be measured is nobody's fault."""
+    """Whether anything is beyond its limit. What could not be measured is not over its limit."""
     return any(row["verdict"] == OVER for body in results.values() for row in body["rows"])
 
 

@@ -69,7 +69,7 @@ def _objects(count: int, port: int = 80) -> list[dict[str, Any]]:
 
 
 def _with_endpoints_of_their_own(count: int) -> list[dict[str, Any]]:
-    """As on a cluster: no two services share any. They are nobody's addresses (RFC 2544)."""
+    """As on a cluster: no two services share any. The addresses are for benchmarks (RFC 2544)."""
     first = int(IPv4Address("198.18.0.0"))
     ends = [[str(IPv4Address(first + number * PODS + end)) for end in range(PODS)] for number in range(count)]
     return [*_objects(0), *chain.from_iterable(own_endpoints(_name(number), *each) for number, each in enumerate(ends))]
@@ -160,7 +160,7 @@ def _one_changed(made: BenchLab, name: str, watch: Watch) -> float:
     counting all others."""
     places = iptables.portals(made.on(NODE, "iptables-save", "-t", "nat").out)
     for place in (min(places), max(places)):
-        # Nobody listens there, but the rules count the call.
+        # Nothing listens there, but the rules count the call.
         made.on(NODE, "sh", "-c", f"timeout 2 bash -c ': </dev/tcp/{places[place]}/80' 2>/dev/null || true")
     before = iptables.counters(made.on(NODE, "iptables-save", "-c").out)
     own = iptables.own_chains(before, name)

@@ -30,7 +30,7 @@ description:
   - In the end each host is named with what has become of it - unchanged, mended (what), refused (why), failed,
     unreachable, or lost in this run. The exit code is 0 for the first two, 2 where any host was refused or failed, and
     4 where any host did not answer, which is the worst.
-  - What would steer a terminal is written out, whoever has said it.
+  - What would steer a terminal is written out, whatever its source.
   - Where standard output cannot be written to, the run comes to its end all the same, and ends with 1 or, where nobody
     reads it, 141.
 author: podlab

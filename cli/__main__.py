@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        _close_stdout()  # whoever read this has had enough
+        _close_stdout()  # the reader has gone
         return 128 + signal.SIGPIPE
     except OSError as error:
         full = error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)

@@ -77,7 +77,7 @@ def read(sources: Sequence[str]) -> list[Host]:
             known = manager.get_vars(host=host)
             template = Templar(loader=loader, variables=known).template
             settings = {name: template(known.get(name, defaults.get(name))) for name in VARIABLES}
-            # Plain text: Ansible's own kind remembers where it was written, which nobody else understands.
+            # Plain text: Ansible's own type remembers where it was written, which other code does not expect.
             words = {name: str(value) for name, value in settings.items() if value is not None}
             if words["ansible_connection"] != "embedded":
                 words = _configured() | words

@@ -10,7 +10,7 @@ from podlab.printable import printable
 
 
 def say(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
-    """Print words of podlab's, and of whoever it has them from: none of them steers the terminal.
+    """Print text, podlab's or quoted: control characters are made visible, so none steers the terminal.
 
     :raises OSError: as well where standard output is closed, which ``print`` takes for nothing.
     """
@@ -22,7 +22,7 @@ def say(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
 
 
 def complain(text: str) -> None:
-    """The same on standard error. There is nobody to tell that it is closed."""
+    """The same on standard error. That it is closed cannot be reported."""
     if sys.stderr is not None:
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()

@@ -41,7 +41,7 @@ class Copied(subprocess.Popen[Any]):
 
     :param apart: streams that it shall not have itself.
     :param terminal: what stands for our terminals is a terminal, too, and not a pipe: then programs do not write plain
-        text. It is nobody's once this process has ended.
+        text. It has no reader once this process has ended.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Copied(subprocess.Popen[Any]):
                 fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def _outlast_stops(self) -> None:
-        """nsenter(1) stops itself as its child is stopped, which whoever is root there may do, and sees the child's end
-        no more. There is no shell that would let it go on: it is in a session of its own."""
+        """nsenter(1) stops itself as its child is stopped, which root in the lab may do, and misses the child's end
+        then. There is no shell that would let it go on: it is in a session of its own."""
         while self.returncode is None:
             found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
             if found is None or found.si_code != os.CLD_STOPPED:
@@ -164,8 +164,8 @@ def _end(stream: int, pipes: Collection[int]) -> int:
 
 
 def lead(*sessions: Copied) -> int:
-    """Stay with them to their ends; the highest exit code. Whoever was ended by a signal that was handed on takes us
-    along."""
+    """Stay with them to their ends; the highest exit code. One that was ended by a forwarded signal ends this
+    process by the same."""
     with process.handing_on(sessions) as received, _raw_terminal(sessions[0]):
         codes = [session.wait() for session in sessions]
     for code in codes:
@@ -206,7 +206,7 @@ def _copy(source: int, target: int, ended: int) -> None:
     deadline, owed = 0.0, MOST_IN_PIPE
     while owed > 0 or time.monotonic() < deadline:
         ready = dict(poller.poll(max(deadline - time.monotonic(), 0) * 1000 if deadline else None))
-        if target in ready:  # nobody reads it any more
+        if target in ready:  # it has no reader any more
             return
         if ended in ready:
             poller.unregister(ended)
@@ -229,7 +229,7 @@ def _read(source: int) -> bytes:
 
 
 def _write(target: int, block: bytes) -> None:
-    """All of it, also where somebody has made the target non-blocking."""
+    """All of it, also where another program has made the target non-blocking."""
     view = memoryview(block)
     while view:
         try:

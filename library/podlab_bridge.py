@@ -39,11 +39,10 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes.network import bridge, bridge_config
 from ansible.module_utils.podlab.changes.network.link_state import KNOBS, knob
-from ansible.module_utils.podlab.changes.system import sysctls
-from ansible.module_utils.podlab.host import record
+from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.run import HostError, bridge_batch, ip_batch, tc_batch
+from ansible.module_utils.podlab.host.run import HostError
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "default": "cbr0"},
@@ -54,7 +53,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     links, routes, wrong = network.links(), network.routes(), list(bridge_config.problems(params))
     is_by_hand = not record.has_cluster()
     if not wrong and is_by_hand:  # in a cluster it is the plan that looks
@@ -62,21 +61,10 @@ def work(params: dict[str, Any]) -> Any:
     if wrong:
         raise HostError("\n".join(wrong))
     row = bridge_config.complete(params, links, routes)
-    lines, entries = bridge.changes(links, row, routes), bridge.forwarding(links, row)
     seen = network.read_sysctls(knob(name, key) for name in (row["name"], "default") for key in KNOBS)
-    settings, queues = bridge.settings(links, row, seen), bridge.queues(links)
     if is_by_hand and seen.get(knob("default", "forwarding")) == "0":
-        settings.pop(knob(row["name"], "forwarding"), None)  # it is the role node that makes the host forward
-
-    def apply() -> None:
-        ip_batch(lines)
-        for key, value in settings.items():
-            network.write_sysctl(key, value)
-        bridge_batch(entries)
-        tc_batch(queues)
-
-    typed = [f"ip {line}" for line in lines] + [sysctls.line(*item) for item in settings.items()]
-    return [*typed, *(f"bridge {line}" for line in entries), *(f"tc {line}" for line in queues)], apply
+        seen.pop(knob(row["name"], "forwarding"), None)  # it is the role node that makes the host forward
+    return actions.Todo(bridge.actions(links, row, routes, seen))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,6 @@ diff:
   type: dict
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,10 +64,11 @@ from ansible.module_utils.podlab.changes.kube_proxy import conntrack
 from ansible.module_utils.podlab.changes.kube_proxy.conntrack import Frontends
 from ansible.module_utils.podlab.changes.netfilter import egress, rules
 from ansible.module_utils.podlab.changes.netfilter.rules import HOST_PORTS
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.kube_proxy import conntrack as host_conntrack
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import guarded_sysctls, network
-from ansible.module_utils.podlab.host.run import HostError, run
+from ansible.module_utils.podlab.host.run import HostError
 
 ARGUMENT_SPEC = {
     "cluster_cidr": {"type": "str"},
@@ -79,27 +79,16 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
-    wanted_tables = _complete(params) if params["tables"] is None else params["tables"]
+def work(params: dict[str, Any]) -> actions.Todo:
+    wanted = _complete(params) if params["tables"] is None else params["tables"]
     tables = network.saved()
     observed = network.rules(tables)
-    lines = {table: rules.changes(observed[table], row) for table, row in wanted_tables.items()}
+    lines = {table: rules.changes(observed[table], row) for table, row in wanted.items()}
     of_services = bool(tables.get("filter", {}).get("KUBE-FIREWALL"))
-    found = guarded_sysctls.doors(rules.sysctls(wanted_tables), guarded_by_others=of_services)
-    typed = [line for table, changed in lines.items() for line in rules.commands(table, changed)]
-    wanted = wanted_tables.get("nat", {}).get("chains", {})
-    before, there = _host_ports(observed["nat"]), _host_ports(wanted)
-
-    def apply() -> None:
-        found.close()
-        if typed:
-            run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(lines))
-        found.open()
-        # Only now: the kernel would make new entries by the old rules.
-        host_conntrack.end(host_conntrack.astray(before, there))
-
-    ended = [shlex.join(conntrack.deletion(flow)) for flow in host_conntrack.astray(before, there)]
-    return [*found.lines_before(), *typed, *found.lines_after(), *ended], apply
+    before, after = guarded_sysctls.changes(rules.sysctls(wanted), guarded_by_others=of_services)
+    ports = _host_ports(observed["nat"]), _host_ports(wanted.get("nat", {}).get("chains", {}))
+    flows = host_conntrack.actions(*ports, is_changed=any(lines.values()))
+    return actions.Todo([*before, *rules.write(lines), *after, *flows])
 
 
 def _complete(params: dict[str, Any]) -> dict[str, rules.TableRow]:

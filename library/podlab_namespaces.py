@@ -65,11 +65,11 @@ diff:
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.podlab.changes.namespaces import configs, namespaces, problems
 from ansible.module_utils.podlab.changes.namespaces.links import isolated_kind
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network, single_namespaces
 from ansible.module_utils.podlab.host.run import HostError
@@ -95,7 +95,7 @@ NO_LIST = "namespaces_list is missing: say which there shall be, or namespaces_s
 NO_DUMMY = "this kernel has no dummy links: eth0 of {} is a bridge without ports, which reaches as little"
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     is_absent = params["state"] == "absent"
     items = [] if is_absent else [configs.item(given) for given in params["namespaces"] or []]
     wanted = problems.sound(items)
@@ -105,20 +105,9 @@ def work(params: dict[str, Any]) -> Any:
     wrong += [*problems.in_the_way(seen, wanted), *_missing(wanted)]
     if wrong:
         raise HostError("\n".join(wrong))
-    has_way_out = any(one.bridge for one in wanted)
-    found = namespaces.changes(seen, wanted)
-    if not has_way_out:
-        found = replace(found, sysctls=single_namespaces.restored())
+    found = namespaces.changes(seen, wanted, single_namespaces.restored())
     warnings = [NO_DUMMY.format(", ".join(isolated))] if isolated and isolated_kind(seen) != "dummy" else []
-
-    def apply() -> None:
-        if has_way_out:
-            single_namespaces.remember()
-        single_namespaces.apply(found)
-        if not has_way_out:
-            single_namespaces.forget()
-
-    return found.lines(), apply, warnings
+    return actions.Todo(found, warnings)
 
 
 def _missing(wanted: Sequence[configs.NamespaceConfig]) -> list[str]:

@@ -59,13 +59,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.podlab.changes.actions import Run, set_sysctls
 from ansible.module_utils.podlab.changes.network.link_state import knob
 from ansible.module_utils.podlab.changes.system import node_sysctls, sysctls
-from ansible.module_utils.podlab.host import record
+from ansible.module_utils.podlab.changes.system.record import BeginRecord, SettleRecord
+from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.run import run
 from ansible.module_utils.podlab.host.system import file_modes, kernel, run_directory
+from ansible.module_utils.podlab.host.system import runners as runners
 
 ARGUMENT_SPEC = {
     "sysctls": {"type": "dict"},
@@ -78,11 +80,7 @@ ARGUMENT_SPEC = {
 }
 
 
-RECORDED = f"# {record.PATH}: the pod CIDR of every node and the places of pods"
-RECORDED_BY_HAND = f"# {record.PATH}: what these settings were before"
-
-
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     modules = kernel.features()["loadable"] if params["modules"] is None else params["modules"]
     found = record.read()
     known = found.record or {}
@@ -93,29 +91,17 @@ def work(params: dict[str, Any]) -> Any:
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
     told = known if params["record"] is None else _told(params)
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded), "version": record.VERSION}
-    wrong = file_modes.wrong()
-    lines = run_directory.lines() if params["runtime"] else []
-    lines += file_modes.lines(wrong)
-    lines += [f"modprobe -a {' '.join(modules)}"] if modules else []
-    lines += [sysctls.line(key, value) for key, value in values.items()]
-    if known != remembered or found.damage:
-        lines.append(RECORDED_BY_HAND if params["record"] is None else RECORDED)
-
-    def apply() -> None:
-        if params["runtime"]:
-            run_directory.make()
-        file_modes.mend(wrong)
-        if modules:
-            run(["modprobe", "-a", *modules])
-            missing = [key for key in wanted if key not in observed]
-            remembered["sysctls"].update(network.read_sysctls(missing))
-        # Before the first setting changes: who is killed in between still knows what was.
-        record.write({**remembered, "sysctls": {**recorded, **remembered["sysctls"]}})
-        for key, value in values.items():
-            network.write_sysctl(key, value)
-        record.write(remembered)
-
-    return lines, apply
+    loads = [Run(("modprobe", "-a", *modules))] if modules else []
+    unseen = [key for key in wanted if key not in observed] if modules else []
+    todo = [
+        *(run_directory.actions() if params["runtime"] else []),
+        *file_modes.actions(),
+        *loads,
+        BeginRecord(remembered, recorded, unseen),
+        *set_sysctls(values),
+        SettleRecord(remembered, [*wanted], is_news=known != remembered or bool(found.damage)),
+    ]
+    return actions.Todo(todo)
 
 
 def _told(params: dict[str, Any]) -> dict[str, Any]:

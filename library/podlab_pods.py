@@ -55,17 +55,25 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.podlab.changes import script_text
+from ansible.module_utils.podlab.changes.actions import Require
 from ansible.module_utils.podlab.changes.network import defaults
 from ansible.module_utils.podlab.changes.network.bridge import Link
-from ansible.module_utils.podlab.changes.pods import configs, pod_commands, pods, problems, s6_commands
+from ansible.module_utils.podlab.changes.pods import configs, pods, problems
+from ansible.module_utils.podlab.changes.pods.actions import (
+    InstallBusybox,
+    InstallProgram,
+    RestartKubelet,
+    StartKubelet,
+    StopKubelet,
+)
 from ansible.module_utils.podlab.changes.pods.configs import Item
 from ansible.module_utils.podlab.configs import PodRow
-from ansible.module_utils.podlab.host import record
+from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.pods import containers, lost_supervisors
+from ansible.module_utils.podlab.host.pods import kubelet_service, lost_supervisors, programs
 from ansible.module_utils.podlab.host.pods import pods as host_pods
+from ansible.module_utils.podlab.host.pods import runners as runners
 from ansible.module_utils.podlab.host.run import HostError
 from ansible.module_utils.podlab.programs import NODE, PODS
 
@@ -76,33 +84,20 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
-    links, observed, items, programs = (
-        network.links(),
-        host_pods.observe(),
-        json.loads(params["pods"]),
-        params["programs"],
-    )
-    rows = _complete(items, links, observed)
-    steps = pods.changes(links, observed, rows)
-    stale = containers.stale_programs(programs)
-    # One that is about to be started or taken away needs no telling.
-    is_stale = not {"kubelet", "enter"}.isdisjoint(stale)  # it runs the text of both
-    restart = is_stale and steps.kubelet not in ("start", "stop") and containers.kubelet_lives()
-    lines = script_text.brief(s6_commands.programs({name: programs[name] for name in stale}))
-    lines += [s6_commands.BUSYBOX] if lines and containers.lacks_busybox() else []
-    lines += [*(lost_supervisors.lines() if steps else []), *pod_commands.lines(steps)]
-    lines += [f"s6-svc -t {s6_commands.KUBELET}"] if restart else []
-
-    def apply() -> None:
-        if wrong := [*_missing(rows), *problems.without_bridge(rows, links)]:
-            raise HostError("\n".join(wrong))
-        containers.write_programs(programs)
-        host_pods.apply(steps)
-        if restart:
-            containers.restart_kubelet()
-
-    return lines, apply
+def work(params: dict[str, Any]) -> actions.Todo:
+    links, observed = network.links(), host_pods.observe()
+    rows = _complete(json.loads(params["pods"]), links, observed)
+    found = pods.changes(links, observed, rows)
+    stale = programs.stale(params["programs"])
+    install = [InstallProgram(name, params["programs"][name]) for name in stale]
+    busybox = [InstallBusybox()] if (stale or found) and programs.lacks_busybox() else []
+    lost = lost_supervisors.actions() if found else []
+    # It runs the text of both. One that is about to be started or taken away needs no telling.
+    is_stale = not {"kubelet", "enter"}.isdisjoint(stale)
+    stays = not any(isinstance(action, (StartKubelet, StopKubelet)) for action in found)
+    restart = [RestartKubelet()] if is_stale and stays and kubelet_service.lives() else []
+    lacking = [Require(wrong)] if (wrong := [*_missing(rows), *problems.without_bridge(rows, links)]) else []
+    return actions.Todo([*lacking, *install, *busybox, *lost, *found, *restart])
 
 
 def _missing(rows: Sequence[PodRow]) -> list[str]:

@@ -73,11 +73,12 @@ diff:
 
 from typing import Any
 
+from ansible.module_utils.podlab.changes.actions import Require
 from ansible.module_utils.podlab.changes.network import routes, routes_config
-from ansible.module_utils.podlab.host import record
+from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.run import HostError, bridge_batch, ip_batch, run
+from ansible.module_utils.podlab.host.run import HostError
 
 ARGUMENT_SPEC = {
     "routes": {
@@ -99,7 +100,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     links, observed, is_by_hand = network.links(), network.routes(), not record.has_cluster()
     wrong = list(routes_config.problems(params))
     row = routes_config.complete(params, record.known().get("foreign", []) if params["foreign"] is None else [])
@@ -111,19 +112,9 @@ def work(params: dict[str, Any]) -> Any:
     steps = routes.steps(links, network.tunnels(links), observed, row, lost)
     if params["part"]:
         steps = steps.part(params["part"])
-
-    def apply() -> None:
-        if is_by_hand and not row["vxlan"] and (wrong := routes_config.unreachable(row["routes"], links, observed)):
-            raise HostError("\n".join(wrong))
-        for argv in steps.lost:
-            run(argv)
-        ip_batch(steps.device)
-        for key, value in steps.settings.items():
-            network.write_sysctl(key, value)
-        bridge_batch(steps.entries)
-        ip_batch([*steps.relayed, *steps.routes, *steps.unused])
-
-    return steps.lines(), apply
+    todo, has_hops = steps.actions(), not is_by_hand or row["vxlan"]
+    lacking = [] if has_hops else routes_config.unreachable(row["routes"], links, observed)
+    return actions.Todo([*([Require(lacking)] if lacking else []), *todo])
 
 
 if __name__ == "__main__":

@@ -49,17 +49,18 @@ diff:
 import gc
 from typing import Any
 
+from ansible.module_utils.podlab.host import actions
+from ansible.module_utils.podlab.host.kube_proxy import runners as runners
 from ansible.module_utils.podlab.host.kube_proxy import services
 from ansible.module_utils.podlab.host.module_base import run_module
 
 ARGUMENT_SPEC = {"config": {"type": "raw", "required": True}, "caller": {"type": "dict"}}
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     gc.disable()  # a hundred thousand rules are looked through again and again, and none of them is garbage
     told = params["config"]
-    steps = services.changes(told if isinstance(told, str) else services.of_this_host(told))
-    return steps.lines, lambda: services.apply(steps), steps.warnings
+    return services.changes(told if isinstance(told, str) else services.of_this_host(told))
 
 
 if __name__ == "__main__":

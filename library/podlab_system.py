@@ -49,6 +49,7 @@ import hashlib
 from typing import Any
 
 from ansible.module_utils.podlab.changes.system import systemd
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
@@ -66,10 +67,10 @@ ARGUMENT_SPEC = {
 }
 
 
-def work(params: dict[str, Any]) -> Any:
+def work(params: dict[str, Any]) -> actions.Todo:
     code = base64.b64decode(params["code"])
     steps = systemd.steps(host_system.observe(), params["row"], hashlib.sha256(code).hexdigest())
-    return steps.lines(), lambda: host_system.apply(steps, code)
+    return actions.Todo(steps.actions(code))
 
 
 if __name__ == "__main__":

@@ -32,97 +32,87 @@ diff:
 """
 
 import os
-import shutil
+from collections.abc import Sequence
 from typing import Any
 
+from ansible.module_utils.podlab.changes.actions import Action, Ip, RemoveTree, set_sysctls
 from ansible.module_utils.podlab.changes.namespaces import links as links_of_namespaces
 from ansible.module_utils.podlab.changes.namespaces import namespaces
 from ansible.module_utils.podlab.changes.namespaces.links import Observed
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
-from ansible.module_utils.podlab.changes.pods import pod_commands, pods
-from ansible.module_utils.podlab.changes.pods.containers import LOGS, NETNS, RUN
+from ansible.module_utils.podlab.changes.pods import pods
+from ansible.module_utils.podlab.changes.pods.paths import PODS, RUN
 from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
-from ansible.module_utils.podlab.host import leftovers, record
-from ansible.module_utils.podlab.host.kube_proxy import health_checks, services
+from ansible.module_utils.podlab.changes.system.teardown import (
+    AssertNoKubeChains,
+    AssertNothingLeft,
+    EndSupervision,
+    RemoveNetnsMount,
+    UnmountBeneath,
+)
+from ansible.module_utils.podlab.host import actions, record
+from ansible.module_utils.podlab.host import teardown as teardown
+from ansible.module_utils.podlab.host.kube_proxy import runners as kube_proxy_runners
+from ansible.module_utils.podlab.host.kube_proxy import services
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network, single_namespaces
-from ansible.module_utils.podlab.host.pods import containers, lost_supervisors, volumes
+from ansible.module_utils.podlab.host.pods import lost_supervisors, mount_table, sandboxes, supervisor
 from ansible.module_utils.podlab.host.pods import pods as host_pods
-from ansible.module_utils.podlab.host.run import ip_batch, run
+from ansible.module_utils.podlab.host.pods import runners as pods_runners
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
 ARGUMENT_SPEC = {}
 
+RUNNERS = (kube_proxy_runners, pods_runners, teardown)
 
-def work(params: dict[str, Any]) -> Any:
-    links = network.links()
-    found, ways = host_pods.observe(), network.routes()
-    steps = pods.changes(links, found, [])
-    ip_lines = [line for name in links for line in bridge.removal(links, name)]
-    ip_lines += routes.removal(ways) + vxlan.removal(links)
-    tables = network.saved()
+FOLDERS = (RUN, record.HOME)
+
+
+def work(params: dict[str, Any]) -> actions.Todo:
+    links, found, ways, tables = network.links(), host_pods.observe(), network.routes(), network.saved()
     observed = network.rules(tables)
-    is_marked = bool(marks.marks(links, ways, observed, found))
     # Gateways have neither links nor rules of nat, and no KUBE chains: such are somebody else's there.
     is_node = bool(marks.marks(links, [], {"nat": observed["nat"]}, found))
     kube = services.removal(tables, is_marked=is_node)
-    chains = {table: rules.removal(observed[table]) for table in network.TABLES}
-    known = record.read()
+    known, single = record.read(), single_namespaces.observe(links, tables)
     originals = (known.record or {}).get("sysctls")
     if originals is None:
+        is_marked = bool(marks.marks(links, ways, observed, found))
         originals = sysctls.forgotten(network.read_sysctls(sysctls.candidates(links))) if is_marked else {}
-    single = single_namespaces.observe(links, tables)
-    apart = namespaces.changes(single, [])
     originals = {**originals, **_forwarding_before(single)}
-    settings = sysctls.changes(network.read_sysctls(originals), {}, originals)
-    told = systemd.removal(host_system.observe())
-    folders = (RUN, record.HOME)
-    names = links_of_namespaces.own_names(single)
-    has_names = (os.path.isdir(RUN) or bool(names)) and host_pods.names_mount([*steps.gone, *names])
-    typed = [
-        *told.lines(),
-        *lost_supervisors.lines(),
-        *pod_commands.lines(steps),
-        *([f"s6-svscanctl -t {pods.SERVICES}"] if containers.supervisor_runs() else []),
-        *(f"ip {line}" for line in ip_lines),
-        *apart.lines(),
+    todo = [
+        *systemd.removal(host_system.observe()).actions(),
+        *lost_supervisors.actions(),
+        *pods.changes(links, found, []),
+        EndSupervision(supervisor.is_running()),
+        *(Ip(line) for name in links for line in bridge.removal(links, name)),
+        *map(Ip, [*routes.removal(ways), *vxlan.removal(links)]),
+        *namespaces.changes(single, []),
         # Some of them are guarded by the rules.
-        *(sysctls.line(key, value) for key, value in settings.items()),
-        *kube.lines(),
-        *(line for table, lines in chains.items() for line in rules.commands(table, lines)),
-        *(f"umount {path}" for path in (pods.PODS, RUN) if path in volumes.mounted([path])),
-        *([f"umount {NETNS} && rmdir {NETNS}"] if has_names else []),
-        *(f"rm -r {folder}" for folder in folders if os.path.isdir(folder)),
-    ]
-
-    def apply() -> None:
-        host_system.apply(told, b"")
-        lost_supervisors.end()
-        host_pods.apply(steps)
-        containers.stop_kubelet()
-        health_checks.stop()
-        containers.stop_supervisor()
-        ip_batch(ip_lines)
-        single_namespaces.apply(apart)
-        for key, value in settings.items():
-            network.write_sysctl(key, value)
-        services.remove(kube)
-        leftovers.complain_of_services(kube.rules)
+        *set_sysctls(sysctls.changes(network.read_sysctls(originals), {}, originals)),
+        *kube.actions,
+        AssertNoKubeChains(kube.rules),
         # These bear podlab's mark, and so say until the end whose the others were.
-        if any(chains.values()):
-            run(["iptables-restore", "--wait", "5", "--noflush"], rules.restore_text(chains))
-        # The record goes last: who is killed before this line still knows what the host was.
-        volumes.unmount_beneath(folders)
-        for folder in filter(os.path.isdir, folders):
-            shutil.rmtree(folder)
-        if has_names:
-            host_pods.drop_names_mount()
-        if os.path.isdir(LOGS) and not os.listdir(LOGS):
-            os.rmdir(LOGS)
-        leftovers.complain(folders)
+        *rules.write({table: rules.removal(observed[table]) for table in network.TABLES}),
+        *_files([*found, *links_of_namespaces.own_names(single)]),
+        AssertNothingLeft(FOLDERS),
+    ]
+    return actions.Todo(todo, [*known.damage, *kube.warnings])
 
-    return typed, apply, [*known.damage, *kube.warnings]
+
+def _files(names: Sequence[str]) -> list[Action]:
+    """The record goes last: who is killed before still knows what the host was.
+
+    :param names: namespaces that are gone by then.
+    """
+    there = [folder for folder in FOLDERS if os.path.isdir(folder)]
+    has_names = (RUN in there or bool(names)) and sandboxes.names_mount(names)
+    return [
+        UnmountBeneath(FOLDERS, [path for path in (PODS, RUN) if path in mount_table.mounted([path])]),
+        *([RemoveNetnsMount()] if has_names else []),
+        *map(RemoveTree, there),
+    ]
 
 
 def _forwarding_before(seen: Observed) -> dict[str, str]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import copy
 import shlex
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
+from podlab.changes.actions import Action, Bridge, Ip, NetnsIp, Sysctl
 from podlab.changes.kube_proxy import services
 from podlab.changes.netfilter import iptables_save, rules
 from podlab.changes.network import bridge, routes, vxlan
 from podlab.changes.network.link_state import knob
-from podlab.changes.pods import pods
+from podlab.changes.pods import actions, pods
 from podlab.changes.system import sysctls
 from podlab.planner.configs.services import digest_of
 
@@ -400,7 +402,7 @@ class SimulatedHost:
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
         """Run the chapters that have anything to do, as the modules do."""
         for chapter in pending:
-            if chapter in ("rollout", "leaving", "gone", "record"):
+            if chapter in ("rollout", "services_drain", "services_finalize", "record"):
                 continue  # here every pod is ready as soon as it runs, and nobody calls it in between
             getattr(self, f"_apply_{chapter}")(copy.deepcopy(rows[chapter]))
 
@@ -418,15 +420,11 @@ class SimulatedHost:
             self.sysctls |= {other: value for other in self.sysctls if sysctls.is_forwarding(other)}
 
     def _apply_bridge(self, row: bridge.BridgeRow) -> None:
-        self.root.ip(bridge.changes(self.root.facts(), row, self.root.routes))
+        self.take(bridge.actions(self.root.facts(), row, self.root.routes))
 
     def _apply_routes(self, row: routes.RoutesRow) -> None:
         seen = self.observe()
-        steps = routes.steps(seen["links"], seen["tunnels"], seen["routes"], row)
-        self.root.ip(steps.device)
-        self.sysctls |= steps.settings
-        self.root.bridge(steps.entries)
-        self.root.ip([*steps.relayed, *steps.routes, *steps.unused])
+        self.take(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).actions())
 
     def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
         for table, wanted in row.items():
@@ -443,36 +441,43 @@ class SimulatedHost:
         self.programs = dict(row["programs"])
         self.take(pods.changes(seen["links"], seen["pods"], row["pods"]))
 
-    def take(self, steps: pods.Steps) -> None:
-        """What ``podlab.host.pods.pods.apply`` does."""
-        for netns, name in steps.stop:
+    def take(self, todo: Iterable[Action]) -> None:
+        """What ``podlab.host.actions.apply`` does."""
+        for action in todo:
+            run = TAKEN.get(type(action))
+            if run:
+                run(self, action)
+
+    def _end_containers(self, action: actions.EndContainers) -> None:
+        for netns, name in action.supervised:
             self.pods[netns]["services"].discard(name)
-        for netns in steps.gone:
-            pod = self.pods.pop(netns)
-            if pods.veth_name(netns) in self.root.links:
-                self.root.delete(pods.veth_name(netns))
-            for name in [name for name, link in self.root.links.items() if link["peer"]]:
-                if self.root.links[name]["peer"][0] is pod["namespace"]:
-                    self.root.delete(name)
-            del self.root.neighbours[netns]
-        for sandbox in steps.sandboxes:
-            if sandbox["netns"] in self.pods:
-                raise Refused(f"netns {sandbox['netns']}: File exists")
-            namespace = self.root.neighbours[sandbox["netns"]] = Namespace()
-            self.pods[sandbox["netns"]] = {"namespace": namespace, "sandbox": True, "row": None, "services": set()}
-        self.root.ip(steps.wires)
-        for netns, lines in steps.insides.items():
-            self.pods[netns]["namespace"].ip(lines)
-        self.root.ip(steps.narrowed)
-        for owner, name in steps.start:
-            self.pods[owner["netns"]]["services"].add(name)
-        for applied in [*steps.sandboxes, *steps.refresh]:
-            self.pods[applied["netns"]]["row"] = copy.deepcopy(applied)
+
+    def _remove_pod(self, action: actions.RemovePod) -> None:
+        pod = self.pods.pop(action.netns)
+        if pods.veth_name(action.netns) in self.root.links:
+            self.root.delete(pods.veth_name(action.netns))
+        for name in [name for name, link in self.root.links.items() if link["peer"]]:
+            if self.root.links[name]["peer"][0] is pod["namespace"]:
+                self.root.delete(name)
+        del self.root.neighbours[action.netns]
+
+    def _make_sandbox(self, action: actions.MakeSandbox) -> None:
+        netns = action.row["netns"]
+        if netns in self.pods:
+            raise Refused(f"netns {netns}: File exists")
+        namespace = self.root.neighbours[netns] = Namespace()
+        self.pods[netns] = {"namespace": namespace, "sandbox": True, "row": None, "services": set()}
+
+    def _start_container(self, action: actions.StartContainer) -> None:
+        self.pods[action.row["netns"]]["services"].add(action.name)
+
+    def _record_pod(self, action: actions.RecordPod) -> None:
+        self.pods[action.row["netns"]]["row"] = copy.deepcopy(action.row)
 
     def reboot(self) -> None:
         """Only files outlive it."""
         for netns in list(self.pods):
-            self.take(pods.Steps(gone=[netns]))
+            self.take([actions.RemovePod(netns, None, comes_back=False)])
         uplinks = {name: link for name, link in self.root.links.items() if link["kind"] != "bridge"}
         default = [route for route in self.root.routes if route["to"] == "0.0.0.0/0"]
         self.root.links, self.root.routes = {}, []
@@ -486,6 +491,20 @@ class SimulatedHost:
         self.services["sound"] = False
         for key, value in (self.record or {}).get("sysctls", {}).items():
             self.write(key, value)
+
+
+TAKEN: dict[type[Action], Callable[[SimulatedHost, Any], None]] = {
+    Ip: lambda host, action: host.root.ip([action.words]),
+    Bridge: lambda host, action: host.root.bridge([action.words]),
+    Sysctl: lambda host, action: host.write(action.key, action.value),
+    NetnsIp: lambda host, action: host.pods[action.netns]["namespace"].ip([action.words]),
+    actions.EndContainers: SimulatedHost._end_containers,
+    actions.RemovePod: SimulatedHost._remove_pod,
+    actions.MakeSandbox: SimulatedHost._make_sandbox,
+    actions.StartContainer: SimulatedHost._start_container,
+    actions.RecordPod: SimulatedHost._record_pod,
+}
+"""The kinds that this host knows of; what the others are about it has not."""
 
 
 def restore(table: dict[str, list[str]], lines: list[str]) -> None:

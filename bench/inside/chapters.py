@@ -12,13 +12,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.podlab.changes.actions import Action, Ip, NetnsIp
 from ansible.module_utils.podlab.changes.network import bridge
 from ansible.module_utils.podlab.changes.pods import pods
-from ansible.module_utils.podlab.changes.pods.pods import Steps
+from ansible.module_utils.podlab.changes.pods.actions import (
+    AnnouncePod,
+    InstallBusybox,
+    InstallProgram,
+    MakeNetnsMounts,
+    MakeSandbox,
+)
+from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.pods import containers, ready
 from ansible.module_utils.podlab.host.pods import pods as host_pods
-from ansible.module_utils.podlab.host.run import ip_batch
+from ansible.module_utils.podlab.host.pods import programs, ready
+from ansible.module_utils.podlab.host.pods import runners as runners
+
+SANDBOXES = (MakeNetnsMounts, MakeSandbox)
+LINKS = (Ip, NetnsIp, AnnouncePod)
 
 ARGUMENT_SPEC = {"rows": {"type": "dict", "required": True}, "containers": {"type": "bool", "default": False}}
 
@@ -36,27 +47,29 @@ class Clock:
         self.phases[name] = time.perf_counter() - started
 
 
-def links(clock: Clock, rows: dict[str, Any]) -> Steps:
+def links(clock: Clock, rows: dict[str, Any]) -> list[Action]:
     """All up to the pods' routes; what is left to do."""
     with clock.phase("bridge"):
-        ip_batch(bridge.changes(network.links(), rows["bridge"]))
+        actions.apply(bridge.actions(network.links(), rows["bridge"]))
     with clock.phase("observe"):
         seen = network.links(), host_pods.observe()
     with clock.phase("changes"):
-        steps = pods.changes(*seen, rows["pods"]["pods"])
+        found: list[Action] = pods.changes(*seen, rows["pods"]["pods"])
     with clock.phase("sandboxes"):
-        host_pods.apply(Steps(sandboxes=steps.sandboxes))
+        actions.apply(action for action in found if isinstance(action, SANDBOXES))
     with clock.phase("links"):
-        host_pods.apply(Steps(wires=steps.wires, insides=steps.insides, announce=steps.announce))
-    return steps
+        actions.apply(action for action in found if isinstance(action, LINKS))
+    return found
 
 
-def processes(clock: Clock, rows: dict[str, Any], steps: Steps) -> None:
+def processes(clock: Clock, rows: dict[str, Any], found: list[Action]) -> None:
     """All the rest: volumes, containers, and the time until every pod is ready."""
     with clock.phase("programs"):
-        containers.write_programs(rows["pods"]["programs"])
+        stale = programs.stale(rows["pods"]["programs"])
+        install: list[Action] = [InstallProgram(name, rows["pods"]["programs"][name]) for name in stale]
+        actions.apply([*install, *([InstallBusybox()] if programs.lacks_busybox() else [])])
     with clock.phase("containers"):
-        host_pods.apply(Steps(volumes=steps.volumes, start=steps.start, held=steps.held, kubelet=steps.kubelet))
+        actions.apply(action for action in found if not isinstance(action, (*SANDBOXES, *LINKS)))
     with clock.phase("ready"):
         left = ready.wait(dict.fromkeys((row["netns"] for row in rows["pods"]["pods"]), "Ready"), 60.0)
     if left:
@@ -67,7 +80,11 @@ if __name__ == "__main__":
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
     clock = Clock()
     rest = links(clock, module.params["rows"])
-    lines = {"wires": rest.wires, "insides": rest.insides}
+    insides: dict[str, list[str]] = {}
+    for action in rest:
+        if isinstance(action, NetnsIp):
+            insides.setdefault(action.netns, []).append(action.words)
+    lines = {"wires": [action.words for action in rest if isinstance(action, Ip)], "insides": insides}
     if module.params["containers"]:
         processes(clock, module.params["rows"], rest)
     module.exit_json(phases=clock.phases, **lines)

@@ -69,7 +69,7 @@ def run(names: Sequence[str], repeat: int, file: str, *, markdown: bool) -> int:
             failed.append(name)
             print(f"error: {name}: {error}", file=sys.stderr)
         results[name] = report.result(rows, facts, repeat)
-        if file:  # after each one: whoever has had enough keeps what there is
+        if file:  # after each one: an interrupted run keeps its results
             report.write(Path(file), report.merged(report.read(Path(file)), results, list(ALL)))
     if markdown:
         print(report.markdown(results), end="")

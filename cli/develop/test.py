@@ -31,7 +31,7 @@ WHOLE = ("tests/steps.py", "tests/lab", "tests/unit")
 PATIENCE = 600.0
 SKIPPED = 77  # as with automake and meson: neither good nor bad
 NOBODY = 65534
-ORDINARY = ("pods", "rootless")  # scenarios that root runs as nobody
+ORDINARY = ("pods", "rootless")  # scenarios that root runs as the user nobody
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def scenarios() -> list[str]:
 
 
 def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
-    """A whole scenario, by root or by whoever else runs the tests; ``ordinary``: by root as nobody."""
+    """A whole scenario, as the user who runs the tests; ``ordinary``: by root as the user nobody."""
     lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
     environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
     prefix: list[str] = []

@@ -1,7 +1,7 @@
 """Become the program that runs over there.
 
-Outside of a lab the command replaces this process where it can, so input, output, signals and the exit code need
-nobody to hand them on; what is in a lab gets copies of them, see ``session.py``.
+Outside of a lab the command replaces this process where it can, so input, output, signals and the exit code are
+its own; a command in a lab gets copies of them, see ``session.py``.
 """
 
 from __future__ import annotations

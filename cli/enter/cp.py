@@ -118,8 +118,8 @@ class Inside:
         if self.call("test", "-d", path).succeeds():
             path = posixpath.join(path, os.path.basename(os.path.abspath(source)))
         directory, name = posixpath.split(path)
-        # -m: times are now, as kubectl has it. -p: the modes as they are. -o: whoever unpacks owns it, for the
-        # owner here may be nobody there.
+        # -m: times are now, as kubectl has it. -p: the modes as they are. -o: the user who unpacks owns it, for the
+        # owner here may not exist there.
         call = self.call("tar", "-xmpof", "-", *(["-C", directory] if directory else []))
         process = call.start(stdin=subprocess.PIPE)
         assert process.stdin
@@ -166,7 +166,7 @@ def _asked(member: str) -> str:
 
 
 def _below_its_name(directory: str, prefix: str) -> str:
-    """:raises Failure: it is a link there, which whoever asks has not named."""
+    """:raises Failure: it is a link there that was not named."""
     path = os.path.join(directory, posixpath.basename(prefix))
     if os.path.islink(path):
         raise Failure(f"error: {path} is a symbolic link; name as the destination what it leads to")

@@ -112,7 +112,7 @@ class Output:
 
 
 def is_alone(parent: int) -> bool:
-    """Whether whoever reads this has gone: the end of a pipe is closed, or the program in front of us has ended."""
+    """Whether the reader has gone: the end of a pipe is closed, or the program in front of this one has ended."""
     reader = select.poll()
     reader.register(1, 0)
     return bool(reader.poll(0)) or os.getppid() != parent

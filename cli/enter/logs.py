@@ -81,7 +81,7 @@ def logs(
 
 
 def _program() -> int:
-    """The program is small enough to lie in a pipe until it is read: nobody has to stay to feed it."""
+    """The program is small enough for a pipe's buffer: no process has to stay to write it."""
     program, feed = os.pipe()
     os.write(feed, FOLLOW.read_bytes())
     os.close(feed)

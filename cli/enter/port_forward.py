@@ -1,7 +1,7 @@
 """``./lab port-forward``: ports of this machine's loopback that lead into a pod.
 
 Every connection gets a process of its own on the pod's node (``relay.py``), between two pipes. So nothing has
-to be open in the lab while nobody calls, and the lab stays sealed: what crosses its border are bytes in a pipe,
+to be open in the lab without a connection, and the lab stays isolated: what crosses its border are bytes in a pipe,
 never a packet. Closed pipes end that process, however this one ends.
 """
 

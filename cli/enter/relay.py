@@ -21,7 +21,7 @@ BLOCK = 65536
 
 
 def connect(port: int) -> socket.socket:
-    """To what listens on this very machine; what was tried first has the word if nobody does."""
+    """To the listener on this machine; without one the error is that of the first attempt."""
     refusal: OSError | None = None
     for address in ("127.0.0.1", "::1"):
         try:
@@ -33,15 +33,15 @@ def connect(port: int) -> socket.socket:
 
 
 def carry(wire: socket.socket) -> None:
-    """Until both sides have said their last word, or nobody listens to our output any more.
+    """Until both sides have closed, or the output is no longer read.
 
-    One thread each way: a server that echoes stops to read while nobody takes what it writes.
+    One thread each way: a server that echoes stops reading while its own output is not read.
     """
     upwards = threading.Thread(target=send, args=(wire,), daemon=True)
     upwards.start()
     poller = select.poll()
     poller.register(wire, select.POLLIN)
-    poller.register(1, 0)  # tells of its end alone, which is how we learn that whoever started us has gone
+    poller.register(1, 0)  # only its end is reported: the program that started this one has gone
     while all(descriptor != 1 for descriptor, _ in poller.poll()):
         block = wire.recv(BLOCK)
         write(len(block).to_bytes(4, "big") + block)

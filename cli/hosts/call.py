@@ -74,7 +74,7 @@ class Call:
         """Run it to its end with these words as its input.
 
         :param patience: seconds.
-        :raises Silent: the host does not answer in time, has just ended, or says more than anybody wants to know.
+        :raises Silent: the host does not answer in time, has just ended, or its output is too long.
         """
         pipe = subprocess.PIPE
         with self._entering():

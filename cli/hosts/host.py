@@ -41,7 +41,7 @@ class Host(ABC):
         return self.call(["bash", "-l"], tty=tty)
 
     def question(self, command: Sequence[str]) -> Call:
-        """As ``call``, for a command that nobody attends to."""
+        """As ``call``, for a command without a person at its terminal."""
         return self.call(command)
 
     @property
@@ -87,7 +87,7 @@ class Host(ABC):
         return f"{self.password}\n" if self.becomes and self.password is not None else ""
 
     def as_login_user(self, command: Sequence[str]) -> list[str]:
-        """What to run here so that ``command`` runs there by whom the connection leads to, with nobody to ask."""
+        """What to run here so that ``command`` runs there as the user who logs in, without a prompt."""
         return list(command)
 
 

@@ -46,7 +46,7 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
 
 
 def _wait(asked: Mapping[str, Future[Any]]) -> None:
-    """Until all have answered; whoever looks on sees whom it waits for."""
+    """Until all have answered; a line on the terminal names the hosts that are waited for."""
     terminal, began = sys.stderr.fileno() if sys.stderr and sys.stderr.isatty() else None, time.monotonic()
     left = wait(asked.values(), timeout=PATIENCE_OF_PEOPLE).not_done
     while left:

@@ -48,7 +48,7 @@ def state_of(hosts: Sequence[Host]) -> objects.State:
 
 
 def must_be_known(state: objects.State, missing: Sequence[str]) -> None:
-    """Tell "there is none" from "nobody has said". What a run has made is in the record of every host.
+    """Tell "there is none" from "no host has answered". What a run has made is in the record of every host.
 
     :param missing: what was asked for by name and is not there.
     :raises Failure: nodes are silent, and the others do not know either.

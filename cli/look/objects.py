@@ -21,7 +21,7 @@ from podlab.records import converted
 
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
-"""Host -> what ``host/pods/status.py`` said there, or None where nobody answered."""
+"""Host -> what ``host/pods/status.py`` said there, or None where it did not answer."""
 
 VERSION = f"v{__version__}+podlab"
 REBOOTED = "Rebooted"
@@ -128,7 +128,7 @@ def _live_pod(state: State, node: str, live: Mapping[str, Any]) -> Object:
                 condition["lastTransitionTime"] = timestamp(since)
     if live["started"] is not None:
         status["startTime"] = timestamp(live["started"])
-    return {**row["object"], "kind": "Pod", "status": status}  # whatever somebody has made of it
+    return {**row["object"], "kind": "Pod", "status": status}  # whatever kind the host's record claims
 
 
 def _remembered_pod(state: State, key: str, node: str | None, status: Object) -> Object:
@@ -242,7 +242,7 @@ def _base64(text: str) -> str:
 
 
 def made(state: State, key: str) -> Object:
-    """When an object was made, as part of its metadata; nothing where nobody knows."""
+    """When an object was made, as part of its metadata; nothing where that is unknown."""
     created = state.record.get("created", {}).get(key)
     return {"creationTimestamp": created} if created else {}
 

@@ -43,7 +43,7 @@ def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bo
     :param options: for ansible-playbook.
     :raises Failure: there is no such host, or no plan; with all that the playbook said.
     """
-    import ansible.constants  # noqa: F401 - or .venv is missing, or HOME, and whoever calls this says so
+    import ansible.constants  # noqa: F401 - or .venv is missing, or HOME, which the caller reports
 
     # Of what is new, creation times stand in every host's script. A day is the time that all of them agree on, though
     # they are printed one after the other.

@@ -1,6 +1,6 @@
 """Services and what stands behind them, as Kubernetes objects: what the last run has written down of them. Pure.
 
-Endpoints are those that the nodes' rules lead to, ready or not as the run has seen it; nobody watches between two runs.
+Endpoints are those that the nodes' rules lead to, ready or not as the last run has seen it.
 """
 
 from __future__ import annotations

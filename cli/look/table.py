@@ -102,7 +102,7 @@ def age(item: Object, now: datetime.datetime) -> str:
 def since(timestamp: str, now: datetime.datetime) -> str:
     try:
         return human_duration((now - moment(timestamp)).total_seconds())
-    except ValueError:  # 31 February: what a host keeps may have been written by anybody
+    except ValueError:  # 31 February: a host's record may hold any text
         return UNKNOWN
 
 

@@ -99,7 +99,7 @@ def _of_deployment(state: State, item: Item) -> dict[str, Any]:
 
 
 def _left_over(pod: Object, name: str) -> dict[str, Any]:
-    """What can be told of a ReplicaSet that nobody asks for any more, from one of its pods."""
+    """A ReplicaSet that no manifest has any more, as far as one of its pods tells."""
     labels = pod["metadata"].get("labels", {})
     containers = pod["spec"]["containers"]
     return {
@@ -239,7 +239,7 @@ def _available(state: State, pods: Sequence[Object], item: Item) -> int:
 
 
 def _ready_since(pod: Object) -> str:
-    """RFC 3339, which sorts as time goes; empty where nobody knows."""
+    """RFC 3339, which sorts as time goes; empty where it is unknown."""
     found = [item.get("lastTransitionTime", "") for item in pod["status"]["conditions"] if item["type"] == "Ready"]
     return str(found[0]) if found else ""
 

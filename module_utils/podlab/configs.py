@@ -79,7 +79,7 @@ class EndpointRow(TypedDict):
     address: str
     port: int
     node: str
-    """Where it runs; empty where nobody said so."""
+    """Where it runs; empty where it is not known."""
     ready: bool
     """As in the EndpointSlice's conditions; ``publishNotReadyAddresses`` has made it true already."""
     serving: bool

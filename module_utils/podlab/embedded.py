@@ -9,7 +9,6 @@ shows is what there is, and killing the holder takes everything with it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -24,13 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import entry
+from . import entry, user_namespace
 from .controller.process import run_attended
+from .controller.single_file import join
 from .entry import enter as enter
 from .host.pods.status import command_line
-
-# The range above all that systemd and shadow hand out (https://systemd.io/UIDS-GIDS/).
-UNUSED_IDS = 1879048192
 
 # What every process of the lab starts with: nothing of the caller's environment leaks in.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -165,20 +162,20 @@ class Lab:
             text=True,
         )
         try:
-            _wait_for(lambda: _has_own_user_namespace(first.pid) or first.poll() is not None)
-            _map_ids(first.pid)
+            _wait_for(lambda: user_namespace.is_own(first.pid) or first.poll() is not None)
+            user_namespace.map_ids(first.pid)
             second = self._start_holder(first.pid)
             _wait_for(lambda: self.holder() is not None or second.poll() is not None)
         except (OSError, subprocess.SubprocessError) as error:
             first.kill()
-            raise PowerError(_why_no_user_namespace(first, error)) from error
+            raise PowerError(user_namespace.why_none(first, error)) from error
         finally:
             assert first.stdin is not None
             first.stdin.close()
         first.wait()
         holder = self.holder()
         if holder is None:
-            raise PowerError(_why_no_user_namespace(second, None))
+            raise PowerError(user_namespace.why_none(second, None))
         return holder
 
     def _start_holder(self, pid: int) -> subprocess.Popen[str]:
@@ -197,7 +194,7 @@ class Lab:
 
     def _wire(self, holder: int, hosts: Sequence[Mapping[str, Any]], *, check: bool) -> list[str]:
         # Its text, as the clone may lie where the lab cannot read it.
-        program = Path(self.clone, "embedded", "boot.py").read_text("utf-8")
+        program = join(Path(self.clone, "embedded", "boot"))
         order = {"identity": list(self._host_argv), "hosts": list(hosts), "check": check}
         code, out, err = run_attended(
             [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
@@ -210,7 +207,9 @@ class Lab:
             raise PowerError("The embedded hosts were not powered on: interrupted")
         if code:
             words = err.strip()
-            raise PowerError(f"The embedded hosts could not be powered on: {words}{_more_namespaces(words)}")
+            raise PowerError(
+                f"The embedded hosts could not be powered on: {words}{user_namespace.more_namespaces(words)}"
+            )
         done: list[str] = json.loads(out)
         return done
 
@@ -240,7 +239,7 @@ class _Process:
 
 def _own_processes() -> Iterator[_Process]:
     """Those of this user's labs. Those of others are never looked at."""
-    me = os.getuid() or UNUSED_IDS
+    me = os.getuid() or user_namespace.UNUSED_IDS
     for found in os.scandir("/proc"):
         if not found.name.isdigit():
             continue
@@ -259,62 +258,6 @@ def _child_of(pid: int) -> int | None:
     with contextlib.suppress(OSError):
         return next(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()), None)
     return None
-
-
-def _has_own_user_namespace(pid: int) -> bool:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
-    except OSError:
-        return False
-
-
-def _map_ids(pid: int) -> None:
-    """Root maps an unused range, so that root of the lab owns nothing of the machine: no file, no setting, no key.
-    Anybody else has only himself to map."""
-    uid, gid = os.getuid(), os.getgid()
-    if uid:
-        Path(f"/proc/{pid}/setgroups").write_text("deny")  # user_namespaces(7): before an ordinary user's gid_map
-    Path(f"/proc/{pid}/uid_map").write_text(f"0 {uid} 1" if uid else f"0 {UNUSED_IDS} 65536")
-    Path(f"/proc/{pid}/gid_map").write_text(f"0 {gid} 1" if uid else f"0 {UNUSED_IDS} 65536")
-
-
-def _why_no_user_namespace(process: subprocess.Popen[str], error: Exception | None) -> str:
-    """Name the setting that stands in the way, with the line that mends it."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=2)
-    words = (process.stderr.read().strip() if process.stderr else "") or str(error or "the holder did not start")
-    for path, forbidding, mend in (
-        (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-            "AppArmor forbids user namespaces to ordinary users. Either run ./lab as root, or allow them with: "
-            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-        ),
-        (
-            "/proc/sys/kernel/unprivileged_userns_clone",
-            "0",
-            "This system forbids user namespaces to ordinary users. Either run ./lab as root, or allow them with: "
-            "sudo sysctl kernel.unprivileged_userns_clone=1",
-        ),
-    ):
-        with contextlib.suppress(OSError):
-            if Path(path).read_text().strip() == forbidding and os.getuid():
-                return f"{mend} ({words})"
-    return f"The lab's user namespace could not be made: {words}{_more_namespaces(words)}"
-
-
-def _more_namespaces(words: str) -> str:
-    """What to do where the kernel's words are those of a limit of namespaces (namespaces(7)), or nothing."""
-    if os.strerror(errno.ENOSPC) not in words:
-        return ""
-    found = {}
-    for path in sorted(Path("/proc/sys/user").glob("max_*_namespaces")):
-        with contextlib.suppress(OSError, ValueError):
-            found[path.name] = int(path.read_text())
-    # A host takes one of most kinds, and so do a pod and a container. The kernel does not tell which it is that lacks.
-    low = {name: value for name, value in found.items() if value < 1000} or found
-    told = ", ".join(f"user.{name} is {value}" for name, value in low.items())
-    return f"; {told}. Allow more: sudo sysctl {' '.join(f'user.{name}=10000' for name in low)}"
 
 
 def _wait_for(condition: Any, seconds: float = 10.0) -> None:

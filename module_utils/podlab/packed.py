@@ -21,7 +21,7 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class TooMuch(ValueError):
-    """It has more than anybody has ever told; the text says so."""
+    """It is larger than any real one; the text says so."""
 
 
 def loads(text: str | bytes) -> Any:

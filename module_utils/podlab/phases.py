@@ -64,7 +64,7 @@ def _has_done_its_work(row: Row, item: Object) -> bool:
 
 
 def ready_since(row: Row, facts: Facts) -> float | None:
-    """When the last container of a pod that is ready got ready, by its host's clock; None where nobody knows."""
+    """When the last container of a pod that is ready got ready, by its host's clock; None where it is unknown."""
     since: list[float] = []
     for name in (*regular(row), *sidecars(row)):
         known, probed = facts.get(name) or _NOTHING, {"startup", "readiness"} & row["containers"][name].keys()
@@ -193,7 +193,7 @@ def _probe_is_ready(row: Row, name: str, known: Mapping[str, Any]) -> bool:
 
 
 def _work_is_done(row: Row, facts: Facts) -> bool:
-    """Whether every regular container has ended for good: sidecars have nobody left to go beside."""
+    """Whether every regular container has ended for good: sidecars alone do not keep a pod running."""
     known = [(name, facts.get(name) or _NOTHING) for name in regular(row)]
     return all(
         item["pid"] is None and item["last"] is not None and stays_down(policy_of(row, name), item["last"])

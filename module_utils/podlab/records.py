@@ -545,7 +545,7 @@ class _ObservedPod(TypedDict):
 class ObservedPod(_ObservedPod, total=False):
     initialized: bool
     lost: list[str]
-    exposed: list[str]
+    incomplete: list[str]
     unlogged: list[str]
     age: Seconds | None
     kubelet: bool

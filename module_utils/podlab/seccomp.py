@@ -66,7 +66,7 @@ FAMILIES = {
     **{"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_KEY": 15, "AF_NETLINK": 16, "AF_PACKET": 17},
     **{"AF_PPPOX": 24, "AF_CAN": 29, "AF_TIPC": 30, "AF_XDP": 44},
 }
-TERMINAL_COMMANDS = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal that somebody else reads
+TERMINAL_COMMANDS = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal that another process reads
 
 # linux/bpf_common.h, linux/seccomp.h
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06

@@ -1,4 +1,4 @@
-"""Whether a value that came as JSON has the shape of a type: what a host keeps may have been written by anybody.
+"""Whether a value that came as JSON has the shape of a type: a host's files may hold anything.
 
 ``misfit(value, SomeTypedDict)`` says in words what does not fit, first of all where. Types are those of ``typing``:
 TypedDict, dict, list, tuple (a list of that length), unions, and ``Annotated`` with a ``Rule`` for what a type cannot

@@ -119,14 +119,25 @@ BREAKS: dict[str, list[tuple[str, str, str, str | tuple[str, ...]]]] = {
             "node1",
             "web",
             "chmod 755 /run/podlab /var/log/pods/{netns}; chmod 644 /run/podlab/pods/{netns}/pod.json;"
+            "chmod 777 /run/podlab/services/{netns}.agnhost/timeout-finish;"
             "mount -o remount,bind,noexec /run/podlab",
-            ("chmod 600 /run/podlab/pods/{netns}/pod.json", "mount -o remount,bind,exec /run/podlab"),
+            (
+                "chmod 600 /run/podlab/pods/{netns}/pod.json",
+                "chmod 600 /run/podlab/services/{netns}.agnhost/timeout-finish",
+                "mount -o remount,bind,exec /run/podlab",
+            ),
         ),
-        # a container's variables are words of its command line
+        # a container's s6 directory lacks files
         (
             "node2",
             "web",
             "rm /run/podlab/services/{netns}.agnhost/env",
+            "s6-svscanctl -a /run/podlab/services  # {netns}.agnhost:",
+        ),
+        (
+            "node1",
+            "web",
+            "rm /run/podlab/services/{netns}.agnhost/identity",
             "s6-svscanctl -a /run/podlab/services  # {netns}.agnhost:",
         ),
         # forwarding is off

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from podlab.changes.pods import containers
+from podlab.changes.pods import container_root, containers, execline, identity, paths
 from podlab.configs import ContainerRow, PodRow
 from podlab.host import enter
 from podlab.planner.manifests import security
@@ -51,7 +51,7 @@ def service(tmp_path_factory) -> Path:
     return directory
 
 
-HIDE = ("umount", "--lazy", "--quiet", containers.NETNS, containers.PODS)
+HIDE = ("umount", "--lazy", "--quiet", paths.NETNS, paths.PODS)
 
 
 def arguments(service: Path, row: ContainerRow, hostname: str = "web") -> list[str]:
@@ -82,8 +82,8 @@ def test_every_word_arrives_as_it_was_written(service, argv, value, directory):
     row: ContainerRow = {**SLEEP, "argv": argv, "env": {"WORD": value}, "working_dir": f"/{directory}"}
     assert arguments(service, row, hostname=value) == [
         *("netns", "exec", NETNS, "nsenter", f"--ipc={POD}/ipc", f"--uts={POD}/uts", "--"),
-        *(f"{containers.EXECLINE}/foreground", *(f" {word}" for word in HIDE), ""),  # a block, as execline passes it on
-        *containers.sandbox_argv(pod_of(row, value), "main"),
+        *(f"{execline.EXECLINE}/foreground", *(f" {word}" for word in HIDE), ""),  # a block, as execline passes it on
+        *container_root.sandbox_argv(pod_of(row, value), "main"),
     ]
 
 
@@ -144,11 +144,11 @@ def test_who_enters_becomes_what_the_container_is(tmp_path, more, mask, ids):
 
 
 def test_every_capability_of_a_manifest_has_a_number():
-    assert set(security._ALL) == set(containers.NUMBERS)
-    assert containers.NUMBERS.index("SYS_ADMIN") == 21
+    assert set(security._ALL) == set(identity.NUMBERS)
+    assert identity.NUMBERS.index("SYS_ADMIN") == 21
 
 
-VARIABLES = (f"{containers.EXECLINE}/envfile", "/proc/self/fd/5", f"{containers.EXECLINE}/fdclose", "5")
+VARIABLES = (f"{execline.EXECLINE}/envfile", "/proc/self/fd/5", f"{execline.EXECLINE}/fdclose", "5")
 
 
 @pytest.mark.parametrize(
@@ -163,11 +163,11 @@ VARIABLES = (f"{containers.EXECLINE}/envfile", "/proc/self/fd/5", f"{containers.
     ],
 )
 def test_the_end_of_the_sandbox(row, words):
-    assert containers.sandbox_argv(pod_of(row), "main")[-len(words) :] == words
+    assert container_root.sandbox_argv(pod_of(row), "main")[-len(words) :] == words
 
 
 def test_a_working_directory_is_made():
-    argv = containers.sandbox_argv(pod_of({**SLEEP, "working_dir": "/srv/app"}), "main")
+    argv = container_root.sandbox_argv(pod_of({**SLEEP, "working_dir": "/srv/app"}), "main")
     assert "/srv/app" in [path for word, path in pairwise(argv) if word == "--dir"]
 
 
@@ -175,7 +175,7 @@ def test_nothing_is_mounted_on_a_link_or_below_one():
     """bubblewrap refuses it from 0.11 on."""
     mounts = [{"path": path, "volume": "v", "sub_path": "", "read_only": False} for path in ("/var/run", "/lib/x/")]
     row = {**SLEEP, "mounts": mounts, "binds": {"/bin/tool": "/usr/bin/tool"}, "working_dir": "/var/run2"}
-    argv = containers.sandbox_argv(pod_of(row, volumes={"v": {"kind": "emptyDir", "medium": ""}}), "main")
+    argv = container_root.sandbox_argv(pod_of(row, volumes={"v": {"kind": "emptyDir", "medium": ""}}), "main")
     bound = [argv[at + 2] for at, word in enumerate(argv) if word in ("--bind", "--ro-bind", "--dev-bind")]
     assert {"/run", "/usr/bin/tool", "/usr/lib/x"} <= set(bound)
     assert not {path for path in bound if path.startswith(("/var/run", "/bin", "/lib"))}
@@ -184,12 +184,18 @@ def test_nothing_is_mounted_on_a_link_or_below_one():
 
 
 def test_a_container_gets_no_more_capabilities_than_containerd_gives():
-    argv = containers.sandbox_argv(pod_of(SLEEP), "main")
+    argv = container_root.sandbox_argv(pod_of(SLEEP), "main")
     at = argv.index("--cap-drop")
     assert argv[at + 1] == "ALL"
     given_ = {argv[index + 1] for index, word in enumerate(argv) if word == "--cap-add"}
-    assert given_ == {f"CAP_{name}" for name in containers.CAPABILITIES}
+    assert given_ == {f"CAP_{name}" for name in identity.CAPABILITIES}
     assert not given_ & {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}
+
+
+def test_every_container_has_these_files():
+    files = containers.service_files(pod_of(SLEEP), "main")
+    assert set(containers.unit_files(pod_of(SLEEP), "main")) == files.keys() - {"restarts"}
+    assert {name for name, text in files.items() if text.startswith("#!")} == set(containers.SCRIPTS)
 
 
 # --- the end of a container
@@ -269,8 +275,8 @@ def test_the_wait_grows_as_the_kubelets_does_and_is_forgiven_after_ten_minutes(e
 
 
 def test_a_service_and_its_log_are_named_after_pod_and_container():
-    assert containers.service_name("default_web.v2", "main") == "default_web.v2.main"
-    assert containers.log_directory(NETNS, "main") == "/var/log/pods/default_web/main"
+    assert paths.service_name("default_web.v2", "main") == "default_web.v2.main"
+    assert paths.log_directory(NETNS, "main") == "/var/log/pods/default_web/main"
 
 
 def test_the_files_of_a_service():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from podlab.changes import actions
 from podlab.changes.namespaces import configs, links, namespaces, problems
 
 ALONE = {"name": "alone", "mode": "isolated", "address": "192.168.222.10/24"}
@@ -67,7 +68,7 @@ def wanted(*items):
 
 
 def lines(seen, *items):
-    return namespaces.changes(seen, wanted(*items)).lines()
+    return actions.lines(namespaces.changes(seen, wanted(*items), {}))
 
 
 def test_a_bare_host_gets_all_three(request):

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.changes.pods import pod_commands, pods
+from podlab.changes.actions import Action, Ip, NetnsIp, lines
+from podlab.changes.pods import pods
+from podlab.changes.pods.actions import (
+    AnnouncePod,
+    DropVolume,
+    EndContainers,
+    MakeSandbox,
+    MakeVolume,
+    RecordPod,
+    RemovePod,
+    ResumeContainer,
+    StartContainer,
+)
 from podlab.configs import PodRow
 from tests.simulated_host import Namespace, Refused, SimulatedHost
 
@@ -46,9 +58,40 @@ def node(*rows: PodRow) -> SimulatedHost:
     return host
 
 
-def steps(host: SimulatedHost, *rows: PodRow) -> pods.Steps:
+def changes(host: SimulatedHost, *rows: PodRow) -> list[Action]:
     seen = host.observe()
     return pods.changes(seen["links"], seen["pods"], rows)
+
+
+def of(kind: type[Action], todo: list[Action]) -> list:
+    return [action for action in todo if isinstance(action, kind)]
+
+
+def links(todo: list[Action]) -> list[str]:
+    return [action.words for action in of(Ip, todo)]
+
+
+def insides(todo: list[Action]) -> list[tuple[str, str]]:
+    return [(action.netns, action.words) for action in of(NetnsIp, todo)]
+
+
+def removed(todo: list[Action]) -> list[str]:
+    return [action.netns for action in of(RemovePod, todo)]
+
+
+def made(todo: list[Action]) -> list[PodRow]:
+    return [action.row for action in of(MakeSandbox, todo)]
+
+
+def ended(todo: list[Action]) -> list[tuple[str, str]]:
+    return [key for action in of(EndContainers, todo) for key in action.supervised]
+
+
+def started(todo: list[Action]) -> list[tuple[str, str]]:
+    return [action.key for action in of(StartContainer, todo)]
+
+
+BOTH = [("default_web", "main"), ("default_web", "side")]
 
 
 def inside(host: SimulatedHost, netns="default_web") -> Namespace:
@@ -57,34 +100,33 @@ def inside(host: SimulatedHost, netns="default_web") -> Namespace:
 
 def test_a_node_without_pods_gets_the_whole_pod():
     todo = pods.changes({}, {}, [WEB])
-    assert todo.wires == [
+    assert links(todo) == [
         f"link add {WEB_WIRE} mtu 1500 type veth peer name eth0 address 0a:58:0a:01:01:02 mtu 1500 netns default_web",
         f'link set {WEB_WIRE} alias "{WEB_ALIAS}" master cbr0 up',
         f"link set {WEB_WIRE} type bridge_slave hairpin on",
     ]
-    assert todo.insides == {
-        "default_web": [
-            "link set lo up",
-            "addr add 10.1.1.2/24 brd + dev eth0",
-            "link set eth0 up",
-            "route add default via 10.1.1.1 dev eth0",
-        ]
-    }
-    assert (todo.gone, todo.stop, todo.refresh) == ([], [], [])
-    assert todo.sandboxes == [WEB]
-    assert todo.start == [(WEB, "main"), (WEB, "side")]
+    assert insides(todo) == [
+        ("default_web", "link set lo up"),
+        ("default_web", "addr add 10.1.1.2/24 brd + dev eth0"),
+        ("default_web", "link set eth0 up"),
+        ("default_web", "route add default via 10.1.1.1 dev eth0"),
+    ]
+    assert (removed(todo), ended(todo)) == ([], [])
+    assert made(todo) == [WEB]
+    assert of(StartContainer, todo) == [StartContainer(WEB, "main"), StartContainer(WEB, "side")]
+    assert todo[-1] == RecordPod(WEB)
 
 
 def test_the_lines_that_a_person_would_type(golden):
     host = node(WEB, API)
-    gone_and_new = steps(host, API | {"containers": {"main": WEB["containers"]["main"]}}, row("new", "10.1.1.4"))
-    golden("pods.sh", "\n".join(pod_commands.lines(gone_and_new)) + "\n")
+    gone_and_new = changes(host, API | {"containers": {"main": WEB["containers"]["main"]}}, row("new", "10.1.1.4"))
+    golden("pods.sh", "\n".join(lines(gone_and_new)) + "\n")
 
 
 def test_sound_pods_are_not_named():
-    todo = steps(node(WEB, API), WEB, API)
+    todo = changes(node(WEB, API), WEB, API)
     assert not todo
-    assert pod_commands.lines(todo) == []
+    assert lines(todo) == []
 
 
 def drift_wire(**facts):
@@ -117,7 +159,7 @@ INSIDE = [
 
 
 @pytest.mark.parametrize(
-    ("drift", "lines"),
+    ("drift", "typed"),
     [
         pytest.param(drift_wire(alias=""), [f'ip link set {WEB_WIRE} alias "{WEB_ALIAS}"'], id="mark gone"),
         pytest.param(drift_wire(mtu=1400), [f"ip link set {WEB_WIRE} mtu 1500"], id="mtu outside"),
@@ -222,21 +264,22 @@ INSIDE = [
         pytest.param(lambda host: host.root.add("veth1", kind="veth", alias="docker"), [], id="a wire of somebody's"),
     ],
 )
-def test_drift_is_mended_by_just_these_lines(drift, lines):
+def test_drift_is_mended_by_just_these_lines(drift, typed):
     host = node(WEB, API)
     drift(host)
-    todo = steps(host, WEB, API)
-    assert [line for line in pod_commands.lines(todo) if " arping " not in line] == lines
-    assert todo.announce == ([WEB] if "default_web" in todo.insides else [])
-    assert (todo.gone, todo.sandboxes, todo.stop, todo.start) == ([], [], [], [])
+    todo = changes(host, WEB, API)
+    assert [line for line in lines(todo) if " arping " not in line] == typed
+    assert of(AnnouncePod, todo) == ([AnnouncePod(WEB)] if insides(todo) else [])
+    assert {type(action) for action in todo} <= {Ip, NetnsIp, AnnouncePod}
     host.take(todo)
-    assert not steps(host, WEB, API)
+    assert not changes(host, WEB, API)
 
 
 def test_an_arp_entry_that_somebody_wrote_inside_goes():
     seen = node(WEB).observe()
     seen["pods"]["default_web"]["neighbours"] = ["10.1.1.1"]
-    assert pods.changes(seen["links"], seen["pods"], [WEB]).insides == {"default_web": ["neigh del 10.1.1.1 dev eth0"]}
+    todo = pods.changes(seen["links"], seen["pods"], [WEB])
+    assert insides(todo) == [("default_web", "neigh del 10.1.1.1 dev eth0")]
 
 
 def kill_pause(host):
@@ -257,12 +300,12 @@ def kill_pause_and_take_mark(host):
 def test_a_pod_without_its_pause_is_made_anew_and_the_others_are_left_alone(drift):
     host = node(WEB, API)
     drift(host)
-    todo = steps(host, WEB, API)
-    assert (todo.gone, todo.sandboxes) == (["default_web"], [WEB])
-    assert [f"ip {line}" for line in todo.wires] == ANEW
-    assert todo.start == [(WEB, "main"), (WEB, "side")]
+    todo = changes(host, WEB, API)
+    assert (removed(todo), made(todo)) == (["default_web"], [WEB])
+    assert [f"ip {line}" for line in links(todo)] == ANEW
+    assert started(todo) == BOTH
     host.take(todo)
-    assert not steps(host, WEB, API)
+    assert not changes(host, WEB, API)
 
 
 @pytest.mark.parametrize(
@@ -286,30 +329,33 @@ def test_what_has_ended_for_good_stays_so_in_a_new_sandbox(ends, start, resume):
         facts[name] = {**facts[name], "pid": None, "last": {"exit": code, **last}}
     seen["pods"]["default_web"] |= {"sandbox": False, "services": []}
     todo = pods.changes(seen["links"], seen["pods"], [job])
-    assert todo.kept == ["default_web"]
-    assert sorted(name for _, name in todo.start) == start
-    assert sorted(name for _, name in todo.resume) == resume
-    assert sorted(name for _, name in todo.held) == [name for name in start if name != "first"]
-    assert not any("/var/log/pods" in line for line in pod_commands.lines(todo) if line.startswith("rm "))
+    assert [(action.netns, action.comes_back) for action in of(RemovePod, todo)] == [("default_web", True)]
+    assert sorted(name for _, name in started(todo)) == start
+    assert sorted(action.name for action in of(ResumeContainer, todo)) == resume
+    deferred = [action.name for action in of(StartContainer, todo) if action.deferred]
+    assert sorted(deferred) == [name for name in start if name != "first"]
+    (end,) = of(EndContainers, todo)
+    assert (sorted(end.started_anew), sorted(name for _, name in end.resumed)) == (sorted(started(todo)), resume)
+    assert not any("/var/log/pods" in line for line in lines(todo) if line.startswith("rm "))
 
 
 def test_a_wire_that_was_laid_before_its_pod_could_be_found_is_laid_again():
     host = node()
     host.root.add(WEB_WIRE, kind="veth")
-    todo = steps(host, WEB)
-    assert todo.wires[0] == f"link del {WEB_WIRE}"
+    todo = changes(host, WEB)
+    assert links(todo)[0] == f"link del {WEB_WIRE}"
     host.take(todo)
-    assert not steps(host, WEB)
+    assert not changes(host, WEB)
 
 
 def test_a_pod_that_is_wanted_no_more_takes_its_wire_along():
     host = node(WEB, API)
-    todo = steps(host, API)
-    assert todo.gone == ["default_web"]
-    assert (todo.wires, todo.insides, todo.stop) == ([], {}, [])
+    todo = changes(host, API)
+    assert removed(todo) == ["default_web"]
+    assert (links(todo), insides(todo), ended(todo)) == ([], [], BOTH)
     host.take(todo)
     assert WEB_WIRE not in host.root.links
-    assert not steps(host, API)
+    assert not changes(host, API)
 
 
 def changed_container(**facts):
@@ -320,7 +366,7 @@ def test_a_container_whose_log_is_written_nowhere_starts_again():
     seen = node(WEB).observe()
     seen["pods"]["default_web"]["unlogged"] = ["side"]
     todo = pods.changes(seen["links"], seen["pods"], [WEB])
-    assert (todo.stop, todo.start, todo.sandboxes) == ([("default_web", "side")], [(WEB, "side")], [])
+    assert (ended(todo), started(todo), made(todo)) == (BOTH[1:], BOTH[1:], [])
 
 
 def test_a_pod_whose_volume_was_taken_away_begins_anew_with_the_others_as_they_are():
@@ -329,8 +375,9 @@ def test_a_pod_whose_volume_was_taken_away_begins_anew_with_the_others_as_they_a
     seen = node(web, API).observe()
     seen["pods"]["default_web"]["lost"] = ["lost"]
     todo = pods.changes(seen["links"], seen["pods"], [web, API])
-    assert (todo.gone, todo.kept, todo.sandboxes) == (["default_web"], ["default_web"], [web])
-    assert (todo.volumes, todo.drop) == ([(web, "lost")], [])
+    assert of(RemovePod, todo) == [RemovePod("default_web", web, comes_back=True)]
+    assert made(todo) == [web]
+    assert (of(MakeVolume, todo), of(DropVolume, todo)) == ([MakeVolume(web, "lost")], [])
 
 
 @pytest.mark.parametrize(
@@ -360,56 +407,53 @@ def test_a_pod_whose_volume_was_taken_away_begins_anew_with_the_others_as_they_a
 )
 def test_a_changed_pod_keeps_its_sandbox(now, stop, start):
     host = node(WEB)
-    todo = steps(host, now)
-    assert [name for _, name in todo.stop] == stop
-    assert [name for _, name in todo.start] == start
-    assert todo.refresh == [now]
-    assert (todo.gone, todo.sandboxes, todo.wires, todo.insides) == ([], [], [], {})
+    todo = changes(host, now)
+    assert [name for _, name in ended(todo)] == stop
+    assert [name for _, name in started(todo)] == start
+    assert of(RecordPod, todo) == [RecordPod(now)]
+    assert (removed(todo), made(todo), links(todo), insides(todo)) == ([], [], [], [])
     host.take(todo)
-    assert not steps(host, now)
+    assert not changes(host, now)
 
 
 def test_a_pod_with_another_hostname_is_another_pod():
-    todo = steps(node(WEB), WEB | {"hostname": "other"})
-    assert todo.gone == ["default_web"]
-    assert [made["hostname"] for made in todo.sandboxes] == ["other"]
+    todo = changes(node(WEB), WEB | {"hostname": "other"})
+    assert removed(todo) == ["default_web"]
+    assert [row["hostname"] for row in made(todo)] == ["other"]
 
 
 def test_a_pod_that_moves_to_another_address_keeps_its_sandbox():
     host, now = node(WEB), row(address="10.1.1.9")
-    todo = steps(host, now)
-    assert todo.insides == {
-        "default_web": [
-            "link set eth0 address 0a:58:0a:01:01:09",
-            "addr del 10.1.1.2/24 dev eth0",
-            "addr replace 10.1.1.9/24 brd + dev eth0",
-            "route replace default via 10.1.1.1 dev eth0",
-        ]
-    }
+    todo = changes(host, now)
+    assert insides(todo) == [
+        ("default_web", "link set eth0 address 0a:58:0a:01:01:09"),
+        ("default_web", "addr del 10.1.1.2/24 dev eth0"),
+        ("default_web", "addr replace 10.1.1.9/24 brd + dev eth0"),
+        ("default_web", "route replace default via 10.1.1.1 dev eth0"),
+    ]
     host.take(todo)
-    assert not steps(host, now)
+    assert not changes(host, now)
 
 
 def test_only_the_service_that_died_with_its_supervisor_is_started():
     host = node(WEB, API)
     host.pods["default_web"]["services"].discard("side")
-    todo = steps(host, WEB, API)
-    assert (todo.stop, todo.start, todo.refresh) == ([], [(WEB, "side")], [])
+    todo = changes(host, WEB, API)
+    assert (ended(todo), started(todo), of(RecordPod, todo)) == ([], BOTH[1:], [])
 
 
 def test_a_service_that_no_row_knows_is_stopped():
     host = node(WEB)
     host.pods["default_web"]["services"].add("stray")
-    assert steps(host, WEB).stop == [("default_web", "stray")]
+    assert ended(changes(host, WEB)) == [("default_web", "stray")]
 
 
 def test_a_pod_that_was_cut_off_before_its_row_was_written_starts_again():
     host = node(WEB)
     host.pods["default_web"]["row"] = None
-    todo = steps(host, WEB)
-    assert todo.stop == [("default_web", "main"), ("default_web", "side")]
-    assert todo.start == [(WEB, "main"), (WEB, "side")]
-    assert (todo.sandboxes, todo.refresh) == ([], [WEB])
+    todo = changes(host, WEB)
+    assert (ended(todo), started(todo)) == (BOTH, BOTH)
+    assert (made(todo), of(RecordPod, todo)) == ([], [RecordPod(WEB)])
 
 
 def test_the_wires_name_is_the_same_on_every_run_and_fits_the_kernel():
@@ -456,10 +500,11 @@ def test_one_run_mends_any_mishap_and_touches_nobody_else(todo, wanted):
     bridge = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
     host.apply({"bridge": bridge}, ["bridge"])
     neighbour, uplink = copy.deepcopy(inside(host, "default_api").facts()), host.root.facts()["eth0"]
-    found = steps(host, *rows)
-    assert "default_api" not in {*found.gone, *found.insides, *(made["netns"] for made in found.sandboxes)}
+    found = changes(host, *rows)
+    inside_of = {netns for netns, _ in insides(found)}
+    assert "default_api" not in {*removed(found), *inside_of, *(row["netns"] for row in made(found))}
     host.take(found)
-    assert not steps(host, *rows)
+    assert not changes(host, *rows)
     assert inside(host, "default_api").facts() == neighbour
     assert host.root.facts()["eth0"] == uplink
-    assert "tap0" in host.root.links or all("tap0" not in line for line in found.wires)
+    assert "tap0" in host.root.links or all("tap0" not in line for line in links(found))

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab.changes.actions import Ip
+from podlab.changes.actions import lines as lines_of
 from podlab.changes.network import routes, vxlan
 from tests.simulated_host import Refused, SimulatedHost
 
@@ -55,7 +57,7 @@ def lines(link=None, tunnel=None, row=ROW):
 
 def test_the_route_comes_last():
     steps = routes.steps({}, {}, [], NODE)
-    assert steps.lines() == [
+    assert lines_of(steps.actions()) == [
         *(f"ip {line}" for line in MADE),
         LOOSE,
         f"bridge {FDB}",
@@ -147,31 +149,31 @@ def test_the_device_goes_with_its_way_and_a_foreign_one_stays():
     assert vxlan.removal(links) == ["link del vxlan.1"]
     assert vxlan.removal(links, ROW) == []
     steps = routes.steps(links, {"vxlan.1": TUNNEL}, [], {**NODE, "vxlan": None, "routes": []})
-    assert steps.lines() == ["ip link del vxlan.1"]
+    assert lines_of(steps.actions()) == ["ip link del vxlan.1"]
 
 
 def test_routes_over_a_device_that_is_made_anew_are_said_again():
-    assert routes.steps({"vxlan.1": LINK}, {"vxlan.1": TUNNEL}, [SOUND], NODE).lines() == []
+    assert lines_of(routes.steps({"vxlan.1": LINK}, {"vxlan.1": TUNNEL}, [SOUND], NODE).actions()) == []
     wrong = {"vxlan.1": {**LINK, "vxlan": {**LINK["vxlan"], "port": 4789}}}
-    assert routes.steps(wrong, {}, [SOUND], NODE).routes == [ROUTE]
+    assert routes.steps(wrong, {}, [SOUND], NODE).routes == [Ip(ROUTE)]
 
 
 def test_a_device_under_another_name_goes_first_and_takes_its_routes_along():
     lost = {**SOUND, "to": "10.1.9.0/24", "dev": "lost0"}
     steps = routes.steps({"lost0": LINK}, {"lost0": TUNNEL}, [{**SOUND, "dev": "lost0"}, lost], NODE)
-    assert steps.device == ["link del lost0", *MADE]
-    assert steps.routes == [ROUTE]
+    assert steps.device == [*map(Ip, ["link del lost0", *MADE])]
+    assert steps.routes == [Ip(ROUTE)]
 
 
 def test_a_device_in_another_namespace_goes_first():
     command = ["ip", "-n", "elsewhere", "link", "del", "vxlan.1"]
-    assert routes.steps({}, {}, [], NODE, [command]).lines()[:2] == [" ".join(command), f"ip {ADD}"]
+    assert lines_of(routes.steps({}, {}, [], NODE, [command]).actions())[:2] == [" ".join(command), f"ip {ADD}"]
 
 
 @pytest.mark.parametrize(("seen", "lines"), [("2", []), ("1", [LOOSE]), ("0", [LOOSE]), ("", [LOOSE])])
 def test_its_rp_filter_is_loose(seen, lines):
     tunnels = {"vxlan.1": {**TUNNEL, "settings": {"rp_filter": seen, "forwarding": "1"}}}
-    assert routes.steps({"vxlan.1": LINK}, tunnels, [SOUND], NODE).lines() == lines
+    assert lines_of(routes.steps({"vxlan.1": LINK}, tunnels, [SOUND], NODE).actions()) == lines
 
 
 def test_what_hangs_on_a_device_without_mark_is_read_too():
@@ -215,7 +217,7 @@ def test_one_run_mends_all_of_it(wrong):
                 host.root.ip([f"link set {name} {first}"])
     host._apply_routes(copy.deepcopy(NODE))
     seen = host.observe()
-    assert routes.steps(seen["links"], seen["tunnels"], seen["routes"], NODE).lines() == []
+    assert lines_of(routes.steps(seen["links"], seen["tunnels"], seen["routes"], NODE).actions()) == []
     assert sorted(seen["tunnels"]["vxlan.1"]["forwarding"]) == TUNNEL["forwarding"]
     assert seen["tunnels"]["vxlan.1"]["neighbours"] == TUNNEL["neighbours"]
     assert [route for route in seen["routes"] if route["to"] == "10.1.2.0/24"] == [SOUND]
@@ -231,14 +233,17 @@ def gateway_row(*, relay: bool) -> routes.RoutesRow:
 def test_into_an_overlay_the_device_is_made_first_and_nothing_is_sent_by_it():
     steps = routes.steps({}, {}, [OLD], NODE)
     assert steps.parts() == ["make", "switch"]
-    assert steps.part("make").lines() == [*(f"ip {line}" for line in MADE), LOOSE, f"bridge {FDB}"]
-    assert steps.part("switch").lines() == [f"ip {ROUTE}", "ip route del 10.1.0.0/16 via 10.100.0.1 dev eth0 proto 117"]
+    assert lines_of(steps.part("make").actions()) == [*(f"ip {line}" for line in MADE), LOOSE, f"bridge {FDB}"]
+    assert lines_of(steps.part("switch").actions()) == [
+        f"ip {ROUTE}",
+        "ip route del 10.1.0.0/16 via 10.100.0.1 dev eth0 proto 117",
+    ]
 
 
 def test_out_of_it_the_device_goes_last_when_nobody_sends_by_it():
     steps = routes.steps({"vxlan.1": LINK}, {"vxlan.1": TUNNEL}, [SOUND], gateway_row(relay=False))
     assert steps.parts() == ["switch", "break"]
-    assert steps.part("break").lines() == ["ip link del vxlan.1"]
+    assert lines_of(steps.part("break").actions()) == ["ip link del vxlan.1"]
 
 
 def test_a_gateway_has_its_routes_before_nodes_send_by_it_and_until_none_does():
@@ -250,6 +255,6 @@ def test_a_gateway_has_its_routes_before_nodes_send_by_it_and_until_none_does():
 def test_another_overlay_is_there_before_the_one_of_before_goes():
     other = {**LINK, "vxlan": {**LINK["vxlan"], "id": 7}}
     steps = routes.steps({"vxlan.7": other}, {"vxlan.7": TUNNEL}, [{**SOUND, "dev": "vxlan.7"}], NODE)
-    assert steps.part("make").device == MADE
-    assert steps.part("switch").lines() == [f"ip {ROUTE}"]
-    assert steps.part("break").lines() == ["ip link del vxlan.7"]
+    assert steps.part("make").device == [*map(Ip, MADE)]
+    assert lines_of(steps.part("switch").actions()) == [f"ip {ROUTE}"]
+    assert lines_of(steps.part("break").actions()) == ["ip link del vxlan.7"]

@@ -19,7 +19,7 @@ from cli.enter import follow, logs, target
 from cli.failure import Failure
 from cli.look import objects
 from cli.run import suggestions as after_up
-from podlab.changes.pods import pods
+from podlab.changes.pods import pods, sandbox
 from podlab.host import record
 from podlab.host.pods import status
 from tests.answers import ENDED, RUNS, answer, last, live, workload
@@ -172,7 +172,7 @@ def test_an_embedded_host_that_is_off_is_silent() -> None:
 
 def test_status_and_the_modules_mean_the_same_files() -> None:
     assert (status.PODS, status.SERVICES, status.RECORD) == (pods.PODS, pods.SERVICES, record.PATH)
-    assert [*status.PAUSE, "x"] == pods.pause_command("x")
+    assert [*status.PAUSE, "x"] == sandbox.pause_command("x")
     assert len(Path(str(follow.__file__)).read_bytes()) < 65536  # it has to fit into a pipe
 
 

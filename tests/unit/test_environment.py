@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.changes.pods import containers
+from podlab.changes.pods import containers, execline
 from podlab.planner.manifests.environment import escaped, expand, fact, resolved
 from podlab.planner.manifests.names import uncarried_name
 from podlab.planner.manifests.objects import desired as read
@@ -320,7 +320,7 @@ def test_a_bad_source_of_many(source, expected):
 
 # --- names that the way into a container does not carry ---------------------------------------------------
 
-ENVFILE = f"{containers.EXECLINE}/envfile"
+ENVFILE = f"{execline.EXECLINE}/envfile"
 
 
 def carried(names: list[str]) -> bool:

@@ -66,3 +66,15 @@ def test_directories_that_were_closed_are_opened_again_but_for_what_is_the_pods_
     wrong = file_modes.wrong()
     assert {name: wrong.get(str(kept / name)) for name in mine} == dict.fromkeys(mine, 0o755)
     assert not {str(kept / name) for name in (*others, "run/services/note")} & {*wrong}
+
+
+def test_files_of_a_container_are_its_supervisors_alone_and_what_a_link_leads_to_is_left_alone(kept: Path) -> None:
+    unit = kept / "run/services/default_a.web"
+    unit.mkdir()
+    (kept / "elsewhere").write_text("")
+    for name in ("run", "env"):
+        (unit / name).write_text("")
+        (unit / name).chmod(0o777)
+    (unit / "log").symlink_to(kept / "elsewhere")
+    wrong = {path: mode for path, mode in file_modes.wrong().items() if path.startswith(f"{unit}/")}
+    assert wrong == {f"{unit}/run": 0o700, f"{unit}/env": 0o600}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from podlab.changes.kube_proxy import record as kube_record
-from podlab.host.kube_proxy import health_checks, healthz, services
+from podlab.host.kube_proxy import health_checks, healthz, iptables, services, state
 from podlab.host.module_runner import InMemoryImporter
 from tests.unit.test_kube_proxy_rules import endpoint, port, row
 
@@ -175,9 +175,9 @@ def test_the_text_of_the_program_comes_along_in_whatever_way_modules_travel():
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"row": "x"}'])
 def test_what_is_not_whole_is_nothing(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(services, "STATE", str(tmp_path / "services.json"))
+    monkeypatch.setattr(state, "STATE", str(tmp_path / "services.json"))
     (tmp_path / "services.json").write_text(text)
-    assert services.remembered() is None
+    assert state.remembered() is None
 
 
 def test_rules_of_an_older_podlab_are_looked_at_again(tmp_path, monkeypatch):
@@ -185,10 +185,10 @@ def test_rules_of_an_older_podlab_are_looked_at_again(tmp_path, monkeypatch):
         **{"form": kube_record.FORM, "row": "x", "packed": "", "udp": False, "kernel": kube_record.fingerprint({})},
         **{"iptables": "", "spelled": {}, "health": ""},
     }
-    monkeypatch.setattr(services, "STATE", str(tmp_path / "services.json"))
-    monkeypatch.setattr(services, "_rules_elsewhere", lambda version: [])
+    monkeypatch.setattr(state, "STATE", str(tmp_path / "services.json"))
+    monkeypatch.setattr(iptables, "rules_elsewhere", lambda version: [])
     monkeypatch.setattr(services.health_checks, "is_sound", lambda wanted: True)
-    monkeypatch.setattr(services, "_version", lambda: "iptables v1.8.9 (legacy)")
+    monkeypatch.setattr(iptables, "version", lambda: "iptables v1.8.9 (legacy)")
     monkeypatch.setattr(services.network, "missing_programs", lambda names: [])
     monkeypatch.setattr(services.network, "saved", dict)
     (tmp_path / "services.json").write_text(json.dumps(known))
@@ -213,12 +213,12 @@ def test_rules_of_an_older_podlab_are_looked_at_again(tmp_path, monkeypatch):
 )
 def test_an_error_of_iptables_restore_names_the_line_and_whose_it_is(words, more):
     text = "*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-SVC-CDGGSHYLG3RE2FKL -j X\nCOMMIT\n"
-    assert services._whose(words, text, row(port(endpoint()))) == words + more
+    assert iptables._whose(words, text, row(port(endpoint()))) == words + more
 
 
 def test_only_who_may_not_ask_for_more_is_short_of_room(monkeypatch):
-    assert services._room("iptables v1.8.9 (legacy)") is None
-    room = services._room("iptables v1.8.9 (nf_tables)")
+    assert iptables.batch_limit("iptables v1.8.9 (legacy)") is None
+    room = iptables.batch_limit("iptables v1.8.9 (nf_tables)")
     assert room is not None
     assert (room.size is None) == (
         os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "4294967295"

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from podlab.changes.actions import lines
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.changes.kube_proxy import services as rules
+from podlab.changes.kube_proxy.actions import RestoreChains
+from podlab.changes.kube_proxy.diff import Change
 from podlab.changes.system.sysctls import LOCALNET
-from podlab.host import record
+from podlab.host import actions, record
 from podlab.host.kube_proxy import conntrack as host_conntrack
-from podlab.host.kube_proxy import health_checks, services
+from podlab.host.kube_proxy import health_checks, ipsets, iptables, runners, services, state
 from podlab.host.network import network, nft_generation
 from podlab.host.run import HostError
 from podlab.host.system import foreign_kubernetes
@@ -36,17 +39,19 @@ class Host:
         self.sysctls = {LOCALNET: "0"}
         patch.setattr(record, "HOME", str(home))
         patch.setattr(record, "PATH", f"{home}/record.json")
-        patch.setattr(services, "STATE", f"{home}/services.json")
+        patch.setattr(state, "STATE", f"{home}/services.json")
         patch.setattr(nft_generation, "PATH", f"{home}/iptables.json")
-        patch.setattr(services, "run", self.run)
+        for module in (iptables, runners):
+            patch.setattr(module, "run", self.run)
         patch.setattr(host_conntrack, "run", self.run)
-        patch.setattr(services, "_sets", set)
+        patch.setattr(ipsets, "names", set)
         patch.setattr(network, "saved", lambda: self.tables)
         patch.setattr(network, "missing_programs", lambda names: [])
         patch.setattr(network, "read_sysctls", lambda keys: {key: self.sysctls[key] for key in keys})
+        patch.setattr(actions, "write_sysctl", lambda key, value: self.sysctls.update({key: value}))
         patch.setattr(network, "write_sysctl", lambda key, value: self.sysctls.update({key: value}))
         patch.setattr(foreign_kubernetes, "at_home", lambda: "")
-        patch.setattr(health_checks, "serve", lambda state: [])
+        patch.setattr(health_checks, "actions", lambda state, warnings: [])
 
     def run(self, argv: list[str], text: str | None = None) -> str:
         words = " ".join(argv)
@@ -54,6 +59,16 @@ class Host:
         if self.refuses and words.startswith(self.refuses):
             raise HostError(f"{words}: no")
         return "iptables-restore v1.8.9 (legacy)\n" if words == "iptables-restore --version" else ""
+
+
+def written(found: actions.Todo) -> dict[str, Change]:
+    """Table -> what is restored in it."""
+    return {
+        table: it
+        for action in found.actions
+        if isinstance(action, RestoreChains)
+        for table, it in action.changes.items()
+    }
 
 
 @pytest.fixture
@@ -71,18 +86,18 @@ def test_chains_without_any_record_are_somebody_elses_unless_there_are_marks(hos
     with pytest.raises(HostError, match="podlab has not made it"):
         services.changes(TOLD)
     left = services.removal(host.tables, is_marked=False)
-    assert left.lines() == []
+    assert left.actions == []
     assert left.warnings == [
         "chain KUBE-PROXY-CANARY of table mangle and others of kube-proxy's names stay: nothing here says that they "
         "are podlab's"
     ]
-    assert services.removal(host.tables, is_marked=True).lines()
+    assert lines(services.removal(host.tables, is_marked=True).actions)
 
 
 def test_chains_of_a_node_that_has_lost_what_it_was_told_of_services_are_mended(host: Host) -> None:
     record.write({"node": "node1", "cluster": {}})
     host.tables = TABLES
-    changes = services.changes(TOLD).rules
+    changes = written(services.changes(TOLD))
     assert all(not change.new and not change.rewritten for change in changes.values()), "they are those of before"
 
 
@@ -90,7 +105,7 @@ def test_no_chain_of_a_host_with_a_real_kube_proxy_goes(host: Host, monkeypatch:
     host.tables = TABLES
     monkeypatch.setattr(foreign_kubernetes, "at_home", lambda: "kube-proxy runs here (process 7)")
     left = services.removal(host.tables, is_marked=True)
-    assert (left.lines(), left.warnings) == (
+    assert (left.actions, left.warnings) == (
         [],
         ["the KUBE chains stay: kube-proxy runs here (process 7), and they may be its own"],
     )
@@ -99,30 +114,30 @@ def test_no_chain_of_a_host_with_a_real_kube_proxy_goes(host: Host, monkeypatch:
 def test_what_is_on_a_gateway_is_in_nobodys_way(host: Host) -> None:
     host.tables = TABLES
     assert services.observe("gateway")[1]["others"] == []
-    assert services.removal(host.tables, is_marked=False).lines() == []
+    assert services.removal(host.tables, is_marked=False).actions == []
 
 
 def test_a_run_that_is_killed_still_owns_what_it_has_written(host: Host) -> None:
-    steps = services.changes(TOLD)
+    found = services.changes(TOLD)
     host.refuses = "iptables-restore --wait"
     with pytest.raises(HostError):
-        services.apply(steps)
+        actions.apply(found.actions)
     host.tables = TABLES
     _, seen = services.observe()
     assert (seen["others"], seen["sound"]) == ([], False)
-    assert services.removal(host.tables, is_marked=False).lines()
-    assert "nat" in services.changes(TOLD).rules, "and goes on from there"
+    assert lines(services.removal(host.tables, is_marked=False).actions)
+    assert "nat" in written(services.changes(TOLD)), "and goes on from there"
 
 
 def test_a_run_that_is_killed_leaves_known_what_was_there_before(host: Host) -> None:
     before = row(port(endpoint("10.1.1.9"), protocol="udp"))
     known = dict(kube_record.state(before, *kube_record.unpack(before), kernel="sound", iptables="legacy"))
     (host.home / "services.json").write_text(json.dumps(known))
-    steps = services.changes(TOLD)
+    found = services.changes(TOLD)
     host.refuses = "iptables-restore --wait"
     with pytest.raises(HostError):
-        services.apply(steps)
-    assert services.remembered() == {**known, "kernel": ""}
+        actions.apply(found.actions)
+    assert state.remembered() == {**known, "kernel": ""}
 
 
 # --- a bare host --------------------------------------------------------------------------------------------
@@ -133,23 +148,24 @@ def test_a_rehearsal_on_a_bare_host_needs_no_program(host: Host, monkeypatch: py
     monkeypatch.setattr(network, "missing_programs", list)
     host.refuses = " "
     udp = port(endpoint("10.1.1.2"), service="kube-system/dns", protocol="udp", cluster_ip="10.96.0.53")
-    steps = services.changes(row(udp, port(endpoint("10.1.1.2"))))
-    assert any("-A KUBE-SERVICES" in line for line in steps.lines)
-    assert (host.ran, steps.warnings) == ([], [])
+    found = services.changes(row(udp, port(endpoint("10.1.1.2"))))
+    assert any("-A KUBE-SERVICES" in line for line in lines(found.actions))
+    assert (host.ran, found.warnings) == ([], [])
 
 
 # --- what a rule has to guard -------------------------------------------------------------------------------
 
 
 def test_node_ports_at_localhost_are_opened_when_their_guard_stands(host: Host) -> None:
-    steps = services.changes(TOLD)
-    assert "iptables -t filter -I INPUT 1 -j KUBE-FIREWALL" in steps.lines[: steps.lines.index(OPEN)]
+    found = services.changes(TOLD)
+    typed = lines(found.actions)
+    assert "iptables -t filter -I INPUT 1 -j KUBE-FIREWALL" in typed[: typed.index(OPEN)]
     host.refuses = "iptables-restore --wait"
     with pytest.raises(HostError):
-        services.apply(steps)
+        actions.apply(found.actions)
     assert host.sysctls == {LOCALNET: "0"}, "no guard, no door"
     host.refuses = ""
-    services.apply(steps)
+    actions.apply(found.actions)
     assert host.sysctls == {LOCALNET: "1"}
     assert record.known()["sysctls"] == {LOCALNET: "0"}, "teardown has to know, even where nobody else has told it"
 
@@ -159,10 +175,12 @@ def test_and_closed_before_it_goes(host: Host) -> None:
     (host.home / "services.json").write_text(json.dumps(kube_record.state(TOLD, *kube_record.unpack(TOLD))))
     host.sysctls, host.tables = {LOCALNET: "1"}, TABLES
     closed: Any = {**TOLD, "localhost_node_ports": False}
-    assert services.changes(closed).lines[0] == f"sysctl -w {LOCALNET}=0"
+    assert lines(services.changes(closed).actions)[0] == f"sysctl -w {LOCALNET}=0"
     guarded = {**TABLES, "filter": {**TABLES["filter"], "PODLAB-LOCALHOST": []}}
     host.tables = guarded
-    assert not any("sysctl" in line for line in services.changes(closed).lines), "host ports need it, and guard it"
+    assert not any("sysctl" in line for line in lines(services.changes(closed).actions)), (
+        "host ports need it, and guard it"
+    )
 
 
 @pytest.mark.parametrize("addresses", [[], ["127.0.0.1/32"], ["0.0.0.0/0"], ["10.100.0.0/24"]])

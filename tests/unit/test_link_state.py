@@ -6,7 +6,7 @@ import pytest
 
 from podlab.changes.network import bridge, link_state
 from podlab.changes.network.link_state import BRIDGE, PORT, Amiss, amiss
-from podlab.changes.pods import pods
+from podlab.changes.pods import pods, veths
 from tests.unit.test_changes_bridge import PORT as SOUND
 from tests.unit.test_changes_bridge import ROW, cbr0
 
@@ -52,11 +52,11 @@ def test_all_of_a_link_is_mended_by_one_line_for_each_kind():
     row = {"netns": "default_web", "bridge": "cbr0", "mtu": 1500}
     veth = {**SOUND, "hairpin": True, "amiss": ["xdp off"], "port": ["isolated off", "learning on"]}
     name = pods.veth_name("default_web")
-    assert pods._veth_lines(row, veth) == [
+    assert [action.words for action in veths.repair_outside(row, veth)] == [
         f"link set {name} xdp off",
         f"link set {name} type bridge_slave isolated off learning on",
     ]
-    assert pods._veth_lines(row, {**veth, "amiss": [], "master": None}) == [
+    assert [action.words for action in veths.repair_outside(row, {**veth, "amiss": [], "master": None})] == [
         f"link set {name} master cbr0",
         f"link set {name} type bridge_slave hairpin on",  # a new port has no flags of the one before
     ]

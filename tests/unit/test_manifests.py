@@ -426,7 +426,7 @@ def test_kinds_that_podlab_does_not_take(here):
     assert problems_of(manifests.read, "m", IMAGES) == [
         f'm/a.yaml:1: no matches for kind "Binding" in version "v1"; {takes}',
         f'm/a.yaml:5: no matches for kind "Deployment" in version "extensions/v1beta1"; {takes}',
-        'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nobody watches the clock between two runs; '
+        'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nothing watches the clock between two runs; '
         "write a Job, which runs at once",
     ]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from podlab.changes.pods import nested_mounts
+from podlab.changes.pods.actions import StartContainer
 from podlab.host import mounts
-from podlab.host.pods import containers, volumes
+from podlab.host.pods import containers, fs_group, mount_table, sub_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "module_utils/podlab/host/mounts.py"
@@ -129,23 +130,23 @@ def test_mount_points_are_made_nowhere_else(tmp_path: Path, volume: Path, outsid
 
 SUB_PATHS = """
 import os, sys
-from podlab.host.pods import volumes
+from podlab.host.pods import sub_paths
 from podlab.host.run import HostError
-volume, volumes.SUBPATHS, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+volume, sub_paths.SUBPATHS, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 mount = {"volume": "v", "path": "/v", "sub_path": "sub", "read_only": False}
 row = {"netns": "n", "containers": {"c": {"mounts": [mount]}}, "volumes": {"v": {"kind": "hostPath", "path": volume}}}
-volumes.mount_source = lambda row, name, index: f"{volumes.SUBPATHS}/n/c/0"
+sub_paths.mount_source = lambda row, name, index: f"{sub_paths.SUBPATHS}/n/c/0"
 bound = set()
 for turn in range(50 * rounds):
     if turn >= rounds and bound:  # with little luck it is a link each time
         break
     try:
-        volumes.bind_sub_paths(row, "c")
-        bound.add(os.stat(f"{volumes.SUBPATHS}/n/c/0").st_ino)
+        sub_paths.bind_all(row, "c")
+        bound.add(os.stat(f"{sub_paths.SUBPATHS}/n/c/0").st_ino)
     except HostError:
         pass
 print(*bound)
-volumes.release_sub_paths("n", "c")
+sub_paths.release("n", "c")
 """
 
 
@@ -166,7 +167,7 @@ def test_a_sub_path_that_is_missing_changes_the_rights_of_nothing_else(
     with meanwhile(REPLACE, volume / "new", volume / "link"):
         for _ in range(ROUNDS * 2):
             with contextlib.suppress(OSError):
-                os.close(volumes._open_beneath(str(volume), "new"))
+                os.close(sub_paths._open_beneath(str(volume), "new"))
             for name in ("new", "new.gone", "link"):
                 with contextlib.suppress(OSError):
                     os.rmdir(volume / name)
@@ -180,8 +181,8 @@ def test_a_group_is_given_nothing_else(volume: Path, outside: Path) -> None:
     before = told(outside)
     with meanwhile(EXCHANGE, volume / "sub", volume / "link"):
         for _ in range(ROUNDS * 5):
-            with contextlib.suppress(volumes.HostError):
-                volumes._give_to_group(str(volume), os.getgid(), 0o660)
+            with contextlib.suppress(fs_group.HostError):
+                fs_group.give(str(volume), os.getgid(), 0o660)
     assert told(outside) == before
     assert stat.S_IMODE(volume.stat().st_mode) & 0o2770 == 0o2770
 
@@ -203,9 +204,9 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_directories_that_are_nested_without_end_are_no_hindrance(deep: Path) -> None:
-    volumes._give_to_group(str(deep), os.getgid(), 0o660)
+    fs_group.give(str(deep), os.getgid(), 0o660)
     assert (deep / "d" / "d").stat().st_mode & stat.S_ISGID
-    volumes._delete(str(deep))
+    mount_table.delete(str(deep))
     assert not deep.exists()
 
 
@@ -255,31 +256,31 @@ def test_a_link_is_followed_within_the_volume(tmp_path: Path, link: str, found: 
 
 def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     built = []
-    for name in ("ensure_supervisor", "run", "wait_until"):
+    for name in ("run", "wait_until"):
         monkeypatch.setattr(containers, name, lambda *_, **__: None)
     monkeypatch.setattr(containers, "SERVICES", str(tmp_path / "services"))
-    monkeypatch.setattr(volumes, "SUBPATHS", str(tmp_path / "subpaths"))
+    monkeypatch.setattr(sub_paths, "SUBPATHS", str(tmp_path / "subpaths"))
     monkeypatch.setattr(containers, "_build_service", lambda row, *_, **__: built.append(row["netns"]))
     (tmp_path / "out").symlink_to("/etc")
     mount = {"volume": "v", "path": "/v", "sub_path": "out", "read_only": False}
     volume = {"v": {"kind": "hostPath", "path": str(tmp_path)}}
     one = {"netns": "one", "volumes": volume, "containers": {"c": {"mounts": [mount]}}}
     two = {"netns": "two", "volumes": volume, "containers": {"c": {}}}
-    failed = containers.start([(one, "c"), (two, "c")])
+    failed = containers.start([StartContainer(one, "c"), StartContainer(two, "c")])
     assert built == ["two"]
     assert failed == ['pod one, container c: failed to prepare subPath "out" of volume "v": it leads out of the volume']
 
 
 SHARED_MEMORY = """
 import os, sys
-from podlab.changes.pods import containers
-from podlab.host.pods import pods
-pods.PODS, containers.SHM, pods.SHM = (f"{sys.argv[1]}/{name}" for name in ("pods", "shm", "shm"))
-os.makedirs(f"{pods.PODS}/earlier/shm")
+from podlab.changes.pods import paths
+from podlab.host.pods import runners
+runners.PODS, paths.SHM, runners.SHM = (f"{sys.argv[1]}/{name}" for name in ("pods", "shm", "shm"))
+os.makedirs(f"{runners.PODS}/earlier/shm")
 for names in (["new", "earlier"], ["earlier", "new", "other"]):
-    pods._mount_shm(names)
-open(f"{pods.SHM}/earlier/note", "w").close()
-print(*os.listdir(f"{pods.PODS}/earlier/shm"))
+    runners._mount_shm(names)
+open(f"{runners.SHM}/earlier/note", "w").close()
+print(*os.listdir(f"{runners.PODS}/earlier/shm"))
 table = [line.split() for line in open("/proc/self/mountinfo") if sys.argv[1] in line]
 print(*sorted(os.path.basename(fields[4]) for fields in table))
 print(*sorted({f"{words[-1].split(',')[1]} {words[5]}" for words in table if "tmpfs podlab" in " ".join(words)}))

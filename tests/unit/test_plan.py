@@ -15,9 +15,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab.changes.actions import lines as lines_of
 from podlab.changes.netfilter import rules
 from podlab.changes.network import bridge, routes
-from podlab.changes.pods import pod_commands, pods
+from podlab.changes.pods import pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
 from podlab.planner.inputs.host import Host
@@ -163,9 +164,9 @@ def _commands(seen: dict[str, Any], rows: dict[str, Any]) -> list[str]:
     values = sysctls.changes(seen["sysctls"], rows["node"]["sysctls"], recorded)
     lines = [sysctls.line(key, value) for key, value in values.items()]
     if "bridge" in rows:
-        lines += [f"ip {line}" for line in bridge.changes(seen["links"], rows["bridge"])]
-        lines += pod_commands.lines(pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]))
-    lines += routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).lines()
+        lines += lines_of(bridge.actions(seen["links"], rows["bridge"]))
+        lines += lines_of(pods.changes(seen["links"], seen["pods"], rows["pods"]["pods"]))
+    lines += lines_of(routes.steps(seen["links"], seen["tunnels"], seen["routes"], rows["routes"]).actions())
     for table, row in rows.get("egress", {}).items():
         lines += rules.commands(table, rules.changes(seen["rules"][table], row))
     return lines
@@ -700,7 +701,7 @@ def test_a_step_that_finds_nothing_to_do_is_the_last_one(monkeypatch):
         for pod_ in host.pods.values():
             if "new" in pod_["row"]["netns"]:
                 pod_["services"].clear()
-    monkeypatch.setattr(pods, "changes", lambda *_: pods.Steps())  # their containers are being started again and again
+    monkeypatch.setattr(pods, "changes", lambda *_: [])  # their containers are being started again and again
     result = lab.plan(deployment("new"))
     assert result["rolling"]
     assert not result["moving"]

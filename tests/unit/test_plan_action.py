@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
 
 from action_plugins.podlab_plan import groups_of
+from podlab.controller.groups import MAY_BE_EMPTY
 
 
 def test_each_play_has_a_host_that_has_nothing_to_do_there() -> None:
@@ -43,3 +45,15 @@ def test_the_host_that_has_nothing_to_do_does_nothing() -> None:
         if "ansible.builtin.import_role" in task and ".pending" not in str(task.get("when", ""))
     ]
     assert unguarded == []
+
+
+def test_every_group_that_a_play_is_for_is_declared() -> None:
+    """All but nodes: a cluster without any is an error."""
+    root = Path(__file__).resolve().parents[2]
+    plays = [
+        play
+        for file in (root / "site.yml", *sorted((root / "playbooks").glob("*.yml")))
+        for play in yaml.safe_load(file.read_text("utf-8"))
+    ]
+    patterns = {word for play in plays for word in re.split("[:&!]+", str(play.get("hosts", "nodes")))}
+    assert {word for word in patterns if "{" not in word and "'" not in word} - {*MAY_BE_EMPTY, "nodes"} == set()

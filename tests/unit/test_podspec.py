@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.changes.pods.containers import CAPABILITIES
+from podlab.changes.pods.identity import CAPABILITIES
 from podlab.planner.manifests.scheduling_fields import taint
 from podlab.planner.model import AntiAffinity, Dns, Handler, Port, Probe, Security, Selector, Spread, Toleration
 from tests.unit.bodies import NOT_YET, C, container_of, pod, template_of, wrong

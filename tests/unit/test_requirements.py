@@ -108,4 +108,4 @@ def test_no_python_of_somebody_else_is_run(open_to_all: Path) -> None:
     )
     assert "planted" not in done.stdout
     assert done.returncode == 1
-    assert "belongs to somebody else" in done.stderr
+    assert "belongs to another user" in done.stderr

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 START = """if True:
     import os, subprocess, sys
+    from podlab.changes.actions import lines
     from podlab.host import record
     from podlab.host.system import run_directory
     from podlab.host.run import HostError
@@ -43,9 +44,9 @@ def test_it_is_mounted_once_and_closed(options: str) -> None:
     said = in_own_run(
         options,
         """
-    print(run_directory.is_sound(), *run_directory.lines(), sep="; ")
+    print(run_directory.is_sound(), *lines(run_directory.actions()), sep="; ")
     record.make_directory("/run/podlab/services/.new")
-    print(run_directory.is_sound(), *run_directory.lines(), sep="; ")
+    print(run_directory.is_sound(), *lines(run_directory.actions()), sep="; ")
     run_directory.make()
     mounts = [line.split() for line in open("/proc/self/mounts") if " /run/podlab " in line]
     print(starts(), len(mounts), mounts[0][0], oct(os.stat("/run/podlab").st_mode & 0o7777))
@@ -60,10 +61,10 @@ def test_one_that_was_closed_for_programs_is_opened_again() -> None:
         """
     run_directory.make()
     mount("-o", "remount,bind,noexec", "/run/podlab")
-    print(run_directory.is_sound(), *run_directory.lines(), sep="; ")
+    print(run_directory.is_sound(), *lines(run_directory.actions()), sep="; ")
     run_directory.make()
     flags = os.statvfs("/run/podlab").f_flag
-    print(starts(), run_directory.lines(), bool(flags & os.ST_NOSUID), bool(flags & os.ST_NODEV))
+    print(starts(), lines(run_directory.actions()), bool(flags & os.ST_NOSUID), bool(flags & os.ST_NODEV))
 """,
     )
     assert said.splitlines() == ["False; mount -o remount,bind,exec /run/podlab", "True [] True True"]
@@ -74,7 +75,7 @@ def test_what_an_earlier_podlab_keeps_there_is_not_hidden() -> None:
     os.makedirs("/run/podlab/pods/default_web")
     print(run_directory.is_sound())
     try:
-        print(run_directory.lines())
+        print(lines(run_directory.actions()))
     except HostError as error:
         print(error)
     record.make_directory("/run/podlab/services")

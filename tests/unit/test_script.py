@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from cli.failure import Failure
 from cli.look import script as command
-from podlab.changes import script_text
-from podlab.changes.pods import containers, pod_commands, pods, s6_commands, volume_commands
+from podlab.changes import actions, script_text
+from podlab.changes.pods import container_root, containers, paths, pod_commands, pods, s6_commands, volume_commands
 from podlab.configs import PodRow
 from podlab.controller import inputs, script
 from podlab.host.pods import volumes
@@ -87,16 +87,16 @@ def test_every_chapter_has_the_sentence_of_its_play() -> None:
 
 def test_a_script_has_every_command_that_a_run_shows_in_the_same_order(thirty: list[script.Subject]) -> None:
     for host in thirty:
-        steps = pods.changes({}, {}, host.pods)
-        commands = {line for line in _typed(steps) if isinstance(line, str)}  # a passage says more than its brief
-        shown = [line for line in pod_commands.lines(steps) if line in commands]
+        found = pods.changes({}, {}, host.pods)
+        commands = {line for line in _typed(found) if isinstance(line, str)}  # a passage says more than its brief
+        shown = [line for line in actions.lines(found) if line in commands]
         assert len(shown) > (20 if host.pods else -1)
         rest = iter(script.script(host, HEADINGS).splitlines())
         assert [line for line in shown if line not in rest] == []  # each after the one before
 
 
-def _typed(steps: pods.Steps) -> list[script_text.Typed]:
-    return [line for part in (*pod_commands.network(steps), *pod_commands.processes(steps)) for line in part.typed]
+def _typed(found: list[actions.Action]) -> list[script_text.Typed]:
+    return [line for part in (*pod_commands.network(found), *pod_commands.processes(found)) for line in part.typed]
 
 
 def test_a_shell_can_read_them(thirty: list[script.Subject]) -> None:
@@ -254,7 +254,7 @@ NASTY = row(
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that podlab writes lies below another directory; mounts and the supervisor are left out."""
     for name in ("PODS", "SERVICES", "VOLUMES", "LOGS", "SUBPATHS", "SHM"):
-        for module in (containers, pod_commands, s6_commands, volume_commands, volumes):
+        for module in (paths, container_root, containers, s6_commands, volume_commands, volumes):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, f"{tmp_path}/{name.lower()}")
     monkeypatch.setattr(s6_commands, "BUILDING", f"{tmp_path}/services/.new")
@@ -334,7 +334,7 @@ def test_a_directory_of_the_host_is_asked_for(kind: str, lines: list[str]) -> No
 def test_the_pause_of_another_pod_is_left_alone() -> None:
     """To pkill a dot is any letter."""
     known: dict[str, pods.Pod] = {"default_a.b": {"sandbox": True, "row": row("a.b"), "services": []}}
-    line = next(line for line in pod_commands.lines(pods.changes({}, known, [])) if line.startswith("pkill"))
+    line = next(line for line in actions.lines(pods.changes({}, known, [])) if line.startswith("pkill"))
     pattern = shlex.split(line)[-1]
     names = ["catatonit -P podlab-pod default_a.b", "catatonit -P podlab-pod default_a-b"]
     found = subprocess.run(["grep", "-E", pattern], input="\n".join(names), capture_output=True, text=True)

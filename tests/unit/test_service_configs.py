@@ -523,13 +523,13 @@ def test_nodes_leave_a_pod_alone_before_it_goes():
         lab.run(service(), pods=everybody)
     fewer = lab.plan(service(), pods=everybody[:1])
     assert pending(fewer) == {
-        "node1": ["node", "services", "leaving"],
-        "node2": ["node", "pods", "services", "leaving"],
+        "node1": ["node", "services", "services_drain"],
+        "node2": ["node", "pods", "services", "services_drain"],
         "gateway": ["node"],
     }
     assert ready(fewer) == {"10.1.1.2": True}
     more = lab.plan(service(), pods=(*everybody, pod("c")))
-    assert "leaving" not in {word for rows in more["hosts"].values() for word in rows["pending"]}
+    assert "services_drain" not in {word for rows in more["hosts"].values() for word in rows["pending"]}
     assert [ends(fewer, name) for name in ("parting", "services")] == [{"10.1.1.2": "ready"}] * 2
     assert slices(fewer) == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
     for _ in range(2):
@@ -560,15 +560,15 @@ def test_the_last_one_is_led_to_until_it_goes_and_no_longer():
         lab.run(service(), pods=(pod("a", "node2"),))
     none = lab.plan(service(), pods=())
     assert pending(none) == {
-        "node1": ["node", "services", "leaving", "gone"],
-        "node2": ["node", "pods", "services", "leaving", "gone"],
+        "node1": ["node", "services", "services_drain", "services_finalize"],
+        "node2": ["node", "pods", "services", "services_drain", "services_finalize"],
         "gateway": ["node"],
     }
     assert ends(none, "parting") == slices(none) == {"10.1.2.2": "terminating"}
     assert ends(none, "services") == {}
     lab.run(service(), pods=())
     after = lab.run(service(), pods=())
-    assert "leaving" not in pending(after)["node1"]
+    assert "services_drain" not in pending(after)["node1"]
     assert ends(after, "services") == slices(after) == {}
 
 
@@ -579,7 +579,7 @@ def test_a_node_that_asks_for_its_own_keeps_its_last_one_until_it_goes():
     for _ in range(2):
         lab.run(local, pods=everybody)
     fewer = lab.plan(local, pods=everybody[:1])
-    assert pending(fewer)["node1"] == ["node", "services", "leaving", "gone"]
+    assert pending(fewer)["node1"] == ["node", "services", "services_drain", "services_finalize"]
     assert ends(fewer, "parting") == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
 
 
@@ -590,7 +590,7 @@ def test_who_is_published_whatever_becomes_of_him_is_led_to_until_he_goes():
     for _ in range(2):
         lab.run(published, pods=everybody)
     fewer = lab.plan(published, pods=everybody[:1])
-    assert pending(fewer)["node1"] == ["node", "services", "leaving", "gone"]
+    assert pending(fewer)["node1"] == ["node", "services", "services_drain", "services_finalize"]
     assert ends(fewer, "parting") == {"10.1.1.2": "ready", "10.1.2.2": "ready terminating"}
 
 
@@ -601,7 +601,7 @@ def test_a_run_that_was_cut_off_before_pods_went_lets_them_go_as_well():
     cut_off = lab.plan(service(), pods=())
     for name, rows in cut_off["hosts"].items():
         lab.hosts[name].apply(rows, ["node"])
-    assert pending(lab.plan(service(), pods=()))["node1"] == ["pods", "services", "leaving", "gone"]
+    assert pending(lab.plan(service(), pods=()))["node1"] == ["pods", "services", "services_drain", "services_finalize"]
 
 
 def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
@@ -612,7 +612,7 @@ def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
     moved = (pod("a", "node2"),)
     found = lab.plan(service(), pods=moved, chapters=("services",))
     assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
-    assert "leaving" not in pending(found).get("node1", [])
+    assert "services_drain" not in pending(found).get("node1", [])
     found = lab.plan(service(), pods=everybody[:1], limit=("node1",))
     assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
     found = lab.plan(service(), pods=everybody[1:], limit=("node1",))
@@ -659,10 +659,10 @@ def test_a_pod_that_is_not_ready_any_more_is_no_reason_for_haste():
         lab.run(service(), pods=(pod("a"),))
     lab.hosts["node1"].pods["default_a"]["services"].clear()
     wanted = lab.plan(service(selector={"app": "other"}), pods=(pod("a"),))
-    assert "leaving" in wanted["hosts"]["node1"]["pending"], "it is started anew, and nobody leads there"
+    assert "services_drain" in wanted["hosts"]["node1"]["pending"], "it is started anew, and nobody leads there"
     lab.hosts["node1"].pods["default_a"]["services"].add("main")
     wanted = lab.plan(service(selector={"app": "other"}), pods=(pod("a"),))
-    assert "leaving" not in wanted["hosts"]["node1"]["pending"]
+    assert "services_drain" not in wanted["hosts"]["node1"]["pending"]
 
 
 def test_somebody_elses_kube_proxy_is_in_the_way():

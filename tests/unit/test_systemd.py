@@ -6,15 +6,19 @@ import base64
 import os
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podlab.changes.actions import Action, Ip
+from podlab.changes.actions import lines as lines_of
 from podlab.changes.pods.sandbox import veth_name
 from podlab.changes.system import systemd
 from podlab.controller import module_bundle
 from podlab.host import module_base
+from podlab.host.actions import Todo
 from podlab.host.boot import last_configs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +38,7 @@ def told(seen: systemd.System, row: systemd.SystemRow, code: str = "1") -> syste
 
 
 def test_a_debian_host_gets_a_unit_and_drop_ins_once():
-    lines = systemd.steps(DEBIAN, ROW, "1").lines()
+    lines = lines_of(systemd.steps(DEBIAN, ROW, "1").actions())
     assert "ManageForeignRoutes=no" in lines
     assert "Unmanaged=yes" in lines
     assert "ExecStart=/usr/bin/python3 -IS /var/lib/podlab/boot/podlab.zip" in lines
@@ -49,7 +53,7 @@ def test_a_debian_host_gets_a_unit_and_drop_ins_once():
 
 def test_a_host_without_systemd_is_told_nothing():
     assert not systemd.steps({"daemons": []}, {**ROW, "boot": False}, "1")
-    assert systemd.steps({"daemons": []}, ROW, "1").lines() == [
+    assert lines_of(systemd.steps({"daemons": []}, ROW, "1").actions()) == [
         "# write /var/lib/podlab/boot/podlab.zip: podlab's own code"
     ]
 
@@ -64,7 +68,7 @@ def test_network_manager_gets_a_list_that_adds_to_others():
 def test_without_the_setting_what_is_kept_goes_and_the_drop_ins_stay():
     there = told(DEBIAN, ROW)
     found = systemd.steps(there, {**ROW, "boot": False}, "1")
-    assert found.lines() == [
+    assert lines_of(found.actions()) == [
         "systemctl --quiet disable --now podlab-boot.service",
         f"rm {systemd.UNIT}",
         "rm -r /var/lib/podlab/boot",
@@ -76,7 +80,7 @@ def test_without_the_setting_what_is_kept_goes_and_the_drop_ins_stay():
 def test_teardown_takes_all_away_and_starts_no_network_daemon_anew():
     found = systemd.removal(told(DEBIAN, ROW))
     assert sorted(found.remove) == sorted([systemd.NETWORK, systemd.NETWORKD, systemd.UNIT])
-    assert not any("try-restart" in line for line in found.lines())
+    assert not any("try-restart" in line for line in lines_of(found.actions()))
 
 
 @pytest.mark.parametrize(
@@ -105,14 +109,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_told_is_kept_once_it_is_true(place: Path):
+def test_what_is_told_is_kept_once_it_is_true(place: Path, monkeypatch: pytest.MonkeyPatch):
     at_work: list[tuple[list[str], object]] = []
 
-    def work(params: dict[str, Any]) -> Any:
-        return ["ip link"] if not at_work else [], lambda: at_work.append(
-            (last_configs.settled(), last_configs.read("bridge"))
-        )
+    def apply(_: Sequence[Action]) -> None:
+        at_work.append((last_configs.settled(), last_configs.read("bridge")))
 
+    def work(params: dict[str, Any]) -> Todo:
+        return Todo([] if at_work else [Ip("link")])
+
+    monkeypatch.setattr(module_base, "apply", apply)
     lines, _ = module_base.perform(work, {"row": 1, "part": "make"}, "bridge", {"part": None})
     assert lines == ["ip link", f"# write {place}/bridge.json: what a boot replays"]
     assert at_work == [([], None)]
@@ -122,16 +128,17 @@ def test_what_is_told_is_kept_once_it_is_true(place: Path):
     assert last_configs.settled() == ["bridge"]
 
 
-def test_who_is_cut_off_leaves_what_was_true_and_is_not_settled(place: Path):
-    def fails() -> None:
+def test_who_is_cut_off_leaves_what_was_true_and_is_not_settled(place: Path, monkeypatch: pytest.MonkeyPatch):
+    def fails(_: Sequence[Action]) -> None:
         raise OSError("no")
 
-    module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    monkeypatch.setattr(module_base, "apply", fails)
+    module_base.perform(lambda _: Todo([]), {"row": 1}, "bridge", {})
     with pytest.raises(OSError, match="no"):
-        module_base.perform(lambda _: (["ip"], fails), {"row": 2}, "bridge", {})
+        module_base.perform(lambda _: Todo([Ip("link")]), {"row": 2}, "bridge", {})
     assert last_configs.read("bridge") == {"row": 1}
     assert last_configs.settled() == []
-    lines, _ = module_base.perform(lambda _: ([], lambda: None), {"row": 2}, "bridge", {})
+    lines, _ = module_base.perform(lambda _: Todo([]), {"row": 2}, "bridge", {})
     assert len(lines) == 1
     assert last_configs.settled() == ["bridge"]
 
@@ -139,36 +146,36 @@ def test_who_is_cut_off_leaves_what_was_true_and_is_not_settled(place: Path):
 @pytest.mark.parametrize("name", ["bridge.json", "bridge.json.new"])
 def test_a_directory_in_the_place_of_what_is_kept_makes_room_for_it(place: Path, name: str):
     (place / name).mkdir()
-    module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    module_base.perform(lambda _: Todo([]), {"row": 1}, "bridge", {})
     assert last_configs.settled() == ["bridge"]
 
 
 def test_check_mode_keeps_nothing_and_names_it(place: Path):
-    lines, _ = module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {}, check_mode=True)
+    lines, _ = module_base.perform(lambda _: Todo([]), {"row": 1}, "bridge", {}, check_mode=True)
     assert lines == [f"# write {place}/bridge.json: what a boot replays"]
     assert not list(place.iterdir())
 
 
 def test_what_was_changed_by_hand_is_not_settled(place: Path):
-    module_base.perform(lambda _: ([], lambda: None), {"row": "cbr0"}, "bridge", {})
+    module_base.perform(lambda _: Todo([]), {"row": "cbr0"}, "bridge", {})
     (place / "bridge.json").write_text((place / "bridge.json").read_text().replace("cbr0", "cbr1"))
     assert last_configs.settled() == []
     assert last_configs.read("bridge") is None
 
 
 def test_another_podlab_is_told_anew_and_a_boot_in_between_goes_by_the_old(place: Path):
-    module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    module_base.perform(lambda _: Todo([]), {"row": 1}, "bridge", {})
     (place / "podlab.zip").write_bytes(b"another one")
     assert last_configs.settled() == []
     assert last_configs.read("bridge") == {"row": 1}
-    lines, _ = module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {})
+    lines, _ = module_base.perform(lambda _: Todo([]), {"row": 1}, "bridge", {})
     assert len(lines) == 1
     assert last_configs.settled() == ["bridge"]
 
 
 def test_nothing_is_kept_without_a_place_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(last_configs, "KEPT", str(tmp_path / "none"))
-    assert module_base.perform(lambda _: ([], lambda: None), {"row": 1}, "bridge", {}) == ([], [])
+    assert module_base.perform(lambda _: Todo([]), {"row": 1}, "bridge", {}) == ([], [])
 
 
 def test_the_code_is_one_file_that_python_alone_runs(tmp_path: Path):

@@ -79,7 +79,7 @@ def _holding_up(pod: Object) -> str:
 
 
 def _reason(state: Object) -> str:
-    """Why a container does not run; its end in numbers where nobody has given it a name."""
+    """Why a container does not run; its exit code or signal where it has no reason."""
     if "waiting" in state:
         return str(state["waiting"].get("reason", ""))
     if "terminated" not in state:

@@ -1,7 +1,7 @@
 """What a host may answer to a module of podlab's: the fields that the module has, in their shapes, and nothing else.
 
 A host that lies could otherwise say what only the controller may say (``add_host``, ``ansible_facts``,
-``_ansible_...``), and a shape that nobody expects would end the run of all hosts where their answers come together.
+``_ansible_...``), and an unexpected shape would end the run of all hosts where their answers come together.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Observed(Answer, _Observed):
 
 
 class Outcome(TypedDict, total=False):
-    """Which source address was seen by who was called, or why nobody was."""
+    """Which source address each target has seen, or why none was called."""
 
     seen: str
     error: str

@@ -26,7 +26,7 @@ def cached(name: str, depends: Iterable[bytes], make: Callable[[], T]) -> T:
     """What ``make`` gives for these bytes, from the last call with the same ones if there was one.
 
     podlab itself, Python and the packages beside it are part of what it depends on. One value is kept for a name, in
-    the user's cache directory, which nobody else may write to: who can write a pickle can run a program.
+    the user's cache directory, which other users may not write to: a pickle can run a program.
     """
     packages = sorted((found.name, found.version) for found in distributions(path=[str(PACKAGES)]))
     digest = hashlib.sha256(f"{sys.version} {packages}".encode())

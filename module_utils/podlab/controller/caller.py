@@ -54,7 +54,7 @@ def _user() -> str:
 
 
 def at_work(lease: Mapping[str, Any] | None) -> str:
-    """Who else is at work on a host that has told of this lease; empty if nobody is."""
+    """Which other run is at work on a host with this lease; empty if none is."""
     if not lease or lease["run"] == _run:
         return ""
     if lease["machine"] == _machine():
@@ -71,7 +71,7 @@ def leases_of(hosts: Iterable[Host]) -> dict[str, Lease | None]:
 
 
 def refusal(leases: Mapping[str, Lease | None]) -> str:
-    """In words, who else is at work where; empty if nobody is."""
+    """In words, which other runs are at work where; empty if none is."""
     found: dict[str, list[str]] = {}
     for name, lease in leases.items():
         if who := at_work(lease):

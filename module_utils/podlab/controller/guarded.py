@@ -1,4 +1,4 @@
-"""Standard output that may be full, or read by nobody any more."""
+"""Standard output that may be full, or without a reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 class Guarded:
-    """Standard output of a run, which has to come to its end though nobody can be told any more.
+    """Standard output of a run, which has to come to its end though its output cannot be written.
 
     Ansible writes from several threads, and hangs when one of them dies of it.
     """
@@ -43,7 +43,7 @@ class Guarded:
         if self.error is None:
             return 0
         if self.error.errno == errno.EPIPE:
-            return 128 + signal.SIGPIPE  # whoever read this has had enough, and wants no more words
+            return 128 + signal.SIGPIPE  # the reader has gone
         if sys.stderr is not None:
             print(f"error: standard output: {self.error.strerror}", file=sys.stderr)
         return 1

@@ -26,7 +26,7 @@ MOST_SAID = 64 << 20  # bytes; what a host tells of a thousand pods is half of t
 CONTROL_PATH_DIR = "ANSIBLE_SSH_CONTROL_PATH_DIR"
 CONNECTIONS = "run-"  # with what follows, the name of a run's directory
 
-LOOK = 0.5  # seconds of silence before somebody looks why
+LOOK = 0.5  # seconds of silence before its cause is looked for
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,7 +54,7 @@ _run = os.getpid()
 
 
 def _end_with_parent() -> None:
-    if os.getppid() == _run:  # a grandchild has somebody else to care for it
+    if os.getppid() == _run:  # a grandchild has another parent
         _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
         if os.getppid() != _run:  # it has ended in this very moment
             os._exit(1)
@@ -103,7 +103,7 @@ def _directory_of_this_run(home: str) -> str:
 def _locked_directory(path: str, *, remove: bool = False) -> int:
     """A descriptor that holds its lock until it is closed.
 
-    :raises OSError: somebody else has the lock; or it is to be removed, and something is in it.
+    :raises OSError: another process has the lock; or it is to be removed, and something is in it.
     """
     held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -189,7 +189,7 @@ def run_attended(argv: Sequence[str], words: Any, **options: Any) -> tuple[int, 
 
 
 def _signal(pid: int, number: int) -> None:
-    """To its process group, if it leads one. Whoever is stopped gets it as soon as he goes on."""
+    """To its process group, if it leads one. A stopped process gets it as soon as it continues."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         send = os.killpg if os.getpgid(pid) == pid else os.kill
         send(pid, number)
@@ -217,7 +217,7 @@ def communicate(
     seconds: float | None = None,
     watch: Callable[[], None] | None = None,
 ) -> tuple[bytes, bytes]:
-    """As ``Popen.communicate``, for what somebody else's program says: it may never come to an end.
+    """As ``Popen.communicate``, for a foreign program, whose output may never end.
 
     :param child: with pipes for all three streams. It still runs where this raises.
     :param watch: called when it says nothing for a while, over and over. What it raises is raised here.
@@ -259,7 +259,7 @@ def communicate(
 
 
 def _fed(pipe: int, words: memoryview) -> memoryview:
-    """What is left to write; nothing where nobody reads it any more."""
+    """What is left to write; nothing where it has no reader any more."""
     try:
         return words[os.write(pipe, words[: select.PIPE_BUF]) :]
     except BrokenPipeError:

@@ -15,7 +15,7 @@ def keep_printable(display: Any) -> None:
     """Let Ansible's ``Display`` print nothing that steers a terminal.
 
     Here, and not at each of the dozen ways that words of a host take to it (its warnings, ``-v``, tracebacks, what a
-    module of somebody else's has returned): all of them end in this one method, of this one object. Not at
+    foreign module has returned): all of them end in this one method, of this one object. Not at
     ``sys.stdout``, where Ansible's colours are in the text already.
     """
     shown = display.display

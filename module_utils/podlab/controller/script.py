@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,22 @@ from typing import Any
 import yaml
 
 from ..changes import MARK, ROUTE_PROTOCOL, script_text
+from ..changes.actions import Action
 from ..changes.kube_proxy import diff as kube_proxy_diff
 from ..changes.kube_proxy import record as kube_record
 from ..changes.kube_proxy import restore as kube_restore
 from ..changes.kube_proxy import services
+from ..changes.kube_proxy.actions import STATE
 from ..changes.netfilter import rules
 from ..changes.network import bridge, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
-from ..changes.pods.containers import HOME, LOGS, RUN, RUN_MADE, SERVICES
-from ..changes.script_text import Part, Passage
+from ..changes.pods.actions import StartContainer
+from ..changes.pods.paths import HOME, LOGS, RUN, RUN_MADE, SERVICES
+from ..changes.script_text import Part, Passage, Typed
 from ..changes.system import sysctls, systemd
 from ..configs import PodRow, ServicesRow
 from ..host import record
 from ..host.kube_proxy import health_checks
-from ..host.kube_proxy.services import STATE
 from ..host.system import kernel
 from ..planner.inputs.request import CHAPTERS
 from ..programs import BY_ROLE
@@ -170,6 +172,10 @@ def _title(row: PodRow) -> str:
     return "pod " + row["netns"].replace("_", "/")
 
 
+def _typed(found: Iterable[Action]) -> list[Typed]:
+    return [line for action in found for line in action.commands()]
+
+
 # --- chapters ---------------------------------------------------------------------------------------------
 
 _SETTINGS = {
@@ -194,13 +200,13 @@ def _system(host: Subject) -> Iterator[Part]:
     """Without the unit: what it replays a script has not been told."""
     if found := _drop_ins(host):
         why = "Who looks after the host's network leaves alone podlab's links, and all routes that are not its own."
-        yield Part(why, systemd.steps({**_seen_system(host), "files": {}}, found, "").typed())
+        yield Part(why, _typed(systemd.steps({**_seen_system(host), "files": {}}, found, "").actions()))
 
 
 def _system_undone(host: Subject) -> Iterator[Part]:
     if found := _drop_ins(host):
         seen = _seen_system(host)
-        yield Part("", systemd.removal({**seen, "files": systemd.files(seen, found), "keeps": False}).typed())
+        yield Part("", _typed(systemd.removal({**seen, "files": systemd.files(seen, found), "keeps": False}).actions()))
 
 
 def _drop_ins(host: Subject) -> systemd.SystemRow | None:
@@ -241,7 +247,7 @@ def _bridge(host: Subject) -> Iterator[Part]:
     why = (
         "Its address is the pods' gateway. Its MAC address is pinned: else it would be that of a port, and go with it."
     )
-    yield Part(why, [f"ip {line}" for line in bridge.changes({}, host.rows["bridge"])])
+    yield Part(why, _typed(bridge.actions({}, host.rows["bridge"])))
 
 
 def _bridge_undone(host: Subject) -> Iterator[Part]:
@@ -250,17 +256,21 @@ def _bridge_undone(host: Subject) -> Iterator[Part]:
 
 
 def _pods(host: Subject) -> Iterator[Part]:
-    steps, programs = pods.changes({}, {}, host.pods), s6_commands.programs(host.rows["pods"]["programs"])
-    yield from pod_commands.network(steps)
+    found, programs = pods.changes({}, {}, host.pods), s6_commands.programs(host.rows["pods"]["programs"])
+    yield from pod_commands.network(found)
     yield Part(
         "Programs that podlab brings for containers: from its directory images/, and "
         f"{s6_commands.program_source('enter')} and kubelet/. They are long; the pods go on after them.",
         [*programs, s6_commands.BUSYBOX],
     )
-    yield from pod_commands.processes(steps)
-    if steps.start:
+    yield from pod_commands.processes(found)
+    if _starts_containers(found):
         loop = f"for service in {SERVICES}/*; do until s6-svok $service; do sleep 0.1; done; done"
         yield Part("The supervisor takes a moment.", [loop])
+
+
+def _starts_containers(found: Iterable[Action]) -> bool:
+    return any(isinstance(action, StartContainer) for action in found)
 
 
 def _pods_undone(host: Subject) -> Iterator[Part]:
@@ -277,7 +287,7 @@ def _pods_undone(host: Subject) -> Iterator[Part]:
     yield from pod_commands.ends(pods.changes({}, there, []))
     if there:
         yield Part("The supervisor has nobody left to watch over.", [s6_commands.SUPERVISOR_END])
-        mounts = [pod_commands.GROUND_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
+        mounts = [pod_commands.NETNS_MOUNTS_UNDONE, f"rmdir --ignore-fail-on-non-empty {LOGS}"]
         yield Part(
             "What all pods had together. Others may have named namespaces, and logs, in the same place.", [*mounts]
         )
@@ -288,19 +298,17 @@ def _routes(host: Subject) -> Iterator[Part]:
     yield Part(
         "The overlay's end on this host: a device that packs what goes out by it into UDP packets. Each other node has "
         "an address in the overlay, with a MAC address (neigh);",
-        [f"ip {line}" for line in steps.device],
+        _typed(steps.device),
     )
     yield Part(
         "A node answers a pod by the overlay, where the pod asked it by the uplink.",
-        [sysctls.line(key, value) for key, value in steps.settings.items()],
+        _typed(steps.settings),
     )
     yield Part(
         "and each MAC address is at a node, where the packets are sent to (fdb).",
-        [f"bridge {line}" for line in steps.entries],
+        _typed(steps.entries),
     )
-    yield Part(
-        f"{ROUTE_PROTOCOL} is podlab's mark on a route.", [f"ip {line}" for line in (*steps.relayed, *steps.routes)]
-    )
+    yield Part(f"{ROUTE_PROTOCOL} is podlab's mark on a route.", _typed([*steps.relayed, *steps.routes]))
 
 
 def _routes_undone(host: Subject) -> Iterator[Part]:
@@ -349,7 +357,7 @@ def _services(host: Subject) -> Iterator[Part]:
     yield from _restored(kube_proxy_diff.changes({}, wanted), _KUBE)
     open_already = rules.sysctls(host.rows["egress"])
     yield from _settings({key: it for key, it in services.sysctls_of(row).items() if key not in open_already})
-    if not pods.changes({}, {}, host.pods).start:
+    if not _starts_containers(pods.changes({}, {}, host.pods)):
         yield Part("The supervisor, here of one service alone.", [s6_commands.supervisor()])
     files = health_checks.files(health, "/usr/bin/python3")
     why = "What load balancers ask a node: whether kube-proxy is well, and whether a Service has endpoints here."

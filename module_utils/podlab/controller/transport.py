@@ -39,7 +39,7 @@ def _packed(text: str) -> str:
 
 
 def unpack(value: Any) -> Any:
-    """What was packed; what never was, comes back as it is. Nobody may change it: whoever asks again gets the same."""
+    """What was packed; anything else comes back as it is. It must not be changed: all calls return the same object."""
     return _unpacked(value) if isinstance(value, str) else value
 
 
@@ -120,7 +120,7 @@ def opened_rows(rows: Rows) -> dict[str, Any]:
 def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
     """A plan as Ansible carries it about. The row of a chapter that has nothing to do on a host stays behind.
 
-    :param whole: whether somebody will ask for it all the same.
+    :param whole: whether it is needed all the same.
     """
     once: dict[int, str] = {}  # what all hosts are told alike is made into text once, by its id
     hosts = {name: _closed_rows(rows, whole, once) for name, rows in plan["hosts"].items()}

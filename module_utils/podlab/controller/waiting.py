@@ -1,4 +1,4 @@
-"""Which hosts a run waits for: where a task takes long, whoever looks on sees which task it is, and of whom."""
+"""Which hosts a run waits for: where a task takes long, the terminal shows the task and the hosts."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Waiting:
 
 
 def line(at_work: dict[str, tuple[str, float]], now: float, patience: float) -> str | None:
-    """Who has been at work for longer than that; None: nobody. Pure."""
+    """Which hosts have been at work for longer than that, if any. Pure."""
     slow = {host: (task, began) for host, (task, began) in at_work.items() if now - began >= patience}
     if not slow:
         return None

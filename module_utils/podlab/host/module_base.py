@@ -5,18 +5,19 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ..changes import actions
 from . import lease
+from .actions import Todo, apply
 from .ansible_module import ansible_module
 from .boot import last_configs, rebooted
 from .run import HostError, words_of
 
-Work = Callable[[dict[str, Any]], "tuple[Sequence[str], Callable[[], object], *tuple[list[str], ...]]"]
-"""Rows in; the lines a person would type, and what applies them, out. Nothing is written before that is called.
-A list of warnings may follow, which grows while it is at work."""
+Work = Callable[[dict[str, Any]], Todo]
+"""Parameters in, what is to be done out. Nothing is written before that is run."""
 
 
 def run_module(argument_spec: dict[str, Any], work: Work, component: str = "", **otherwise: Any) -> None:
@@ -68,7 +69,8 @@ def perform(
     :param take: is called before the first write.
     """
     told = {**params, **otherwise}
-    lines, apply, *warnings = work(params)
+    todo = work(params)
+    lines = actions.lines(todo.actions)
     is_news = bool(component) and last_configs.differs(component, told)
     if not check_mode:
         if take and (is_news or lines):
@@ -76,8 +78,8 @@ def perform(
         if is_news:
             last_configs.begin(component, told)
         if lines:
-            apply()
+            apply(todo.actions)
         if is_news:
             last_configs.settle(component)
     found = [*lines, *([f"# write {last_configs.path(component)}: what a boot replays"] if is_news else [])]
-    return found, warnings[0] if warnings else []
+    return found, [*todo.warnings]

@@ -10,7 +10,7 @@ from ..changes import MARK
 from ..changes.kube_proxy.services import LIBERAL
 from ..changes.netfilter.rules import HOST_PORTS
 from ..changes.network.link_state import KNOBS, knob
-from ..changes.pods.containers import IMAGES
+from ..changes.pods.paths import IMAGES
 from ..programs import BY_ROLE as PACKAGES
 from . import lease, record
 from .kube_proxy import conntrack, services

@@ -9,7 +9,7 @@ import tempfile
 from typing import Any
 
 from .. import records
-from ..changes.pods.containers import RUN
+from ..changes.pods.paths import RUN
 from ..records import VERSION
 from .run import HostError
 from .system import run_directory

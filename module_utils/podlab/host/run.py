@@ -77,20 +77,21 @@ def run(argv: Sequence[str], text: str | None = None) -> str:
 
 def ip_batch(lines: Sequence[str]) -> None:
     """One ``ip -batch`` for all lines, in this network namespace."""
-    _batch("ip", lines)
+    batch("ip", lines)
 
 
 def bridge_batch(lines: Sequence[str]) -> None:
     """One ``bridge -batch`` for all lines, in this network namespace."""
-    _batch("bridge", lines)
+    batch("bridge", lines)
 
 
 def tc_batch(lines: Sequence[str]) -> None:
     """One ``tc -batch`` for all lines, in this network namespace."""
-    _batch("tc", lines)
+    batch("tc", lines)
 
 
-def _batch(program: str, lines: Sequence[str]) -> None:
+def batch(program: str, lines: Sequence[str]) -> None:
+    """One call of ``ip``, ``bridge`` or ``tc`` for all lines, in this network namespace."""
     if lines:
         try:
             run([program, "-batch", "-"], "\n".join(lines) + "\n")

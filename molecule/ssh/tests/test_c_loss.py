@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import GROUPS
 
-from embedded.boot import port
+from embedded.boot.wires import port
 from podlab.changes.pods.pods import veth_name
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from tests.lab.conftest import ROOT

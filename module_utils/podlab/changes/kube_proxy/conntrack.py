@@ -47,7 +47,7 @@ def stale(found: Iterable[Flow], own: Collection[str], old: ServicesRow | None, 
     :param own: the node's addresses, where node ports are.
     :param old: what was there before: entries of a service that has gone are told by it.
     """
-    return astray(found, own, dict(_frontends(old)) if old else {}, dict(_frontends(new)))
+    return astray(found, own, frontends(old) if old else {}, frontends(new))
 
 
 def astray(found: Iterable[Flow], own: Collection[str], before: Frontends, there: Frontends) -> list[Flow]:
@@ -70,6 +70,10 @@ def host_ports(rules: Iterable[str]) -> dict[tuple[str, int], Collection[str]]:
     found = (_HOST_PORT.search(unquoted(rule)) for rule in rules)
     # Of two rules for one port the kernel heeds the first.
     return {(port[1] or "", int(port[2])): {port[3]} for port in reversed([*filter(None, found)])}
+
+
+def frontends(row: ServicesRow) -> Frontends:
+    return dict(_frontends(row))
 
 
 def _frontends(row: ServicesRow) -> Iterator[tuple[tuple[str, int], Collection[str]]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
+from ..actions import Action, Ip, NetnsIp, Run
 from ..network.bridge import Link
 from ..network.defaults import mac
 from ..network.routes import Route
@@ -34,14 +35,6 @@ class Observed(TypedDict):
     has_dummy: bool  # whether the kernel knows links of kind dummy
 
 
-class IpCommand(NamedTuple):
-    words: str
-    netns: str = ""  # the namespace that it is run in, instead of the host's
-
-    def typed(self) -> str:
-        return f"ip -n {self.netns} {self.words}" if self.netns else f"ip {self.words}"
-
-
 def isolated_kind(seen: Observed) -> str:
     """Where the kernel has no dummy links, a bridge without ports stands in: it has an address and no neighbour."""
     return "dummy" if seen["has_dummy"] else "bridge"
@@ -56,12 +49,12 @@ def own_names(seen: Observed) -> list[str]:
     return [name for name, it in seen["namespaces"].items() if it["is_marked"]]
 
 
-def changes(seen: Observed, wanted: Sequence[NamespaceConfig]) -> list[IpCommand]:
+def changes(seen: Observed, wanted: Sequence[NamespaceConfig]) -> list[Action]:
     """What goes, then bridges, then one namespace after the other. What is sound is not named."""
     going = _surplus_links(seen, wanted)
-    found = [IpCommand(f"link del {name}") for name in going]
+    found: list[Action] = [Ip(f"link del {name}") for name in going]
     names = {one.name for one in wanted}
-    found += [IpCommand(f"netns del {name}") for name in own_names(seen) if name not in names]
+    found += [Run(("ip", "netns", "del", name)) for name in own_names(seen) if name not in names]
     for bridge, address in {one.bridge: one.host_address for one in wanted if one.bridge}.items():
         found += _bridge(seen, bridge, address)
     for one in wanted:
@@ -77,26 +70,26 @@ def _surplus_links(seen: Observed, wanted: Sequence[NamespaceConfig]) -> list[st
     return sorted(surplus, key=lambda name: (own[name]["kind"] == "bridge", name))
 
 
-def _bridge(seen: Observed, name: str, address: str) -> Iterator[IpCommand]:
+def _bridge(seen: Observed, name: str, address: str) -> Iterator[Action]:
     """Its MAC is pinned: a bridge without one takes that of a port, and another one when that port goes."""
     link = seen["links"].get(name)
     if link is None or link["kind"] != "bridge":
-        yield IpCommand(f"link add {name} address {mac(address)} type bridge")
-        yield IpCommand(f"link set {name} alias {NAMESPACE_MARK} up")
-        yield IpCommand(f"addr add {address} brd + dev {name}")
+        yield Ip(f"link add {name} address {mac(address)} type bridge")
+        yield Ip(f"link set {name} alias {NAMESPACE_MARK} up")
+        yield Ip(f"addr add {address} brd + dev {name}")
         return
     if link["mac"] != mac(address):
-        yield IpCommand(f"link set {name} address {mac(address)}")
+        yield Ip(f"link set {name} address {mac(address)}")
     yield from _host_end(seen, name, link, address, master="")
 
 
-def _namespace(seen: Observed, one: NamespaceConfig, gone: Sequence[str]) -> Iterator[IpCommand]:
+def _namespace(seen: Observed, one: NamespaceConfig, gone: Sequence[str]) -> Iterator[Action]:
     there = seen["namespaces"].get(one.name)
     if there is None:
-        yield IpCommand(f"netns add {one.name}")
-        yield IpCommand(f"link set lo alias {NAMESPACE_MARK} up", one.name)
+        yield Run(("ip", "netns", "add", one.name))  # alone: in a batch, an older ip stays in the namespace
+        yield NetnsIp(one.name, f"link set lo alias {NAMESPACE_MARK} up")
     elif not there["lo_up"]:
-        yield IpCommand("link set lo up", one.name)
+        yield NetnsIp(one.name, "link set lo up")
     eth0 = there["eth0"] if there else None
     if eth0 and eth0["kind"] == "veth" and f"veth-{one.name}" in gone:
         eth0 = None  # both ends of a veth pair go at once
@@ -108,39 +101,39 @@ def _namespace(seen: Observed, one: NamespaceConfig, gone: Sequence[str]) -> Ite
 
 def _isolated(
     seen: Observed, one: NamespaceConfig, there: ObservedNamespace | None, eth0: Link | None
-) -> Iterator[IpCommand]:
+) -> Iterator[Action]:
     kind = isolated_kind(seen)
     if eth0 and eth0["kind"] != kind:
-        yield IpCommand("link del eth0", one.name)
+        yield NetnsIp(one.name, "link del eth0")
         eth0 = None
     if eth0 is None:
-        yield IpCommand(f"link add eth0 type {kind}", one.name)
+        yield NetnsIp(one.name, f"link add eth0 type {kind}")
     yield from _inside(one, there, eth0)
 
 
 def _wired(
     seen: Observed, one: NamespaceConfig, there: ObservedNamespace | None, eth0: Link | None, gone: Sequence[str]
-) -> Iterator[IpCommand]:
+) -> Iterator[Action]:
     veth = None if one.veth in gone else seen["links"].get(one.veth)
     if veth is None or eth0 is None or eth0["kind"] != "veth":
         if veth:
-            yield IpCommand(f"link del {one.veth}")
+            yield Ip(f"link del {one.veth}")
         if eth0 and not (veth and eth0["kind"] == "veth"):
-            yield IpCommand("link del eth0", one.name)
+            yield NetnsIp(one.name, "link del eth0")
         eth0 = None
-        yield IpCommand(f"link add {one.veth} type veth peer name eth0 address {mac(one.address)} netns {one.name}")
+        yield Ip(f"link add {one.veth} type veth peer name eth0 address {mac(one.address)} netns {one.name}")
         master = f" master {one.bridge}" if one.bridge else ""
-        yield IpCommand(f"link set {one.veth} alias {NAMESPACE_MARK}{master} up")
+        yield Ip(f"link set {one.veth} alias {NAMESPACE_MARK}{master} up")
         if one.mode != BRIDGED:
-            yield IpCommand(f"addr add {one.host_address} brd + dev {one.veth}")
+            yield Ip(f"addr add {one.host_address} brd + dev {one.veth}")
     else:
         if eth0["mac"] != mac(one.address):
-            yield IpCommand(f"link set eth0 address {mac(one.address)}", one.name)
+            yield NetnsIp(one.name, f"link set eth0 address {mac(one.address)}")
         yield from _host_end(seen, one.veth, veth, "" if one.bridge else one.host_address, master=one.bridge)
     yield from _inside(one, there, eth0)
 
 
-def _host_end(seen: Observed, name: str, link: Link, address: str, master: str) -> Iterator[IpCommand]:
+def _host_end(seen: Observed, name: str, link: Link, address: str, master: str) -> Iterator[Action]:
     """Repair a link of the host: its port, its state, its address."""
     wrong = []
     if (link["master"] or "") != master:
@@ -148,13 +141,13 @@ def _host_end(seen: Observed, name: str, link: Link, address: str, master: str) 
     if not link["up"]:
         wrong.append("up")
     if wrong:
-        yield IpCommand(f"link set {name} {' '.join(wrong)}")
+        yield Ip(f"link set {name} {' '.join(wrong)}")
     connected = [route["to"] for route in seen["routes"] if route["dev"] == name and route["protocol"] == "kernel"]
     for words in _addresses(name, link, address, connected):
-        yield IpCommand(words)
+        yield Ip(words)
 
 
-def _inside(one: NamespaceConfig, there: ObservedNamespace | None, eth0: Link | None) -> Iterator[IpCommand]:
+def _inside(one: NamespaceConfig, there: ObservedNamespace | None, eth0: Link | None) -> Iterator[Action]:
     """Address, state and default route of eth0; None: it has just been made."""
     if eth0 is None or there is None:
         words = [f"addr add {one.address} brd + dev eth0", "link set eth0 up"]
@@ -167,7 +160,7 @@ def _inside(one: NamespaceConfig, there: ObservedNamespace | None, eth0: Link | 
         words += addressed
         if one.default_route and (addressed or one.default_route not in there["defaults"]):
             words.append(f"route replace {one.default_route}")
-    return (IpCommand(line, one.name) for line in words)
+    return (NetnsIp(one.name, line) for line in words)
 
 
 def _addresses(name: str, link: Link, address: str, connected: Sequence[str]) -> list[str]:

@@ -5,40 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..actions import Action, set_sysctls
 from ..netfilter import rules
+from ..script_text import Typed
 from ..system import sysctls
 from . import NAMESPACE_MARK, links
 from .configs import NamespaceConfig, network
-from .links import IpCommand, Observed
+from .links import Observed
 
 COMMENT = f"-m comment --comment {NAMESPACE_MARK}"
 
 
 @dataclass(frozen=True)
-class Changes:
-    """In the order in which they are made. ``rules``: table -> lines for ``iptables-restore``."""
+class RememberForwarding(Action):
+    """What forwarding was goes into podlab's memory before the first bridged namespace needs it: nothing to type."""
 
-    ip: Sequence[IpCommand]
-    sysctls: Mapping[str, str]
-    rules: Mapping[str, Sequence[str]]
-
-    def lines(self) -> list[str]:
-        """The commands that a person would type for the same effect."""
-        return [
-            *(command.typed() for command in self.ip),
-            *(sysctls.line(key, value) for key, value in self.sysctls.items()),
-            *(line for table, lines in self.rules.items() for line in rules.commands(table, lines)),
-        ]
+    def commands(self) -> list[Typed]:
+        return []
 
 
-def changes(seen: Observed, wanted: Sequence[NamespaceConfig]) -> Changes:
-    """Forwarding is only switched on here; what it was before is the module's to give back (``restored``)."""
-    needs_forwarding = any(one.bridge for one in wanted) and seen["ip_forward"] != "1"
-    return Changes(
-        links.changes(seen, wanted),
-        {sysctls.FORWARD: "1"} if needs_forwarding else {},
-        {table: lines for table in TABLES if (lines := list(_rule_lines(seen, table, wanted)))},
-    )
+@dataclass(frozen=True)
+class ForgetForwarding(Action):
+    """Once it is given back."""
+
+    def commands(self) -> list[Typed]:
+        return []
+
+
+def changes(seen: Observed, wanted: Sequence[NamespaceConfig], before: Mapping[str, str] | None = None) -> list[Action]:
+    """Links, then forwarding, then rules for the way out.
+
+    :param before: settings as they were, to be written where no namespace needs forwarding any more; None: not here.
+    """
+    has_way_out = any(one.bridge for one in wanted)
+    forwarding = {sysctls.FORWARD: "1"} if seen["ip_forward"] != "1" else {}
+    return [
+        *([RememberForwarding()] if has_way_out else []),
+        *links.changes(seen, wanted),
+        *set_sysctls(forwarding if has_way_out else before or {}),
+        *rules.write({table: list(_rule_lines(seen, table, wanted)) for table in TABLES}),
+        *([] if has_way_out or before is None else [ForgetForwarding()]),
+    ]
 
 
 TABLES = {"filter": ("FORWARD",), "nat": ("POSTROUTING",)}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from .. import CHAIN_PREFIX
+from ..actions import Action
+from ..script_text import Typed
 from ..system.sysctls import LOCALNET
 from .closing_rules import end_of
 from .iptables_save import BUILT_IN, target
@@ -137,6 +140,20 @@ def commands(table: str, lines: Sequence[str]) -> list[str]:
         else:
             typed.append(f"iptables -t {table} {line}")
     return typed
+
+
+@dataclass(frozen=True)
+class WriteRules(Action):
+    """Lines for ``iptables-restore --noflush``, table by table: one transaction a table, and one call."""
+
+    tables: Mapping[str, Sequence[str]]
+
+    def commands(self) -> list[Typed]:
+        return [line for table, lines in self.tables.items() for line in commands(table, lines)]
+
+
+def write(tables: Mapping[str, Sequence[str]]) -> list[Action]:
+    return [WriteRules(tables)] if any(tables.values()) else []
 
 
 def restore_text(tables: Mapping[str, Sequence[str]]) -> str:

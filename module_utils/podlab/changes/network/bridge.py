@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface
 from typing import Any, TypedDict
 
 from .. import MARK
+from ..actions import Action, Bridge, Ip, Tc, set_sysctls
 from . import link_state
 
 
@@ -37,11 +38,28 @@ class BridgeRow(TypedDict):
     mtu: int
 
 
+def actions(
+    links: Mapping[str, Link],
+    row: BridgeRow,
+    routes: Sequence[Mapping[str, Any]] | None = None,
+    seen: Mapping[str, str] | None = None,
+) -> list[Action]:
+    """What separates a host from its bridge: links, kernel settings, FDB entries, queueing disciplines.
+
+    :param routes: of the host; without them the kernel's own route to the pods is taken to be there.
+    :param seen: kernel settings of the bridge, and those that a new link gets.
+    """
+    return [
+        *map(Ip, changes(links, row, routes)),
+        *set_sysctls(settings(links, row, seen or {})),
+        *map(Bridge, forwarding(links, row)),
+        *map(Tc, queues(links)),
+    ]
+
+
 def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
     """Lines for ``ip -batch``. The MAC is pinned: a bridge without one takes that of a port, and changes
     it when the port goes, which leaves every pod with a stale ARP entry for its gateway.
-
-    :param routes: of the host; without them the kernel's own route to the pods is taken to be there.
     """
     name = row["name"]
     # A bridge of ours under another name holds the pods' gateway too, and answers for it.
@@ -101,10 +119,7 @@ def forwarding(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
 
 
 def settings(links: Mapping[str, Link], row: BridgeRow, seen: Mapping[str, str]) -> dict[str, str]:
-    """Kernel settings of the bridge. They go with it, so nobody has to remember what they were.
-
-    :param seen: those of the bridge, and those that a new link gets.
-    """
+    """Kernel settings of the bridge. They go with it, so nobody has to remember what they were."""
     return link_state.knobs(row["name"], is_there=row["name"] in links, seen=seen)
 
 

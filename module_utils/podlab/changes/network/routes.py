@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import TypedDict
 
 from .. import ROUTE_PROTOCOL
-from ..system import sysctls
+from ..actions import Action, Bridge, Ip, Run, Sysctl, set_sysctls
 from . import vxlan
 from .bridge import Link
 from .vxlan import Tunnel, VxlanRow
@@ -66,20 +65,16 @@ sends by any more goes last."""
 
 @dataclass(frozen=True)
 class Steps:
-    """Commands that take a lost device away, lines for ``ip -batch``, kernel settings, lines for
-    ``bridge -batch``, and for ``ip -batch`` again: routes that others' packets take, own routes, and what goes.
+    """In the order of its fields, as flannel does it: the overlay's device, its ARP and FDB entries, and the routes
+    last, so that no packet is sent before it is known where to. ``relayed`` are routes that others' packets take."""
 
-    As flannel: the overlay's device, its ARP and FDB entries, and the routes last, so that no packet is sent
-    before it is known where to.
-    """
-
-    lost: list[list[str]] = field(default_factory=list)
-    device: list[str] = field(default_factory=list)
-    settings: dict[str, str] = field(default_factory=dict)
-    entries: list[str] = field(default_factory=list)
-    relayed: list[str] = field(default_factory=list)
-    routes: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
+    lost: list[Run] = field(default_factory=list)  # takes away a device that somebody moved elsewhere
+    device: list[Ip] = field(default_factory=list)
+    settings: list[Sysctl] = field(default_factory=list)
+    entries: list[Bridge] = field(default_factory=list)
+    relayed: list[Ip] = field(default_factory=list)
+    routes: list[Ip] = field(default_factory=list)
+    unused: list[Ip] = field(default_factory=list)
 
     def part(self, name: str) -> Steps:
         """One of ``PARTS``."""
@@ -87,14 +82,10 @@ class Steps:
 
     def parts(self) -> list[str]:
         """Those that have anything to do."""
-        return [name for name in PARTS if self.part(name).lines()]
+        return [name for name in PARTS if self.part(name).actions()]
 
-    def lines(self) -> list[str]:
-        """All of them as a person would type them."""
-        before = [shlex.join(argv) for argv in self.lost] + [f"ip {line}" for line in self.device]
-        before += [sysctls.line(key, value) for key, value in self.settings.items()]
-        before += [f"bridge {line}" for line in self.entries]
-        return before + [f"ip {line}" for line in (*self.relayed, *self.routes, *self.unused)]
+    def actions(self) -> list[Action]:
+        return [action for several in vars(self).values() for action in several]
 
 
 def steps(
@@ -114,11 +105,12 @@ def steps(
         observed = [route for route in observed if route.get("dev") not in gone]
     device, entries = vxlan.changes(links, tunnels, overlay)
     settings = vxlan.settings(links, tunnels, overlay)
-    come, go = changes(observed, row)
-    unused = vxlan.removal(links, overlay)
+    come, go = ([*map(Ip, lines)] for lines in changes(observed, row))
+    unused = [*map(Ip, vxlan.removal(links, overlay))]
+    overlay_steps = Steps([*map(Run, lost)], [*map(Ip, device)], set_sysctls(settings), [*map(Bridge, entries)])
     if row.get("relay"):
-        return Steps(list(lost), device, settings, entries, relayed=come, unused=go + unused)
-    return Steps(list(lost), device, settings, entries, routes=come + go, unused=unused)
+        return replace(overlay_steps, relayed=come, unused=go + unused)
+    return replace(overlay_steps, routes=come + go, unused=unused)
 
 
 def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[str]]:

@@ -10,20 +10,9 @@ from ...configs import PodRow
 from ...seccomp import DENIED, FAMILIES
 from .. import script_text
 from ..script_text import Passage, Typed
-from .containers import (
-    IMAGES,
-    LOGS,
-    SERVICES,
-    SUBPATHS,
-    kubelet_script,
-    layers,
-    log_directory,
-    mount_points,
-    mount_source,
-    service_files,
-    service_name,
-    volume_path,
-)
+from .container_root import layers, mount_points
+from .containers import kubelet_script, service_files
+from .paths import IMAGES, LOGS, SERVICES, SUBPATHS, log_directory, mount_source, service_name, volume_path
 
 BUILDING = f"{SERVICES}/.new"  # the supervisor passes it by, and so never sees half a service
 KUBELET = f"{SERVICES}/kubelet"  # a name without a dot is no container

@@ -6,7 +6,7 @@ import hashlib
 
 from ...configs import PodRow
 from .. import MARK
-from .containers import NETNS, PODS
+from .paths import NETNS, PODS
 
 SANDBOX_SYSCTLS = {
     # What containerd gives to every pod: low ports without privileges. (It gives ping_group_range too,

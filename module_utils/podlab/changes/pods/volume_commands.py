@@ -11,7 +11,7 @@ from typing import Any
 from ...configs import PodRow
 from .. import script_text
 from ..script_text import Passage, Typed
-from .containers import VOLUMES
+from .paths import VOLUMES
 
 DATA = "..2000_01_01_00_00_00.0"  # the kubelet's name for it is the time; its form is what counts
 

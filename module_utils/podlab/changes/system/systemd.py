@@ -4,13 +4,12 @@ and to leave its links and routes alone."""
 from __future__ import annotations
 
 import posixpath
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from .. import script_text
-from ..pods.containers import HOME
+from ..actions import Action, RemoveEmptyDirectory, RemoveFile, RemoveTree, Run, WriteFile
+from ..pods.paths import HOME
 from ..script_text import Typed
 
 KEPT = f"{HOME}/boot"
@@ -61,20 +60,31 @@ class Steps:
     def __bool__(self) -> bool:
         return any(vars(self).values())
 
-    def typed(self) -> list[Typed]:
-        found: list[Typed] = [shlex.join(argv) for argv in self.before]
-        found += [f"rm {path}" for path in self.remove]
-        found += [f"rmdir --ignore-fail-on-non-empty {HOME_OF_NETWORKD}"] if NETWORKD in self.remove else []
-        for path, text in self.write.items():
-            home, name = posixpath.split(path)
-            found += [f"mkdir -p {home}", *script_text.files(home, {name: text}).lines]
-        found += [f"rm -r {KEPT}"] if self.forget else []
-        found += [f"# write {CODE}: podlab's own code"] if self.keep else []
-        return [*found, *(shlex.join(argv) for argv in self.after)]
+    def actions(self, code: bytes = b"") -> list[Action]:
+        """Whole files are typed and not their names alone: that one of them is about all routes of the host is to be
+        seen.
 
-    def lines(self) -> list[str]:
-        """Whole files and not their names alone: that one of them is about all routes of the host is to be seen."""
-        return script_text.brief(self.typed())
+        :param code: podlab's own, where it is to be kept.
+        """
+        return [
+            *map(Run, self.before),
+            *map(RemoveFile, self.remove),
+            *([RemoveEmptyDirectory(HOME_OF_NETWORKD)] if NETWORKD in self.remove else []),
+            *(WriteFile(path, text) for path, text in self.write.items()),
+            *([RemoveTree(KEPT)] if self.forget else []),
+            *([KeepCode(code)] if self.keep else []),
+            *map(Run, self.after),
+        ]
+
+
+@dataclass(frozen=True)
+class KeepCode(Action):
+    """Keep podlab's own code for a boot."""
+
+    code: bytes
+
+    def commands(self) -> list[Typed]:
+        return [f"# write {CODE}: podlab's own code"]
 
 
 def steps(seen: System, row: SystemRow, code: str) -> Steps:

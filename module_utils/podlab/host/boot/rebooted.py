@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from ...changes.pods.containers import RUN
+from ...changes.pods.paths import RUN
 from ..record import make_directory
 
 FLAG = f"{RUN}/rebooted"

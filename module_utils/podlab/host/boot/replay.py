@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...changes.pods import configs
-from ...changes.pods.containers import SERVICES, log_directory, service_name
+from ...changes.pods.paths import SERVICES, log_directory, service_name
 from ...changes.pods.pods import PODS
 from ...configs import PodRow
 from ..module_base import locked, perform

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from ...changes.actions import Action
 from ...changes.kube_proxy import conntrack
+from ...changes.kube_proxy.actions import EndFlows
 from ...changes.kube_proxy.conntrack import Flow, Frontends
+from ..actions import runs
 from ..network import network
 from ..run import HostError, run, run_all
 
@@ -23,6 +26,18 @@ def own_addresses() -> Collection[str]:
 def astray(before: Frontends, there: Frontends) -> list[Flow]:
     """Those that go past what is ``there``; nobody is asked where there is and was nothing."""
     return conntrack.astray(known(), own_addresses(), before, there) if before or there else []
+
+
+def actions(before: Frontends, there: Frontends, *, is_changed: bool) -> list[Action]:
+    """What ends them, where there are any, or may be by the time that what is ``there`` has been written."""
+    flows = astray(before, there)
+    return [EndFlows(flows, before, there)] if flows or (is_changed and (before or there)) else []
+
+
+@runs(EndFlows)
+def _end_flows(found: Sequence[EndFlows]) -> None:
+    for it in found:
+        end(astray(it.before, it.there))
 
 
 def past_host_ports(rules: Iterable[str]) -> list[list[str]]:

@@ -9,11 +9,13 @@ import sys
 from hashlib import sha256
 from typing import Any
 
-from ...changes.pods.containers import SERVICES
+from ...changes.actions import Action
+from ...changes.kube_proxy.actions import ReloadHealthChecks, StartHealthChecks
+from ...changes.pods.paths import SERVICES
 from ...changes.pods.s6_commands import KUBE_PROXY
 from ...configs import ServicesRow
 from ..kubelet.s6 import control, is_wanted
-from ..pods import containers, lost_supervisors
+from ..pods import lost_supervisors, supervisor
 from ..record import make_directory, text_of, write_file
 from ..run import HostError, run, wait_until
 from . import healthz
@@ -55,30 +57,39 @@ def is_sound(wanted: str) -> bool:
     return state is not None and digest(state) == wanted and _lives()
 
 
-def commands(state: str) -> list[str]:
-    """What a person would type to let it know."""
-    if is_sound(digest(state)):
-        return []
-    return [f"s6-svc -h {SERVICE}"] if _lives() else [*lost_supervisors.lines(), f"s6-svscanctl -a {SERVICES}"]
+def actions(state: str, warnings: list[str]) -> list[Action]:
+    """What lets it know of this state.
 
-
-def serve(state: str) -> list[str]:
-    """Let it run, with this state; complaints about ports that it did not get."""
+    :param warnings: grows where ports are not served.
+    """
     if is_sound(digest(state)):
         return []
     if _lives():
-        write_file(f"{SERVICE}/{healthz.STATE}", state)
-        control(SERVICE, b"h")
-    else:
-        stop()
-        building = f"{SERVICES}/.new/kube-proxy"
-        shutil.rmtree(building, ignore_errors=True)
-        make_directory(f"{building}/logs")
-        for name, text in files(state, sys.executable or "/usr/bin/python3").items():
-            write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
-        os.rename(building, SERVICE)
-        containers.ensure_supervisor()
-        run(["s6-svscanctl", "-a", SERVICES])
+        return [ReloadHealthChecks(state, warnings)]
+    return [*lost_supervisors.actions(), StartHealthChecks(state, warnings)]
+
+
+def reload(state: str) -> list[str]:
+    """Complaints about ports that it did not get."""
+    write_file(f"{SERVICE}/{healthz.STATE}", state)
+    control(SERVICE, b"h")
+    return _complaints(state)
+
+
+def start(state: str) -> list[str]:
+    stop()
+    building = f"{SERVICES}/.new/kube-proxy"
+    shutil.rmtree(building, ignore_errors=True)
+    make_directory(f"{building}/logs")
+    for name, text in files(state, sys.executable or "/usr/bin/python3").items():
+        write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
+    os.rename(building, SERVICE)
+    supervisor.ensure()
+    run(["s6-svscanctl", "-a", SERVICES])
+    return _complaints(state)
+
+
+def _complaints(state: str) -> list[str]:
     version = json.loads(state)["version"]
     wait_until(lambda: _listening().get("version") == version, seconds=10.0)
     failed: dict[str, str] = _listening().get("failed", {str(healthz.PORT): "its server does not start"})
@@ -86,7 +97,7 @@ def serve(state: str) -> list[str]:
 
 
 def stop() -> None:
-    containers.stop_daemon(SERVICE)
+    supervisor.stop_daemon(SERVICE)
 
 
 def files(state: str, python: str) -> dict[str, str]:
@@ -104,7 +115,7 @@ def program() -> str:
 
 def _lives() -> bool:
     """Whether it runs or is about to, and is of this very version."""
-    return containers.is_supervised(SERVICE) and is_wanted(SERVICE) and text_of(f"{SERVICE}/program") == program()
+    return supervisor.is_supervised(SERVICE) and is_wanted(SERVICE) and text_of(f"{SERVICE}/program") == program()
 
 
 def _listening() -> dict[str, Any]:

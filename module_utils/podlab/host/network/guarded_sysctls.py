@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+from ...changes.actions import OpenSysctl, Sysctl, set_sysctls
 from ...changes.system import sysctls
 from .. import record
+from ..actions import runs
 from . import network
 
 
-@dataclass(frozen=True)
-class Doors:
-    """What to do before the rules are written, and after it."""
+def changes(wanted: Mapping[str, str], *, guarded_by_others: bool) -> tuple[list[Sysctl], list[OpenSysctl]]:
+    """What to do before the rules are written, and after it.
 
-    closing: Mapping[str, str]
-    opening: Mapping[str, str]
-
-    def lines_before(self) -> list[str]:
-        return [sysctls.line(key, value) for key, value in self.closing.items()]
-
-    def lines_after(self) -> list[str]:
-        return [sysctls.line(key, value) for key, value in self.opening.items()]
-
-    def close(self) -> None:
-        for key, value in self.closing.items():
-            network.write_sysctl(key, value)
-
-    def open(self) -> None:
-        """What was before is in the record by now, but where somebody has left the chapter *node* out."""
-        known = record.known()
-        recorded = known.get("sysctls", {})
-        if unknown := network.read_sysctls(key for key in self.opening if key not in recorded):
-            record.write({**known, "sysctls": {**recorded, **unknown}})
-        for key, value in self.opening.items():
-            network.write_sysctl(key, value)
-
-
-def doors(wanted: Mapping[str, str], *, guarded_by_others: bool) -> Doors:
-    """:param wanted: the settings that the rules guard which are about to be written.
+    :param wanted: the settings that the rules guard which are about to be written.
     :param guarded_by_others: whether there are rules of another chapter that guard them as well.
     """
     observed = network.read_sysctls(sysctls.GUARDED)
     recorded = {} if guarded_by_others else record.known().get("sysctls", {})
-    return Doors(sysctls.closing(observed, wanted, recorded), sysctls.opening(observed, wanted))
+    opened = sysctls.opening(observed, wanted)
+    closed = sysctls.closing(observed, wanted, recorded)
+    return set_sysctls(closed), [OpenSysctl(key, value) for key, value in opened.items()]
+
+
+@runs(OpenSysctl)
+def _open(settings: Sequence[OpenSysctl]) -> None:
+    known = record.known()
+    recorded = known.get("sysctls", {})
+    if unknown := network.read_sysctls(it.key for it in settings if it.key not in recorded):
+        record.write({**known, "sysctls": {**recorded, **unknown}})
+    for it in settings:
+        network.write_sysctl(it.key, it.value)

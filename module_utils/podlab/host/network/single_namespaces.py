@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from ...changes.namespaces import NAMESPACE_MARK
-from ...changes.namespaces.links import IpCommand, Observed, ObservedNamespace
-from ...changes.namespaces.namespaces import Changes
+from ...changes.namespaces.links import Observed, ObservedNamespace
+from ...changes.namespaces.namespaces import ForgetForwarding, RememberForwarding
 from ...changes.netfilter.iptables_save import Tables
-from ...changes.netfilter.rules import restore_text
 from ...changes.network.bridge import Link
 from ...changes.system import sysctls
 from ...records import HOME, Sysctl
 from ...shapes import misfit
 from .. import record
+from ..actions import runs
 from ..pods import pods
-from ..run import documents, ip_batch, run, run_all
+from ..run import documents, run_all
 from . import network
 
 PATH = f"{HOME}/namespaces.json"
@@ -73,28 +72,6 @@ def _is_connected(route: Mapping[str, Any]) -> bool:
     return route.get("protocol") == "kernel" and route.get("dev") == "eth0"
 
 
-def apply(found: Changes) -> None:
-    for netns, commands in itertools.groupby(found.ip, lambda command: command.netns):
-        _run([*commands], netns)
-    for key, value in found.sysctls.items():
-        network.write_sysctl(key, value)
-    if any(found.rules.values()):
-        run(["iptables-restore", "--wait", "5", "--noflush"], restore_text(found.rules))
-
-
-def _run(commands: Sequence[IpCommand], netns: str) -> None:
-    """One process for commands of one place, but for those that make a namespace: older iproute2 stays in it."""
-    if netns:
-        run(["ip", "-n", netns, "-batch", "-"], "".join(f"{command.words}\n" for command in commands))
-        return
-    for alone, several in itertools.groupby(commands, lambda command: command.words.startswith("netns ")):
-        if not alone:
-            ip_batch([command.words for command in several])
-        else:
-            for command in several:
-                run(["ip", *command.words.split()])
-
-
 # --- forwarding ---------------------------------------------------------------------------------------------
 
 
@@ -106,7 +83,8 @@ def remembered() -> dict[str, str]:
     return {} if misfit(found, Remembered) else dict(found["sysctls"])
 
 
-def remember() -> None:
+@runs(RememberForwarding)
+def _remember(_: Sequence[RememberForwarding]) -> None:
     """What forwarding is now, unless an earlier value is known. ``ip_forward`` gives its value to all links: those that
     have another one are among it."""
     if remembered():
@@ -137,7 +115,8 @@ def restored() -> dict[str, str]:
     return sysctls.changes(network.read_sysctls(before), {}, before)
 
 
-def forget() -> None:
+@runs(ForgetForwarding)
+def _forget(_: Sequence[ForgetForwarding]) -> None:
     if not record.known():
         with contextlib.suppress(FileNotFoundError):
             os.unlink(PATH)

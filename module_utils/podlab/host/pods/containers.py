@@ -7,38 +7,28 @@ import json
 import os
 import shutil
 import signal
-import stat
-import subprocess
-import sys
-from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from ... import seccomp
-from ...changes.pods.containers import (
-    IMAGES,
-    SERVICES,
-    kubelet_script,
-    layers,
-    log_directory,
-    mount_points,
-    service_files,
-    service_name,
-)
-from ...changes.pods.s6_commands import KUBELET, SUPERVISOR, UNIT
+from ...changes.pods.actions import ContainerKey, ResumeContainer, StartContainer
+from ...changes.pods.container_root import layers, mount_points
+from ...changes.pods.containers import service_files
+from ...changes.pods.paths import SERVICES, log_directory, service_name
 from ...configs import PodRow
 from ..kubelet import s6
-from ..record import make_directory, private, text_of, write_file
-from ..run import HostError, daemon, run, wait_until
-from . import lost_supervisors, volumes
+from ..record import make_directory, private, text_of
+from ..run import HostError, run, wait_until
+from . import lost_supervisors, sub_paths
+from .supervisor import is_running, is_supervised
 
 OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
 KEPT = ("last", "restarts", "started", "backoff", "failed")  # what tells how a container has fared
 _NOTHING: Any = {"containers": {}}
 
 
-def supervised() -> list[tuple[str, str]]:
+def supervised() -> list[ContainerKey]:
     """Supervised containers: (network namespace, container). Without s6-svscan nobody watches the watchers."""
-    if not supervisor_runs():
+    if not is_running():
         return []
     try:
         names = sorted(name for name in os.listdir(SERVICES) if not name.startswith("."))
@@ -48,7 +38,7 @@ def supervised() -> list[tuple[str, str]]:
     return [(netns, container) for netns, _, container in parted]
 
 
-def services_of(names: Iterable[str]) -> list[tuple[str, str]]:
+def services_of(names: Iterable[str]) -> list[ContainerKey]:
     owners = set(names)
     try:
         parted = [name.rpartition(".") for name in os.listdir(SERVICES) if not name.startswith(".")]
@@ -57,33 +47,44 @@ def services_of(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(netns, container) for netns, _, container in parted if netns in owners]
 
 
-def start(
-    anew: Sequence[tuple[PodRow, str]],
-    *,
-    held: Container[tuple[str, str]] = (),
-    again: Container[str] = (),
-    resumed: bool = False,
-) -> list[str]:
-    """Put containers under supervision. Returns why some cannot be: what is in a volume is its pod's, and hinders no
-    other.
+def start(found: Sequence[StartContainer]) -> list[str]:
+    """Put containers under supervision that begin anew. Returns why some cannot be."""
 
-    :param held: (network namespace, container) of those that only the kubelet starts.
-    :param again: pods that were there before, in another sandbox: their containers keep their logs, and are restarted.
-    :param resumed: they have ended and stay as they are; what is known of them is kept.
-    """
+    def build(it: StartContainer) -> None:
+        more = {"down": ""} if it.deferred else {}
+        if it.again:
+            more["restarts"] = f"{max(starts(*it.key), default=-1) + 1}\n"
+        else:
+            shutil.rmtree(log_directory(*it.key), ignore_errors=True)
+        _build_service(it.row, it.name, more)
+
+    return _supervise(found, build)
+
+
+def resume(found: Sequence[ResumeContainer]) -> list[str]:
+    """Put containers under supervision that have ended, and stay so. What is known of them is kept."""
+
+    def build(it: ResumeContainer) -> None:
+        _build_service(it.row, it.name, {"down": ""}, kept=f"{OLD}/{service_name(*it.key)}")
+
+    return _supervise(found, build)
+
+
+C = TypeVar("C", StartContainer, ResumeContainer)
+
+
+def _supervise(found: Sequence[C], build: Callable[[C], None]) -> list[str]:
+    """Returns why some cannot be: what is in a volume is its pod's, and hinders no other."""
     make_directory(f"{SERVICES}/.new")
     begun, failed = list[str](), list[str]()
-    for row, name in anew:
+    for it in found:
         try:
-            volumes.bind_sub_paths(row, name)
+            sub_paths.bind_all(it.row, it.name)
         except HostError as error:
             failed.append(str(error))
             continue
-        down = resumed or (row["netns"], name) in held
-        more = {"down": ""} if down else {}
-        _build_service(row, name, more, resumed=resumed, again=row["netns"] in again)
-        begun.append(f"{SERVICES}/{service_name(row['netns'], name)}")
-    ensure_supervisor()
+        build(it)
+        begun.append(f"{SERVICES}/{service_name(*it.key)}")
     run(["s6-svscanctl", "-a", SERVICES])
     wait_until(lambda: all(map(is_supervised, begun)), seconds=60.0)
     return failed
@@ -97,23 +98,23 @@ def starts(netns: str, name: str) -> list[int]:
     return []
 
 
-def _build_service(row: PodRow, name: str, more: Mapping[str, str], *, resumed: bool, again: bool) -> None:
-    netns, service = row["netns"], service_name(row["netns"], name)
-    more = {**more, "restarts": f"{max(starts(netns, name), default=-1) + 1}\n"} if again else more
+def _build_service(row: PodRow, name: str, more: Mapping[str, str], *, kept: str = "") -> None:
+    """:param more: files that another container has not, or that differ.
+    :param kept: a service directory that this one takes the place of.
+    """
+    service = service_name(row["netns"], name)
     building, there = f"{SERVICES}/.new/{service}", f"{SERVICES}/{service}"
     shutil.rmtree(building, ignore_errors=True)
     os.makedirs(building)
     for file, text in {**service_files(row, name), **more}.items():
-        _write(f"{building}/{file}", text)
+        write(f"{building}/{file}", text)
     _make_mount_points(row, name, there, building)
-    logs = log_directory(netns, name)
-    if resumed:
+    if kept:
         for file in KEPT:
             with contextlib.suppress(FileNotFoundError):
-                os.rename(f"{OLD}/{service}/{file}", f"{building}/{file}")
-        shutil.rmtree(f"{OLD}/{service}", ignore_errors=True)
-    elif not again:
-        shutil.rmtree(logs, ignore_errors=True)
+                os.rename(f"{kept}/{file}", f"{building}/{file}")
+        shutil.rmtree(kept, ignore_errors=True)
+    logs = log_directory(row["netns"], name)
     os.makedirs(os.path.dirname(logs), 0o700, exist_ok=True)  # what a container prints is its pod's
     os.makedirs(logs, exist_ok=True)
     os.symlink(logs, f"{building}/logs")
@@ -121,7 +122,7 @@ def _build_service(row: PodRow, name: str, more: Mapping[str, str], *, resumed: 
     os.rename(building, there)
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8", opener=private) as out:
         out.write(text)
     if text.startswith("#!"):
@@ -141,7 +142,7 @@ def _make_mount_points(row: PodRow, name: str, there: str, building: str) -> Non
             os.mknod(point, 0o644)
 
 
-def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, leave: Container[str] = ()) -> None:
+def stop(services: Sequence[ContainerKey], rows: Mapping[str, PodRow], *, leave: Container[str] = ()) -> None:
     """End containers by Kubernetes' rules, and then their supervisors, all side by side.
 
     :param rows: network namespace -> the pod's row as it was applied; it knows of hooks and patience.
@@ -169,7 +170,7 @@ def stop(services: Sequence[tuple[str, str]], rows: Mapping[str, PodRow], *, lea
     _end_supervisors(names, leave)
     lost_supervisors.end()  # of services whose directory, or what it is controlled by, somebody has moved away
     for netns, name in pairs:
-        volumes.release_sub_paths(netns, name)
+        sub_paths.release(netns, name)
 
 
 def _end_supervisors(names: Iterable[str], leave: Container[str]) -> None:
@@ -182,7 +183,7 @@ def _end_supervisors(names: Iterable[str], leave: Container[str]) -> None:
         s6.control(path, b"dxk")
     wait_until(lambda: all([_is_quiet(path) for path in alive]), seconds=10.0)
     _end_processes_in(roots)
-    if alive and supervisor_runs():
+    if alive and is_running():
         run(["s6-svscanctl", "-an", SERVICES])
     for path in paths:
         if os.path.basename(path) not in leave:
@@ -220,67 +221,6 @@ def _is_quiet(service: str) -> bool:
     return False
 
 
-# --- the kubelet ------------------------------------------------------------------------------------------
-
-
-def kubelet_lives() -> bool:
-    """Whether the kubelet is supervised, and meant to run: its supervisor sees to the rest."""
-    return is_supervised(KUBELET) and s6.is_wanted(KUBELET)
-
-
-def start_kubelet() -> None:
-    """Put the kubelet under supervision, in place of one that was stopped by hand.
-
-    :raises HostError: its program is not there.
-    """
-    program = f"{IMAGES}/kubelet"
-    if not os.path.exists(program):
-        raise HostError(f"{program}: not found; pods with init containers, probes or hooks need it")
-    stop_kubelet()
-    building = f"{SERVICES}/.new/kubelet"
-    shutil.rmtree(building, ignore_errors=True)
-    make_directory(f"{building}/logs")
-    _write(f"{building}/run", kubelet_script(sys.executable or "/usr/bin/python3", program))
-    os.rename(building, KUBELET)
-    ensure_supervisor()
-    run(["s6-svscanctl", "-a", SERVICES])
-    wait_until(kubelet_lives, seconds=60.0)
-
-
-def reload_kubelet() -> None:
-    """Tell it that rows have changed. It would see it within a second by itself."""
-    s6.control(KUBELET, b"h")
-
-
-def restart_kubelet() -> None:
-    """Let it run the program that is there now. What it knows is in files."""
-    s6.control(KUBELET, b"t")
-
-
-def stop_kubelet() -> None:
-    stop_daemon(KUBELET)  # with TERM: it takes its probes along
-
-
-def stop_daemon(directory: str) -> None:
-    """End one of podlab's own daemons, whether or not its supervisor can still be told to, and take it away."""
-    if is_supervised(directory):
-        s6.control(directory, b"dx")
-        wait_until(lambda: not is_supervised(directory), seconds=10.0)
-        if supervisor_runs():
-            run(["s6-svscanctl", "-an", SERVICES])
-    shutil.rmtree(directory, ignore_errors=True)
-    lost_supervisors.end()
-
-
-# --- supervision ------------------------------------------------------------------------------------------
-
-
-def program_of(service: str) -> int | None:
-    """Pid of a container's process 1 as this host counts, or None when it does not run."""
-    facts = _reported(service)
-    return facts.get("child-pid") if "exit-code" not in facts else None
-
-
 def _reported(service: str) -> dict[str, int]:
     """What bubblewrap has told of a container's latest start."""
     try:
@@ -289,71 +229,3 @@ def _reported(service: str) -> dict[str, int]:
     except (OSError, ValueError):
         return {}
     return {key: value for fact in facts for key, value in fact.items()}
-
-
-def is_supervised(service: str) -> bool:
-    """Whether a supervisor listens at a service directory: what s6-svok asks, without a process for it."""
-    return _fifo_has_reader(f"{service}/supervise/control")
-
-
-def supervisor_runs() -> bool:
-    return _fifo_has_reader(f"{SERVICES}/.s6-svscan/control")
-
-
-def _fifo_has_reader(path: str) -> bool:
-    try:
-        if not stat.S_ISFIFO(os.stat(path).st_mode):
-            return False
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
-
-
-def ensure_supervisor() -> None:
-    """s6-svscan watches over every container of this host. Under systemd it is a unit of its own, so that
-    it belongs to no login session; elsewhere a daemon. Both run the same command."""
-    if supervisor_runs():
-        return
-    lost_supervisors.end()
-    if os.path.isdir("/run/systemd/system"):
-        run(["systemctl", "reset-failed", "podlab.service"]) if _unit_failed() else None
-        run([*UNIT, *SUPERVISOR])
-    else:
-        daemon(SUPERVISOR, seccomp.installer(os.uname().machine))
-    wait_until(supervisor_runs, seconds=10.0)
-    if not supervisor_runs():
-        raise HostError(f"s6-svscan does not answer at {SERVICES}")
-
-
-def _unit_failed() -> bool:
-    return subprocess.run(["systemctl", "is-failed", "--quiet", "podlab.service"]).returncode == 0
-
-
-def stop_supervisor() -> None:
-    if supervisor_runs():
-        run(["s6-svscanctl", "-t", SERVICES])
-        wait_until(lambda: not supervisor_runs(), seconds=10.0)
-
-
-def write_programs(programs: Mapping[str, str]) -> None:
-    """Put podlab's own programs, and busybox's names, where containers find them."""
-    make_directory(IMAGES)
-    for name in stale_programs(programs):
-        os.makedirs(os.path.dirname(f"{IMAGES}/{name}"), exist_ok=True)
-        write_file(f"{IMAGES}/{name}", programs[name], 0o755)
-    if lacks_busybox():
-        os.makedirs(f"{IMAGES}/busybox.new", exist_ok=True)
-        for applet in run(["busybox", "--list"]).split():
-            with contextlib.suppress(FileExistsError):
-                os.symlink("/usr/bin/busybox", f"{IMAGES}/busybox.new/{applet}")
-        os.rename(f"{IMAGES}/busybox.new", f"{IMAGES}/busybox")
-
-
-def lacks_busybox() -> bool:
-    return not os.path.isdir(f"{IMAGES}/busybox")
-
-
-def stale_programs(programs: Mapping[str, str]) -> list[str]:
-    """Names of podlab's programs that this host lacks or has in another version."""
-    return [name for name, text in programs.items() if text_of(f"{IMAGES}/{name}") != text]

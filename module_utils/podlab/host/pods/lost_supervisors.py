@@ -6,8 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 
-from ...changes.pods.containers import SERVICES
+from ...changes.actions import Action
+from ...changes.pods.actions import EndLostSupervisors
+from ...changes.pods.paths import SERVICES
+from ..actions import runs
 from ..run import wait_until
 from .status import command_line
 
@@ -55,10 +59,14 @@ def is_from_services(pid: int) -> bool:
     return os.path.dirname(path).removesuffix("/.old").endswith("/services")
 
 
-def lines() -> list[str]:
-    """What a person would type."""
+def actions() -> list[Action]:
     found = supervisors()
-    return [f"kill -KILL {' '.join(map(str, found))}  # their directory in {SERVICES} is gone"] if found else []
+    return [EndLostSupervisors(found)] if found else []
+
+
+@runs(EndLostSupervisors)
+def _end(_: Sequence[EndLostSupervisors]) -> None:
+    end()
 
 
 def end() -> None:

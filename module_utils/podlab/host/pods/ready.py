@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ... import phases
-from ...changes.pods.containers import log_directory
+from ...changes.pods.paths import log_directory
 from ...changes.pods.pods import SERVICES
 from ...configs import PodRow
 from ...records import sound_facts

@@ -9,8 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Sequence
 
-from ...changes.pods.containers import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+from ...changes.actions import Action, SetMode
+from ...changes.pods.containers import SCRIPTS, UNIT_FILES
+from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+from ..actions import runs
 
 ETC = ("hosts", "hostname", "resolv.conf")
 
@@ -25,8 +29,13 @@ def wrong() -> dict[str, int]:
     return found
 
 
-def lines(modes: dict[str, int]) -> list[str]:
-    return [f"chmod {mode:o} {path}" for path, mode in modes.items()]
+def actions() -> list[Action]:
+    return [SetMode(path, mode) for path, mode in wrong().items()]
+
+
+@runs(SetMode)
+def _set_modes(found: Sequence[SetMode]) -> None:
+    mend({it.path: it.mode for it in found})
 
 
 def mend(modes: dict[str, int]) -> None:
@@ -51,6 +60,9 @@ def _wanted() -> dict[str, int]:
     for service in _names(SERVICES):
         wanted[f"{SERVICES}/{service}"] = 0o755
         wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SERVICES}/{service}/layers")}
+        files = {f"{SERVICES}/{service}/{name}": 0o700 if name in SCRIPTS else 0o600 for name in UNIT_FILES}
+        # What somebody has put a link in the place of may be anything, and is not podlab's.
+        wanted |= {path: mode for path, mode in files.items() if not os.path.islink(path)}
     # Not the volumes themselves, nor /dev/shm: their modes are for containers to choose.
     wanted |= {f"{VOLUMES}/{netns}": 0o700 for netns in _names(VOLUMES)}
     for netns in _names(PODS):

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...changes.pods.containers import SERVICES
+from ...changes.pods.paths import SERVICES
 from ..pods import lost_supervisors
 from ..pods.status import command_line
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 
-from ...changes.pods.containers import RUN, RUN_MADE, RUN_MENDED
+from ...changes.actions import Action, Run
+from ...changes.pods.paths import RUN, RUN_MADE, RUN_MENDED
 from ..run import HostError, run
 
 
-def lines() -> list[str]:
-    """What a person would type for what it lacks.
+def actions() -> list[Action]:
+    """What makes it, or gives it what it lacks.
 
     :raises HostError: an earlier podlab has filled it where nothing may be started.
     """
@@ -22,7 +23,7 @@ def lines() -> list[str]:
             f"{RUN}: an earlier podlab has made it on a file system from which nothing may be started (noexec), so no "
             "container can: take podlab away with ./lab down, and run this again"
         )
-    return [" ".join(argv) for argv in _commands()]
+    return [*map(Run, _commands())]
 
 
 def is_sound() -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sys
+from collections.abc import Sequence
 
-from ...changes.system.systemd import FILES, HOME_OF_NETWORKD, KEPT, NETWORKD, WANTED_BY, Steps, System
+from ...changes.system.systemd import FILES, WANTED_BY, KeepCode, System
+from ..actions import runs
 from ..boot import last_configs
-from ..record import text_of, write_file
-from ..run import run
+from ..record import text_of
 
 _PROGRAMS = {
     "systemd-networkd": ("/usr/lib/systemd/systemd-networkd", "/lib/systemd/systemd-networkd"),
@@ -33,21 +32,7 @@ def observe() -> System:
     }
 
 
-def apply(steps: Steps, code: bytes) -> None:
-    for argv in steps.before:
-        run(argv)
-    for path in steps.remove:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    if NETWORKD in steps.remove:
-        with contextlib.suppress(OSError):  # what holds files of others stays
-            os.rmdir(HOME_OF_NETWORKD)
-    for path, text in steps.write.items():
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_file(path, text, 0o644)
-    if steps.forget:
-        shutil.rmtree(KEPT)
-    if steps.keep:
-        last_configs.write_code(code)
-    for argv in steps.after:
-        run(argv)
+@runs(KeepCode)
+def _keep_code(found: Sequence[KeepCode]) -> None:
+    for it in found:
+        last_configs.write_code(it.code)

@@ -63,8 +63,8 @@ def pending(
             *(["rollout"] if ready else []),
             # The record says which address is whose, and nobody else writes it then.
             *(["record"] if "node" not in request.chapters and {"node", "services"} <= {*mine} else []),
-            *(["leaving"] if is_led else []),
-            *(["gone"] if is_led and services.parting is not services.rows else []),
+            *(["services_drain"] if is_led else []),
+            *(["services_finalize"] if is_led and services.parting is not services.rows else []),
         ]
         extras[host.name] = {}
         if host.is_managed:
@@ -124,12 +124,7 @@ def _pods_pending(seen: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 _PENDING: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "node": _node_pending,
-    "bridge": lambda seen, row: bool(
-        bridge.changes(seen["links"], row, seen["routes"])
-        or bridge.forwarding(seen["links"], row)
-        or bridge.settings(seen["links"], row, seen["sysctls"])
-        or bridge.queues(seen["links"])
-    ),
+    "bridge": lambda seen, row: bool(bridge.actions(seen["links"], row, seen["routes"], seen["sysctls"])),
     "pods": _pods_pending,
     "routes": lambda seen, row: bool(_routes_parts(seen, row)),
     "egress": lambda seen, row: (

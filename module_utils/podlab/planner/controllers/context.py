@@ -59,7 +59,7 @@ class Names:
     def _add(self, workload: Workload, key: str) -> str:
         name = key.partition("/")[2]
         if key in self._written:
-            # Somebody's mistake, and not dodged: its author must hear of it.
+            # A mistake in a manifest, and not worked around: its author has to know.
             self._exists(workload, name, self._written[key])
         self._made[key] = workload.where
         return name
@@ -118,7 +118,7 @@ class Scene:
     def kept(self, present: Present, until: str = "Ready") -> Pod:
         """A pod that stays as it runs, whatever the template says by now."""
         row = present.row
-        assert row is not None  # nobody can keep what he has not seen
+        assert row is not None  # only what was seen is kept
         namespace, name = present.key.split("/")
         references = row["object"]["metadata"].get("ownerReferences") or ()
         return Pod(
@@ -164,7 +164,7 @@ def revision_of(present: Present) -> str:
 
 
 def is_ready(present: Present) -> bool:
-    """Nobody knows how a pod fares whose node is not seen, so nobody counts on it."""
+    """The state of a pod whose node is not seen is unknown, so it does not count as ready."""
     return present.ready and present.row is not None
 
 

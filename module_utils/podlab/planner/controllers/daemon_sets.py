@@ -77,7 +77,7 @@ def _coming(scene: Scene, spots: list[_Spot]) -> set[str]:
     surge, unavailable = _limits(scene, len(spots))
     empty = {spot.node.name for spot in spots if not spot.new and not spot.old}
     updatable = [spot for spot in spots if spot.old and not spot.new and spot.node.is_managed]
-    # An old pod that is not ready can be replaced without anybody missing it.
+    # An old pod that is not ready can be replaced at once: it gets no traffic.
     broken = {spot.node.name for spot in updatable if spot.old and not scene.is_available(spot.old)}
     sound = [spot.node.name for spot in updatable if spot.node.name not in broken]
     if surge:

@@ -56,7 +56,7 @@ def rolling(item: Workload, new: int, available: int, ready: int, unready: int) 
     :param ready: old pods that are ready; ``unready`` are not.
 
     Never more than ``replicas + max_surge`` pods, never less than ``replicas - max_unavailable`` ready ones as far as
-    it depends on this. Kubernetes looks again after each scaling without waiting for anybody; so does the loop.
+    it depends on this. Kubernetes looks again after each scaling without waiting; so does the loop.
     """
     wanted = item.replicas
     unavailable = min(item.max_unavailable or (0 if item.max_surge else 1), wanted)
@@ -65,7 +65,7 @@ def rolling(item: Workload, new: int, available: int, ready: int, unready: int) 
         before = new, ready, unready
         # NewRSNewReplicas: as many as there is room for.
         new += max(min(wanted - new, most - new - ready - unready), 0)
-        # reconcileOldReplicaSets: who is not ready goes first. It helps nobody, and it may never get ready.
+        # reconcileOldReplicaSets: pods that are not ready go first. They serve no requests, and may never get ready.
         spare = max(new + ready + unready - least - (new - available), 0)
         unready -= min(unready, spare)
         if spare:
@@ -78,7 +78,7 @@ def _last(scene: Scene, old: Sequence[Present], count: int) -> list[Present]:
     """Who of the old ones stays longest: those that this run cannot send away, then the youngest revision."""
     born: dict[str | None, str] = {}
     for one in old:
-        assert one.row is not None  # or nobody would know that it is old
+        assert one.row is not None  # or its age would be unknown
         created = str(one.row["object"]["metadata"].get("creationTimestamp", ""))
         revision = label_of(one, POD_TEMPLATE_HASH)
         born[revision] = min(born.get(revision, created), created)
@@ -108,7 +108,7 @@ def _progress(scene: Scene, count: int) -> str:
 def replica_set(scene: Scene) -> Step:
     """Without revisions: a changed template is for pods to come, those that are there stay as they are.
 
-    Bare pods that it has adopted count, and come before its own: they have names that somebody has written down.
+    Bare pods that it has adopted count, and come before its own: their names are written in a manifest.
     """
     item = scene.workload
     pods = []

@@ -1,6 +1,6 @@
 """Job: pods that shall end well so many times.
 
-Counting is that of pkg/controller/job (syncJob and manageJob, release 1.30). Nobody watches between two runs: a pod
+Counting is that of pkg/controller/job (syncJob and manageJob, release 1.30). Nothing watches between two runs: a pod
 that fails is replaced when a run finds it.
 """
 

@@ -1,6 +1,6 @@
 """What Kubernetes' controllers do, as a pure function of what is wanted and of what is there.
 
-Nobody watches between two runs: a run looks at the pods, takes one step of every rollout, waits until the pods of it
+Nothing watches between two runs: a run looks at the pods, takes one step of every rollout, waits until the pods of it
 are ready, and looks again, until nothing is left to do.
 """
 
@@ -47,7 +47,7 @@ def pods_of(
 
     :param nodes: the hosts that run pods.
     :param present: pod key -> the pod, as this run finds it. On a node that is not seen only the names of pods are
-        known: one that a workload would make is that one, counted and not available; what nobody makes is left alone.
+        known: one that a workload would make is that one, counted and not available; other pods are left alone.
     :param expired: what an earlier run has found of Jobs that are over and gone.
     :raises Invalid: names that two pods would have.
     """

@@ -52,7 +52,7 @@ class _StatefulSet:
                 self.pods[ordinal] = self.make(ordinal)
             elif self._may_update(ordinal, one) and not is_ready(one):
                 # Kubernetes would wait for it, though a corrected template is just what it needs
-                # (kubernetes/kubernetes#67250). It serves nobody, so no order is lost.
+                # (kubernetes/kubernetes#67250). It serves no requests, so no order is lost.
                 self._renew(ordinal)
             else:
                 self.pods[ordinal] = self.scene.kept(one)

@@ -150,7 +150,7 @@ class Environment:
         return [name for name in _REFERENCE.findall(text) if name and name not in self._variables]
 
     def known(self, parts: Parts) -> str:
-        """The best that can be told of a text now; a field that nobody knows yet is its own path."""
+        """The best that can be told of a text now; a field that is not known yet is its own path."""
         return "".join(self._known.get(part.path, part.path) if isinstance(part, FieldRef) else part for part in parts)
 
     def argument(self, node: Node) -> str:

@@ -239,7 +239,7 @@ _POD_SPEC = {
     "schedulerName": refused("there is one scheduler", "default-scheduler"),
     "schedulingGates": refused("a pod is scheduled at once"),
     "schedulingGroup": refused("a pod is scheduled for itself"),
-    "readinessGates": refused("nobody sets conditions from outside; use a readinessProbe"),
+    "readinessGates": refused("conditions are not set from outside; use a readinessProbe"),
     "runtimeClassName": refused("there is one way to run a container"),
     "os.name": refused("the nodes run Linux", "linux"),
     "automountServiceAccountToken": IGNORED,

@@ -138,7 +138,7 @@ def environment_name(value: str) -> list[str]:
 
 def uncarried_name(value: str) -> list[str]:
     """A good name of an environment variable that ``envfile`` does not read (``changes.containers``): it cannot quote
-    one. The variables would have to be words of a command line else, which everybody on the machine can read."""
+    one. The variables would have to be words of a command line else, which every user of the machine can read."""
     if value.startswith("#") or any(letter in " \"'?\\" for letter in value):
         letters = """ ' ', '"', "'", '?' and '\\'"""
         return [f"has no way into a container here: take a name without{letters}, and no '#' in front"]
@@ -177,7 +177,7 @@ def sysctl_name(value: str) -> list[str]:
 def short_hash(text: str, length: int) -> str:
     """``length`` characters of Kubernetes' name alphabet that depend on nothing but ``text``.
 
-    At most 13 characters carry 64 bits; nobody asks for more. SHA-256, not the 32 bit FNV of
+    At most 13 characters carry 64 bits; which is enough. SHA-256, not the 32 bit FNV of
     Kubernetes: there two templates meet too easily, and here nothing else would notice.
     """
     number = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")

@@ -22,12 +22,12 @@ from .reading import Node, annotations_of, labels_of, object_name
 from .references import Scope, gathered
 from .workloads import unfit_names, workload
 
-# What a new cluster has before anybody makes a namespace.
+# The namespaces of a new cluster.
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 # Kinds that are known and not taken: why, or what to write instead.
 REFUSED_KINDS = {
-    "CronJob": "nobody watches the clock between two runs; write a Job, which runs at once",
+    "CronJob": "nothing watches the clock between two runs; write a Job, which runs at once",
 }
 
 
@@ -50,7 +50,7 @@ def survey(
 ) -> tuple[Desired, list[str]]:
     """What could be read, and what is wrong with the rest.
 
-    The planner goes on with it to find what else is wrong; nobody may apply it while there are problems.
+    The planner goes on with it to find what else is wrong; it must not be applied while there are problems.
     """
     cluster = _Cluster(documents, images, allow_host_path)
     for document in documents:
@@ -185,7 +185,7 @@ class _Cluster:
         return namespace
 
     def _is_first(self, document: Document, resource: str, namespace: str, name: str) -> bool:
-        """Whether the object may be taken: it has a name, and nobody has had it before."""
+        """Whether the object may be taken: it has a name, which no other object has."""
         if not name:
             return False
         first = self.first.setdefault((resource, namespace, name), document)

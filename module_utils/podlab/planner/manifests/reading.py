@@ -20,7 +20,7 @@ class Node:
     """A value inside a manifest that knows its path and where to complain.
 
     The readers (``text``, ``items``, ...) give an empty value for one that is absent, null or of the
-    wrong type; the last is a problem. A path is put together when somebody asks for it: most never do.
+    wrong type; the last is a problem. A path is put together when it is needed, which is seldom.
     """
 
     __slots__ = ("_above", "_say", "_step", "value")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...changes.pods.containers import CAPABILITIES
+from ...changes.pods.identity import CAPABILITIES
 from ..model import Security
 from . import names
 from .reading import MOST, Node

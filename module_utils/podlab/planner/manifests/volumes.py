@@ -111,7 +111,7 @@ def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     """Several sources in one directory; no two of them may name the same path."""
     mode = _mode(node["defaultMode"], 0o644)
     files: dict[str, File] = {}
-    chosen: set[str] = set()  # paths that somebody has written down
+    chosen: set[str] = set()  # paths that the manifest names
     for item in node["sources"].items():
         kinds = [kind for kind, value in item.mapping().items() if value is not None]
         if len(kinds) > 1:

@@ -241,7 +241,7 @@ def _job(spec: Node, template: PodTemplate) -> Fields:
         "suspended": spec["suspend"].boolean(),
         "fixed_job": fixed_job(
             spec["template"].value,
-            # Without either of the two one pod has to end well; with parallelism alone nobody knows how many.
+            # Without either of the two one pod has to end well; with parallelism alone the number is open.
             spec["completions"].integer(1) if spec["completions"].given or not spec["parallelism"].given else None,
             spec["suspend"].boolean(),
         ),

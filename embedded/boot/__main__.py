@@ -1,0 +1,7 @@
+"""Start it."""
+
+import sys
+
+from .order import main
+
+sys.exit(main())

@@ -1,0 +1,283 @@
+"""The kinds of actions that pods are made, repaired and removed by, each with the commands that a person would type.
+
+``host/pods/runners.py`` runs them.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...configs import PodRow
+from .. import script_text
+from ..actions import Action
+from ..script_text import Passage, Typed
+from . import s6_commands, volume_commands
+from .paths import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
+from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
+
+ContainerKey = tuple[str, str]
+"""Network namespace of the pod, name of the container."""
+
+
+# --- what goes --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EndContainers(Action):
+    """All at once, since each of them may take its grace period."""
+
+    supervised: Sequence[ContainerKey]
+    pods: Sequence[str] = ()
+    """Pods of which no container stays, whoever supervises it."""
+    started_anew: Sequence[ContainerKey] = ()
+    """Nobody supervises these. What a killed supervisor may have left of them, which is not observed, goes first."""
+    resumed: Sequence[ContainerKey] = ()
+    """The same, and how they have ended is needed once more."""
+    before: Mapping[str, PodRow] = field(default_factory=dict)
+    """Pods as they were applied last: they know hooks, grace periods and sub paths."""
+
+    def commands(self) -> list[Typed]:
+        return [line for key in self.supervised for line in s6_commands.end_of(*key, self.before.get(key[0]))]
+
+
+@dataclass(frozen=True)
+class RemovePod(Action):
+    netns: str
+    before: PodRow | None
+    """As it was applied last, if that is known."""
+    comes_back: bool
+    """Its volumes and logs stay."""
+
+    def commands(self) -> list[Typed]:
+        netns, files = self.netns, namespace_files(self.before, self.netns)
+        bound = " ".join(path for kind, path in files.items() if kind != "net")
+        name = f" && ip netns del {netns}" if "net" in files else ""
+        volumes = self.before.get("volumes", {}) if self.before is not None else None
+        # A dot is any letter to pkill, and the pause of another pod might have it there.
+        pause = " ".join(pause_command(netns)).replace(".", r"\.")
+        return [
+            *([f"ip link del {veth_name(netns)}"] if "net" in files else []),
+            f"pkill -KILL --ns $$ --nslist mnt -f '^{pause}$'",
+            f"umount {bound}{name} && rm -r {PODS}/{netns}",
+            f"umount {SHM}/{netns} && rmdir {SHM}/{netns}",
+            *(volume_commands.end(netns, volumes) if volumes is not None and not self.comes_back else []),
+            *([f"rm -r {LOGS}/{netns}"] if not self.comes_back else []),
+        ]
+
+
+# --- namespaces -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MakeNetnsMounts(Action):
+    """Mounts of their own for the names of namespaces, unless they are there."""
+
+    def commands(self) -> list[Typed]:
+        # mountpoint(1) reads a table, in which the machine's mounts below an embedded host's own /run stand as well.
+        # The kernel takes --make-shared, as "ip netns" says it first, for nothing but a mount that is seen there.
+        return [
+            f"for dir in {NETNS} {PODS}; do mkdir -p $dir; "
+            f"mount --make-shared $dir 2>/dev/null || {' '.join(BIND_ON_ITSELF)} $dir $dir; done"
+        ]
+
+
+@dataclass(frozen=True)
+class MakeSandbox(Action):
+    """The namespaces of a pod, their names, and pause, which holds them."""
+
+    row: PodRow
+
+    def commands(self) -> list[Typed]:
+        home, files = f"{PODS}/{self.row['netns']}", namespace_files(self.row, self.row["netns"])
+        pause = f"setsid {shlex.join(pause_argv(self.row))}"
+        # The name of a PID namespace comes from pause's parent, some time after pause itself.
+        late = (f'until [ "$(stat -fc %T {files["pid"]})" = nsfs ]; do sleep 0.1; done',) if "pid" in files else ()
+        return [
+            f"mkdir -p {home} && touch {' '.join(files.values())}",
+            shlex.join(unshare_argv(self.row)),
+            Passage(f"{pause} &", (f"{pause} {s6_commands.QUIET}", *late)),
+        ]
+
+
+@dataclass(frozen=True)
+class AnnouncePod(Action):
+    """Gratuitous ARP for a pod's address (RFC 5227, section 3)."""
+
+    row: PodRow
+
+    def commands(self) -> list[Typed]:
+        address = self.row["address"].split("/")[0]
+        return [f"ip netns exec {self.row['netns']} busybox arping -q -c 1 -A -I eth0 {address}"]
+
+
+# --- volumes and files ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DropVolume(Action):
+    netns: str
+    name: str
+
+    def commands(self) -> list[Typed]:
+        path = f"{VOLUMES}/{self.netns}/{self.name}"
+        return [f"umount -q {path}; rm -r {path}"]
+
+
+@dataclass(frozen=True)
+class MakeVolume(Action):
+    row: PodRow
+    name: str
+
+    def commands(self) -> list[Typed]:
+        return volume_commands.lines(self.row, self.name)
+
+
+@dataclass(frozen=True)
+class RewriteVolume(Action):
+    """Put a volume's present files in place of the old ones."""
+
+    row: PodRow
+    name: str
+    files: Sequence[str]
+    """Those that differ."""
+
+    def commands(self) -> list[Typed]:
+        return [f"# rewrite volume {self.name}: {', '.join(self.files)}"]
+
+
+@dataclass(frozen=True)
+class PreparePod(Action):
+    """The files of /etc that the kubelet writes for a pod, and its /dev/shm."""
+
+    row: PodRow
+
+    def commands(self) -> list[Typed]:
+        written = script_text.files(f"{PODS}/{self.row['netns']}", self.row["etc"])
+        shm = f"{SHM}/{self.row['netns']}"
+        # With a container that starts anew it is there already.
+        mounted = f"[ -d {shm} ] || {{ mkdir -p {shm} && mount -t tmpfs -o {SHM_OPTIONS} podlab {shm}; }}"
+        return [Passage(written.brief, (*written.lines, mounted))]
+
+
+@dataclass(frozen=True)
+class RecordPod(Action):
+    """Write down what was applied."""
+
+    row: PodRow
+
+    def commands(self) -> list[Typed]:
+        home = f"{PODS}/{self.row['netns']}"
+        written = script_text.files(home, {"pod.json": json.dumps(self.row) + "\n"})
+        return [Passage(written.brief, (*written.lines, f"chmod 600 {home}/pod.json"))]
+
+
+# --- processes --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StartSupervisor(Action):
+    """Unless it runs."""
+
+    def commands(self) -> list[Typed]:
+        return [s6_commands.supervisor()]
+
+
+@dataclass(frozen=True)
+class StartContainer(Action):
+    row: PodRow
+    name: str
+    deferred: bool = False
+    """Its turn comes when the kubelet says so."""
+    again: bool = False
+    """The pod was there before, in another sandbox: the container keeps its logs, and is restarted."""
+
+    @property
+    def key(self) -> ContainerKey:
+        return self.row["netns"], self.name
+
+    def commands(self) -> list[Typed]:
+        return s6_commands.service(self.row, self.name, held=self.deferred)
+
+
+@dataclass(frozen=True)
+class ResumeContainer(Action):
+    """Put a container under supervision that has ended for good. It stays ended; only its supervisor is missing."""
+
+    row: PodRow
+    name: str
+
+    @property
+    def key(self) -> ContainerKey:
+        return self.row["netns"], self.name
+
+    def commands(self) -> list[Typed]:
+        return [f"touch {SERVICES}/{service_name(*self.key)}/down && s6-svscanctl -a {SERVICES}"]
+
+
+@dataclass(frozen=True)
+class StartKubelet(Action):
+    def commands(self) -> list[Typed]:
+        return [s6_commands.kubelet()]
+
+
+@dataclass(frozen=True)
+class ReloadKubelet(Action):
+    """Tell it that pods have changed."""
+
+    def commands(self) -> list[Typed]:
+        return [f"s6-svc -h {s6_commands.KUBELET}"]
+
+
+@dataclass(frozen=True)
+class RestartKubelet(Action):
+    """Let it run the program that is there now."""
+
+    def commands(self) -> list[Typed]:
+        return [f"s6-svc -t {s6_commands.KUBELET}"]
+
+
+@dataclass(frozen=True)
+class StopKubelet(Action):
+    def commands(self) -> list[Typed]:
+        return [s6_commands.end(s6_commands.KUBELET)]
+
+
+@dataclass(frozen=True)
+class StopSupervisor(Action):
+    def commands(self) -> list[Typed]:
+        return [f"s6-svscanctl -t {SERVICES}"]
+
+
+@dataclass(frozen=True)
+class EndLostSupervisors(Action):
+    """Supervisors that no message reaches, since their files are gone."""
+
+    pids: Sequence[int]
+
+    def commands(self) -> list[Typed]:
+        return [f"kill -KILL {' '.join(map(str, self.pids))}  # their directory in {SERVICES} is gone"]
+
+
+# --- programs ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InstallProgram(Action):
+    """Put a program of podlab's own where containers find it."""
+
+    name: str
+    text: str
+
+    def commands(self) -> list[Typed]:
+        return [*s6_commands.programs({self.name: self.text})]
+
+
+@dataclass(frozen=True)
+class InstallBusybox(Action):
+    """Put the names of its applets where containers find them."""
+
+    def commands(self) -> list[Typed]:
+        return [s6_commands.BUSYBOX]

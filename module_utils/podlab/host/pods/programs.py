@@ -1,0 +1,35 @@
+"""podlab's own programs, where containers find them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+
+from ...changes.pods.paths import IMAGES
+from ..record import make_directory, text_of, write_file
+from ..run import run
+
+
+def install(name: str, text: str) -> None:
+    make_directory(IMAGES)
+    os.makedirs(os.path.dirname(f"{IMAGES}/{name}"), exist_ok=True)
+    write_file(f"{IMAGES}/{name}", text, 0o755)
+
+
+def install_busybox() -> None:
+    """The names of its applets, of which none is there before all are."""
+    os.makedirs(f"{IMAGES}/busybox.new", exist_ok=True)
+    for applet in run(["busybox", "--list"]).split():
+        with contextlib.suppress(FileExistsError):
+            os.symlink("/usr/bin/busybox", f"{IMAGES}/busybox.new/{applet}")
+    os.rename(f"{IMAGES}/busybox.new", f"{IMAGES}/busybox")
+
+
+def lacks_busybox() -> bool:
+    return not os.path.isdir(f"{IMAGES}/busybox")
+
+
+def stale(programs: Mapping[str, str]) -> list[str]:
+    """Names of podlab's programs that this host lacks or has in another version."""
+    return [name for name, text in programs.items() if text_of(f"{IMAGES}/{name}") != text]
