@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from services_lab import Clients
 
+from tests import preforked
 from tests.conversation import Conversation
 from tests.embedded_backend import host as embedded_host
 from tests.lab.conftest import TestLab
@@ -108,9 +108,9 @@ def lab_get() -> Callable[[str], dict[str, dict[str, Any]]]:
     """Objects by name, as ``./lab get KIND -o json`` prints them."""
 
     def get(kind: str) -> dict[str, dict[str, Any]]:
-        argv = [sys.executable, str(ROOT / "cli"), "get", kind, "-o", "json"]
-        items = json.loads(subprocess.check_output(argv, env=controller(), text=True, timeout=60))["items"]
-        return {item["metadata"]["name"]: item for item in items}
+        done = preforked.look(["get", kind, "-o", "json"], controller())
+        assert done.returncode == 0, done.stderr
+        return {item["metadata"]["name"]: item for item in json.loads(done.stdout)["items"]}
 
     return get
 
@@ -123,15 +123,8 @@ def site() -> Callable[..., str]:
         inventories = ["--inventory", "inventory/embedded"]
         if (scenario / "settings.yml").exists():
             inventories += ["--inventory", str(scenario / "settings.yml")]
-        argv = [
-            "ansible-playbook",
-            *inventories,
-            "--extra-vars",
-            f"podlab_manifests={manifests}",
-            "site.yml",
-            *arguments,
-        ]
-        done = subprocess.run(argv, cwd=ROOT, env=controller(), capture_output=True, text=True, timeout=300)
+        variables = ["--extra-vars", f"podlab_manifests={manifests}"]
+        done = preforked.play(["ansible-playbook", *inventories, *variables, "site.yml", *arguments], controller())
         # Every test of a scenario may depend on this run, and each would print all of it.
         assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
         return done.stdout

@@ -77,6 +77,8 @@ def run(*, fast: bool) -> int:
 
 
 def _find_programs() -> None:
+    # Hundreds of processes would compile the same modules, each for itself.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -167,10 +169,12 @@ def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
     """A whole scenario, as the user who runs the tests; ``ordinary``: by root as the user nobody."""
     lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
     environment = {"PODLAB_LAB": lab, "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
+    home = Path(directory, lab)
+    home.mkdir()
+    # Molecule keeps there what it has made, and would not make it anew.
+    environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(home / "molecule")
     prefix: list[str] = []
     if ordinary:
-        home = Path(directory, lab)
-        home.mkdir()
         os.chown(home, NOBODY, NOBODY)
         environment |= {"HOME": str(home), "USER": "nobody", "LOGNAME": "nobody", "XDG_RUNTIME_DIR": str(home)}
         environment["TMPDIR"] = str(home)

@@ -25,6 +25,7 @@ from typing import Any
 
 from embedded.over_ssh import OverSsh
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 from tests.picture import picture
 
 from .damage import HOSTS, KINDS, PASSING, Damage
@@ -71,9 +72,7 @@ class MendLab:
         argv = [*self.way, "ansible-playbook", playbook, "-e", f"podlab_manifests={self.manifests}", *options]
         argv += ["-e", f'{{"podlab_pod_routing": "{self.routing}", "podlab_allow_host_path": true}}']
         argv += ["-i", self.inventory or "inventory/embedded"]
-        done = subprocess.run(
-            argv, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        done = preforked.play(argv, self.environment)
         (self.logs / f"{log}.log").write_text(done.stdout + done.stderr)
         return done.returncode, done.stdout + done.stderr
 

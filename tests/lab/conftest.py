@@ -18,6 +18,7 @@ import yaml
 
 from cli.develop.test import NOBODY, _opened
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 
 ROOT = Path(__file__).resolve().parents[2]
 TYPED = (
@@ -47,8 +48,7 @@ class TestLab:
 
     def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
         """Run a playbook over this lab's inventory and manifests."""
-        argv = self.argv(playbook, *arguments)
-        return subprocess.run(argv, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
+        return preforked.play(self.argv(playbook, *arguments), self.environment())
 
     def converge(self, *arguments: str) -> str:
         """Run site.yml, which has to succeed; its output."""

@@ -4,15 +4,13 @@ lies."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 
 import pytest
 
 from podlab.printable import is_printable
-
-from .conftest import ROOT
+from tests import preforked
 
 ESCAPES = "\x1b]0;owned\x07\x9b31m\u202e"
 POD = {
@@ -33,10 +31,7 @@ POD = {
 
 
 def command(lab, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [str(ROOT / "lab"), *words, "-i", str(lab.inventory)]
-    return subprocess.run(
-        argv, cwd=ROOT, env=os.environ | lab.environment(), capture_output=True, text=True, check=False
-    )
+    return preforked.look([*words, "-i", str(lab.inventory)], lab.environment())
 
 
 @pytest.fixture(scope="module")

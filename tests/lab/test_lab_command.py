@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import preforked
+
 from .conftest import ROOT, TestLab, pod
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,6 +31,8 @@ def run(lab: TestLab) -> Run:
 
     def call(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
         environment = lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)}
+        if words[0] in ("get", "describe") and not options:
+            return preforked.look(words, environment)
         settings = {"capture_output": True, "text": True, "check": False, "env": environment, **options}
         return subprocess.run([str(ROOT / "lab"), *words], **settings)  # type: ignore[call-overload,no-any-return]
 
@@ -87,7 +91,7 @@ def lit(lab: TestLab, run: Run) -> subprocess.CompletedProcess[str]:
             },
         },
     )
-    off = run("get", "pods")
+    off = run("get", "pods", cwd=ROOT)
     assert (off.returncode, off.stderr) == (1, "the lab is off; ./lab up lights it\n")
     done = run("up", "--manifests", str(lab.manifests), "--skip-tags", "verify")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 
 from .conftest import ROOT, TestLab, agnhost
 
@@ -72,8 +73,9 @@ def reboot(lab: TestLab, host: str, home: Path) -> None:
 
 
 def get(lab: TestLab, *words: str) -> str:
-    argv = ["./lab", "get", *words, "-i", str(lab.inventory)]
-    return subprocess.run(argv, cwd=ROOT, env=lab.environment(), capture_output=True, text=True, check=True).stdout
+    done = preforked.look(["get", *words, "-i", str(lab.inventory)], lab.environment())
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def tables(lab: TestLab, host: str) -> str:

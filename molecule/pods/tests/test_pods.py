@@ -198,7 +198,7 @@ def second(node, pods, tmp_path_factory) -> Run:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.is_set():
+        while not over.wait(0.05):  # or it takes a processor from the run that it watches
             count = answering(node)
             # Listing and calling are two moments: what looks like a gap is looked at once more.
             run.answering.append(count if count >= 2 else answering(node))
