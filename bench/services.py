@@ -115,7 +115,7 @@ def _from_plan_to_kernel(found: Found, made: BenchLab, key: str, objects: list[d
     planned = _planned(made)
     started = time.perf_counter()
     with Watch() as watch:
-        answer = made.module(NODE, "podlab_services", {"row": planned["row"]})
+        answer = made.module(NODE, "podlab_services", {"config": planned["row"]})
     seconds = {**planned["phases"], "module": time.perf_counter() - started}
     seen = transport.opened(made.module(NODE, "podlab_observe", {"role": "node"})["observation"])
     if not (answer.get("changed") and seen["services"]["sound"]):

@@ -10,15 +10,10 @@ description:
     queueing disciplines of podlab's own links.
 author: podlab
 options:
-  row:
-    description: The bridge, from the plan.
-    type: dict
-    required: true
-    options:
-      name: {description: Name of the bridge., type: str, required: true}
-      address: {description: First address of the pod CIDR with its prefix length., type: str, required: true}
-      mac: {description: MAC address., type: str, required: true}
-      mtu: {description: Largest packet in bytes., type: int, required: true}
+  name: {description: Name of the bridge., type: str, default: cbr0}
+  address: {description: 'Its address with prefix length, the gateway of the pods.', type: str, required: true}
+  mac: {description: 'MAC address, by default C(0a:58) and the four bytes of the address.', type: str}
+  mtu: {description: 'Largest packet in bytes, by default what the link of the default route has.', type: int}
   caller:
     description: The run that writes; the action plugin tells it. Of two at once one is refused.
     type: dict
@@ -30,7 +25,7 @@ attributes:
 EXAMPLES = """
 - name: The bridge of node1's pods
   podlab_bridge:
-    row: {name: cbr0, address: 10.1.1.1/24, mac: '0a:58:0a:01:01:01', mtu: 1500}
+    address: 10.1.1.1/24
 """
 
 RETURN = """
@@ -42,31 +37,34 @@ diff:
 
 from typing import Any
 
-from ansible.module_utils.podlab.changes.network import bridge
+from ansible.module_utils.podlab.changes.network import bridge, bridge_config
 from ansible.module_utils.podlab.changes.network.link_state import KNOBS, knob
-from ansible.module_utils.podlab.host import actions
+from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
+from ansible.module_utils.podlab.host.run import HostError
 
 ARGUMENT_SPEC = {
-    "row": {
-        "type": "dict",
-        "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "address": {"type": "str", "required": True},
-            "mac": {"type": "str", "required": True},
-            "mtu": {"type": "int", "required": True},
-        },
-    },
+    "name": {"type": "str", "default": "cbr0"},
+    "address": {"type": "str", "required": True},
+    "mac": {"type": "str"},
+    "mtu": {"type": "int"},
     "caller": {"type": "dict"},
 }
 
 
 def work(params: dict[str, Any]) -> actions.Todo:
-    row = params["row"]
+    links, routes, wrong = network.links(), network.routes(), list(bridge_config.problems(params))
+    is_by_hand = not record.has_cluster()
+    if not wrong and is_by_hand:  # in a cluster it is the plan that looks
+        wrong = bridge_config.in_the_way(params["name"], params["address"], links, routes)
+    if wrong:
+        raise HostError("\n".join(wrong))
+    row = bridge_config.complete(params, links, routes)
     seen = network.read_sysctls(knob(name, key) for name in (row["name"], "default") for key in KNOBS)
-    return actions.Todo(bridge.actions(network.links(), row, network.routes(), seen))
+    if is_by_hand and seen.get(knob("default", "forwarding")) == "0":
+        seen.pop(knob(row["name"], "forwarding"), None)  # it is the role node that makes the host forward
+    return actions.Todo(bridge.actions(links, row, routes, seen))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ description:
 author: podlab
 options:
   sysctls:
-    description: Key -> value, in the notation of C(sysctl).
+    description: Key -> value, in the notation of C(sysctl). By default what a node needs that has pods.
     type: dict
-    required: true
   modules:
-    description: Kernel modules to load.
+    description: Kernel modules to load, by default those that pods need and that the kernel has on disk only.
     type: list
     elements: str
-    default: []
   assumed:
     description: What the settings were before podlab, for a host whose record has lost that.
     type: dict
@@ -30,14 +28,13 @@ options:
     type: bool
     default: false
   record:
-    description: What this host shall remember of itself; the old kernel settings are added to it.
+    description: What this host shall remember of itself besides the old kernel settings; by default what it does.
     type: dict
-    required: true
   cluster:
     description: >-
-      What it shall remember of the cluster, as parts of the record: C(network), C(cluster), and C(pods) by node.
+      What it shall remember of the cluster, where C(record) is given, as parts of it: C(network), C(cluster), and
+      C(pods) by node.
     type: json
-    required: true
   caller:
     description: The run that writes; the action plugin tells it. Of two at once one is refused.
     type: dict
@@ -49,9 +46,6 @@ attributes:
 EXAMPLES = """
 - name: Let the node forward
   podlab_node:
-    sysctls: {net.ipv4.ip_forward: '1'}
-    record: {node: node1}
-    cluster: {network: {cidr: 10.1.0.0/16}}
 """
 
 RETURN = """
@@ -62,42 +56,45 @@ diff:
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.podlab.changes.actions import Run, set_sysctls
-from ansible.module_utils.podlab.changes.system import sysctls
+from ansible.module_utils.podlab.changes.network.link_state import knob
+from ansible.module_utils.podlab.changes.system import node_sysctls, sysctls
 from ansible.module_utils.podlab.changes.system.record import BeginRecord, SettleRecord
 from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.system import file_modes, run_directory
+from ansible.module_utils.podlab.host.system import file_modes, kernel, run_directory
 from ansible.module_utils.podlab.host.system import runners as runners
 
 ARGUMENT_SPEC = {
-    "sysctls": {"type": "dict", "required": True},
-    "modules": {"type": "list", "elements": "str", "default": []},
+    "sysctls": {"type": "dict"},
+    "modules": {"type": "list", "elements": "str"},
     "assumed": {"type": "dict", "default": {}},
     "runtime": {"type": "bool", "default": False},
-    "record": {"type": "dict", "required": True},
-    "cluster": {"type": "json", "required": True},
+    "record": {"type": "dict"},
+    "cluster": {"type": "json"},
     "caller": {"type": "dict"},
 }
 
 
-def work(rows: dict[str, Any]) -> actions.Todo:
-    wanted, modules = rows["sysctls"], rows["modules"]
+def work(params: dict[str, Any]) -> actions.Todo:
+    modules = kernel.features()["loadable"] if params["modules"] is None else params["modules"]
     found = record.read()
     known = found.record or {}
-    recorded = known["sysctls"] if "sysctls" in known else rows["assumed"]
+    recorded = known["sysctls"] if "sysctls" in known else params["assumed"]
+    wanted = _default(recorded) if params["sysctls"] is None else params["sysctls"]
     off = sysctls.switched_on_by(modules)
     observed = network.read_sysctls([*wanted, *recorded]) | off
     values = sysctls.changes(observed, wanted, recorded) | {key: off[key] for key in off if key not in wanted}
-    told = {**rows["record"], **json.loads(rows["cluster"])}
+    told = known if params["record"] is None else _told(params)
     remembered = {**told, "sysctls": sysctls.originals(observed, wanted, recorded), "version": record.VERSION}
     loads = [Run(("modprobe", "-a", *modules))] if modules else []
     unseen = [key for key in wanted if key not in observed] if modules else []
     todo = [
-        *(run_directory.actions() if rows["runtime"] else []),
+        *(run_directory.actions() if params["runtime"] else []),
         *file_modes.actions(),
         *loads,
         BeginRecord(remembered, recorded, unseen),
@@ -105,6 +102,17 @@ def work(rows: dict[str, Any]) -> actions.Todo:
         SettleRecord(remembered, [*wanted], is_news=known != remembered or bool(found.damage)),
     ]
     return actions.Todo(todo)
+
+
+def _told(params: dict[str, Any]) -> dict[str, Any]:
+    return {**params["record"], **json.loads(params["cluster"] or "{}")}
+
+
+def _default(recorded: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a node, for a person who names none."""
+    links = network.links()
+    keys = (*node_sysctls.RP_FILTERS, *(knob(name, kind) for name in links for kind in ("forwarding", "rp_filter")))
+    return node_sysctls.of_node(links, network.routes(), network.read_sysctls(keys), recorded)
 
 
 if __name__ == "__main__":

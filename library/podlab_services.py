@@ -13,8 +13,10 @@ description:
   - Whichever iptables the host uses is used. Rules found in the other kind are a warning.
 author: podlab
 options:
-  row:
-    description: What the plan tells this node, as it is or packed by C(kube_record.pack), which is much faster.
+  config:
+    description:
+      - What the node is told. The filter C(services_config) makes it of Service and EndpointSlice objects.
+      - A plan hands it over in one word, packed by C(kube_record.pack), which is much faster.
     type: raw
     required: true
   caller:
@@ -28,7 +30,13 @@ attributes:
 EXAMPLES = """
 - name: Turn service addresses into addresses of pods
   podlab_services:
-    row: "{{ podlab_plan.hosts[inventory_hostname].services }}"
+    config: "{{ [web] | services_config('10.1.0.0/16', 'node1') }}"
+  vars:
+    web:
+      apiVersion: v1
+      kind: Service
+      metadata: {name: web}
+      spec: {clusterIP: 10.96.0.10, ports: [{port: 80}]}
 """
 
 RETURN = """
@@ -46,12 +54,13 @@ from ansible.module_utils.podlab.host.kube_proxy import runners as runners
 from ansible.module_utils.podlab.host.kube_proxy import services
 from ansible.module_utils.podlab.host.module_base import run_module
 
-ARGUMENT_SPEC = {"row": {"type": "raw", "required": True}, "caller": {"type": "dict"}}
+ARGUMENT_SPEC = {"config": {"type": "raw", "required": True}, "caller": {"type": "dict"}}
 
 
 def work(params: dict[str, Any]) -> actions.Todo:
     gc.disable()  # a hundred thousand rules are looked through again and again, and none of them is garbage
-    return services.changes(params["row"])
+    told = params["config"]
+    return services.changes(told if isinstance(told, str) else services.of_this_host(told))
 
 
 if __name__ == "__main__":

@@ -27,4 +27,7 @@ NODE = {
     "ping": "iputils-ping",
 }
 
+PODS = ("catatonit", "bwrap", "s6-svscan", "execlineb", "busybox", "hostname", "nsenter", "unshare")
+"""Those of ``NODE`` without which there are no pods at all."""
+
 BY_ROLE = {"node": NODE, "gateway": GATEWAY}

@@ -128,7 +128,7 @@ class Node:
 
     def tell(self, *ports: Any, check: bool = False, **fields: Any) -> list[str]:
         """Tell the node about services; the lines that it typed."""
-        answer = self.module("podlab_services", {"row": row(*ports, **fields)}, check)
+        answer = self.module("podlab_services", {"config": row(*ports, **fields)}, check)
         assert "msg" not in answer, answer["msg"]
         lines = typed(answer)
         assert answer["changed"] is bool(lines)
@@ -352,7 +352,7 @@ OTHER = {"nft": "legacy", "legacy": "nft"}
 
 def elsewhere(node: Node) -> list[str]:
     """What a run says of the other kind of iptables; observing says the same."""
-    found = node.module("podlab_services", {"row": row(WEB)}).get("warnings", [])
+    found = node.module("podlab_services", {"config": row(WEB)}).get("warnings", [])
     assert node.observe()["warnings"] == found
     return list(found)
 
@@ -396,7 +396,7 @@ def test_somebody_else_s_kube_proxy_is_left_alone(node):
     node.sh("iptables -t nat -N KUBE-SERVICES; iptables -t nat -A KUBE-SERVICES -j RETURN")
     before = node.tables()
     assert node.observe()["others"] == ["nat KUBE-SERVICES"]
-    answer = node.module("podlab_services", {"row": row(WEB)})
+    answer = node.module("podlab_services", {"config": row(WEB)})
     assert answer["failed"] and answer["msg"].startswith(
         "chain KUBE-SERVICES of table nat is there, and podlab has not"
     )
@@ -594,7 +594,7 @@ def test_node_ports_answer_where_they_shall(synced, fields, answering):
 
 def test_what_iptables_refuses_is_named_with_its_service_and_nothing_is_changed(synced):
     before = synced.tables()
-    answer = synced.module("podlab_services", {"row": row(WEB, api(LEFT, cluster_ip="10.96.0.999"))})
+    answer = synced.module("podlab_services", {"config": row(WEB, api(LEFT, cluster_ip="10.96.0.999"))})
     assert answer["failed"]
     assert re.search(r"\nLine \d+ is: -[AI] KUBE-S.* -d 10\.96\.0\.999/32 ", answer["msg"])
     assert answer["msg"].endswith("which is of Service default/api")
@@ -686,7 +686,7 @@ def test_a_health_check_port_that_somebody_else_has_is_a_warning(synced):
     command = synced.argv("node1", "python3", "-c", held)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as holder:
         assert holder.stdin and holder.stdout and holder.stdout.readline()
-        answer = synced.module("podlab_services", {"row": row(WEB, balancer(LEFT))})
+        answer = synced.module("podlab_services", {"config": row(WEB, balancer(LEFT))})
         assert answer["warnings"] == ["health checks at port 31000 are not served: Address already in use"]
         holder.stdin.close()
 
@@ -712,7 +712,7 @@ def test_a_set_that_a_chain_names_which_stays_is_left_and_told(synced):
     (chain,) = [chain for chain, rules in synced.tables()["nat"].items() if name in str(rules) and "-SEP-" in chain]
     synced.sh(f"iptables -t nat -N MINE; iptables -t nat -A MINE -j {chain}")
     words = f"ipset {name} stays: chain {chain} of table nat names it, and a rule that is not podlab's leads there"
-    answer = synced.module("podlab_services", {"row": row(WEB)})
+    answer = synced.module("podlab_services", {"config": row(WEB)})
     assert (answer.get("msg"), answer["warnings"]) == (None, [words])
     assert not any(line.startswith("ipset") for line in typed(answer))
     answer = synced.module("podlab_teardown", {})

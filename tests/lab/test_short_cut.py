@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.test_kube_proxy_rules import row as services_row
-
 from .conftest import ROOT, TestLab
 
 OWN_WAY = {"ANSIBLE_ACTION_PLUGINS": "/nonexistent"}
@@ -40,13 +38,15 @@ OF_THE_MOMENT = ("lease", "flows")
 WRONG = [
     {"podlab_observe": {"role": "bogus"}},
     {"podlab_observe": {"rôle": "node"}},
-    {"podlab_bridge": {"row": {"name": "cbr0"}}},
-    {"podlab_bridge": {"row": {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": "wide"}}},
-    {"podlab_routes": {"row": {"within": "10.1.0.0/16", "foreign": [], "routes": [{"to": "10.1.1.0/24"}]}}},
-    {"podlab_routes": {"row": {"within": "10.1.0.0/16", "foreign": [], "routes": []}, "part": "all"}},
+    {"podlab_bridge": {"name": "cbr0"}},
+    {"podlab_bridge": {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": "wide"}},
+    {"podlab_routes": {"within": "10.1.0.0/16", "routes": [{"to": "10.1.1.0/24"}]}},
+    {"podlab_routes": {"within": "10.1.0.0/16", "routes": [], "part": "all"}},
+    {"podlab_routes": {"routes": [{"to": "10.1.1.1/24", "via": "nowhere"}]}},
+    {"podlab_iptables": {}},
     {"podlab_pods": {}},
     {"podlab_probe": {"port": "many", "ends": [], "asks": {}, "callers": {}}},
-    {"podlab_bridge": {"row": {"name": "a/b", "address": "nowhere", "mac": "no", "mtu": 1}}},  # ip says so
+    {"podlab_bridge": {"name": "a/b", "address": "nowhere", "mac": "no", "mtu": 1}},
 ]
 
 # Tells what it finds of itself. Where Ansible has packed it, ``basic`` is a file.
@@ -239,8 +239,7 @@ def test_each_modules_examples_have_one_result(ways: Ways) -> None:
             ).items():
                 tasks.append({**example, module: args, **where, **more, "name": f"{at} {example['name']}, {words}"})
     tasks.append({"name": "the gateway, too", "podlab_teardown": {}, "delegate_to": "gateway"})
-    row = services_row(*[port_of("10.96.0.10")])
-    short, own = both(ways, tasks, podlab_plan={"hosts": {"node1": {"services": row}}})
+    short, own = both(ways, tasks)
     found = differences(short, own)
     assert not found, json.dumps(found, indent=1)
     for name, result in short.items():
@@ -250,13 +249,6 @@ def test_each_modules_examples_have_one_result(ways: Ways) -> None:
         if name.endswith(", again"):
             assert not result["changed"], f"{name}: {result}"
     assert sum(result["changed"] for result in short.values()) > 10
-
-
-def port_of(address: str) -> Any:
-    """A port without endpoints: who calls it is refused at once."""
-    from tests.unit.test_kube_proxy_rules import port
-
-    return port(cluster_ip=address)
 
 
 def test_what_is_wrong_is_said_alike(ways: Ways) -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from podlab.changes.kube_proxy import record as kube_record
+from podlab.changes.pods.configs import complete
 from podlab.controller import signature, transport
 
 CLUSTER: dict[str, Any] = {
@@ -18,6 +19,13 @@ SERVICES = {"asks": [{"id": 0, "netns": None}], "watched": [["10.96.0.10", 80]],
 PORTS = [{"service": "default/web", "endpoints": [{"address": "10.1.1.2"}]}]
 
 
+def pod(*names: str) -> Any:
+    """With a container of each name."""
+    return complete(
+        {"name": "web", "address": "10.1.1.2/24", "containers": [{"name": n, "command": ["x"]} for n in names]}
+    )
+
+
 def planned(*pending: str) -> dict[str, Any]:
     """Two hosts that are told of one cluster and share the ports, and one beyond it."""
     cluster, ports = copy.deepcopy(CLUSTER), copy.deepcopy(PORTS)
@@ -25,7 +33,7 @@ def planned(*pending: str) -> dict[str, Any]:
         name: {
             "pending": list(pending),
             "node": {"sysctls": {"a": "1"}, "record": {"version": 2, "node": name, "cluster": cluster}},
-            "pods": {"pods": [{"netns": "default_web"}], "programs": {"kubelet": "text"}},
+            "pods": {"pods": [pod("web")], "programs": {"kubelet": "text"}},
             "services": {"node": name, "ports": ports},
             "verify": copy.deepcopy(VERIFY),
             "verify_services": copy.deepcopy(SERVICES),
@@ -45,7 +53,8 @@ def test_what_grows_with_pods_and_services_is_text():
     row = closed["hosts"]["a"]
     assert row["node"]["record"] == {"version": 2, "node": "a"}
     assert json.loads(row["node"]["cluster"])["cluster"]["pods"] == CLUSTER["pods"]
-    assert row["pods"] == {"pods": '[{"netns":"default_web"}]', "programs": {"kubelet": "text"}}
+    assert [item["name"] for item in json.loads(row["pods"].pop("pods"))] == ["web"]
+    assert row["pods"] == {"programs": {"kubelet": "text"}}
     assert row["verify"] == {"ends": '[{"name":"a"}]', "asks": '{"a":{}}', "callers": '{"a":0}', "port": 20256}
     assert row["verify_services"] == {
         "asks": '[{"id":0,"netns":null}]',
@@ -113,12 +122,12 @@ def test_a_row_is_what_the_module_unpacks():
 def test_the_row_of_a_chapter_without_work_stays_behind():
     rows = transport.closed(planned("pods"))["hosts"]["a"]
     assert (rows["node"], rows["services"]) == ({}, {})
-    assert rows["pods"]["pods"] == '[{"netns":"default_web"}]'
+    assert [item["name"] for item in json.loads(rows["pods"]["pods"])] == ["web"]
     assert rows["verify"]["ends"] == '[{"name":"a"}]', "which is no chapter"
 
 
 def test_containers_keep_their_order():
     plan = planned()
-    plan["hosts"]["a"]["pods"]["pods"] = [{"netns": "default_web", "containers": {"web": {}, "debug": {}}}]
+    plan["hosts"]["a"]["pods"]["pods"] = [pod("web", "debug")]
     row = transport.opened_rows(transport.closed(plan, whole=True)["hosts"]["a"])
     assert list(row["pods"]["pods"][0]["containers"]) == ["web", "debug"]

@@ -95,6 +95,17 @@ class Run(Action):
         return [shlex.join(self.argv)]
 
 
+@dataclass(frozen=True)
+class Require(Action):
+    """What is lacking for the actions behind it, in sentences: nothing is done then. It is no change, and nothing in
+    check mode, where what an earlier task would have brought is not there."""
+
+    lacking: Sequence[str]
+
+    def commands(self) -> list[Typed]:
+        return []
+
+
 # --- files ------------------------------------------------------------------------------------------------
 
 

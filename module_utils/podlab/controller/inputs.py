@@ -15,14 +15,10 @@ from ..planner.inputs.settings import SETTINGS, Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests
 from .cache import cached
-from .single_file import join
+from .own_programs import CATALOGUE, programs
 
 LARGE = 2**18  # bytes; less takes less than half a second to read
-CATALOGUE = "catalogue.yml"
 SAMPLE = SETTINGS["podlab_manifests"].default
-# They run on a node by themselves, and are modules here so that they can be tested like every other.
-MODULES = {name: f"module_utils/podlab/host/{name}.py" for name in ("enter", "mounts")}
-KUBELET = "module_utils/podlab/host/kubelet"
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def read(root: str, directory: str, settings: Mapping[str, Any], known_problems:
         desired, wrong = _surveyed(directory, cluster)
     except Invalid as error:
         wrong = error.problems
-    return Inputs(cluster, desired, _programs(root), (*problems, *wrong))
+    return Inputs(cluster, desired, programs(Path(root)), (*problems, *wrong))
 
 
 def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
@@ -79,12 +75,3 @@ def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
         return survey()
     settings = repr((cluster.images, cluster.allow_host_path, list(found)))
     return cached("manifests", [settings.encode(), *found.values()], survey)
-
-
-def _programs(root: str) -> dict[str, str]:
-    """Every file beside the catalogue, the kubelet, and what enters containers."""
-    images = Path(root, "images")
-    files = sorted(path for path in images.rglob("*") if path.is_file() and path.name != CATALOGUE)
-    programs = {str(path.relative_to(images)): path.read_text("utf-8") for path in files}
-    programs |= {name: Path(root, path).read_text("utf-8") for name, path in MODULES.items()}
-    return {**programs, "kubelet": join(Path(root, KUBELET))}

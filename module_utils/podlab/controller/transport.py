@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .. import packed
+from ..changes.pods import configs as pod_configs
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
 from ..planner.inputs.request import CHAPTERS
@@ -20,7 +21,7 @@ from . import signature
 
 Rows = Mapping[str, Any]  # chapter -> row
 
-LONG = {"pods": ("pods",), "verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
+LONG = {"verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
 """Chapter -> parts of its row that grow with the pods. The modules take them as text."""
 
 SECTIONS = ("network", "cluster", "pods")
@@ -97,6 +98,11 @@ def opened_part(value: Any) -> Any:
 def opened_rows(rows: Rows) -> dict[str, Any]:
     """The rows of a host as the planner has made them."""
     found = _with(rows, json.loads)
+    if "pods" in found:
+        found["pods"] = {
+            **found["pods"],
+            "pods": [pod_configs.complete(item) for item in json.loads(found["pods"]["pods"])],
+        }
     for name in ("services", "parting"):
         if name in found:
             found[name] = unpack(found[name])
@@ -125,6 +131,8 @@ def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
 def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any]:
     idle = () if whole else [name for name in CHAPTERS if name in rows and name not in rows["pending"]]
     found = _with({name: row for name, row in rows.items() if name not in idle}, _text)
+    if found.get("pods"):
+        found["pods"] = {**found["pods"], "pods": _text([pod_configs.item(row) for row in found["pods"]["pods"]])}
     if "node" in found:
         found["node"] = {**found["node"], **_closed_record(found["node"]["record"], once)}
     for name in ("services", "parting"):

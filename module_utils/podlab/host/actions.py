@@ -109,6 +109,11 @@ def _commands(commands: Sequence[actions.Run]) -> None:
         run(command.argv)
 
 
+@checks(actions.Require)
+def _are_there(found: Sequence[actions.Require]) -> None:
+    raise HostError("\n".join(words for one in found for words in one.lacking))
+
+
 @runs(WriteRules)
 def _write_rules(found: Sequence[WriteRules]) -> None:
     for rules in found:

@@ -45,6 +45,13 @@ def known() -> dict[str, Any]:
     return read().record or {}
 
 
+def has_cluster() -> bool:
+    """Whether a run of site.yml was here. Else what this host has is made by single roles. The record is not checked
+    for it: that takes long where it is large."""
+    told = written()
+    return isinstance(told, dict) and not {"network", "cluster"}.isdisjoint(told)
+
+
 def write(record: dict[str, Any]) -> None:
     """One that is damaged is put aside before: a person may read from it what podlab could not."""
     make_directory(HOME)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
-from .. import MAC_PREFIX
-
 ISOLATED, HOST_ONLY, BRIDGED = "isolated", "host-only", "bridged"
 MODES = (ISOLATED, HOST_ONLY, BRIDGED)
 VETH_PREFIX, BRIDGE_PREFIX = "veth-", "br-"
@@ -61,8 +59,3 @@ def config(of: Item) -> NamespaceConfig:
 
 def network(address: str) -> IPv4Network:
     return IPv4Interface(address).network
-
-
-def mac(address: str) -> str:
-    """A pinned MAC, as the CNI plugins derive it: what was repaired is found by the ARP entries of its neighbours."""
-    return MAC_PREFIX + ":".join(f"{byte:02x}" for byte in IPv4Interface(address).ip.packed)

@@ -8,9 +8,10 @@ from typing import TypedDict
 
 from ..actions import Action, Ip, NetnsIp, Run
 from ..network.bridge import Link
+from ..network.defaults import mac
 from ..network.routes import Route
 from . import NAMESPACE_MARK
-from .configs import BRIDGED, ISOLATED, NamespaceConfig, mac, network
+from .configs import BRIDGED, ISOLATED, NamespaceConfig, network
 
 
 class ObservedNamespace(TypedDict):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface
 
-from ..network.bridge import Link
-from ..network.routes import Route
+from ..input_checks import LINK_LENGTH, SHORTEST, shown, unusable
+from ..network.conflicts import holders
 from .configs import BRIDGED, HOST_ONLY, ISOLATED, MODES, VETH_PREFIX, Item, NamespaceConfig, config, network
 from .links import Observed, own_links
 
-LINK_LENGTH = 15  # of a link's name: IFNAMSIZ with its final zero is 16
 NAME_LENGTH = LINK_LENGTH - len(VETH_PREFIX)
-SHORTEST = 30  # prefix length of a network with two addresses for hosts
+EXAMPLE = "192.168.222.10/24"
 _ALONE = IPv4Interface("0.0.0.0/32")  # of an address whose network is not known
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -52,7 +51,7 @@ def _of_item(item: Item) -> Iterator[str]:
     yield from _of_bridge(mode, item["bridge"])
     address = _interface(item["address"])
     if address is None:
-        yield f"address: {_given(item['address'])}write an IPv4 address with prefix length, as 192.168.222.10/24"
+        yield f"address: {shown(item['address'])}write an IPv4 address with prefix length, as 192.168.222.10/24"
     else:
         yield from _of_address(mode, address)
     yield from _of_host_address(mode, item["host_address"], address)
@@ -69,7 +68,7 @@ def _of_address(mode: str, address: IPv4Interface) -> Iterator[str]:
     if mode != ISOLATED and address.network.prefixlen > SHORTEST:
         yield f"address: {address} leaves no address for the host; take a prefix length of at most {SHORTEST}"
     else:
-        yield from _unusable("address", address.ip, address.network)
+        yield from unusable("address", address.ip, address.network, EXAMPLE)
 
 
 def _of_host_address(mode: str, given: str, address: IPv4Interface | None) -> Iterator[str]:
@@ -79,21 +78,13 @@ def _of_host_address(mode: str, given: str, address: IPv4Interface | None) -> It
         return
     host = _interface(given, address or _ALONE)
     if host is None:
-        yield f"host_address: {_given(given)}write the host's IPv4 address in the network of the namespace"
+        yield f"host_address: {shown(given)}write the host's IPv4 address in the network of the namespace"
     elif address and host.network != address.network:
         yield f"host_address: {given} is not in {address.network}, the network of address {address}"
     elif address and host.ip == address.ip:
         yield f"address: {address.ip} is host_address too; the host and the namespace need one each"
     else:
-        yield from _unusable("host_address", host.ip, host.network)
-
-
-def _unusable(field: str, ip: IPv4Address, within: IPv4Network) -> Iterator[str]:
-    if ip.is_multicast or ip.is_loopback or ip.is_unspecified:
-        yield f"{field}: {ip} is no address for a link; take one of a private network, as 192.168.222.10/24"
-    elif within.prefixlen <= SHORTEST and ip in (within.network_address, within.broadcast_address):
-        kind = "network's own address" if ip == within.network_address else "broadcast address"
-        yield f"{field}: {ip} is the {kind} of {within}; take one in between"
+        yield from unusable("host_address", host.ip, host.network, EXAMPLE)
 
 
 def _interface(given: str, of: IPv4Interface | None = None) -> IPv4Interface | None:
@@ -104,10 +95,6 @@ def _interface(given: str, of: IPv4Interface | None = None) -> IPv4Interface | N
         return IPv4Interface(given)
     except ValueError:
         return None
-
-
-def _given(value: str) -> str:
-    return f"{value!r} is none; " if value else "it is missing; "
 
 
 def _of_pair(one: NamespaceConfig, other: NamespaceConfig) -> Iterator[str]:
@@ -146,21 +133,5 @@ def in_the_way(seen: Observed, wanted: Sequence[NamespaceConfig]) -> list[str]:
     ]
     networks = dict.fromkeys(network(one.address) for one in wanted if one.mode in (HOST_ONLY, BRIDGED))
     for wide in networks:
-        found += _holders(wide, others, seen["routes"])
+        found += holders(wide, others, seen["routes"])
     return found
-
-
-def _holders(wanted: IPv4Network, links: Mapping[str, Link], routes: Sequence[Route]) -> list[str]:
-    words = f"network {wanted} is in use: {{}}; take another one"
-    held = [
-        words.format(f"link {name} has {address}")
-        for name, link in links.items()
-        for address in link["addresses"]
-        if network(address).overlaps(wanted)
-    ]
-    # A route to a wider network leads past this one, whose own is longer; an equal one or a longer one would win.
-    return held or [
-        words.format(f"a route leads {route['to']} to {route.get('via') or route.get('dev')}")
-        for route in routes
-        if route["protocol"] != "kernel" and IPv4Network(route["to"]).subnet_of(wanted) and route.get("dev") in links
-    ]

@@ -43,11 +43,11 @@ class _Relay(TypedDict, total=False):
 
 
 class RoutesRow(_Relay):
-    """Every route inside ``within`` is podlab's, but for those of ``foreign``, which were there before it,
-    and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on this host.
-    ``relay``: the packets are others', as on a gateway."""
+    """Every route inside ``within`` (None: only what bears its mark) is podlab's, but for those of ``foreign``, which
+    were there before it, and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on
+    this host. ``relay``: the packets are others', as on a gateway."""
 
-    within: str
+    within: str | None
     foreign: list[str]
     routes: list[RouteRow]
     vxlan: VxlanRow | None
@@ -115,7 +115,7 @@ def steps(
 
 def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[str]]:
     """Lines for ``ip -batch``: what is missing or leads elsewhere, and what has to go after that."""
-    within = IPv4Network(row["within"])
+    within = IPv4Network(row["within"]) if row["within"] else None
     wanted = {route["to"]: route for route in row["routes"]}
     ours = [route for route in observed if _is_ours(route, within, row["foreign"])]
     sound = {route["to"] for route in ours if _is_sound(route, wanted)}
@@ -155,13 +155,13 @@ def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
     )
 
 
-def _is_ours(route: Route, within: IPv4Network, foreign: Sequence[str]) -> bool:
+def _is_ours(route: Route, within: IPv4Network | None, foreign: Sequence[str]) -> bool:
     if route["protocol"] == str(ROUTE_PROTOCOL):
         return True
     # The kernel makes routes for addresses of links; whoever writes another one can say that it was the kernel.
     if (route["protocol"] == "kernel" and route.get("dev") and not route.get("via")) or route["to"] in foreign:
         return False
-    return IPv4Network(route["to"]).subnet_of(within)
+    return within is not None and IPv4Network(route["to"]).subnet_of(within)
 
 
 def _way(route: Route) -> str:

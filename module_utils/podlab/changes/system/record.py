@@ -34,4 +34,6 @@ class SettleRecord(Action):
     is_news: bool
 
     def commands(self) -> list[Typed]:
-        return [f"# {RECORD}: the pod CIDR of every node and the places of pods"] if self.is_news else []
+        has_cluster = not {"network", "cluster"}.isdisjoint(self.record)
+        what = "the pod CIDR of every node and the places of pods" if has_cluster else "what these settings were before"
+        return [f"# {RECORD}: {what}"] if self.is_news else []

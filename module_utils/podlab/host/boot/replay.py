@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ...changes.pods import configs
 from ...changes.pods.paths import SERVICES, log_directory, service_name
 from ...changes.pods.pods import PODS
 from ...configs import PodRow
@@ -62,7 +63,7 @@ def _is_done(name: str, said: set[str]) -> bool:
             if name == "node" and told["runtime"]:  # it is a node, not a gateway
                 told["modules"] = kernel.features()["loadable"]
             if name == "pods":
-                recall(json.loads(told["pods"]))
+                recall([configs.complete(item) for item in json.loads(told["pods"])])
             lines, warnings = perform(importlib.import_module(COMPONENTS[name]).work, told, "", {})
     except Exception as error:  # of whatever kind: the next component may do without this one
         known = isinstance(error, (HostError, OSError))

@@ -7,10 +7,11 @@ anything else of podlab's (``changes.marks``), and no real kube-proxy.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...changes import MARK
 from ...changes.actions import Action
 from ...changes.kube_proxy import conntrack, services
 from ...changes.kube_proxy import diff as kube_proxy_diff
@@ -20,6 +21,7 @@ from ...changes.kube_proxy.diff import Change
 from ...changes.kube_proxy.record import State
 from ...changes.netfilter import rules
 from ...changes.netfilter.iptables_save import Tables
+from ...changes.network import defaults
 from ...configs import ServicesRow
 from .. import record
 from ..actions import Todo
@@ -61,6 +63,26 @@ def _others(tables: Tables) -> list[str]:
 
 
 # --- what is to be done --------------------------------------------------------------------------------------
+
+
+def of_this_host(told: Mapping[str, Any]) -> ServicesRow:
+    """What a node is told, with what only a plan says and a person leaves to the host.
+
+    Addresses of podlab's own links are none of the host's here: the run that makes them finds others than the next.
+
+    :raises HostError: with all that is wrong with the objects.
+    """
+    if "problems" in told:  # of the filter services_config
+        raise HostError("\n".join(told["problems"]))
+    if "addresses" in told:
+        return told  # type: ignore[return-value]
+    links, liberal = network.links(), network.read_sysctls([services.LIBERAL]).get(services.LIBERAL, "0")
+    first = defaults.uplink(links, network.routes())
+    own = {name: link["addresses"] for name, link in links.items() if not link["alias"].startswith(MARK)}
+    found = [*own.get(first or "", ()), *(text for name in sorted(own) for text in own[name])]
+    addresses = [address for text in dict.fromkeys(found) if not (address := text.partition("/")[0]).startswith("127.")]
+    computed: Any = {"addresses": addresses, **({"is_liberal": True} if liberal != "0" else {}), **told}
+    return computed  # type: ignore[no-any-return]
 
 
 def changes(told: ServicesRow | str) -> Todo:

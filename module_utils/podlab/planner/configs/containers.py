@@ -6,12 +6,11 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from ...changes.pods.configs import PATH
 from ...configs import ContainerRow
 from ..inputs.host import Host
 from ..manifests.environment import fact, resolved
 from ..model import Container, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's, as in most images
 
 
 def container_rows(

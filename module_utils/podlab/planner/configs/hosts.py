@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...changes.network.bridge import BridgeRow
-from ...changes.network.link_state import knob
-from ...changes.system.sysctls import FORWARD, is_forwarding
+from ...changes.system import node_sysctls
+from ...changes.system.node_sysctls import BRIDGE_NETFILTER
+from ...changes.system.sysctls import FORWARD
 from ...changes.system.systemd import SystemRow, patterns
 from ..inputs.host import Host
 from ..inputs.host_links import legs, uplink, ways_out
 from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import gateway, pod_mac
-from ..preflight.host_checks import BRIDGE_NETFILTER
 from ..routing.registry import pod_routing
 from .host_ports import HostPort
 from .host_ports import sysctls as hostport_sysctls
@@ -34,24 +34,15 @@ def sysctls_of(
     """
     device = uplink(host)
     wanted = {FORWARD: "1", **hostport_sysctls(ports)}
-    # Of a single link it may be off for all that; a link that is yet to be made has that of "default".
     seen, recorded = host.seen["sysctls"], host.record.get("sysctls", {})
-    wanted |= {knob(name, "forwarding"): "1" for name in ["default", *ways_out(host, hosts)]}
-    wanted |= {key: "1" for key in recorded if is_forwarding(key) and key in seen}
+    wanted |= node_sysctls.forwarding(ways_out(host, hosts), seen, recorded)
     if host.role == "node":
-        # Without it a pod's answer to a pod of the same node passes the bridge unseen by iptables,
-        # and a service address is never turned back.
         wanted[BRIDGE_NETFILTER] = "1"
     if host.role == "gateway":
         # It sends packets out where they came in; told so, nodes would go past it.
         wanted["net.ipv4.conf.all.send_redirects"] = "0"
         wanted |= {f"net.ipv4.conf.{_slashed(leg)}.send_redirects": "0" for leg in [device, *legs(host, nodes)]}
-    loose = f"net.ipv4.conf.{_slashed(device)}.rp_filter"
-    strict = "1" in (seen.get("net.ipv4.conf.all.rp_filter"), seen.get(loose)) and seen.get(loose) != "2"
-    if strict or loose in recorded:
-        # Packets of the outside come through the gateway, whatever way this host would send them itself.
-        wanted[loose] = "2"
-    return wanted
+    return wanted | node_sysctls.loose_rp_filter(str(device), seen, recorded)
 
 
 def _slashed(device: str | None) -> str:

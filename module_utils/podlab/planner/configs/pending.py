@@ -10,7 +10,7 @@ from ...changes.netfilter import rules
 from ...changes.network import bridge, routes
 from ...changes.pods import pods as pod_changes
 from ...changes.system import sysctls, systemd
-from ...records import Observation
+from ...records.observation import Observation
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
 from ..inputs.observed_pods import unready

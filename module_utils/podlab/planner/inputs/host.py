@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import Any, cast
 
 from ...changes.system.marks import marks
-from ...records import Observation
+from ...records.observation import Observation
 
 _NOTHING: Any = {}
 

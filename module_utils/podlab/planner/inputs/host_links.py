@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from ...changes import MARK, ROUTE_PROTOCOL
-from ...records import Link
+from ...records.observation import Link
 from .host import Host
 from .settings import Cluster
 

@@ -11,7 +11,8 @@ from itertools import pairwise
 from ...changes import MAC_PREFIX, MARK
 from ...changes.kube_proxy.names import service_chains, service_port_name
 from ...changes.network.routes import RouteRow
-from ...records import Observation
+from ...changes.system.node_sysctls import BRIDGE_NETFILTER
+from ...records.observation import Observation
 from ..inputs.host import Host
 from ..inputs.host_links import is_own, own_bridge, uplink
 from ..inputs.settings import Cluster
@@ -21,9 +22,6 @@ from ..services.model import Service
 NOT_OURS = "podlab has not made it and does not touch it; remove it"
 
 _OF_SERVICE = re.compile(" KUBE-(SVC|SVL|EXT|FW)-")
-
-BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"
-
 
 Refusals = dict[str, list[str]]
 """Host -> why this run does not change it. The others go on without it."""

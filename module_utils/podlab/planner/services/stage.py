@@ -9,7 +9,7 @@ from typing import Any
 from ...changes.kube_proxy import services
 from ...changes.system import sysctls
 from ...configs import ServicePortRow, ServicesRow
-from ...records import Observation
+from ...records.observation import Observation
 from ..configs.services import Rows, port_rows
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
