@@ -37,7 +37,8 @@ def test_every_kind_has_commands_and_a_runner() -> None:
     found = list(kinds())
     assert len(found) > 20
     assert [kind for kind in found if kind.commands is Action.commands] == []
-    assert [kind for kind in found if kind not in actions.RUNNERS] == []
+    # What is only asked for before the first of them is no change, and has nothing to be run.
+    assert [kind for kind in found if kind not in actions.RUNNERS and kind not in actions.CHECKS] == []
 
 
 @dataclass(frozen=True)
