@@ -76,5 +76,7 @@ def test_files_of_a_container_are_its_supervisors_alone_and_what_a_link_leads_to
         (unit / name).write_text("")
         (unit / name).chmod(0o777)
     (unit / "log").symlink_to(kept / "elsewhere")
+    (unit / "finish").write_text("")
+    (unit / "finish").chmod(0o755)
     wrong = {path: mode for path, mode in file_modes.wrong().items() if path.startswith(f"{unit}/")}
     assert wrong == {f"{unit}/run": 0o700, f"{unit}/env": 0o600}

@@ -60,9 +60,7 @@ def _wanted() -> dict[str, int]:
     for service in _names(SERVICES):
         wanted[f"{SERVICES}/{service}"] = 0o755
         wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SERVICES}/{service}/layers")}
-        files = {f"{SERVICES}/{service}/{name}": 0o700 if name in SCRIPTS else 0o600 for name in UNIT_FILES}
-        # What somebody has put a link in the place of may be anything, and is not podlab's.
-        wanted |= {path: mode for path, mode in files.items() if not os.path.islink(path)}
+        wanted |= _of_unit(f"{SERVICES}/{service}")
     # Not the volumes themselves, nor /dev/shm: their modes are for containers to choose.
     wanted |= {f"{VOLUMES}/{netns}": 0o700 for netns in _names(VOLUMES)}
     for netns in _names(PODS):
@@ -71,6 +69,21 @@ def _wanted() -> dict[str, int]:
         wanted[f"{PODS}/{netns}/pod.json"] = 0o600
         wanted |= {f"{PODS}/{netns}/{name}": 0o644 for name in ETC}
     return wanted
+
+
+def _of_unit(directory: str) -> dict[str, int]:
+    """Of a container's s6 directory: what its owner cannot use, or others could write. Whether others may read it is
+    left as it is, since they do not get there: who makes the files by hand (``./lab script``) has no umask of podlab's.
+    """
+    found = {}
+    for name in UNIT_FILES:
+        mode = 0o700 if name in SCRIPTS else 0o600
+        with contextlib.suppress(OSError):
+            seen = os.lstat(f"{directory}/{name}").st_mode
+            # What somebody has put a link in the place of may be anything, and is not podlab's.
+            if not stat.S_ISLNK(seen) and seen & 0o722 != mode:
+                found[f"{directory}/{name}"] = mode
+    return found
 
 
 def _names(directory: str) -> list[str]:
