@@ -92,7 +92,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not ignore_errors:
             RUN.fails("" if result.task.run_once else result.host.get_name(), result.task.get_name())
         words = _message(result)
-        if words is None or ignore_errors or self._display.verbosity > 2:
+        if words is None or self._display.verbosity > 2:
             super().v2_runner_on_failed(result, ignore_errors)
             return
         if self._last_task_banner != result.task._uuid:
@@ -103,6 +103,8 @@ class CallbackModule(Default):  # type: ignore[misc]
             color=constants.COLOR_ERROR,
             stderr=self.get_option("display_failed_stderr"),
         )
+        if ignore_errors:
+            self._display.display("...ignoring", color=constants.COLOR_SKIP)
 
 
 def _message(result: Any) -> str | None:

@@ -202,12 +202,12 @@ def test_a_host_does_not_begin_with_the_machines_network_settings() -> None:
     conf = "/proc/sys/net/ipv4/conf"
     program = f"""if True:
         import sys; sys.path.insert(0, "{ROOT}/embedded")
-        import boot
+        from boot import mounts
         for name in ("rp_filter", "arp_ignore", "proxy_arp", "forwarding", "shared_media"):
             for group in ("all", "default", "lo"):
                 print(open(f"{conf}/{{group}}/{{name}}", "w").write("2" if name == "arp_ignore" else "1") and name)
         open(f"{conf}/all/send_redirects", "w").write("0")
-        boot.fresh_network_settings()
+        mounts.fresh_network_settings()
     """
     show = f"cd {conf} && head -n 1 */rp_filter */arp_ignore */proxy_arp */forwarding */shared_media all/send_redirects"
     fresh = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c"]
