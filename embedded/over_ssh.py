@@ -45,6 +45,16 @@ SetEnv PATH={THERE}/usr/bin:/usr/local/bin:/usr/bin:/bin
 PARTS = {"SshdSessionPath": "usr/lib/openssh/sshd-session", "SshdAuthPath": "usr/lib/openssh/sshd-auth"}
 
 
+GROUPS = {
+    "gateways": {"gateway": "10.100.0.1"},
+    "nodes": {"node1": "10.100.0.2", "node2": "10.100.0.3"},
+    "external": {"outside": "198.51.100.10"},
+}
+"""Of the sample cluster: group -> host -> address."""
+SSHD = f"{THERE}/usr/sbin/sshd -f {THERE}/sshd_config -E /run/sshd.log"
+"""Starts a host's server again, as ``sshd.sh`` started it first."""
+
+
 class Unavailable(RuntimeError):
     """There can be no SSH to embedded hosts here; the text says why."""
 

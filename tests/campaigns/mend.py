@@ -23,7 +23,7 @@ from queue import Queue
 from random import Random
 from typing import Any
 
-from embedded.over_ssh import OverSsh
+from embedded.over_ssh import GROUPS, SSHD, OverSsh
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from tests import preforked
 from tests.picture import picture
@@ -38,14 +38,8 @@ FILES = (
     "|/(down|last|started|restarts|status|backoff|waiting|health|events|probes|failed|began|deadline)$|/[.](new|old|s6-svscan)"
     "|/services/kube-proxy/listening.json$|/var/log/pods/[^/]*/([^/]*/|first$)|/run/podlab/code|busybox/' | sort"
 )
-SSHD = "mkdir -p /run/sshd; /srv/ssh/usr/sbin/sshd -f /srv/ssh/sshd_config -E /run/sshd.log"
 OVER_SSH = ROOT / "molecule/ssh/hosts.yml"
-ADDRESSES = {"gateway": "10.100.0.1", "node1": "10.100.0.2", "node2": "10.100.0.3", "outside": "198.51.100.10"}
-GROUPS = {
-    "gateways": {"gateway": ADDRESSES["gateway"]},
-    "nodes": {name: ADDRESSES[name] for name in ("node1", "node2")},
-    "external": {"outside": ADDRESSES["outside"]},
-}
+ADDRESSES = {name: address for hosts in GROUPS.values() for name, address in hosts.items()}
 ROUTING = ("gateway", "vxlan", "host-gw")
 
 
@@ -78,12 +72,16 @@ class MendLab:
 
     def sh(self, host: str, script: str) -> str:
         """Whatever it ends with: what is to be damaged may be gone already."""
-        if self.inventory:
-            argv = [str(ROOT / "lab"), "node", host, "--inventory", self.inventory, "--", "sh", "-c", script]
-            environment = self.environment
-        else:
-            argv = [*enter(Lab(str(ROOT), self.name).hosts()[host]), "sh", "-c", script]
-            environment = {**ENVIRONMENT, "HOME": "/root"}
+        if not self.inventory:
+            return self.inside(host, script)
+        argv = [str(ROOT / "lab"), "node", host, "--inventory", self.inventory, "--", "sh", "-c", script]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, env=self.environment, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def inside(self, host: str, script: str) -> str:
+        """On an embedded host of this lab."""
+        argv = [*enter(Lab(str(ROOT), self.name).hosts()[host]), "sh", "-c", script]
+        environment = {**ENVIRONMENT, "HOME": "/root"}
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, env=environment, capture_output=True, text=True)
         return done.stdout.strip()
 
@@ -127,14 +125,11 @@ class SshMendLab(MendLab):
 
     def sh(self, host: str, script: str) -> str:
         """By another way than the one that is tried."""
-        argv = [*enter(self.over.lab.hosts()[host]), "sh", "-c", script]
-        environment = {**ENVIRONMENT, "HOME": "/root"}
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, env=environment, capture_output=True, text=True)
-        return done.stdout.strip()
+        return self.inside(host, script)
 
     def repair_way(self) -> None:
         for host in HOSTS:
-            self.sh(host, f"pgrep -x sshd || {SSHD}")
+            self.sh(host, f"pgrep -x sshd || {{ mkdir -p /run/sshd; {SSHD}; }}")
 
     def end(self) -> None:
         super().end()

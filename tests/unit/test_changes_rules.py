@@ -174,3 +174,12 @@ def test_a_rule_of_the_services_counts_where_a_jump_is_inserted_by_its_number():
     row: rules.TableRow = {"chains": {"PODLAB-FORWARD": []}, "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]}}
     assert rules.changes(observed, row) == [":PODLAB-FORWARD - [0:0]", "-I FORWARD 3 -j PODLAB-FORWARD"]
     assert rules.removal(observed) == []
+
+
+def test_a_renamed_chain_that_two_missing_ones_could_be_is_taken_away_once():
+    row: rules.TableRow = {
+        "chains": {"PODLAB-A": ["-j RETURN"], "PODLAB-B": ["-j RETURN"]},
+        "jumps": {"FORWARD": ["-j PODLAB-A", "-j PODLAB-B"]},
+    }
+    lines = rules.changes({"FORWARD": ["-j LOST"], "LOST": ["-j RETURN"]}, row)
+    assert [line for line in lines if "LOST" in line] == [":LOST - [0:0]", "-D FORWARD -j LOST", "-X LOST"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,15 +15,15 @@ from .script_text import Typed
 from .system import sysctls
 
 
-class Action:
+class Action(ABC):
     """One thing to do. An empty list of actions means that all is as it should be.
 
     Neighbours of one kind in a list are run together, so a hundred lines of ip(8) are one ``ip -batch``.
     """
 
+    @abstractmethod
     def commands(self) -> list[Typed]:
         """What a person would type for the same effect."""
-        raise NotImplementedError
 
 
 def lines(actions: Iterable[Action]) -> list[str]:

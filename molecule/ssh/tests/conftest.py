@@ -11,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from embedded.over_ssh import OverSsh
+from embedded.over_ssh import GROUPS, OverSsh
 from podlab.embedded import Lab
 from tests.lab.conftest import ROOT, TestLab
 
-GROUPS = {
-    "gateways": {"gateway": "10.100.0.1"},
-    "nodes": {"node1": "10.100.0.2", "node2": "10.100.0.3"},
-    "external": {"outside": "198.51.100.10"},
-}
 HOSTS = {name: address for hosts in GROUPS.values() for name, address in hosts.items()}
 # What podlab may leave: installed packages (there are none here), and what the kernel counts and cannot undo.
 STATE = """

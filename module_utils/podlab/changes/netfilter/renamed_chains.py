@@ -27,13 +27,14 @@ def renamed_chains(
     others = {name: rules for name, rules in observed.items() if name not in BUILT_IN and not is_own(name)}
     missing = {name: rules for name, rules in wanted.items() if name not in observed} if others else {}
     ways = _ways({**wanted, **jumps}, missing) if missing else {}
-    return [
+    found = (
         other
         for name, rules in missing.items()
         for other, seen in others.items()
         if same(name, seen, rules)
         and any(into == other for into in _led_to(observed, name, ways.get(name, []), bool(rules)))
-    ]
+    )
+    return list(dict.fromkeys(found))  # two missing ones may say the same
 
 
 def _ways(chains: Mapping[str, Rules], missing: Mapping[str, Rules]) -> dict[str, list[tuple[str, str]]]:

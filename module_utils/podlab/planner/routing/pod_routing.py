@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster
 
 
-class PodRouting:
+class PodRouting(ABC):
     """A value of the setting ``pod_routing``. A new one is a class in a file of its own and a line in ``registry.py``.
 
     Nothing else knows which ways there are. What a class does not say is as without an overlay: packets of pods go
@@ -32,9 +33,9 @@ class PodRouting:
         """Why nodes cannot reach each other by it, as far as the hosts were seen."""
         return []
 
+    @abstractmethod
     def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
         """Host -> its routes to the pods of other nodes. Each host is there."""
-        raise NotImplementedError
 
     def mtu(self, host: Host) -> int:
         """Bytes of a pod's packet that fit into one packet of the node network."""
