@@ -19,7 +19,9 @@ from .inputs.observed import lost_records
 from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
-from .model import Desired, Wait
+from .manifests import cron_jobs, kinds
+from .manifests.model import Wait
+from .model import Desired
 from .preflight import firewalls
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
 from .preflight.problems import Problems
@@ -67,7 +69,8 @@ def plan(
         need another step once these pods are ready, in words), ``moving`` (whether this step does anything to pods, so
         that there is something to wait for), ``leading`` (whether there are Services, which lead to pods that are
         ready), ``refused`` (host -> why this run does not change it: its pods stay where they are, and those that only
-        it may have wait), ``pending_pods`` (pods that are not started, and why).
+        it may have wait), ``pending_pods`` (pods that are not started, and why), ``jobs_by_hand`` (Jobs
+        of CronJobs, which no manifest has).
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
     request = Request(cluster, desired, programs, now, settled, chapters, code)
@@ -112,6 +115,7 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
         "verify": probes.matrix,
         "refused": refused,
         "pending_pods": pending_pods(reconciled, scheduled),
+        "jobs_by_hand": dict(request.desired.jobs_by_hand),
     }
 
 
@@ -152,6 +156,8 @@ def _notes(
         *lost_records(fleet.hosts),
         *shared,
         *request.desired.notes,
+        *kinds.notes(request.desired.ignored_objects),
+        *cron_jobs.note(request.desired.cron_jobs),
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,

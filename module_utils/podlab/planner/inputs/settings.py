@@ -52,6 +52,9 @@ SETTINGS = {
         Setting("podlab_reject_undefined_ports", "cluster", bool, False, old="cluster.reject_undefined_ports"),
         Setting("podlab_images", "cluster", dict, {}, old="cluster.images"),
         Setting("podlab_manifests", "cluster", str, "manifests", old="manifests"),
+        Setting("podlab_manifests_recursive", "cluster", bool, False),
+        # namespace, name, cron_job: what ./lab create job says.
+        Setting("podlab_create_job", "run", dict, None),
         Setting("podlab_keep_power", "run", bool, False, old="keep_power"),
         Setting("podlab_scripts", "run", str, None, old="scripts"),
         # None: where the host has systemd.
@@ -95,6 +98,7 @@ class Cluster:
     load_balancer_pool: str = _default("load_balancer_pool")
     affinity_by_ipset: bool = _default("affinity_by_ipset")
     reject_undefined_ports: bool = _default("reject_undefined_ports")
+    manifests_recursive: bool = _default("manifests_recursive")
     images: Mapping[str, Image] = field(default_factory=dict)
 
 

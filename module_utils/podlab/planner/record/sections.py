@@ -14,6 +14,7 @@ from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
+from ..manifests.model import CronJob
 from ..manifests.updates import selector_object
 from ..model import Desired, Pod, Workload
 from ..preflight.host_checks import foreign_routes
@@ -128,6 +129,7 @@ def _cluster(
     nodes = {host.name: _node(host) for host in hosts if host.role == "node"}
     keys = [_created_key(item.key) for item in workloads]
     keys += [_created_key(key) for key in desired.objects]
+    keys += [f"cronjob/{one.key}" for one in desired.cron_jobs]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
     waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
@@ -141,6 +143,8 @@ def _cluster(
         "created": {**{key: created.get(key, now) for key in keys}, **waiting},
         "waiting": list(placement.waiting),
         **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
+        **({"cronJobs": {one.key: _cron_job(one) for one in desired.cron_jobs}} if desired.cron_jobs else {}),
+        **({"jobsByHand": dict(desired.jobs_by_hand)} if desired.jobs_by_hand else {}),
         **({"finished": dict(wanted.expired)} if wanted.expired else {}),
     }
 
@@ -169,6 +173,10 @@ def _created_key(key: str) -> str:
 def _node(host: Host) -> dict[str, Any]:
     taints = [{"key": key, "value": value, "effect": effect} for key, value, effect in host.taints]
     return {"address": host.address, "labels": host.all_labels(), **({"taints": taints} if taints else {})}
+
+
+def _cron_job(item: CronJob) -> dict[str, Any]:
+    return {"schedule": item.schedule, "timeZone": item.time_zone, "suspend": item.suspended}
 
 
 def _workload(item: Workload, desired: int) -> dict[str, Any]:
