@@ -27,7 +27,7 @@ from podlab.planner.manifests.cron_jobs import NewJob
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from podlab.planner.preflight.listing import listed
-from podlab.planner.record.newest import newest
+from podlab.planner.record.newest import newest_cluster
 from podlab.printable import printable
 from podlab.records.formats import is_time
 
@@ -111,7 +111,7 @@ def by_hand_of(task_vars: Mapping[str, Any], hosts: Sequence[Host]) -> tuple[Map
     if before is not None:
         return before["jobs_by_hand"], None
     asked = task_vars.get("podlab_create_job")
-    return newest(hosts, "cluster").get("jobsByHand", {}), NewJob(**asked) if asked else None
+    return newest_cluster(hosts).get("jobsByHand", {}), NewJob(**asked) if asked else None
 
 
 def hosts_of(task_vars: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Host]:

@@ -17,6 +17,7 @@ import yaml
 from ..planner.manifests import fields, objects
 from ..planner.manifests.cron_jobs import NewJob, documents_by_hand
 from ..planner.model import Desired, Document, Image, Invalid
+from ..records.host_record import JobByHand
 from .manifest_files import Source, Sources, sources
 from .schema import schema_problems as schema_problems
 
@@ -26,7 +27,7 @@ _VALUES_PER_CHARACTER = 100
 
 
 Paths = str | Sequence[str]
-ByHand = tuple[Mapping[str, Mapping[str, Any]], NewJob | None]
+ByHand = tuple[Mapping[str, JobByHand], NewJob | None]
 """Jobs that were made by hand, as ``documents_by_hand`` takes them."""
 NOTHING_BY_HAND: ByHand = ({}, None)
 
@@ -99,9 +100,6 @@ def _in_order(problems: Sequence[str], documents: Sequence[Document]) -> list[st
         return places.get(where[0], -1) if where else -1
 
     return sorted(problems, key=place)
-
-
-# --- files ----------------------------------------------------------------------------------------------
 
 
 def sources_of(paths: Paths, recursive: bool = False) -> Sources:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records.host_record import FixedJob, JobByHand
 from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
@@ -230,16 +231,6 @@ class Pod:
         return file_name(self.namespace, self.name)
 
 
-class FixedJob(TypedDict):
-    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
-    Job is suspended."""
-
-    completions: int | None
-    suspended: bool
-    template: str
-    unscheduled: str
-
-
 @dataclass(frozen=True)
 class Workload:
     """What makes pods out of a template. ``replicas`` of a Job are its completions; a DaemonSet has none.
@@ -314,9 +305,9 @@ class Desired:
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
     cron_jobs: tuple[CronJob, ...] = ()
-    jobs_by_hand: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of CronJobs: "default/web" -> the Job
+    jobs_by_hand: Mapping[str, JobByHand] = field(default_factory=dict)  # of CronJobs: "default/web" -> the Job
     namespaces: tuple[str, ...] = ("default",)
-    objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ...records.host_record import JobByHand
 from ..model import Document
 from .model import CronJob
 from .reading import Node
@@ -63,8 +64,8 @@ class NewJob(NamedTuple):
 
 
 def documents_by_hand(
-    documents: Sequence[Document], kept: Mapping[str, Object], new: NewJob | None
-) -> tuple[list[Document], dict[str, Object], list[str]]:
+    documents: Sequence[Document], kept: Mapping[str, JobByHand], new: NewJob | None
+) -> tuple[list[Document], dict[str, JobByHand], list[str]]:
     """Jobs that were made by hand, as if they stood in a manifest.
 
     :param kept: "namespace/name" -> ``cronJob`` and ``body``, as the record has them. One whose CronJob is gone goes
