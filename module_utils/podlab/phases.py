@@ -85,13 +85,12 @@ def is_ready(status: Mapping[str, Any]) -> bool:
 
 
 def is_settled(row: PodRow, status: Mapping[str, Any]) -> bool:
-    """Whether a run need not wait for a pod: each of its containers is ready, or has done its work and stays down.
-
-    On Kubernetes a pod of which some containers go on after others have ended is not ready, and never will be.
+    """Whether a run need not wait for a pod: it is ready (how its init containers ended may have been lost since), or
+    each of its containers is or has done its work and stays down, which on Kubernetes is a pod that is never ready.
     """
     if status["phase"] in ENDED:
         return bool(status["phase"] == "Succeeded")
-    return all(
+    return is_ready(status) or all(
         item["ready"] or _has_done_its_work(row, item)
         for item in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
     )
