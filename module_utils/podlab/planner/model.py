@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..configs import PodRow
 from ..records.host_record import FixedJob
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
@@ -240,7 +241,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: Mapping[str, Any] | None = None
+    kept: PodRow | None = None
 
     @cached_property
     def key(self) -> str:
@@ -295,7 +296,7 @@ class Present:
 
     key: str
     node: str
-    row: Mapping[str, Any] | None
+    row: PodRow | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds

@@ -117,7 +117,7 @@ def row_damage(row: object, netns: str) -> str:
     )
 
 
-_NO_FACTS: Facts = {
+NO_FACTS: Facts = {
     "pid": None,
     "started": None,
     "restarts": 0,
@@ -128,13 +128,14 @@ _NO_FACTS: Facts = {
     "failed": None,
     "seen": 0.0,
 }
+"""Of a container that has left no trace yet."""
 
 
 def sound_facts(facts: Mapping[str, Any]) -> tuple[Facts, dict[str, str]]:
     """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
     these what is wrong."""
     kept, wrong = salvaged(facts, Facts)
-    sound: Any = {**_NO_FACTS, **kept}
+    sound: Any = {**NO_FACTS, **kept}
     return sound, wrong
 
 
