@@ -22,6 +22,7 @@ SERVICES_KIND = "services"
 WORKLOADS = {
     "deployments": "Deployment",
     "replicasets": "ReplicaSet",
+    "replicationcontrollers": "ReplicationController",
     "statefulsets": "StatefulSet",
     "daemonsets": "DaemonSet",
     "jobs": "Job",

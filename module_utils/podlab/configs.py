@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from .records.host_record import HostRecord
+from .records.host_record import HostRecord, JobByHand
 
 
 class Mount(TypedDict):
@@ -319,3 +319,5 @@ class Plan(TypedDict):
     refused: Mapping[str, Sequence[str]]
     """Host -> why this run does not change it: its pods stay where they are, and those that only it may have wait."""
     pending_pods: list[PendingPod]
+    jobs_by_hand: dict[str, JobByHand]
+    """Jobs of CronJobs, which no manifest has."""

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from ..configs import PodRow
-from ..records.host_record import FixedJob
+from ..records.host_record import FixedJob, JobByHand
+from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
@@ -171,28 +172,6 @@ class Dns:
 
 
 @dataclass(frozen=True)
-class Wait:
-    """Why a pod is not started: what the kubelet or the scheduler would say until a later run finds it mended.
-
-    ``reason`` is that of the event. ``container`` is the one that is held up; empty: none of the pod's is started.
-    """
-
-    reason: str
-    message: str
-    container: str = ""
-    advice: str = ""
-
-    @property
-    def state(self) -> str:
-        """What a container that waits for it is called, as in the STATUS of ``get``."""
-        return CONFIG_ERROR if self.container else "ContainerCreating"
-
-
-CONFIG_ERROR = "CreateContainerConfigError"
-FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
-
-
-@dataclass(frozen=True)
 class PodTemplate:
     """What is the same for every replica."""
 
@@ -326,6 +305,8 @@ class Desired:
 
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
+    cron_jobs: tuple[CronJob, ...] = ()
+    jobs_by_hand: Mapping[str, JobByHand] = field(default_factory=dict)  # of CronJobs: "default/web" -> the Job
     namespaces: tuple[str, ...] = ("default",)
     objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     services: tuple[Service, ...] = ()
@@ -333,4 +314,5 @@ class Desired:
     endpoints: tuple[WrittenEndpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once
+    ignored_objects: tuple[Ignored, ...] = ()
     notes: tuple[str, ...] = ()  # what is taken otherwise than it is written

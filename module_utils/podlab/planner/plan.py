@@ -10,7 +10,7 @@ import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..configs import HostConfigs, Plan
+from ..configs import HostConfigs, PendingPod, Plan
 from .configs.pending import pending
 from .configs.stage import host_configs
 from .controllers.stage import Reconciled, reconcile
@@ -19,7 +19,9 @@ from .inputs.observed import lost_records
 from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
-from .model import Desired, Wait
+from .manifests import cron_jobs, kinds
+from .manifests.model import Wait
+from .model import Desired
 from .preflight import firewalls
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
 from .preflight.problems import Problems
@@ -105,6 +107,7 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> Plan:
         "verify": probes.matrix,
         "refused": refused,
         "pending_pods": pending_pods(reconciled, scheduled),
+        "jobs_by_hand": dict(request.desired.jobs_by_hand),
     }
 
 
@@ -145,6 +148,8 @@ def _notes(
         *lost_records(fleet.hosts),
         *shared,
         *request.desired.notes,
+        *kinds.notes(request.desired.ignored_objects),
+        *cron_jobs.note(request.desired.cron_jobs),
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,

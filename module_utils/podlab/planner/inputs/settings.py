@@ -51,6 +51,7 @@ class Cluster:
     load_balancer_pool: str = ""
     affinity_by_ipset: bool = False
     reject_undefined_ports: bool = False
+    manifests_recursive: bool = field(default=False, metadata={"old": ""})
     images: Mapping[str, Image] = field(default_factory=dict)
 
 
@@ -73,6 +74,8 @@ SETTINGS = {
     for setting in (
         *_of_cluster(),
         Setting("podlab_manifests", "cluster", str, "manifests", old="manifests"),
+        # namespace, name, cron_job: what ./lab create job says.
+        Setting("podlab_create_job", "run", dict, None),
         Setting("podlab_keep_power", "run", bool, False, old="keep_power"),
         Setting("podlab_scripts", "run", str, None, old="scripts"),
         # None: where the host has systemd.
