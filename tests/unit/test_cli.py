@@ -467,7 +467,7 @@ def lab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (("get", "gizmos"), 1, 'error: the server doesn\'t have a resource type "gizmos"'),
         (("exec", "pod", "ls"), 2, "exec POD -- COMMAND"),
         (("exec", "pod"), 1, "error: you must specify at least one command for the container"),
-        (("logs",), 2, "usage: ./lab logs"),
+        (("logs",), 1, "POD or TYPE/NAME is a required argument for the logs command"),
         (("down", "--fast"), 2, "usage: ./lab down"),
     ],
 )
