@@ -9,7 +9,7 @@ from types import ModuleType
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Embedded, Host, ask
-from . import events, objects, workloads
+from . import events, objects, pending, table, workloads
 
 LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "pods": lambda state: state.pods,
@@ -52,12 +52,17 @@ def state_of(hosts: Sequence[Host]) -> objects.State:
 
 def _with_events(state: objects.State, hosts: Sequence[Host]) -> objects.State:
     """A question of its own to the nodes that answer: no other kind needs it."""
-    told = events.ask_events([host for host in hosts if state.nodes.get(host.name)])
-    rows = [live["row"] for answer in state.nodes.values() if answer for live in answer["pods"]]
-    netns_of = {
-        f"{row['object']['metadata']['namespace']}/{row['object']['metadata']['name']}": row["netns"] for row in rows
-    }
-    return replace(state, events=events.events(state.pods, netns_of, told))
+    found = events.ask_events([host for host in hosts if state.nodes.get(host.name)])
+    told: dict[str, list[events.Event]] = {}
+    for node, answer in state.nodes.items():
+        for live in (answer or {}).get("pods", []):
+            metadata, netns = live["row"]["object"]["metadata"], live["row"]["netns"]
+            told[f"{metadata['namespace']}/{metadata['name']}"] = found.get(node, {}).get(netns, [])
+    for key, held in state.record.get("pending", {}).items():
+        if key not in told:
+            since = held["object"]["metadata"]["creationTimestamp"]
+            told[key] = [*pending.events(held, table.moment(since).timestamp())]
+    return replace(state, events=events.events(state.pods, told))
 
 
 def must_be_known(state: objects.State, missing: Sequence[str]) -> None:

@@ -40,23 +40,22 @@ def sound(events: Iterable[Any]) -> list[Event]:
     return [event for event in events if not misfit(event, pod_row.Event)]
 
 
-def events(
-    pods: Sequence[Object], netns_of: Mapping[str, str], told: Mapping[str, Mapping[str, list[Event]]]
-) -> list[Object]:
+def events(pods: Sequence[Object], told: Mapping[str, Sequence[Event]]) -> list[Object]:
     """As the API server lists them: by their names. Pure.
 
-    :param netns_of: pod (namespace/name) -> its network namespace.
+    :param told: pod (namespace/name) -> what has happened to it.
     """
     found = []
     for pod in pods:
         metadata, node = pod["metadata"], pod["spec"].get("nodeName", "")
-        netns = netns_of.get(f"{metadata['namespace']}/{metadata['name']}", "")
-        found += [_event(metadata, node, event) for event in told.get(node, {}).get(netns, [])]
+        found += [
+            _event(metadata, node, event) for event in told.get(f"{metadata['namespace']}/{metadata['name']}", [])
+        ]
     return sorted(found, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"]))
 
 
 def _event(pod: Object, node: str, event: Event) -> Object:
-    first = float(event.get("first", event["time"]))
+    first, source = float(event.get("first", event["time"])), event.get("source", KUBELET)
     involved = {"apiVersion": "v1", "kind": "Pod", "namespace": pod["namespace"], "name": pod["name"]}
     if "uid" in pod:
         involved["uid"] = pod["uid"]
@@ -79,7 +78,7 @@ def _event(pod: Object, node: str, event: Event) -> Object:
         "firstTimestamp": timestamp(first),
         "lastTimestamp": timestamp(event["time"]),
         "eventTime": None,
-        "source": {"component": KUBELET, "host": node},
-        "reportingComponent": KUBELET,
+        "source": {"component": source, **({"host": node} if node else {})},
+        "reportingComponent": source,
         "reportingInstance": node,
     }

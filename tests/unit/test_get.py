@@ -610,7 +610,7 @@ def test_events_are_objects_of_their_pods(monkeypatch: pytest.MonkeyPatch, capsy
         },
         {"time": moment - 90, "type": "Normal", "reason": "Started", "message": "x", "container": "a"},
     ]
-    listed = events.events(found.pods, {"default/p": "default_p"}, {"node1": {"default_p": told}})
+    listed = events.events(found.pods, {"default/p": told})
     assert [item["involvedObject"]["name"] for item in listed] == ["p", "p"]
     assert listed[0]["involvedObject"]["fieldPath"] == "spec.containers{a}"
     assert table.table(columns.KINDS["events"], listed, NOW).splitlines() == [

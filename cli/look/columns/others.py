@@ -54,7 +54,7 @@ def event(item: Object, now: datetime.datetime) -> list[str]:
         f"{involved['kind'].lower()}/{involved['name']}",
         item["message"].strip(),
         involved.get("fieldPath", ""),
-        f"{source['component']}, {source['host']}",
+        ", ".join(filter(None, (source["component"], source.get("host")))),
         since(item["firstTimestamp"], now),
         str(item["count"]),
         item["metadata"]["name"],
