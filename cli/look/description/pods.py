@@ -62,7 +62,7 @@ def pod(pod: Object, row: Mapping[str, Any] | None, now: datetime.datetime) -> f
 
 
 def qos_class(spec: Object) -> str:
-    """By what its containers ask for; here nobody acts on it.
+    """By what its containers ask for; nothing acts on it here.
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
     """
