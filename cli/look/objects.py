@@ -40,6 +40,7 @@ class State:
     nodes: Answers
     now: float = field(default_factory=time.time)
     records: Sequence[Mapping[str, Any]] = ()  # their sections of the cluster, the newest first
+    events: Sequence[Object] = ()  # where they were asked for
 
     @property
     def silent(self) -> list[str]:

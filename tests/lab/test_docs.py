@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 LONGEST = 60.0  # seconds for one command
-TOGETHER = ("script", "packet")
+TOGETHER = ("script", "packet", "verbs")
 """Pages that are read in one lab: what the first leaves is the sample cluster, or it is no true page."""
 
 
