@@ -14,6 +14,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .changes.pods.stand_ins import image_id
+
 Object = dict[str, Any]
 Row = Mapping[str, Any]
 Facts = Mapping[str, Mapping[str, Any]]
@@ -163,8 +165,7 @@ def sidecars(row: Row) -> list[str]:
 
 def policy_of(row: Row, name: str) -> str:
     """The restart policy of one container: the pod's, unless it has one of its own."""
-    policy: str = row["containers"][name].get("restart_policy") or row["restart_policy"]
-    return policy
+    return str(row["containers"][name].get("restart_policy") or row["restart_policy"])
 
 
 def stays_down(policy: str, last: Mapping[str, int]) -> bool:
@@ -209,7 +210,7 @@ def _container(row: Row, name: str, facts: Facts, *, is_init: bool) -> Object:
     return {
         "name": name,
         "image": row["containers"][name]["image"],
-        "imageID": "",
+        "imageID": image_id(row["containers"][name], known),
         **({"containerID": identity} if has_run else {}),
         "ready": ready,
         "started": started,
@@ -371,10 +372,8 @@ def complaints(row: Row, status: Mapping[str, Any], facts: Facts) -> list[tuple[
 def _complaint(whose: str, row: Row, item: Object, facts: Facts) -> str:
     known = facts.get(item["name"]) or _NOTHING
     parts = [f"{whose} {_situation(item)}"]
-    if item["restartCount"]:
-        parts.append(
-            f"it was restarted {item['restartCount']} times" if item["restartCount"] > 1 else "it was restarted once"
-        )
+    if again := item["restartCount"]:
+        parts.append(f"it was restarted {again} times" if again > 1 else "it was restarted once")
     # What was said of the start before is worth telling when it was that which ended it.
     health = health_of(known) or (known.get("health") if known["last"] or known["pid"] is None else None) or {}
     answers = [

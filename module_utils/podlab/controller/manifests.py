@@ -26,23 +26,23 @@ _EXTENSIONS = (".json", ".yaml", ".yml")
 _VALUES_PER_CHARACTER = 100
 
 
-def read(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> Desired:
-    """All that the manifests in ``directory`` ask for; ``images`` is the catalogue.
+def read(directory: str, images: Mapping[str, Image], **settings: Any) -> Desired:
+    """All that the manifests in ``directory`` ask for; ``images`` is the catalogue, ``settings`` are objects.survey's.
 
     Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects.
     """
-    wanted, problems = survey(directory, images, allow_host_path)
+    wanted, problems = survey(directory, images, **settings)
     if problems:
         raise Invalid(problems)
     return wanted
 
 
-def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> tuple[Desired, list[str]]:
+def survey(directory: str, images: Mapping[str, Image], **settings: Any) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
     broken = bool(problems)
     problems += schema_problems(documents)
-    wanted, more = objects.survey(documents, images, allow_host_path)
+    wanted, more = objects.survey(documents, images, **settings)
     # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.
     missing = (" not found", references.ADD_ONE)
     problems += [line for line in more if not (broken and line.endswith(missing))]

@@ -19,6 +19,7 @@ from .inputs.observed import lost_records
 from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
+from .manifests import stand_ins
 from .model import Desired
 from .preflight import firewalls
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
@@ -130,6 +131,7 @@ def _notes(
         *lost_records(fleet.hosts),
         *shared,
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
+        *stand_ins.notes(request.desired),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,
         *services.notes,

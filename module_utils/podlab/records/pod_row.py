@@ -133,6 +133,7 @@ class Facts(TypedDict):
     last: Ended | None
     backoff: Count
     health: Health | None
+    stand_in: bool
     down: bool
     failed: Failed | None
     seen: Moment
@@ -177,7 +178,7 @@ def row_damage(row: object, netns: str) -> str:
 
 _NO_FACTS: dict[str, Any] = {
     **{"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None},
-    **{"down": False, "failed": None, "seen": 0.0},
+    **{"stand_in": False, "down": False, "failed": None, "seen": 0.0},
 }
 
 

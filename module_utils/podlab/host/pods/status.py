@@ -25,6 +25,7 @@ PODS = "/run/podlab/pods"
 SERVICES = "/run/podlab/services"
 RUN = "/run/podlab"
 REBOOTED = "/run/podlab/rebooted"
+STAND_IN = "podlab-stand-in\n"
 PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespace
 
 
@@ -65,6 +66,7 @@ def container(service: str) -> dict[str, Any]:
         "backoff": next(iter(_numbers(f"{service}/backoff")), 0),
         # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
         "health": health if isinstance(health := _json(f"{service}/health"), dict) else None,
+        "stand_in": pid is not None and _text(f"/proc/{pid}/comm") == STAND_IN,
         "down": os.path.exists(f"{service}/down"),
         "failed": failed if isinstance(failed := _json(f"{service}/failed"), dict) else None,  # its pod, and why
         "seen": time.time(),  # when this was looked at, on this host's clock

@@ -51,6 +51,7 @@ SETTINGS = {
         Setting("podlab_affinity_by_ipset", "cluster", bool, False, old="cluster.affinity_by_ipset"),
         Setting("podlab_reject_undefined_ports", "cluster", bool, False, old="cluster.reject_undefined_ports"),
         Setting("podlab_images", "cluster", dict, {}, old="cluster.images"),
+        Setting("podlab_unknown_images", "cluster", str, "stand-in"),
         Setting("podlab_manifests", "cluster", str, "manifests", old="manifests"),
         Setting("podlab_keep_power", "run", bool, False, old="keep_power"),
         Setting("podlab_scripts", "run", str, None, old="scripts"),
@@ -96,6 +97,7 @@ class Cluster:
     affinity_by_ipset: bool = _default("affinity_by_ipset")
     reject_undefined_ports: bool = _default("reject_undefined_ports")
     images: Mapping[str, Image] = field(default_factory=dict)
+    unknown_images: str = _default("unknown_images")
 
 
 def setting_of(attribute: str) -> str:

@@ -34,6 +34,7 @@ class Scope:
     images: Mapping[str, Image]
     data: Mapping[tuple[str, str, str], Data]
     allow_host_path: bool = False
+    unknown_images: str = "stand-in"
 
 
 def gathered(documents: Iterable[Document]) -> dict[tuple[str, str, str], Data]:
