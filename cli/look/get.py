@@ -12,7 +12,7 @@ from typing import Any
 from .. import arguments
 from ..failure import Failure
 from ..output import complain, say
-from . import columns, objects
+from . import columns, objects, stand_ins
 from .cluster import LISTS, must_be_known, not_found, observe
 from .columns import KINDS
 from .resources import parse
@@ -117,6 +117,8 @@ def show(found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: b
     now = datetime.datetime.now(datetime.timezone.utc)
     tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
     say(("\n" if form.headers else "").join(tables), end="")
+    if words := stand_ins.note(items):
+        complain(words)
 
 
 def _table(kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: Form, prefixed: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bodies import IMAGES, container_of, desired, document, pod, service, template_of, workload, workload_of, wrong
 
+from cli.look.stand_ins import note
 from podlab.changes.pods.stand_ins import IMAGE_ID, image_id
 from podlab.planner.configs.containers import container_rows
 from podlab.planner.manifests import objects
@@ -189,3 +190,14 @@ def test_what_is_told_of_them():
 )
 def test_the_image_id_tells_what_runs(argv, facts, expected):
     assert image_id({"argv": argv}, facts) == expected
+
+
+def test_get_says_below_its_table_what_they_run_for():
+    def pod_of(*images: str, real: str = "") -> dict:
+        statuses = [{"image": image, "imageID": IMAGE_ID} for image in images] + [{"image": real, "imageID": ""}]
+        return {"status": {"containerStatuses": statuses}}
+
+    words = "note: stand-ins run for {}; ./lab describe tells of which containers"
+    assert note([pod_of(real="nginx"), {"metadata": {}}]) == ""
+    assert note([pod_of("a"), pod_of("a", "b")]) == words.format("a, b")
+    assert note([pod_of(*"abcde")]) == words.format("a, b, c and 2 more")

@@ -164,7 +164,10 @@ def programs(texts: Mapping[str, str]) -> list[Typed]:
     return found
 
 
-BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox"
+NC = "/opt/podlab/nc"
+"""In place of the applet: podlab's own, as containers find it."""
+
+BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox && ln -sf {NC} {IMAGES}/busybox/nc"
 
 
 JOIN = "module_utils/podlab/controller/single_file.py"
