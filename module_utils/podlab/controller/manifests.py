@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ..planner.manifests import fields, objects, references
+from ..planner.manifests import fields, objects
 from ..planner.model import Desired, Document, Image, Invalid
 from .schema import schema_problems as schema_problems
 
@@ -40,12 +40,9 @@ def read(directory: str, images: Mapping[str, Image], **settings: Any) -> Desire
 def survey(directory: str, images: Mapping[str, Image], **settings: Any) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
-    broken = bool(problems)
     problems += schema_problems(documents)
     wanted, more = objects.survey(documents, images, **settings)
-    # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.
-    missing = (" not found", references.ADD_ONE)
-    problems += [line for line in more if not (broken and line.endswith(missing))]
+    problems += more
     return wanted, list(dict.fromkeys(_in_order(without_parts(problems, documents), documents)))
 
 

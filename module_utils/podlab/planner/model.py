@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records.host_record import FixedJob
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
@@ -185,6 +186,28 @@ class Dns:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Why a pod is not started: what the kubelet or the scheduler would say until a later run finds it mended.
+
+    ``reason`` is that of the event. ``container`` is the one that is held up; empty: none of the pod's is started.
+    """
+
+    reason: str
+    message: str
+    container: str = ""
+    advice: str = ""
+
+    @property
+    def state(self) -> str:
+        """What a container that waits for it is called, as in the STATUS of ``get``."""
+        return CONFIG_ERROR if self.container else "ContainerCreating"
+
+
+CONFIG_ERROR = "CreateContainerConfigError"
+FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
+
+
+@dataclass(frozen=True)
 class PodTemplate:
     """What is the same for every replica."""
 
@@ -214,6 +237,7 @@ class PodTemplate:
     fs_group: int | None = None
     service_account: str = "default"
     service_links: bool = True
+    waits: tuple[Wait, ...] = ()  # none of its pods is started, though all else of them is sound
     spec: Mapping[str, Any] = field(default_factory=dict)  # as written, for ``get -o yaml``
 
 
@@ -242,16 +266,6 @@ class Pod:
     def netns(self) -> str:
         """The name of its network namespace, and of its files."""
         return file_name(self.namespace, self.name)
-
-
-class FixedJob(TypedDict):
-    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
-    Job is suspended."""
-
-    completions: int | None
-    suspended: bool
-    template: str
-    unscheduled: str
 
 
 @dataclass(frozen=True)
@@ -330,9 +344,10 @@ class Desired:
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
     namespaces: tuple[str, ...] = ("default",)
-    objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once
+    notes: tuple[str, ...] = ()  # what is taken otherwise than it is written

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from ..shapes import Rule
+from ..shapes import CheckedAs, Rule
 from .formats import Address, AnyAddress, ClusterIP, Count, Key, Network, ObjectKey, Strings, Sysctl, Time
-from .pod_row import ObjectMeta
+from .object_meta import ObjectMeta
+from .pod_row import PodObject
 
 
 class Taint(TypedDict):
@@ -36,7 +37,8 @@ class WorkloadSelector(TypedDict, total=False):
 
 
 class FixedJob(TypedDict):
-    """What may not change of a Job (``planner.model.FixedJob``)."""
+    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
+    Job is suspended."""
 
     completions: int | None
     suspended: bool
@@ -172,6 +174,21 @@ class EndpointsEntry(_Created):
     body: dict[str, Any]
 
 
+class Wait(TypedDict):
+    """``planner.model.Wait``, as an event and a container's state tell of it."""
+
+    reason: str
+    message: str
+    container: str
+
+
+class PendingPod(TypedDict):
+    """A pod that no host has been told of."""
+
+    object: PodObject
+    waits: list[Wait]
+
+
 class Section(TypedDict, total=False):
     """What a run writes as a whole. Of two of the same name the one with the higher ``generation`` was written last."""
 
@@ -187,10 +204,14 @@ class NetworkRecord(Section, total=False):
     foreign: dict[str, list[Network]]  # of the hosts that have any
 
 
-class PodsRecord(Section, total=False):
-    """The pods of one node: address, and when it was made. The node has it, and a few others."""
+PlacedPod = Annotated[list[str | None], CheckedAs(tuple[Address | None, Time | None])]
+"""Its address, and when it was made."""
 
-    pods: dict[Key, tuple[Address | None, Time | None]]
+
+class PodsRecord(Section, total=False):
+    """The pods of one node. The node has it, and a few others."""
+
+    pods: dict[Key, PlacedPod]
 
 
 class ClusterRecord(Section, total=False):
@@ -205,6 +226,7 @@ class ClusterRecord(Section, total=False):
     endpoints: dict[Key, EndpointsEntry]
     created: dict[str, Time]
     waiting: list[Key]
+    pending: dict[Key, PendingPod]
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
     # of version 1, of which every host had all there is
     cidr: Network

@@ -74,6 +74,7 @@ def survey(
         endpoints=tuple(cluster.endpoints.values()),
         places=cluster.places,
         ignored=tuple(cluster.ignored),
+        notes=tuple(cluster.notes),
     )
     return with_ports_of_services(wanted), cluster.problems
 
@@ -99,6 +100,7 @@ class _Cluster:
         self.endpoints: dict[str, WrittenEndpoints] = {}
         self.places: dict[str, str] = {}
         self.ignored: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
         self.problems: list[str] = []
 
     def add(self, document: Document) -> None:
@@ -193,7 +195,9 @@ class _Cluster:
         node = root["metadata"]["namespace"]
         namespace = node.text() or "default"
         if node.check(names.dns1123_label(namespace)) and namespace not in self.namespaces:
-            self.problems.append(f'{document.where}: namespaces "{namespace}" not found')
+            self.namespaces[namespace] = None
+            words = f'namespace "{namespace}" is made, though no manifest has it; on a cluster it has to be there'
+            self.notes[words] = None
         return namespace
 
     def _is_first(self, document: Document, resource: str, namespace: str, name: str) -> bool:
