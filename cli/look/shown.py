@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 from podlab.records import pod_path
 from podlab.records.formats import Strings
 from podlab.records.object_meta import ObjectMeta
-from podlab.records.pod_row import PodContainer, PodSpec
+from podlab.records.pod_object import PodContainer, PodSpec
 from podlab.shapes import Rule, misfit
 
 
