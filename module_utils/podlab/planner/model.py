@@ -103,15 +103,11 @@ class Security:
 
 @dataclass(frozen=True)
 class StandIn:
-    """What takes the place of a container's program where its node has no such: it listens on these ports.
-
-    ``image`` is what it stands in for. ``tls`` are ports of TCP as well. ``ends``: it ends at once, in place of what
-    would have done some work and ended.
-    """
+    """What takes the place of a program of ``image`` where a node has no such. ``ends``: at once, and listens nowhere."""
 
     image: str
     tcp: tuple[int, ...] = ()
-    tls: tuple[int, ...] = ()
+    tls: tuple[int, ...] = ()  # of TCP as well
     udp: tuple[int, ...] = ()
     ends: bool = False
 
