@@ -103,7 +103,7 @@ class Security:
 
 @dataclass(frozen=True)
 class StandIn:
-    """What takes the place of a program of ``image`` where a node has no such. ``ends``: at once, and listens nowhere."""
+    """What takes the place of a program of ``image`` where a node has no such. ``ends``: at once; it never listens."""
 
     image: str
     tcp: tuple[int, ...] = ()

@@ -11,6 +11,8 @@ import time
 from . import http
 from .loop import Channel, Loop, accept, echo_datagrams
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
+
 TYPE_CHECKING = False  # the one of typing costs an import
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +80,17 @@ def _bind(sock: socket.socket, port: int, protocol: str) -> bool:
 def converse(channel: Channel, peer: Any, image: str) -> Conversation:
     """One connection: HTTP, HTTP/2, or anything else, which is echoed."""
     data = yield from channel.read()
-    while http.may_become_request(data):
+    while http.may_become_request(data) or (data and PREFACE.startswith(data) and data != PREFACE):
         more = yield from channel.read()
         if not more:
             break
         data += more
     client = written(peer)
+    if data.startswith(PREFACE):
+        from . import grpc  # which few ever ask for
+
+        yield from grpc.converse(channel, data, lambda head: _answer(head, channel, client, image))
+        return
     if http.is_request(data):
         yield from http.converse(channel, data, lambda head: _answer(head, channel, client, image))
         return
