@@ -1,7 +1,7 @@
 """What ``./lab`` tells of a pod at length, and counts on the shape of: a host's root may have written anything there.
 
-Hosts and plans do not read it (``records.pod_row.PodSpec`` has what they do), so nothing runs otherwise for a shape in
-here.
+Hosts and plans do not read it (``records.pod_object.PodSpec`` has what they do), so nothing runs otherwise for a shape
+in here.
 """
 
 from __future__ import annotations
