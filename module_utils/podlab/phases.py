@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .changes.pods.stand_ins import image_id
 from .configs import ContainerRow, PodRow
 from .records import pod_row
 
@@ -207,7 +208,7 @@ def _container(row: PodRow, name: str, facts: Facts, *, is_init: bool) -> Object
     return {
         "name": name,
         "image": row["containers"][name]["image"],
-        "imageID": "",
+        "imageID": image_id(row["containers"][name], known),
         **({"containerID": identity} if has_run else {}),
         "ready": ready,
         "started": started,
@@ -369,10 +370,8 @@ def complaints(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[tup
 def _complaint(whose: str, row: PodRow, item: Object, facts: Facts) -> str:
     known = facts.get(item["name"]) or pod_row.NO_FACTS
     parts = [f"{whose} {_situation(item)}"]
-    if item["restartCount"]:
-        parts.append(
-            f"it was restarted {item['restartCount']} times" if item["restartCount"] > 1 else "it was restarted once"
-        )
+    if again := item["restartCount"]:
+        parts.append(f"it was restarted {again} times" if again > 1 else "it was restarted once")
     # What was said of the start before is worth telling when it was that which ended it.
     health = health_of(known) or (known.get("health") if known["last"] or known["pid"] is None else None) or {}
     said = (health.get("startup"), health.get("readiness"), health.get("liveness"))

@@ -104,6 +104,17 @@ class Security:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """What takes the place of a program of ``image`` where a node has no such. ``ends``: at once; it never listens."""
+
+    image: str
+    tcp: tuple[int, ...] = ()
+    tls: tuple[int, ...] = ()  # of TCP as well
+    udp: tuple[int, ...] = ()
+    ends: bool = False
+
+
+@dataclass(frozen=True)
 class File:
     """A file of a configMap, secret, downwardAPI or projected volume."""
 
@@ -159,6 +170,7 @@ class Container:
     pre_stop: Handler | None = None
     security: Security = Security()
     restart_policy: str = ""
+    stand_in: StandIn | None = None  # None: its program is there, or has to be
 
 
 @dataclass(frozen=True)
@@ -290,13 +302,15 @@ class Image:
 
     ``entrypoint`` and ``cmd`` are merged with a container's ``command`` and ``args`` as Kubernetes does.
     ``path`` is put before the container's ``PATH``. ``binds`` are files and directories beyond ``/usr`` that the
-    program reads: path in the container -> path on the host.
+    program reads: path in the container -> path on the host. ``ports`` are those that the image listens on: where a
+    host has no such program, or no host has, it is stood in for.
     """
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     path: str = ""
     binds: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .inputs.observed import lost_records
 from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
-from .manifests import cron_jobs, kinds
+from .manifests import cron_jobs, kinds, stand_ins
 from .manifests.model import Wait
 from .model import Desired
 from .preflight import firewalls
@@ -151,6 +151,7 @@ def _notes(
         *kinds.notes(request.desired.ignored_objects),
         *cron_jobs.note(request.desired.cron_jobs),
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
+        *stand_ins.notes(request.desired),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,
         *services.notes,

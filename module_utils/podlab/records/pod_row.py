@@ -75,6 +75,7 @@ class Facts(TypedDict):
     last: Ended | None
     backoff: Count
     health: Health | None
+    stand_in: bool
     down: bool
     failed: Failed | None
     seen: Moment
@@ -124,6 +125,7 @@ NO_FACTS: Facts = {
     "last": None,
     "backoff": 0,
     "health": None,
+    "stand_in": False,
     "down": False,
     "failed": None,
     "seen": 0.0,

@@ -53,6 +53,7 @@ class Cluster:
     reject_undefined_ports: bool = False
     manifests_recursive: bool = field(default=False, metadata={"old": ""})
     images: Mapping[str, Image] = field(default_factory=dict)
+    unknown_images: str = field(default="stand-in", metadata={"old": ""})
 
 
 def setting_of(attribute: str) -> str:
