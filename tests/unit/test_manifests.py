@@ -381,17 +381,18 @@ def test_an_unknown_field_is_reported_as_strict_decoding_does(here):
 
 def test_an_unknown_image_names_the_catalogue_and_shows_how_to_add_to_it(here):
     write(here, POD.replace("nginx", "quay.io:443/me/tool:v1"))
-    assert problems_of(manifests.read, "m", IMAGES) == [
+    assert problems_of(manifests.read, "m", IMAGES, unknown_images="refuse") == [
         THE_POD + 'spec.containers[0].image: Invalid value: "quay.io:443/me/tool:v1": the catalogue has busybox, '
-        "nginx, nicolaka/netshoot, but not this image; give the container a command, or add the image to "
-        "podlab_images in the inventory:\n"
+        "nginx, nicolaka/netshoot, but not this image, and podlab_unknown_images is refuse; give the container a "
+        "command, or add the image to podlab_images in the inventory:\n"
         "    images:\n"
         '      quay.io:443/me/tool: {entrypoint: [/usr/bin/program], cmd: ["--option"]}'
     ]
 
 
 def test_args_alone_do_not_make_an_unknown_image_run():
-    (problem,) = problems_of(desired, pod(container={"image": "tool", "args": ["-v"]}))
+    document = pod(container={"image": "tool", "args": ["-v"]})
+    (problem,) = problems_of(desired, document, unknown_images="refuse")
     assert "but not this image" in problem
 
 
@@ -467,7 +468,7 @@ def test_a_namespace_on_what_has_none_is_passed_over(here):
 def test_problems_of_schema_and_objects_come_by_document(here):
     write(here, POD.replace("nginx", "x") + "---\n" + POD.replace("name: p", "name: q, nose: 1"))
     write(here, POD.replace("name: p", "name: '',"), "b.yaml")
-    places = [line.split(": ")[0] for line in problems_of(manifests.read, "m", IMAGES)]
+    places = [line.split(": ")[0] for line in problems_of(manifests.read, "m", IMAGES, unknown_images="refuse")]
     assert places == ["m/a.yaml:1", "m/a.yaml:7", "m/b.yaml:1"]
 
 

@@ -89,6 +89,15 @@ KINDS = {
     ),
     "configmaps": Kind("configmaps", "configmap", True, ("NAME", "DATA", "AGE"), (), others.configmap),
     "secrets": Kind("secrets", "secret", True, ("NAME", "TYPE", "DATA", "AGE"), (), others.secret),
+    "events": Kind(
+        "events",
+        "event",
+        True,
+        ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"),
+        ("SUBOBJECT", "SOURCE", "FIRST SEEN", "COUNT", "NAME"),
+        others.event,
+        others.EVENT_ORDER,
+    ),
     "namespaces": Kind("namespaces", "namespace", False, ("NAME", "STATUS", "AGE"), (), others.namespace),
 }
 SHORT = {
@@ -103,6 +112,7 @@ SHORT = {
     "svc": "services",
     "ep": "endpoints",
     "cm": "configmaps",
+    "ev": "events",
     "ns": "namespaces",
 }
 # What belongs to the category ``all``, in the order in which the API server tells of them.

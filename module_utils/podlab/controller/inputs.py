@@ -72,7 +72,14 @@ def _surveyed(paths: Sequence[str], cluster: Cluster, by_hand: manifests.ByHand)
     """Ten thousand Services take two seconds to read, and a run looks at them twice."""
 
     def survey() -> tuple[Desired, list[str]]:
-        return manifests.survey(paths, cluster.images, cluster.allow_host_path, cluster.manifests_recursive, by_hand)
+        return manifests.survey(
+            paths,
+            cluster.images,
+            recursive=cluster.manifests_recursive,
+            by_hand=by_hand,
+            allow_host_path=cluster.allow_host_path,
+            unknown_images=cluster.unknown_images,
+        )
 
     found = dict[str, bytes]()
     for source in manifests.sources_of(paths, cluster.manifests_recursive).found:
@@ -80,5 +87,5 @@ def _surveyed(paths: Sequence[str], cluster: Cluster, by_hand: manifests.ByHand)
             found[source.name] = source.read()
     if sum(map(len, found.values())) < LARGE:
         return survey()
-    settings = repr((cluster.images, cluster.allow_host_path, list(found), by_hand))
+    settings = repr((cluster.images, cluster.allow_host_path, cluster.unknown_images, list(found), by_hand))
     return cached("manifests", [settings.encode(), *found.values()], survey)

@@ -32,12 +32,12 @@ ByHand = tuple[Mapping[str, JobByHand], NewJob | None]
 NOTHING_BY_HAND: ByHand = ({}, None)
 
 
-def read(paths: Paths, images: Mapping[str, Image], allow_host_path: bool = False) -> Desired:
-    """All that the manifests in ``paths`` ask for; ``images`` is the catalogue.
+def read(paths: Paths, images: Mapping[str, Image], **settings: Any) -> Desired:
+    """All that the manifests in ``paths`` ask for; ``images`` is the catalogue, ``settings`` are objects.survey's.
 
     Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects.
     """
-    wanted, problems = survey(paths, images, allow_host_path)
+    wanted, problems = survey(paths, images, **settings)
     if problems:
         raise Invalid(problems)
     return wanted
@@ -46,9 +46,10 @@ def read(paths: Paths, images: Mapping[str, Image], allow_host_path: bool = Fals
 def survey(
     paths: Paths,
     images: Mapping[str, Image],
-    allow_host_path: bool = False,
+    *,
     recursive: bool = False,
     by_hand: ByHand = NOTHING_BY_HAND,
+    **settings: Any,
 ) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     chosen = sources_of(paths, recursive)
@@ -57,7 +58,7 @@ def survey(
     documents += more_documents
     problems += wrong
     problems += schema_problems(documents)
-    wanted, more = objects.survey(documents, images, allow_host_path)
+    wanted, more = objects.survey(documents, images, **settings)
     problems += more
     wanted = replace(wanted, notes=(*chosen.notes, *wanted.notes), jobs_by_hand=jobs)
     return wanted, list(dict.fromkeys(_in_order(without_parts(problems, documents), documents)))

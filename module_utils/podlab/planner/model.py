@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..configs import PodRow
 from ..records.host_record import FixedJob, JobByHand
 from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
@@ -103,6 +104,17 @@ class Security:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """What takes the place of a program of ``image`` where a node has no such. ``ends``: at once; it never listens."""
+
+    image: str
+    tcp: tuple[int, ...] = ()
+    tls: tuple[int, ...] = ()  # of TCP as well
+    udp: tuple[int, ...] = ()
+    ends: bool = False
+
+
+@dataclass(frozen=True)
 class File:
     """A file of a configMap, secret, downwardAPI or projected volume."""
 
@@ -158,6 +170,7 @@ class Container:
     pre_stop: Handler | None = None
     security: Security = Security()
     restart_policy: str = ""
+    stand_in: StandIn | None = None  # None: its program is there, or has to be
 
 
 @dataclass(frozen=True)
@@ -219,7 +232,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: Mapping[str, Any] | None = None
+    kept: PodRow | None = None
 
     @cached_property
     def key(self) -> str:
@@ -274,7 +287,7 @@ class Present:
 
     key: str
     node: str
-    row: Mapping[str, Any] | None
+    row: PodRow | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds
@@ -289,13 +302,15 @@ class Image:
 
     ``entrypoint`` and ``cmd`` are merged with a container's ``command`` and ``args`` as Kubernetes does.
     ``path`` is put before the container's ``PATH``. ``binds`` are files and directories beyond ``/usr`` that the
-    program reads: path in the container -> path on the host.
+    program reads: path in the container -> path on the host. ``ports`` are those that the image listens on: where a
+    host has no such program, or no host has, it is stood in for.
     """
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     path: str = ""
     binds: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

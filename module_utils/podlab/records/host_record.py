@@ -185,7 +185,7 @@ class Wait(TypedDict):
 class PendingPod(TypedDict):
     """A pod that no host has been told of."""
 
-    object: PodObject
+    object: Annotated[dict[str, Any], CheckedAs(PodObject)]
     waits: list[Wait]
 
 

@@ -22,13 +22,19 @@ from .model import CronJob, Ignored
 from .podspec import ANY_POLICY, pod_template
 from .reading import Node, annotations_of, labels_of, object_name
 from .references import Scope, gathered
+from .stand_ins import with_ports_of_services
 from .workloads import unfit_names, workload
 
 # The namespaces of a new cluster.
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
-def desired(documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool = False) -> Desired:
+def desired(
+    documents: Sequence[Document],
+    images: Mapping[str, Image],
+    allow_host_path: bool = False,
+    unknown_images: str = "stand-in",
+) -> Desired:
     """All that ``documents`` ask for.
 
     ``images`` is the catalogue: image names to what they run. Pods and workloads come in the order of the
@@ -36,20 +42,23 @@ def desired(documents: Sequence[Document], images: Mapping[str, Image], allow_ho
     ``file:line:``; that of an unknown image goes on with an example on lines of its own. A value of the
     wrong type is reported in the words of the schema check, so a caller who runs both sees it once.
     """
-    wanted, problems = survey(documents, images, allow_host_path)
+    wanted, problems = survey(documents, images, allow_host_path, unknown_images)
     if problems:
         raise Invalid(problems)
     return wanted
 
 
 def survey(
-    documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool = False
+    documents: Sequence[Document],
+    images: Mapping[str, Image],
+    allow_host_path: bool = False,
+    unknown_images: str = "stand-in",
 ) -> tuple[Desired, list[str]]:
     """What could be read, and what is wrong with the rest.
 
     The planner goes on with it to find what else is wrong; it must not be applied while there are problems.
     """
-    cluster = _Cluster(documents, images, allow_host_path)
+    cluster = _Cluster(documents, images, allow_host_path, unknown_images)
     for document in documents:
         cluster.add(without_api_access(document))
     wanted = Desired(
@@ -66,15 +75,18 @@ def survey(
         ignored_objects=tuple(cluster.ignored_objects),
         notes=tuple(cluster.notes),
     )
-    return wanted, cluster.problems
+    return with_ports_of_services(wanted), cluster.problems
 
 
 class _Cluster:
     """What has been read so far. Dicts with None values are sets that keep their order."""
 
-    def __init__(self, documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool) -> None:
+    def __init__(
+        self, documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool, unknown_images: str
+    ) -> None:
         self.images = catalogue(images)
         self.allow_host_path = allow_host_path
+        self.unknown_images = unknown_images
         # Namespaces, ConfigMaps and Secrets first: a pod may stand in a file that is read before theirs.
         self.namespaces = dict.fromkeys([*NAMESPACES, *_declared_namespaces(documents)])
         self.data = gathered(documents)
@@ -193,7 +205,7 @@ class _Cluster:
         return lambda path: self.ignored.__setitem__(f"{kind}: {path}", None)
 
     def _scope(self, namespace: str) -> Scope:
-        return Scope(namespace, self.images, self.data, self.allow_host_path)
+        return Scope(namespace, self.images, self.data, self.allow_host_path, self.unknown_images)
 
     def _namespace(self, document: Document, root: Node) -> str:
         node = root["metadata"]["namespace"]

@@ -39,6 +39,7 @@ class Scope:
     images: Mapping[str, Image]
     data: Mapping[tuple[str, str, str], Data]
     allow_host_path: bool = False
+    unknown_images: str = "stand-in"
     container: str = ""
     volume: str = ""
     waits: list[Wait] = field(default_factory=list)

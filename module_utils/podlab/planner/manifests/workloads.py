@@ -24,7 +24,7 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
     claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
-    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims)
+    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims, of_job=kind == "Job")
     own = READERS[kind](spec, template)
     if kind != "Job":
         own |= {"min_ready": spec["minReadySeconds"].at_least(0)}

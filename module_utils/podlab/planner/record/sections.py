@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from ...records.host_record import (
     ClusterRecord,
@@ -22,7 +22,6 @@ from ...records.host_record import (
     Wait,
     WorkloadEntry,
 )
-from ...records.pod_object import PodObject
 from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
@@ -177,7 +176,7 @@ def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> d
             waits: list[Wait] = [
                 {"reason": one.reason, "message": one.message, "container": one.container} for one in held.waits
             ]
-            found[pod.key] = {"object": cast(PodObject, pod_object(pod, held.node, born[pod.key])), "waits": waits}
+            found[pod.key] = {"object": pod_object(pod, held.node, born[pod.key]), "waits": waits}
     return found
 
 
