@@ -69,6 +69,21 @@ def test_every_outcome_in_its_order():
     assert found[9].why.startswith('m/x.yaml:1: no matches for kind "Deployment" in version "extensions/v1beta1"; ')
 
 
+def test_what_stands_in_for_what():
+    wanted, problems = survey(
+        [
+            workload(
+                template={"containers": [{"name": "c", "image": "example.com/app", "ports": [{"containerPort": 80}]}]}
+            )
+        ],
+        IMAGES,
+        unknown_images="stand-in",
+    )
+    gateway = Host("gateway", "gateway", "10.100.0.1", observation={})  # type: ignore[typeddict-item]
+    (row,) = outline(Cluster(), [*NODES, gateway], wanted, problems).rows
+    assert (row.outcome, row.why) == (Outcome.STANDS_IN, "1 pod on node1; a stand-in for example.com/app at 80/TCP")
+
+
 def test_pods_that_fit_no_node_wait_and_their_siblings_come_up():
     up, waiting = rows(workload(replicas=14), hosts=NODES[:1], node_prefix=28)
     assert (up.outcome, up.why) == (Outcome.UP, "13 pods: 13 on node1")

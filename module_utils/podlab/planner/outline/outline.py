@@ -21,7 +21,8 @@ from ..inputs.settings import Cluster
 from ..manifests import kinds
 from ..manifests.model import Wait
 from ..manifests.objects import NAMESPACES
-from ..model import Desired, Pod, PodTemplate, Workload
+from ..manifests.stand_ins import StoodInFor, stand_ins
+from ..model import Desired, Pod, Workload
 from ..preflight.problems import Problems
 from ..scheduler.schedule import Placement, place
 from ..services.addresses import allocate
@@ -96,27 +97,27 @@ def _owners(desired: Desired, pods: Sequence[Pod], placement: Placement) -> Iter
     by_owner: dict[str, list[Pod]] = {}
     for pod in pods:
         by_owner.setdefault(pod.owner or f"Pod/{pod.key}", []).append(pod)
-    templates = {f"Pod/{pod.key}": pod.template for pod in desired.pods}
-    templates |= {item.key: item.template for item in desired.workloads}
-    for key, template in templates.items():
+    instead: dict[str, list[StoodInFor]] = {}
+    for one in stand_ins(desired):
+        instead.setdefault(one.owner, []).append(one)
+    for key in (*(f"Pod/{pod.key}" for pod in desired.pods), *(item.key for item in desired.workloads)):
         kind, namespace, name = key.split("/")
         own = by_owner.get(key, [])
         waiting = [pod for pod in own if pod.key in placement.pending]
         running = [placement.nodes[pod.key] for pod in own if pod.key in placement.nodes]
         if running or not own:
-            images = stood_in_for(template)
-            outcome = Outcome.STANDS_IN if images and running else Outcome.UP
-            why = _placed(running) + (f"; a stand-in for {', '.join(images)}" if images and running else "")
-            yield Row(outcome, kind, namespace, name, why)
+            mine = dict.fromkeys(map(_stand_in, instead.get(key, ()))) if running else {}
+            outcome = Outcome.STANDS_IN if mine else Outcome.UP
+            yield Row(outcome, kind, namespace, name, "; ".join((_placed(running), *mine)))
         if waiting:
             some = f"{len(waiting)} of {len(own)} pods: " if len(own) > 1 else ""
             yield Row(Outcome.WAITS, kind, namespace, name, some + _words(placement.pending[waiting[0].key].waits))
 
 
-def stood_in_for(template: PodTemplate) -> list[str]:
-    """Images whose programs something stands in for."""
-    every = (*template.init_containers, *template.containers)
-    return list(dict.fromkeys(one.image for one in every if getattr(one, "stand_in", None)))
+def _stand_in(one: StoodInFor) -> str:
+    at = f" at {', '.join(one.ports)}" if one.ports else ""
+    unless = f", unless its node has {one.unless}" if one.unless else ""
+    return f"a stand-in for {one.image}{at}{unless}"
 
 
 def _placed(nodes: Iterable[str]) -> str:
