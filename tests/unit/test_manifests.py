@@ -288,7 +288,6 @@ BAD_DEPLOYMENTS = [
 BAD_METADATA = [
     # metadata of POD, the name as it is shown, and the lines
     ("{}", '""', ['metadata.name: Required value: name or generateName is required']),
-    ("{generateName: p-}", '""', [f"metadata.generateName: {NOT_YET} a second run must find the same names; give metadata.name"]),
     ("{name: P_1}", '"P_1"', [f'metadata.name: Invalid value: "P_1": {SUBDOMAIN}']),
     ('{name: "../etc"}', '"../etc"', [f'metadata.name: Invalid value: "../etc": {SUBDOMAIN}']),
     ('{name: "p\\n"}', '"p\\n"', [f'metadata.name: Invalid value: "p\\n": {SUBDOMAIN}']),
@@ -550,6 +549,20 @@ def test_the_table_is_kept_line_by_line(kind, path):
         assert found == []
     for harmless in (*rule.harmless, None, "", [], {}):
         assert [v for v in fields.judge(kind, body_with(path, harmless)) if v.rule.why] == []
+
+
+def generated(**changes) -> list[str]:
+    bare = pod(**changes)
+    one = Document({**bare.body, "metadata": {"generateName": "check-"}}, "m/a.yaml", 1)
+    return [made.name for made in desired(one, one).pods]
+
+
+def test_a_generated_name_is_the_same_in_every_run_and_another_for_another_object():
+    first, second = generated()
+    assert re.fullmatch("check-[a-z0-9]{5}", first)
+    assert [first, second] == generated()
+    changed = generated(container={"args": ["-v"]})
+    assert len({first, second, *changed}) == 4
 
 
 def test_what_is_ignored_is_listed_once_by_path():

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ..planner.manifests import fields, objects, references
+from ..planner.manifests import fields, generated_names, objects, references
 from ..planner.model import Desired, Document, Image, Invalid
 from .schema import schema_problems as schema_problems
 
@@ -40,7 +40,7 @@ def read(directory: str, images: Mapping[str, Image], allow_host_path: bool = Fa
 def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
-    broken = bool(problems)
+    documents, broken = generated_names.named(documents), bool(problems)
     problems += schema_problems(documents)
     wanted, more = objects.survey(documents, images, allow_host_path)
     # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, TypedDict
 
 from .manifests.names import file_name
-from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
+from .scheduler.model import ANY_NODE, NodeAffinity, PodAffinityTerm, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
 
 
@@ -185,7 +185,9 @@ class PodTemplate:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     spread: tuple[Spread, ...] = ()
-    anti_affinity: tuple[AntiAffinity, ...] = ()
+    node_affinity: NodeAffinity = ANY_NODE
+    affinity: tuple[PodAffinityTerm, ...] = ()
+    anti_affinity: tuple[PodAffinityTerm, ...] = ()
     # who it is
     hostname: str | None = None
     subdomain: str | None = None

@@ -53,7 +53,7 @@ _OBJECT = {
     "metadata.namespace": HONOURED,
     "metadata.labels": HONOURED,
     "metadata.annotations": HONOURED,
-    "metadata.generateName": refused("a second run must find the same names; give metadata.name"),
+    "metadata.generateName": HONOURED,
     "metadata.creationTimestamp": DROPPED,
     "metadata.deletionGracePeriodSeconds": DROPPED,
     "metadata.deletionTimestamp": DROPPED,
@@ -181,13 +181,19 @@ _SPREAD = {
 
 NAMESPACE_SELECTOR = refused("write the names into namespaces")
 
-_KEEP_AWAY = {
+_POD_AFFINITY_TERM = {
     "labelSelector": HONOURED,
     "namespaces": HONOURED,
     "topologyKey": HONOURED,
     "matchLabelKeys": refused("write the labels into labelSelector"),
     "mismatchLabelKeys": refused("write the labels into labelSelector"),
     "namespaceSelector": NAMESPACE_SELECTOR,
+}
+
+_POD_AFFINITY = {
+    **_under("requiredDuringSchedulingIgnoredDuringExecution[*]", _POD_AFFINITY_TERM),
+    "preferredDuringSchedulingIgnoredDuringExecution[*].weight": HONOURED,
+    **_under("preferredDuringSchedulingIgnoredDuringExecution[*].podAffinityTerm", _POD_AFFINITY_TERM),
 }
 
 _POD_SPEC = {
@@ -231,11 +237,9 @@ _POD_SPEC = {
     "nodeSelector": HONOURED,
     "tolerations": HONOURED,
     **_under("topologySpreadConstraints[*]", _SPREAD),
-    "affinity.nodeAffinity": refused("use nodeSelector or nodeName"),
-    "affinity.podAffinity": refused("use nodeSelector or nodeName, or containers of one pod"),
-    **_under("affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[*]", _KEEP_AWAY),
-    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].weight": HONOURED,
-    **_under("affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].podAffinityTerm", _KEEP_AWAY),
+    "affinity.nodeAffinity": HONOURED,
+    **_under("affinity.podAffinity", _POD_AFFINITY),
+    **_under("affinity.podAntiAffinity", _POD_AFFINITY),
     "schedulerName": refused("there is one scheduler", "default-scheduler"),
     "schedulingGates": refused("a pod is scheduled at once"),
     "schedulingGroup": refused("a pod is scheduled for itself"),

@@ -16,6 +16,7 @@ from ..services import written_endpoints
 from ..services.model import Service, Slice, WrittenEndpoints
 from . import fields, names, services
 from .config_objects import config_map, secret
+from .generated_names import named
 from .images import catalogue
 from .podspec import ANY_POLICY, pod_template
 from .reading import Node, annotations_of, labels_of, object_name
@@ -52,6 +53,7 @@ def survey(
 
     The planner goes on with it to find what else is wrong; it must not be applied while there are problems.
     """
+    documents = named(documents)
     cluster = _Cluster(documents, images, allow_host_path)
     for document in documents:
         cluster.add(without_api_access(document))
@@ -104,8 +106,6 @@ class _Cluster:
     def _judge(self, document: Document) -> None:
         kind = document.body["kind"]
         for verdict in fields.judge(kind, document.body):
-            if verdict.path == "metadata.generateName" and document.body["metadata"].get("name"):
-                continue  # the name counts, as it does for the API server
             if verdict.rule.outcome is fields.Outcome.REFUSED:
                 self.problems.append(fields.subject(document) + fields.refusal(verdict))
             else:

@@ -10,9 +10,10 @@ from itertools import groupby
 
 from ..inputs.host import Host
 from ..model import Invalid, Pod
-from .filters import TAINT, may_stay, objection, untolerated
-from .interpod import IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
+from .filters import SELECTOR, TAINT, may_stay, objection, untolerated
+from .interpod import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
 
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 
 
@@ -37,22 +38,19 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
     then to the first of the inventory: the default spreading of kube-scheduler without its weights
     (https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints).
     What a pod would rather have comes before that, one wish after the other instead of by weighted sums: no taint
-    PreferNoSchedule, no pods that it would rather not meet, a domain with few pods.
+    PreferNoSchedule, a node and pods that it prefers, a domain with few pods.
     Replicas of an older template do not count as siblings: they are about to go.
     """
     by_name = {node.name: node for node in nodes}
     board = _Board(pods, nodes, room)
     placement = Placement({})
-    # Who is kept cannot move; only then may others claim what they ask for.
-    for pod in (*(pod for pod in pods if pod.kept is not None), *(pod for pod in pods if pod.kept is None)):
-        home = by_name.get(present.get(pod.key, ""))
-        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.ports.clash(pod, home.name))):
-            placement.nodes[pod.key] = home.name
-            board.put(pod, home.name)
+    _stay(pods, by_name, present, board, placement)
     problems: dict[tuple[str, str], str] = {}  # one each for an owner and a reason: siblings have the same
-    for owner, group in groupby(pods, key=lambda pod: pod.owner or pod.key):
-        siblings = [pod for pod in group if pod.kept is None]  # a kept one that is nowhere is gone
-        new = [pod for pod in siblings if pod.key not in placement.nodes]
+    grouped = groupby((pod for pod in pods if pod.kept is None), key=lambda pod: pod.owner or pod.key)
+    groups = [(owner, siblings := [*group], siblings) for owner, group in grouped]  # a kept one that is nowhere is gone
+    tried: dict[str, int] = {}
+    for owner, siblings, due in groups:
+        new = [pod for pod in due if pod.key not in placement.nodes]
         if not new:
             continue
         mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
@@ -64,7 +62,10 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
             chosen = board.spread(run, mine)
             placement.nodes.update(zip((pod.key for pod in run), chosen, strict=False))
             left = run[len(chosen) :]
-            if left and board.may_wait(left[0]):
+            if left and _is_drawn(left[0]) and tried.get(left[0].key) != len(placement.nodes):
+                tried[left[0].key] = len(placement.nodes)
+                groups.append((owner, siblings, left))  # once more, when those that it wants to be with may have a node
+            elif left and board.may_wait(left[0]):
                 placement.waiting += [pod.key for pod in left]
             elif left:
                 words = board.why_not(left[0])
@@ -72,6 +73,25 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
     if problems:
         raise Invalid(problems.values())
     return placement
+
+
+def _stay(
+    pods: Sequence[Pod],
+    nodes: Mapping[str, Host],
+    present: Mapping[str, str],
+    board: _Board,
+    placement: Placement,
+) -> None:
+    """Pods that stay where they are. Who is kept cannot move; only then may others claim what they ask for."""
+    for pod in (*(pod for pod in pods if pod.kept is not None), *(pod for pod in pods if pod.kept is None)):
+        home = nodes.get(present.get(pod.key, ""))
+        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.ports.clash(pod, home.name))):
+            placement.nodes[pod.key] = home.name
+            board.put(pod, home.name)
+
+
+def _is_drawn(pod: Pod) -> bool:
+    return any(not term.weight for term in pod.template.affinity)
 
 
 def _no_such_node(pod: Pod, nodes: Mapping[str, Host]) -> str:
@@ -116,6 +136,7 @@ class _Board:
             plain = (
                 template.node_name,
                 tuple(sorted(template.node_selector.items())),
+                template.node_affinity.required,
                 template.tolerations,
                 template.host_network,
             )
@@ -123,6 +144,7 @@ class _Board:
                 template.node_name is None
                 and (
                     self.neighbours.concern(pod)
+                    or bool(template.node_affinity.preferred)
                     or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.disliked)
                 )
             )
@@ -206,7 +228,9 @@ class _Board:
     def _one_by_one(self, pods: Sequence[Pod], mine: Counter[str]) -> list[str]:
         chosen: list[str] = []
         managed = [node for node in self._candidates(pods[0]) if node.is_managed]
-        soft = {node.name: len(untolerated(pods[0].template, node, ("PreferNoSchedule",))) for node in managed}
+        template = pods[0].template
+        soft = {node.name: len(untolerated(template, node, ("PreferNoSchedule",))) for node in managed}
+        drawn = {node.name: template.node_affinity.score(node.name, node.all_labels()) for node in managed}
         for pod in pods:
             against = self._against(pod)
             fitting = [node.name for node in managed if node.name not in against and not self._is_full(node.name, pod)]
@@ -217,6 +241,7 @@ class _Board:
                 fitting,
                 key=lambda name: (
                     soft[name],
+                    -drawn[name],
                     dislikes.get(name, 0),
                     crowds[name],
                     mine[name],
@@ -264,6 +289,8 @@ class _Board:
         if pod.template.node_selector:
             wanted = ",".join(f"{key}={value}" for key, value in sorted(pod.template.node_selector.items()))
             lines.append(f"spec.nodeSelector {wanted}; labels are set with node_labels in the inventory")
+        if pod.template.node_affinity.required is not None and SELECTOR in reasons:
+            lines.append("spec.affinity.nodeAffinity; labels are set with node_labels in the inventory")
         if any(reason.startswith(TAINT) for reason in reasons):
             lines.append("spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory")
         if NO_PORTS in reasons:
@@ -271,11 +298,12 @@ class _Board:
             lines.append(f"host ports {wanted}; one pod of a node can have each")
         if any(reason.startswith(SPREAD) for reason in reasons):
             lines.append("spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it")
-        if REPELS in reasons or IS_REPELLED in reasons:
+        if ATTRACTS in reasons:
             lines.append(
-                "spec.affinity.podAntiAffinity; it takes one more node, or "
-                "preferredDuringSchedulingIgnoredDuringExecution, which is a wish"
+                "spec.affinity.podAffinity; preferredDuringSchedulingIgnoredDuringExecution makes a wish of it"
             )
+        if REPELS in reasons or IS_REPELLED in reasons:
+            lines.append(f"spec.affinity.podAntiAffinity; it takes one more node, or {_PREFERRED}, which is a wish")
         return lines
 
 
