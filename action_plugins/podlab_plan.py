@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.controller import caller, inputs, module_bundle, settings, transport
+from podlab.controller import caller, inputs, module_bundle, rollout_report, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
@@ -75,8 +75,10 @@ class ActionModule(ActionBase):
         if writes and (words := caller.refusal(leases)):
             return {"failed": True, "msg": printable(words)}
         result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
-        for note in result["notes"]:
-            self._display.display(printable(f"note: {note}"))
+        # A run that makes something says in the end which pods wait.
+        waiting = rollout_report.lines_of_pending(result["pending_pods"]) if settled else []
+        for note in (*result["notes"], *waiting):
+            self._display.display(printable(note if note.startswith(" ") else f"note: {note}"))
         if any("system" in rows["pending"] for rows in result["hosts"].values()):
             result["code"] = code
         # No fact: Ansible copies every fact for every host and task, deeply.

@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         self.validate_argument_spec(argument_spec={})
         unready = rollout_report.unready(task_vars)
-        if not unready:
+        if not unready and not rollout_report.pending(task_vars):
             return {"changed": False, "unready": []}
         rollout_report.tell_in_place()
         words = printable("\n".join(rollout_report.lines(unready, task_vars)))

@@ -22,7 +22,7 @@ from ..failure import Failure
 from ..hosts import Host, Silent, ask
 from ..hosts.status import STATUS
 from ..output import say
-from . import objects
+from . import objects, pending
 from .cluster import LISTS, must_be_known, must_be_on, not_found
 from .columns import KINDS
 from .description import deployments, nodes, pods, services
@@ -30,7 +30,7 @@ from .description.pods import Event
 from .objects import Object
 from .resources import parse
 from .selectors import parse_selector, selected
-from .table import aligned
+from .table import aligned, moment
 
 KNOWN = ("pods", "services", "nodes", "deployments")
 
@@ -129,9 +129,12 @@ def _more(
     """Events and pause of each pod, asked side by side; nothing of what is no pod that is there."""
 
     def of(item: Object) -> tuple[Sequence[Event], str]:
-        row = _live(state, item).get("row") if item["kind"] == "Pod" else None
-        if row is None:
+        if item["kind"] != "Pod":
             return [], ""
+        row = _live(state, item).get("row")
+        if row is None:
+            held = state.record.get("pending", {}).get(f"{item['metadata']['namespace']}/{item['metadata']['name']}")
+            return pending.events(held, moment(item["metadata"]["creationTimestamp"]).timestamp()) if held else [], ""
         host = hosts[item["spec"]["nodeName"]]
         program = STATUS.read_text("utf-8")
         said = _output(host, [host.python, "-IS", "-", "events", row["netns"]], program)

@@ -19,6 +19,8 @@ from podlab.planner.inputs.host import Host, architecture
 from podlab.planner.record.newest import created_of, generation_of, newest_pods, newest_record
 from podlab.records.version_1 import converted
 
+from . import pending
+
 Object = dict[str, Any]
 Answers = Mapping[str, "Mapping[str, Any] | None"]
 """Host -> what ``host/pods/status.py`` said there, or None where it did not answer."""
@@ -101,6 +103,9 @@ def pods(state: State) -> list[Object]:
     for key in state.record.get("waiting", []):
         unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
         found[key] = _remembered_pod(state, key, None, {"phase": "Pending", "conditions": [unscheduled]})
+    for key, held in state.record.get("pending", {}).items():
+        if key not in found:
+            found[key] = pending.pod(held, _addresses(state, held["object"]["spec"].get("nodeName", ""), None))
     return [found[key] for key in sorted(found)]
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.planner.inputs.host import Host
-from podlab.planner.model import Container, Invalid, Pod, PodTemplate, Port
+from podlab.planner.model import Container, Pod, PodTemplate, Port, Wait
 from podlab.planner.scheduler.model import NodeAffinity, NodeSelectorTerm, PodAffinityTerm, Selector, Spread, Toleration
-from podlab.planner.scheduler.schedule import place
+from podlab.planner.scheduler.schedule import PendingPod, place
 
 ARGV = (Container("main", "busybox", ("sleep", "9")),)
 
@@ -37,9 +37,15 @@ def nodes_of(pods, nodes, room=100, present=()) -> list[str | None]:
 
 
 def problems_of(pods, nodes, room=100, present=()) -> list[str]:
-    with pytest.raises(Invalid) as caught:
-        nodes_of(pods, nodes, room, present)
-    return caught.value.problems
+    """What the first of an owner's pods that are left over waits for, and what to do about it."""
+    pending = place(pods, nodes, {one.name: room for one in nodes}, dict(present)).pending
+    found = {}
+    for one in pods:
+        if one.key in pending:
+            (wait,) = pending[one.key].waits
+            advice = f" ({wait.advice})" if wait.advice else ""
+            found.setdefault((one.owner or one.key, wait), f"{one.name}: {wait.message}{advice}")
+    return list(found.values())
 
 
 ONE, TWO, THREE = node("node1", disk="ssd"), node("node2"), node("node3", disk="ssd")
@@ -125,27 +131,24 @@ def test_what_cannot_be_scheduled_is_said_in_the_schedulers_words_each_owner_onc
         *replicas("log", 7),
     ]
     assert problems_of(pods, [ONE, TWO], room=2) == [
-        'web-0.yml:1: The Pod "web-0" cannot be scheduled: 0/2 nodes are available: '
+        "web-0: 0/2 nodes are available: "
         "2 node(s) didn't match Pod's node affinity/selector. "
         "(spec.nodeSelector disk=ssd,zone=b; labels are set with node_labels in the inventory)",
-        'a.yml:1: The Pod "a" is invalid: spec.nodeName: Invalid value: "node9": no such node; '
-        "the inventory has node1, node2",
-        'api-0.yml:1: The Pod "api-0" is invalid: spec.nodeName: Invalid value: "node9": no such node; '
-        "the inventory has node1, node2",
-        'log-4.yml:1: The Pod "log-4" cannot be scheduled: 0/2 nodes are available: '
-        "2 node(s) had no IP addresses available in range set.",
+        'a: spec.nodeName: there is no node "node9" (the inventory has node1, node2)',
+        'api-0: spec.nodeName: there is no node "node9" (the inventory has node1, node2)',
+        "log-4: 0/2 nodes are available: 2 node(s) had no IP addresses available in range set.",
     ]
 
 
 def test_every_reason_is_counted():
     full = [pod("one", node_name="node1"), pod("a", node_selector={"disk": "ssd"})]
     assert problems_of(full, [ONE, TWO], room=1) == [
-        "a.yml:1: The Pod \"a\" cannot be scheduled: 0/2 nodes are available: 1 node(s) didn't match Pod's node "
+        "a: 0/2 nodes are available: 1 node(s) didn't match Pod's node "
         "affinity/selector, 1 node(s) had no IP addresses available in range set. "
         "(spec.nodeSelector disk=ssd; labels are set with node_labels in the inventory)"
     ]
     assert problems_of([pod("one", node_name="node1"), pod("b", node_name="node1")], [ONE, TWO], room=1) == [
-        'b.yml:1: The Pod "b" cannot be scheduled: 0/2 nodes are available: 1 node(s) didn\'t match the requested '
+        "b: 0/2 nodes are available: 1 node(s) didn't match the requested "
         "node name, 1 node(s) had no IP addresses available in range set."
     ]
 
@@ -191,13 +194,9 @@ def test_the_queues_choose_what_the_rule_says(owners, places, away, room):
     present = dict(zip((one.key for one in pods[::2]), places, strict=False))
     nodes = [node(one.name, seen=one.name != away, **one.labels) for one in ALL]
     expected = by_hand(pods, nodes, room, present)
-    try:
-        placement = place(pods, nodes, {one.name: room for one in nodes}, present)
-    except Invalid:
-        assert len(expected) < len(pods)
-        return
+    placement = place(pods, nodes, {one.name: room for one in nodes}, present)
     assert placement.nodes == expected
-    assert sorted(placement.waiting) == sorted({one.key for one in pods} - expected.keys())
+    assert sorted([*placement.waiting, *placement.pending]) == sorted({one.key for one in pods} - expected.keys())
 
 
 # --- taints ---------------------------------------------------------------------------------------------
@@ -227,10 +226,7 @@ def test_a_pod_goes_to_a_tainted_node_if_it_tolerates_that(toleration, goes):
 
 
 def place_of(one: Pod, nodes: list[Host], present=()) -> str | None:
-    try:
-        return nodes_of([one], nodes, present=present)[0]
-    except Invalid:
-        return None
+    return nodes_of([one], nodes, present=present)[0]
 
 
 def test_a_taint_keeps_new_pods_away_and_one_that_executes_the_others_too():
@@ -261,11 +257,11 @@ def test_tolerations_are_no_part_of_a_queue_for_others():
 def test_untolerated_taints_are_said_each_with_its_value_and_what_to_do():
     nodes = [tainted("node1", GPU), tainted("node2", ("gone", "", "NoExecute"), GPU), node("node3")]
     assert problems_of([pod("a", node_selector={"disk": "ssd"}), pod("b")], nodes[:2]) == [
-        'a.yml:1: The Pod "a" cannot be scheduled: 0/2 nodes are available: 1 node(s) had untolerated taint {gone: }, '
+        "a: 0/2 nodes are available: 1 node(s) had untolerated taint {gone: }, "
         "1 node(s) had untolerated taint {gpu: yes}. "
-        "(spec.nodeSelector disk=ssd; labels are set with node_labels in the inventory) "
-        "(spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory)",
-        'b.yml:1: The Pod "b" cannot be scheduled: 0/2 nodes are available: 1 node(s) had untolerated taint {gone: }, '
+        "(spec.nodeSelector disk=ssd; labels are set with node_labels in the inventory; "
+        "spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory)",
+        "b: 0/2 nodes are available: 1 node(s) had untolerated taint {gone: }, "
         "1 node(s) had untolerated taint {gpu: yes}. "
         "(spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory)",
     ]
@@ -305,7 +301,7 @@ def test_one_pod_of_a_node_has_a_host_port(first, second, clash):
     pods = [serving("a", first, node_name="node1"), serving("b", second, node_name="node1")]
     if clash:
         assert problems_of(pods, [ONE, TWO]) == [
-            f'b.yml:1: The Pod "b" cannot be scheduled: 0/2 nodes are available: 1 {NO_PORTS}, 1 node(s) didn\'t match '
+            f"b: 0/2 nodes are available: 1 {NO_PORTS}, 1 node(s) didn't match "
             f"the requested node name. (host ports {second.host_port}/{second.protocol}; one pod of a node can have each)"
         ]
     else:
@@ -345,8 +341,9 @@ def test_replicas_without_a_free_port_are_said_once_and_wait_for_a_node_that_is_
     away = [ONE, TWO, replace(THREE, observation=None)]
     placement = place(pods, away, dict.fromkeys(("node1", "node2", "node3"), 9), {})
     assert placement.waiting == ["default/web-2", "default/web-3"]
-    with pytest.raises(Invalid):  # the one that is away has it already
-        place(pods, away, dict.fromkeys(("node1", "node2", "node3"), 9), {"default/web-0": "node3"})
+    # The one that is away has it already.
+    placement = place(pods, away, dict.fromkeys(("node1", "node2", "node3"), 9), {"default/web-0": "node3"})
+    assert (placement.waiting, list(placement.pending)) == ([], ["default/web-3"])
 
 
 # --- spreading ------------------------------------------------------------------------------------------
@@ -376,11 +373,11 @@ def test_a_skew_that_would_be_too_large_is_said():
     full = [ZONES[2], replace(ZONES[0], taints=(GPU,)), ZONES[3]]
     problems = problems_of(apps(3, spread=spread), full, present=present.items())
     assert problems == [
-        'web-2.yml:1: The Pod "web-2" cannot be scheduled: 0/3 nodes are available: '
+        "web-2: 0/3 nodes are available: "
         "1 node(s) didn't match pod topology spread constraints, "
         "1 node(s) didn't match pod topology spread constraints (missing required label), 1 node(s) had untolerated taint {gpu: yes}. "
-        "(spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory) "
-        "(spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it)"
+        "(spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory; "
+        "spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it)"
     ]
 
 
@@ -397,8 +394,8 @@ def test_how_many_fit_when_one_zone_is_full(spread, count):
     room = {"node1": 1, "node2": 0, "node3": 99}
     assert len(place(apps(count, spread=(spread,)), ZONES[:3], room, {}).nodes) == count
     if count < 9:
-        with pytest.raises(Invalid, match=f'"web-{count}"'):
-            place(apps(9, spread=(spread,)), ZONES[:3], room, {})
+        pending = place(apps(9, spread=(spread,)), ZONES[:3], room, {}).pending
+        assert list(pending) == [f"default/web-{index}" for index in range(count, 9)]
 
 
 def test_nodes_of_another_selector_are_no_domain():
@@ -467,8 +464,7 @@ def test_pods_of_different_affinity_see_each_other_and_one_that_fits_nowhere_is_
     pods = [*replicas("web", 2, node_affinity=ssd), *replicas("api", 2)]
     assert nodes_of(pods, SIZES) == ["node1", "node1", "node2", "node3"]
     assert problems_of(replicas("web", 2, node_affinity=ssd), SIZES[1:]) == [
-        'web-0.yml:1: The Pod "web-0" cannot be scheduled: 0/2 nodes are available: '
-        "2 node(s) didn't match Pod's node affinity/selector. "
+        "web-0: 0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. "
         "(spec.affinity.nodeAffinity; labels are set with node_labels in the inventory)"
     ]
 
@@ -509,8 +505,7 @@ def test_pods_go_where_those_are_that_they_want_to_be_with_though_these_come_lat
 
 def test_pods_that_want_to_be_with_nobody_that_is_there_are_told_so():
     assert problems_of(apps(2, affinity=near(DB, "zone")), ZONES) == [
-        'web-0.yml:1: The Pod "web-0" cannot be scheduled: 0/4 nodes are available: '
-        "4 node(s) didn't match pod affinity rules. (spec.affinity.podAffinity; "
+        "web-0: 0/4 nodes are available: 4 node(s) didn't match pod affinity rules. (spec.affinity.podAffinity; "
         "preferredDuringSchedulingIgnoredDuringExecution makes a wish of it)"
     ]
 
@@ -556,7 +551,7 @@ APART = (PodAffinityTerm(WEB, ("default",)),)
 def test_pods_that_keep_apart_get_a_node_each_and_the_rest_is_said():
     assert nodes_of(apps(3, anti_affinity=APART), ALL) == ["node1", "node2", "node3"]
     assert problems_of(apps(5, anti_affinity=APART), ALL) == [
-        'web-3.yml:1: The Pod "web-3" cannot be scheduled: 0/3 nodes are available: '
+        "web-3: 0/3 nodes are available: "
         "3 node(s) didn't match pod anti-affinity rules. (spec.affinity.podAntiAffinity; it takes one more node, or "
         "preferredDuringSchedulingIgnoredDuringExecution, which is a wish)"
     ]
@@ -682,27 +677,31 @@ def test_picky_pods_go_where_the_rules_let_them_and_nowhere_only_if_no_rule_does
         pods += [
             Pod("default", f"o{index}-{n}", template, "a.yml:1", f"Deployment/default/o{index}") for n in range(count)
         ]
-    result, problems = _placed_or_not(pods, nodes)
+    result = place(pods, nodes, {one.name: 99 for one in nodes}, {})
     placed: dict[str, tuple[Pod, str]] = {}
-    stuck: set[str | None] = set()
     for one in pods:
         free = [home.name for home in nodes if allowed(one, home, nodes, placed)]
-        if one.owner in stuck:
+        if one.key in result.pending:
+            assert not free
             continue
-        if not free:
-            assert any(f'"{one.name}"' in problem for problem in problems)
-            stuck.add(one.owner)
-            continue
-        if problems:
-            # Nothing of a plan with a problem is told; follow it with those that came before.
-            result, _ = _placed_or_not([other for other in pods if other.key in placed or other is one], nodes)
-        assert result[one.key] in free
-        placed[one.key] = (one, result[one.key])
-    assert bool(stuck) == bool(problems)
+        assert result.nodes[one.key] in free
+        placed[one.key] = (one, result.nodes[one.key])
 
 
-def _placed_or_not(pods: list[Pod], nodes: list[Host]) -> tuple[dict[str, str], list[str]]:
-    try:
-        return place(pods, nodes, {one.name: 99 for one in nodes}, {}).nodes, []
-    except Invalid as error:
-        return {}, error.problems
+# --- pods that wait for something else ------------------------------------------------------------------
+
+
+WAIT = Wait("Failed", 'Error: secret "db" not found', "main")
+
+
+def test_a_pod_that_waits_has_its_node_and_counts_there():
+    placement = place([pod("a", waits=(WAIT,)), pod("b")], [ONE, TWO], {"node1": 9, "node2": 9}, {})
+    assert placement.nodes == {"default/b": "node2"}
+    assert placement.pending == {"default/a": PendingPod("node1", (WAIT,))}
+
+
+def test_a_pod_of_a_node_that_is_not_seen_is_not_taken_away_because_it_would_wait_elsewhere():
+    away = replace(TWO, observation=None)
+    there = {"default/a": "node2"}
+    placement = place([pod("a", waits=(WAIT,))], [ONE, away], {"node1": 9, "node2": 9}, there)
+    assert (placement.nodes, placement.pending) == (there, {})

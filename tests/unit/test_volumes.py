@@ -112,15 +112,12 @@ FAR = f"{NOT_YET} there is no storage beyond the nodes; use emptyDir, or hostPat
         ({"emptyDir": {"sizeLimit": "big"}}, [".emptyDir.sizeLimit: Invalid value: \"big\": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"]),
         ({"emptyDir": {"sizeLimit": "-1"}}, [".emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity"]),
         ({"configMap": {}}, [".configMap.name: Required value"]),
-        ({"configMap": {"name": "none"}}, ['.configMap.name: Not found: "none": there is no ConfigMap of this name in namespace default; add it to the manifests, or set optional: true']),
         ({"secret": {"optional": False}}, [".secret.secretName: Required value"]),
-        ({"secret": {"secretName": "none"}}, ['.secret.secretName: Not found: "none": there is no Secret of this name in namespace default; add it to the manifests, or set optional: true']),
         ({"configMap": {"name": "site", "defaultMode": 512}}, [f".configMap.defaultMode: Invalid value: 512: {MODE}"]),
-        ({"configMap": {"name": "site", "items": [{"path": "x"}, {"key": "a"}, {"key": "none", "path": "y"}, {"key": "a", "path": "z", "mode": -1}]}}, [
+        ({"configMap": {"name": "site", "items": [{"path": "x"}, {"key": "a"}, {"key": "a", "path": "z", "mode": -1}]}}, [
             ".configMap.items[0].key: Required value",
             ".configMap.items[1].path: Required value",
-            '.configMap.items[2].key: Not found: "none": ConfigMap site has no such key; add it there, or set optional: true',
-            f".configMap.items[3].mode: Invalid value: -1: {MODE}",
+            f".configMap.items[2].mode: Invalid value: -1: {MODE}",
         ]),
         ({"configMap": {"name": "site", "items": [{"key": "a", "path": path} for path in ("/x", "a/../b", "..data", ".", "x\0")]}}, [
             '.configMap.items[0].path: Invalid value: "/x": must be a relative path',

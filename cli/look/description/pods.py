@@ -84,16 +84,16 @@ def events(told: Sequence[Event], now: datetime.datetime) -> fields.Lines:
     """
     if not told:
         return [f"Events:\t{NONE}"]
-    alike: dict[tuple[str, str, str], tuple[float, float, int]] = {}  # first, last, count
+    alike: dict[tuple[str, str, str, str], tuple[float, float, int]] = {}  # first, last, count
     for event in sorted(told, key=lambda event: float(event["time"])):
-        key = (event["type"], event["reason"], event["message"])
+        key = (event["type"], event["reason"], event.get("source", "kubelet"), event["message"])
         first, _, count = alike.pop(key, (event.get("first", event["time"]), 0, 0))
         alike[key] = (first, event["time"], count + event.get("count", 1))
     lines = ["Events:", "  Type\tReason\tAge\tFrom\tMessage", "  ----\t------\t----\t----\t-------"]
-    for (kind, reason, message), (first, last, count) in alike.items():
+    for (kind, reason, source, message), (first, last, count) in alike.items():
         age_of_last = since(timestamp(last), now)
         seen = f"{age_of_last} (x{count} over {since(timestamp(first), now)})" if count > 1 else age_of_last
-        lines.append(f"  {kind}\t{reason}\t{seen}\tkubelet\t{message.strip()}")
+        lines.append(f"  {kind}\t{reason}\t{seen}\t{source}\t{message.strip()}")
     return lines
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ..planner.manifests import fields, generated_names, objects, references
+from ..planner.manifests import fields, generated_names, objects
 from ..planner.model import Desired, Document, Image, Invalid
 from .schema import schema_problems as schema_problems
 
@@ -40,12 +40,10 @@ def read(directory: str, images: Mapping[str, Image], allow_host_path: bool = Fa
 def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
-    documents, broken = generated_names.named(documents), bool(problems)
+    documents = generated_names.named(documents)
     problems += schema_problems(documents)
     wanted, more = objects.survey(documents, images, allow_host_path)
-    # A file that is no YAML may well declare the namespace or the ConfigMap that others miss.
-    missing = (" not found", references.ADD_ONE)
-    problems += [line for line in more if not (broken and line.endswith(missing))]
+    problems += more
     return wanted, list(dict.fromkeys(_in_order(without_parts(problems, documents), documents)))
 
 

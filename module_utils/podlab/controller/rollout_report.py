@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 IN_PLACE = "PODLAB_IN_PLACE"
@@ -22,14 +22,37 @@ def unready(task_vars: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def pending(task_vars: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The pods that the plan has not started, as ``plan`` has them; in check mode nothing was to be."""
+    found: list[dict[str, Any]] = task_vars["podlab_plan"].get("pending_pods", [])
+    return [] if task_vars.get("ansible_check_mode") else found
+
+
 def lines(pods: list[dict[str, Any]], task_vars: Mapping[str, Any]) -> list[str]:
     """Each pod with what it waits for, and what stays unfinished because of that; nothing where all are ready."""
-    if not pods:
+    waiting = pending(task_vars)
+    count = len(pods) + len(waiting)
+    if not count:
         return []
-    found = [f"{len(pods)} {'pod is' if len(pods) == 1 else 'pods are'} not ready; everything else is in place"]
+    found = [f"{count} {'pod is' if count == 1 else 'pods are'} not ready; everything else is in place"]
     for pod in pods:
         found += [f"pod {pod['pod']} on {pod['node']}:", *(f"  {line}" for line in pod["words"])]
+    found += lines_of_pending(waiting)
     return found + [f"unfinished: {words}" for words in task_vars["podlab_plan"]["rolling"]]
+
+
+def lines_of_pending(pods: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Replicas that wait for the same are said once."""
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for pod in pods:
+        alike.setdefault((pod["owner"] or pod["pod"], *pod["words"]), []).append(pod)
+    found = []
+    for (_, *words), some in alike.items():
+        first, more = some[0], len(some) - 1
+        where = f" on {first['node']}" if first["node"] and not more else ""
+        others = f" and {more} more of {first['owner']}" if more else ""
+        found += [f"pod {first['pod']}{where}{others}:", *(f"  {line}" for line in words)]
+    return found
 
 
 def tell_in_place() -> None:

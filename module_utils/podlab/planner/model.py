@@ -169,6 +169,28 @@ class Dns:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Why a pod is not started: what the kubelet or the scheduler would say until a later run finds it mended.
+
+    ``reason`` is that of the event. ``container`` is the one that is held up; empty: none of the pod's is started.
+    """
+
+    reason: str
+    message: str
+    container: str = ""
+    advice: str = ""
+
+    @property
+    def state(self) -> str:
+        """What a container that waits for it is called, as in the STATUS of ``get``."""
+        return CONFIG_ERROR if self.container else "ContainerCreating"
+
+
+CONFIG_ERROR = "CreateContainerConfigError"
+FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
+
+
+@dataclass(frozen=True)
 class PodTemplate:
     """What is the same for every replica."""
 
@@ -200,6 +222,7 @@ class PodTemplate:
     fs_group: int | None = None
     service_account: str = "default"
     service_links: bool = True
+    waits: tuple[Wait, ...] = ()  # none of its pods is started, though all else of them is sound
     spec: Mapping[str, Any] = field(default_factory=dict)  # as written, for ``get -o yaml``
 
 
@@ -320,3 +343,4 @@ class Desired:
     endpoints: tuple[WrittenEndpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once
+    notes: tuple[str, ...] = ()  # what is taken otherwise than it is written

@@ -19,7 +19,7 @@ from .inputs.observed import lost_records
 from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
-from .model import Desired
+from .model import Desired, Wait
 from .preflight import firewalls
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
 from .preflight.problems import Problems
@@ -67,7 +67,7 @@ def plan(
         need another step once these pods are ready, in words), ``moving`` (whether this step does anything to pods, so
         that there is something to wait for), ``leading`` (whether there are Services, which lead to pods that are
         ready), ``refused`` (host -> why this run does not change it: its pods stay where they are, and those that only
-        it may have wait).
+        it may have wait), ``pending_pods`` (pods that are not started, and why).
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
     request = Request(cluster, desired, programs, now, settled, chapters, code)
@@ -111,7 +111,29 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
         "moving": todo.moves_pods,
         "verify": probes.matrix,
         "refused": refused,
+        "pending_pods": pending_pods(reconciled, scheduled),
     }
+
+
+def pending_pods(reconciled: Reconciled, scheduled: Scheduled) -> list[dict[str, Any]]:
+    """Pods that this run does not start, each with its node, if it has one, and with the reasons in words."""
+    pending = scheduled.placement.pending
+    return [
+        {
+            "pod": pod.key,
+            "owner": pod.owner or "",
+            "node": pending[pod.key].node,
+            "words": [_words(wait) for wait in pending[pod.key].waits],
+        }
+        for pod in reconciled.pods
+        if pod.key in pending
+    ]
+
+
+def _words(wait: Wait) -> str:
+    before = f"container {wait.container!r} waits: " if wait.container else ""
+    advice = f"; {wait.advice}" if wait.advice else ""
+    return f"{before}{wait.reason}: {wait.message}{advice}"
 
 
 def _notes(
@@ -129,6 +151,7 @@ def _notes(
         *fleet.notes,
         *lost_records(fleet.hosts),
         *shared,
+        *request.desired.notes,
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,

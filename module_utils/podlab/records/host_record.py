@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict
 
 from ..shapes import Rule
 from .formats import Address, AnyAddress, ClusterIP, Count, Key, Network, ObjectKey, Strings, Sysctl, Time
-from .pod_row import ObjectMeta
+from .pod_row import ObjectMeta, PodObject
 
 
 class Taint(TypedDict):
@@ -172,6 +172,21 @@ class EndpointsEntry(_Created):
     body: dict[str, Any]
 
 
+class Wait(TypedDict):
+    """``planner.model.Wait``, as an event and a container's state tell of it."""
+
+    reason: str
+    message: str
+    container: str
+
+
+class PendingPod(TypedDict):
+    """A pod that no host has been told of."""
+
+    object: PodObject
+    waits: list[Wait]
+
+
 class Section(TypedDict, total=False):
     """What a run writes as a whole. Of two of the same name the one with the higher ``generation`` was written last."""
 
@@ -205,6 +220,7 @@ class ClusterRecord(Section, total=False):
     endpoints: dict[Key, EndpointsEntry]
     created: dict[str, Time]
     waiting: list[Key]
+    pending: dict[Key, PendingPod]
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
     # of version 1, of which every host had all there is
     cidr: Network

@@ -61,7 +61,7 @@ def pending(
         groups[host.name] = [
             *mine,
             # All hosts of the run take part: where pods have moved is news for each of them.
-            *(["rollout"] if ready else []),
+            *(["rollout"] if ready or scheduled.placement.pending else []),
             # The record says which address is whose, and nobody else writes it then.
             *(["record"] if "node" not in request.chapters and {"node", "services"} <= {*mine} else []),
             *(["services_drain"] if is_led else []),

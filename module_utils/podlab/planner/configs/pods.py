@@ -6,7 +6,6 @@ and a row of an older podlab equals one of a newer.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
@@ -19,6 +18,7 @@ from ..ipam.pod_addresses import pod_mac
 from ..manifests.names import pod_hostname
 from ..model import Dns, Pod
 from .containers import as_started, container_rows, volume_row
+from .pod_object import pod_object, pod_uid
 
 _NONE: Mapping[str, str] = {}
 
@@ -49,7 +49,7 @@ def pod_row(
         return kept  # type: ignore[no-any-return]
     template = pod.template
     way, _, length = frame["address"].partition("/")
-    uid = _uid(pod, created)
+    uid = pod_uid(pod, created)
     facts = _Facts(lambda: _facts(pod, node, address, uid))
     hostname, domain = _names(pod, node, cluster)
     containers = alike.get(id(template)) or container_rows(template, facts, links)
@@ -71,7 +71,7 @@ def pod_row(
             "resolv.conf": _resolv_conf_of(pod, node, cluster),
         },
         "containers": containers,
-        "object": _object(pod, node.name, created, uid),
+        "object": pod_object(pod, node.name, created),
     }
     row.update(_extras(pod, facts))  # type: ignore[typeddict-item]
     return row
@@ -222,31 +222,3 @@ def _quoted(values: Mapping[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-
-
-def _uid(pod: Pod, created: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{pod.name}.{pod.namespace}.{created}"))
-
-
-def _object(pod: Pod, node: str, created: str, uid: str) -> dict[str, Any]:
-    """The pod as ``kubectl get -o yaml`` would show it, without its status."""
-    metadata: dict[str, Any] = {
-        "name": pod.name,
-        "namespace": pod.namespace,
-        "uid": uid,
-        "creationTimestamp": created,
-    }
-    if pod.template.labels:
-        metadata["labels"] = dict(pod.template.labels)
-    if pod.template.annotations:
-        metadata["annotations"] = dict(pod.template.annotations)
-    if pod.controller:
-        kind, _, name = pod.controller.partition("/")
-        group = "batch/v1" if kind == "Job" else "apps/v1"
-        metadata["ownerReferences"] = [{"apiVersion": group, "kind": kind, "name": name, "controller": True}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {**pod.template.spec, "nodeName": node, "restartPolicy": pod.template.restart_policy},
-    }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..inputs.observed_pods import present_pods
 from ..inputs.request import Request
 from ..ipam.allocations import finished_of
-from ..manifests.updates import changed_pods, forbidden_updates
+from ..manifests.updates import changed_pods, forbidden_updates, is_another
 from ..model import Pod, Present
 from ..preflight.problems import Problems
 from ..preflight.stage import Fleet
@@ -40,4 +40,13 @@ def reconcile(request: Request, fleet: Fleet, found: Problems) -> Reconciled:
     found += forbidden_updates(desired, newest_record(hosts))
     present = present_pods(hosts, fleet.past)
     wanted = found.unless_invalid(lambda: pods_of(desired, fleet.nodes, present, finished_of(hosts)), Wanted([]))
+    wanted.pods = [_as_it_runs(pod, present.get(pod.key)) if pod.template.waits else pod for pod in wanted.pods]
     return Reconciled(wanted, present, (*changed_pods(desired.pods, present), *wanted.notes))
+
+
+def _as_it_runs(pod: Pod, there: Present | None) -> Pod:
+    """What was started before its ConfigMap or Secret went goes on, as on a cluster."""
+    if pod.kept is not None or there is None or there.row is None:
+        return pod
+    is_same = revision_of(there) == pod.revision and not is_another(pod, there.row)
+    return replace(pod, kept=there.row) if is_same else pod

@@ -209,6 +209,7 @@ def environment(node: Node, scope: Scope, containers: Mapping[str, Node], known:
     :param containers: all of the pod, by name: ``resourceFieldRef`` may mean each of them.
     """
     made = Environment(known)
+    scope = scope.of_container(node["name"].text())
     for item in node["envFrom"].items():
         _add_all(made, node["envFrom"], item, scope)
     for variable in node["env"].items():

@@ -67,6 +67,7 @@ def survey(
         endpoints=tuple(cluster.endpoints.values()),
         places=cluster.places,
         ignored=tuple(cluster.ignored),
+        notes=tuple(cluster.notes),
     )
     return wanted, cluster.problems
 
@@ -89,6 +90,7 @@ class _Cluster:
         self.endpoints: dict[str, WrittenEndpoints] = {}
         self.places: dict[str, str] = {}
         self.ignored: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
         self.problems: list[str] = []
 
     def add(self, document: Document) -> None:
@@ -181,7 +183,9 @@ class _Cluster:
         node = root["metadata"]["namespace"]
         namespace = node.text() or "default"
         if node.check(names.dns1123_label(namespace)) and namespace not in self.namespaces:
-            self.problems.append(f'{document.where}: namespaces "{namespace}" not found')
+            self.namespaces[namespace] = None
+            words = f'namespace "{namespace}" is made, though no manifest has it; on a cluster it has to be there'
+            self.notes[words] = None
         return namespace
 
     def _is_first(self, document: Document, resource: str, namespace: str, name: str) -> bool:

@@ -70,6 +70,7 @@ def pod_template(
         fs_group=pod_security(context),
         service_account=spec["serviceAccountName"].text() or spec["serviceAccount"].text() or "default",
         service_links=spec["enableServiceLinks"].boolean(True),
+        waits=tuple(scope.waits),
         spec=spec.mapping(),
     )
 

@@ -6,16 +6,16 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..model import Document, FieldRef, Image
+from ..model import FAILED, FAILED_MOUNT, Document, FieldRef, Image, Wait
 from . import names
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node
 
-# How a line about a missing ConfigMap or Secret ends; one in a file that cannot be read may well declare it.
-ADD_ONE = "add it to the manifests, or set optional: true"
+_ADD_ONE = "add it to the manifests, or set optional: true"
+_ADD_KEY = "add it there, or set optional: true"
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,40 @@ class Data:
 
 @dataclass(frozen=True)
 class Scope:
-    """What surrounds a pod template. ``data``: (kind, namespace, name) -> content."""
+    """What surrounds a pod template. ``data``: (kind, namespace, name) -> content.
+
+    ``waits`` is filled while the template is read: what its pods have to wait for. ``container`` and ``volume`` say
+    where the reader stands.
+    """
 
     namespace: str
     images: Mapping[str, Image]
     data: Mapping[tuple[str, str, str], Data]
     allow_host_path: bool = False
+    container: str = ""
+    volume: str = ""
+    waits: list[Wait] = field(default_factory=list)
+
+    def of_container(self, name: str) -> Scope:
+        return replace(self, container=name, volume="")
+
+    def of_volume(self, name: str) -> Scope:
+        return replace(self, container="", volume=name)
+
+    def wait(self, words: str, advice: str = "") -> None:
+        """In the kubelet's words: a volume holds up the whole pod, a variable its container."""
+        if self.volume:
+            words = f'MountVolume.SetUp failed for volume "{self.volume}" : {words}'
+            self.waits.append(Wait(FAILED_MOUNT, words, advice=advice))
+        else:
+            self.waits.append(Wait(FAILED, f"Error: {words}", self.container, advice))
+
+    def wait_for_key(self, kind: str, name: str, key: str) -> None:
+        if self.volume:
+            of = "config" if kind == "ConfigMap" else "secret"
+            self.wait(f"references non-existent {of} key: {key}", f"{kind} {name} has no such key; {_ADD_KEY}")
+        else:
+            self.wait(f"couldn't find key {key} in {kind} {self.namespace}/{name}", _ADD_KEY)
 
 
 def gathered(documents: Iterable[Document]) -> dict[tuple[str, str, str], Data]:
@@ -78,7 +106,7 @@ def decoded(text: object) -> bytes | None:
 
 
 def source(node: Node, kind: str, scope: Scope, name_field: str = "name") -> Data | None:
-    """The ConfigMap or Secret that ``node`` names. None where there is none: a problem, unless it is optional."""
+    """The ConfigMap or Secret that ``node`` names. None where there is none: the pod waits, unless it is optional."""
     name = node[name_field].text()
     optional = node["optional"].boolean()
     if node[name_field].absent:
@@ -86,25 +114,25 @@ def source(node: Node, kind: str, scope: Scope, name_field: str = "name") -> Dat
         return None
     data = scope.data.get((kind, scope.namespace, name))
     if data is None and name and not optional:
-        node[name_field].not_found(f"there is no {kind} of this name in namespace {scope.namespace}; {ADD_ONE}")
+        scope.wait(f'{kind.lower()} "{name}" not found', _ADD_ONE)
     return data
 
 
 def value_of_key(node: Node, kind: str, scope: Scope) -> str | None:
-    """The text under ``key`` of what ``node`` names; None where there is none."""
+    """The text under ``key`` of what ``node`` names; None where there is none, and empty where the pod waits for it."""
     key = node["key"].text()
     if node["key"].absent:
         node["key"].required()
     elif key:
         node["key"].check(names.data_key(key))
-    data = source(node, kind, scope)
+    data, optional = source(node, kind, scope), node["optional"].boolean()
     if data is None or not key:
-        return None
+        return None if optional else ""
     if key not in data.text:
-        if not node["optional"].boolean():
-            name = node["name"].text()
-            node["key"].not_found(f"{kind} {name} has no such key; add it there, or set optional: true")
-        return None
+        if optional:
+            return None
+        scope.wait_for_key(kind, node["name"].text(), key)
+        return ""
     return as_text(node["key"], key, data.text[key])
 
 

@@ -166,14 +166,14 @@ def _service(service: Service, before: Object) -> Iterator[str]:
 
 def changed_pods(pods: Sequence[Pod], present: Mapping[str, Present]) -> list[str]:
     """A note for bare pods that become others in place: here the manifest is the truth, on a cluster it is refused."""
-    changed = [pod.key for pod in pods if (one := present.get(pod.key)) and one.row and _is_another(pod, one.row)]
+    changed = [pod.key for pod in pods if (one := present.get(pod.key)) and one.row and is_another(pod, one.row)]
     if not changed:
         return []
     some = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     return [f"pod {some} is changed; {_POD}"]
 
 
-def _is_another(pod: Pod, row: Object) -> bool:
+def is_another(pod: Pod, row: Object) -> bool:
     then = row["object"]["spec"]
     now = {**pod.template.spec, "restartPolicy": pod.template.restart_policy}
     now.setdefault("nodeName", then.get("nodeName"))

@@ -31,7 +31,7 @@ def volumes(node: Node, scope: Scope, containers: Mapping[str, Node]) -> dict[st
             volume["name"].required()
         elif name and volume["name"].check(names.dns1123_label(name)) and name in found:
             volume["name"].duplicate()
-        made = _volume(volume, scope, containers)
+        made = _volume(volume, scope.of_volume(name), containers)
         for path in made.files:
             if any(parent in made.files for parent in _parents(path)):
                 volume.invalid("a part of this path is a file of the volume itself", path)
@@ -149,8 +149,7 @@ def _keys(node: Node, kind: str, name_field: str, scope: Scope, mode: int) -> di
         elif key in content:
             files[path] = File(content[key], own)
         elif key and data is not None and not node["optional"].boolean():
-            name = node[name_field].text()
-            item["key"].not_found(f"{kind} {name} has no such key; add it there, or set optional: true")
+            scope.wait_for_key(kind, node[name_field].text(), key)
     return files
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
@@ -129,7 +130,7 @@ def _cluster(
     keys += [_created_key(key) for key in desired.objects]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
-    waiting = {f"pod/{key}": born[key] for key in placement.waiting}
+    waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
     count = Counter(pod.owner for pod in wanted.pods)
     return {
         "nodes": nodes,
@@ -139,8 +140,19 @@ def _cluster(
         **services,
         "created": {**{key: created.get(key, now) for key in keys}, **waiting},
         "waiting": list(placement.waiting),
+        **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
         **({"finished": dict(wanted.expired)} if wanted.expired else {}),
     }
+
+
+def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, Any]:
+    """Pods that no host knows: no other place tells of them."""
+    found = {}
+    for pod in wanted.pods:
+        if held := placement.pending.get(pod.key):
+            waits = [{"reason": w.reason, "message": w.message, "container": w.container} for w in held.waits]
+            found[pod.key] = {"object": pod_object(pod, held.node, born[pod.key]), "waits": waits}
+    return found
 
 
 def _foreign(hosts: Sequence[Host], cluster: Cluster, known: Mapping[str, list[str]]) -> dict[str, list[str]]:

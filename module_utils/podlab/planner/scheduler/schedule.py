@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..inputs.host import Host
-from ..model import Invalid, Pod
+from ..model import FAILED_SCHEDULING, Pod, Wait
 from .filters import SELECTOR, TAINT, may_stay, objection, untolerated
 from .interpod import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
 
@@ -17,22 +17,30 @@ _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 
 
+@dataclass(frozen=True)
+class PendingPod:
+    """A pod that is not started in this run, and why. ``node`` is empty where none can take it."""
+
+    node: str
+    waits: tuple[Wait, ...]
+
+
 @dataclass
 class Placement:
-    """Pod key -> node, and the pods that wait for a node that this run does not see."""
+    """Pod key -> node, and the pods that have none: ``waiting`` are those for a node that this run does not see."""
 
     nodes: dict[str, str]
     waiting: list[str] = field(default_factory=list)
+    pending: dict[str, PendingPod] = field(default_factory=dict)
 
 
 def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], present: Mapping[str, str]) -> Placement:
-    """Give every pod a node.
+    """Give every pod a node, as far as one can take it.
 
     :param room: addresses that each node has for pods, those in use included. A pod on its node's network takes none.
     :param present: where pods run now. A pod stays as long as its node is in the inventory, still fits
         its ``nodeName`` and ``nodeSelector`` and has no NoExecute taint against it, also while the node cannot be
         reached. Spreading, anti-affinity and NoSchedule are for new pods only.
-    :raises Invalid: an unknown ``nodeName``, and pods that no node can take, in the scheduler's words.
 
     New pods go where the fewest of their owner's replicas are, then to the node with the fewest pods,
     then to the first of the inventory: the default spreading of kube-scheduler without its weights
@@ -40,38 +48,37 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
     What a pod would rather have comes before that, one wish after the other instead of by weighted sums: no taint
     PreferNoSchedule, a node and pods that it prefers, a domain with few pods.
     Replicas of an older template do not count as siblings: they are about to go.
+    A pod whose template waits has its node, and is pending there: others count it, as they will once it runs.
     """
     by_name = {node.name: node for node in nodes}
     board = _Board(pods, nodes, room)
     placement = Placement({})
     _stay(pods, by_name, present, board, placement)
-    problems: dict[tuple[str, str], str] = {}  # one each for an owner and a reason: siblings have the same
     grouped = groupby((pod for pod in pods if pod.kept is None), key=lambda pod: pod.owner or pod.key)
-    groups = [(owner, siblings := [*group], siblings) for owner, group in grouped]  # a kept one that is nowhere is gone
+    groups = [(siblings := [*group], siblings) for _, group in grouped]  # a kept one that is nowhere is gone
     tried: dict[str, int] = {}
-    for owner, siblings, due in groups:
+    for siblings, due in groups:
         new = [pod for pod in due if pod.key not in placement.nodes]
         if not new:
             continue
         mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
         for _, alike in groupby(new, key=board.wishes):
             run = list(alike)
-            if words := _no_such_node(run[0], by_name):
-                problems.setdefault((owner, words), f'{run[0].where}: The Pod "{run[0].name}" {words}')
-                continue
-            chosen = board.spread(run, mine)
+            chosen = [] if run[0].template.node_name not in (None, *by_name) else board.spread(run, mine)
             placement.nodes.update(zip((pod.key for pod in run), chosen, strict=False))
             left = run[len(chosen) :]
             if left and _is_drawn(left[0]) and tried.get(left[0].key) != len(placement.nodes):
                 tried[left[0].key] = len(placement.nodes)
-                groups.append((owner, siblings, left))  # once more, when those that it wants to be with may have a node
+                groups.append((siblings, left))  # once more, when those that it wants to be with may have a node
             elif left and board.may_wait(left[0]):
                 placement.waiting += [pod.key for pod in left]
             elif left:
-                words = board.why_not(left[0])
-                problems.setdefault((owner, words), f'{left[0].where}: The Pod "{left[0].name}" {words}')
-    if problems:
-        raise Invalid(problems.values())
+                why = PendingPod("", (board.why_not(left[0]),))  # siblings have the same reason
+                placement.pending |= dict.fromkeys((pod.key for pod in left), why)
+    for pod in pods:
+        home = by_name.get(placement.nodes.get(pod.key, ""))
+        if pod.template.waits and pod.kept is None and home is not None and home.is_managed:
+            placement.pending[pod.key] = PendingPod(placement.nodes.pop(pod.key), pod.template.waits)
     return placement
 
 
@@ -92,13 +99,6 @@ def _stay(
 
 def _is_drawn(pod: Pod) -> bool:
     return any(not term.weight for term in pod.template.affinity)
-
-
-def _no_such_node(pod: Pod, nodes: Mapping[str, Host]) -> str:
-    name = pod.template.node_name
-    if name is None or name in nodes:
-        return ""
-    return f'is invalid: spec.nodeName: Invalid value: "{name}": no such node; the inventory has {", ".join(nodes)}'
 
 
 class _Board:
@@ -266,16 +266,21 @@ class _Board:
 
     def may_wait(self, pod: Pod) -> bool:
         """Whether a node that this run does not write to could take the pod."""
+        if pod.template.node_name not in (None, *self.nodes):
+            return False
         against = self._against(pod)
         return any(not node.is_managed and node.name not in against for node in self._candidates(pod))
 
-    def why_not(self, pod: Pod) -> str:
+    def why_not(self, pod: Pod) -> Wait:
         """What kube-scheduler would say, and what to do about it."""
+        if pod.template.node_name not in (None, *self.nodes):
+            words = f'spec.nodeName: there is no node "{pod.template.node_name}"'
+            return Wait(FAILED_SCHEDULING, words, advice=f"the inventory has {', '.join(self.nodes)}")
         against = self._against(pod)
         reasons = Counter(self._reason(pod, node, against) for node in self.nodes.values())
         words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        advice = "".join(f" ({line})" for line in self._advice(pod, list(reasons)))
-        return f"cannot be scheduled: 0/{len(self.nodes)} nodes are available: {words}.{advice}"
+        message = f"0/{len(self.nodes)} nodes are available: {words}."
+        return Wait(FAILED_SCHEDULING, message, advice="; ".join(self._advice(pod, list(reasons))))
 
     def _reason(self, pod: Pod, node: Host, against: Mapping[str, str]) -> str:
         """One for each node, that of the first plugin that would reject it."""

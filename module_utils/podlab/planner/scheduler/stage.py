@@ -41,7 +41,7 @@ def schedule(fleet: Fleet, reconciled: Reconciled, found: Problems) -> Scheduled
     placed = {key: node for key, (node, _) in fleet.past.items()}
     placement = Placement({})
     if nodes:
-        placement = found.unless_invalid(lambda: place(pods, nodes, free, placed), placement)
+        placement = place(pods, nodes, free, placed)
     problems, refused = unmapped(pods, placement.nodes, fleet.nodes_by_name)
     found += problems
     if not found:  # or a name may be none
