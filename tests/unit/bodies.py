@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -57,11 +58,11 @@ def data(kind: str, name: str, **body: Any) -> Document:
     return document(kind, name, file="m/data.yaml", **body)
 
 
-def desired(*documents: Document, allow_host_path: bool = False) -> Desired:
-    return objects.desired(documents, IMAGES, allow_host_path)
+def desired(*documents: Document, allowed: Sequence[str] = ()) -> Desired:
+    return objects.desired(documents, IMAGES, allowed)
 
 
-def template_of(*documents: Document, **settings: bool) -> PodTemplate:
+def template_of(*documents: Document, **settings: Any) -> PodTemplate:
     return desired(*documents, **settings).pods[0].template
 
 

@@ -262,15 +262,12 @@ def test_all_capabilities():
             *(f".{field}: Invalid value: {value}: {ID}" for field, value in (("runAsUser", -1), ("runAsGroup", -2), ("fsGroup", -3))),
             f".supplementalGroups[0]: Invalid value: -4: {ID}",
         ]),
-        (C, {"runAsNonRoot": True}, [".runAsNonRoot: Forbidden: container has runAsNonRoot and image will run as root; set runAsUser"]),
-        ("spec", {"runAsNonRoot": True, "runAsUser": 0}, [".runAsNonRoot: Forbidden: container's runAsUser breaks non-root policy"]),
         ("spec", {"runAsNonRoot": True, "runAsUser": 1}, []),
         (C, {"capabilities": {"add": ["CAP_NET_ADMIN"], "drop": ["cap_net_raw", "FLY"]}}, [
             '.capabilities.add[0]: Invalid value: "CAP_NET_ADMIN": write NET_ADMIN, as Kubernetes has it',
             '.capabilities.drop[0]: Invalid value: "cap_net_raw": write NET_RAW, as Kubernetes has it',
             '.capabilities.drop[1]: Invalid value: "FLY": no capability of Linux has this name (capabilities(7))',
         ]),
-        (C, {"privileged": True}, [f".privileged: {NOT_YET} no container reaches beyond its pod; add capabilities"]),
         (C, {"privileged": False, "procMount": "Default"}, []),
     ],
 )  # fmt: skip
@@ -279,9 +276,38 @@ def test_a_bad_security_context(path, context, expected):
     assert wrong(document) == [f"{path}.securityContext{line}" for line in expected]
 
 
+def waits_of(document) -> list[tuple[str, str, str]]:
+    return [(wait.reason, wait.container, wait.message) for wait in template_of(document).waits]
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"runAsNonRoot": True}, "Error: container has runAsNonRoot and image will run as root"),
+        ({"runAsNonRoot": True, "runAsUser": 0}, "Error: container's runAsUser breaks non-root policy"),
+        ({"privileged": True}, "Error: privileged is not allowed: podlab_allow_privileged is false"),
+    ],
+)
+def test_what_a_container_must_not_be_it_waits_for(context, message):
+    assert waits_of(pod(container={"securityContext": context})) == [("Failed", "c", message)]
+
+
+@pytest.mark.parametrize(("field", "setting"), [("hostPID", "host_pid"), ("hostIPC", "host_ipc")])
+def test_a_namespace_of_the_node_has_to_be_allowed(field, setting):
+    words = f"{field} is not allowed: podlab_allow_{setting} is false"
+    assert waits_of(pod(**{field: True})) == [("FailedCreatePodSandBox", "", words)]
+    assert waits_of(pod(**{field: False})) == []
+
+
+def test_what_is_mounted_meanwhile_has_to_be_allowed():
+    mount = {"name": "v", "mountPath": "/v", "mountPropagation": "HostToContainer"}
+    words = "Error: mountPropagation HostToContainer is not allowed: podlab_allow_mount_propagation is false"
+    assert waits_of(pod(container={"volumeMounts": [mount]}, volumes=[{"name": "v"}])) == [("Failed", "c", words)]
+
+
 def test_a_container_may_run_as_root_where_its_pod_may_not():
     document = pod(container={"securityContext": {"runAsNonRoot": False}}, securityContext={"runAsNonRoot": True})
-    assert wrong(document) == []
+    assert (wrong(document), template_of(document).waits) == ([], ())
 
 
 # --- sysctls --------------------------------------------------------------------------------------------

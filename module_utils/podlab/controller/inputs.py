@@ -64,7 +64,7 @@ def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
     """Ten thousand Services take two seconds to read, and a run looks at them twice."""
 
     def survey() -> tuple[Desired, list[str]]:
-        return manifests.survey(directory, cluster.images, cluster.allow_host_path)
+        return manifests.survey(directory, cluster.images, cluster.allowed)
 
     found = {
         path: Path(path).read_bytes()
@@ -73,5 +73,5 @@ def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
     }
     if sum(map(len, found.values())) < LARGE:
         return survey()
-    settings = repr((cluster.images, cluster.allow_host_path, list(found)))
+    settings = repr((cluster.images, sorted(cluster.allowed), list(found)))
     return cached("manifests", [settings.encode(), *found.values()], survey)

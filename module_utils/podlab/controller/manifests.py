@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -26,23 +26,23 @@ _EXTENSIONS = (".json", ".yaml", ".yml")
 _VALUES_PER_CHARACTER = 100
 
 
-def read(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> Desired:
+def read(directory: str, images: Mapping[str, Image], allowed: Collection[str] = ()) -> Desired:
     """All that the manifests in ``directory`` ask for; ``images`` is the catalogue.
 
     Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects.
     """
-    wanted, problems = survey(directory, images, allow_host_path)
+    wanted, problems = survey(directory, images, allowed)
     if problems:
         raise Invalid(problems)
     return wanted
 
 
-def survey(directory: str, images: Mapping[str, Image], allow_host_path: bool = False) -> tuple[Desired, list[str]]:
+def survey(directory: str, images: Mapping[str, Image], allowed: Collection[str] = ()) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
     documents, problems = _read(directory)
     documents = generated_names.named(documents)
     problems += schema_problems(documents)
-    wanted, more = objects.survey(documents, images, allow_host_path)
+    wanted, more = objects.survey(documents, images, allowed)
     problems += more
     return wanted, list(dict.fromkeys(_in_order(without_parts(problems, documents), documents)))
 

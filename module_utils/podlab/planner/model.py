@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypedDict
 
+from .claims.model import Claim, ClaimTemplate
 from .manifests.names import file_name
 from .scheduler.model import ANY_NODE, NodeAffinity, PodAffinityTerm, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
@@ -110,7 +111,7 @@ class File:
 
 @dataclass(frozen=True)
 class Volume:
-    """``kind`` is ``emptyDir``, ``files`` or ``hostPath``; ``size`` bytes, of a Memory medium only."""
+    """``kind`` is ``emptyDir``, ``files``, ``hostPath`` or ``claim``; ``size`` bytes, of a Memory medium only."""
 
     kind: str
     medium: str = ""
@@ -118,6 +119,8 @@ class Volume:
     files: Mapping[str, File] = field(default_factory=dict)  # path inside of the volume -> file
     path: str = ""
     type: str = ""
+    claim: str = ""  # name of a PersistentVolumeClaim
+    read_only: bool = False  # wherever it is mounted
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ class Wait:
 
 CONFIG_ERROR = "CreateContainerConfigError"
 FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
+FAILED_SANDBOX = "FailedCreatePodSandBox"
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,7 @@ class Workload:
     deadline: int | None = None  # activeDeadlineSeconds of a Job
     ttl: int | None = None  # ttlSecondsAfterFinished
     min_ready: int = 0  # minReadySeconds
+    claims: tuple[ClaimTemplate, ...] = ()  # volumeClaimTemplates
 
     @property
     def key(self) -> str:
@@ -338,6 +343,7 @@ class Desired:
     workloads: tuple[Workload, ...] = ()
     namespaces: tuple[str, ...] = ("default",)
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    claims: Mapping[str, Claim] = field(default_factory=dict)  # by key
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()

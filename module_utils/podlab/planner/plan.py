@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .claims.stage import Claims, claims_stage
 from .configs.pending import pending
 from .configs.stage import host_configs
 from .controllers.stage import Reconciled, reconcile
@@ -80,7 +81,8 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
     fleet = preflight(request, hosts, found)
     while True:
         reconciled = reconcile(request, fleet, found)
-        scheduled = schedule(fleet, reconciled, found)
+        claims = claims_stage(fleet.hosts, request.desired, reconciled.pods)
+        scheduled = schedule(fleet, reconciled, claims, found)
         fleet = fleet.without(scheduled.refused)
         if found or not scheduled.refused:
             break
@@ -88,12 +90,12 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
     allocated = allocate(request, fleet, reconciled, scheduled, found)
     fleet.check(found)
     services = services_stage(request, fleet, reconciled, scheduled, allocated)
-    remembered = remember(request, fleet, reconciled, scheduled, allocated, services)
-    configs = host_configs(request, fleet, scheduled, allocated, services, remembered)
+    remembered = remember(request, fleet, reconciled, claims, scheduled, allocated, services)
+    configs = host_configs(request, fleet, claims, scheduled, allocated, services, remembered)
     todo = pending(request, fleet, reconciled, scheduled, services, configs)
     blocked = firewalls.findings(request.cluster, fleet.hosts)
     probes = verify(request, fleet, reconciled, scheduled, allocated, services, blocked, todo.groups)
-    notes, refused = _notes(request, fleet, reconciled, scheduled, services, blocked)
+    notes, refused = _notes(request, fleet, reconciled, claims, scheduled, services, blocked)
     return {
         "hosts": {
             name: {
@@ -140,6 +142,7 @@ def _notes(
     request: Request,
     fleet: Fleet,
     reconciled: Reconciled,
+    claims: Claims,
     scheduled: Scheduled,
     services: Chapter,
     blocked: Sequence[firewalls.Finding],
@@ -155,6 +158,7 @@ def _notes(
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,
+        *claims.notes,
         *services.notes,
         *rules_in_the_way(fleet.hosts, request.cluster),
         *firewalls.notes(blocked),

@@ -202,10 +202,20 @@ class NetworkRecord(Section, total=False):
     foreign: dict[str, list[Network]]  # of the hosts that have any
 
 
+class _ClaimSpec(TypedDict):
+    spec: dict[str, Any]
+
+
+class ClaimEntry(_ClaimSpec, total=False):
+    owner: str  # key of the StatefulSet whose template it is of
+    retained: bool  # it stays without its manifest or its owner
+
+
 class PodsRecord(Section, total=False):
     """The pods of one node: address, and when it was made. The node has it, and a few others."""
 
     pods: dict[Key, tuple[Address | None, Time | None]]
+    claims: list[Key]
 
 
 class ClusterRecord(Section, total=False):
@@ -221,6 +231,7 @@ class ClusterRecord(Section, total=False):
     created: dict[str, Time]
     waiting: list[Key]
     pending: dict[Key, PendingPod]
+    claims: dict[Key, ClaimEntry]
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
     # of version 1, of which every host had all there is
     cidr: Network

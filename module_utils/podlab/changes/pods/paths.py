@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...configs import PodRow
 
 RUN = "/run/podlab"
@@ -24,6 +27,7 @@ SHM = "/run/podlab/shm"
 SERVICES = "/run/podlab/services"
 IMAGES = "/var/lib/podlab/images"
 VOLUMES = "/var/lib/podlab/volumes"
+CLAIMS = "/var/lib/podlab/claims"
 LOGS = "/var/log/pods"
 
 
@@ -54,4 +58,11 @@ def shm_path(netns: str) -> str:
 
 def volume_path(pod: PodRow, volume: str) -> str:
     found = pod.get("volumes", {})[volume]
+    if found["kind"] == "claim":
+        return f"{CLAIMS}/{found['directory']}"
     return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"
+
+
+def is_own_volume(volume: Mapping[str, Any]) -> bool:
+    """Whether a volume is its pod's own, and goes with it."""
+    return volume["kind"] not in ("hostPath", "claim")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...changes.pods.configs import PATH
 from ...configs import ContainerRow
+from ..claims.model import directory_of
 from ..inputs.host import Host
 from ..manifests.environment import fact, resolved
 from ..model import Container, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
@@ -123,9 +124,12 @@ def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any
     }
 
 
-def volume_row(volume: Volume, facts: Mapping[str, str]) -> dict[str, Any]:
+def volume_row(volume: Volume, namespace: str, facts: Mapping[str, str]) -> dict[str, Any]:
     if volume.kind == "hostPath":
         return {"kind": "hostPath", "path": volume.path, "type": volume.type}
+    if volume.kind == "claim":
+        key = f"{namespace}/{volume.claim}"
+        return {"kind": "claim", "claim": key, "directory": directory_of(key)}
     if volume.kind == "emptyDir":
         return {"kind": "emptyDir", "medium": volume.medium, "size": volume.size}
     files: dict[str, Any] = {}

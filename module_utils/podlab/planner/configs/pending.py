@@ -117,6 +117,8 @@ def _node_pending(seen: Observation, row: Mapping[str, Any]) -> bool:
 
 
 def _pods_pending(seen: Observation, row: Mapping[str, Any]) -> bool:
+    if not {*seen.get("claims", ())}.isdisjoint(row.get("drop_claims", ())):
+        return True
     if seen["pods"].keys() != {pod["netns"] for pod in row["pods"]}:
         return True  # what exactly differs is the module's question
     differing = pod_changes.changes(_links(seen), cast("Mapping[str, pod_changes.Pod]", seen["pods"]), row["pods"])

@@ -86,7 +86,7 @@ def _extras(pod: Pod, facts: Mapping[str, str]) -> dict[str, Any]:
         "host_network": template.host_network,
         "share_processes": template.share_processes,
         "sysctls": dict(template.sysctls),
-        "volumes": {name: volume_row(volume, facts) for name, volume in template.volumes.items()},
+        "volumes": {name: volume_row(volume, pod.namespace, facts) for name, volume in template.volumes.items()},
     }
     numbers = {"fs_group": template.fs_group, "grace": template.grace, "deadline": template.deadline}
     return {

@@ -10,6 +10,7 @@ from ...changes.network.bridge import BridgeRow
 from ...changes.system import sysctls
 from ...configs import PodRow
 from ...records import VERSION
+from ..claims.stage import Claims
 from ..inputs.host import Host
 from ..inputs.request import Request
 from ..ipam.stage import Allocated
@@ -30,6 +31,7 @@ Configs = Mapping[str, Any]
 def host_configs(
     request: Request,
     fleet: Fleet,
+    claims: Claims,
     scheduled: Scheduled,
     allocated: Allocated,
     services: Chapter,
@@ -48,6 +50,8 @@ def host_configs(
             bridge = bridge_row(host, cluster, fleet.cidrs[host.name])
             pods = _pods(request, host, bridge, scheduled, allocated, remembered.created, alike)
             node = _of_node(request, fleet, host, bridge, pods)
+            if host.name in claims.dropped:
+                node["pods"]["drop_claims"] = list(claims.dropped[host.name])
         common = _of_all(request, fleet, host, addresses, pods)
         common["node"]["record"]["cursor"] = allocated.cursors.get(host.name)
         common["node"]["record"] |= remembered.sections.of_host[host.name]

@@ -43,6 +43,10 @@ SETTINGS = {
         Setting("podlab_verify_port", "cluster", int, 20256, old="cluster.verify_port"),
         Setting("podlab_ready_timeout", "cluster", int, 60, old="cluster.ready_timeout"),
         Setting("podlab_allow_host_path", "cluster", bool, False, old="cluster.allow_host_path"),
+        Setting("podlab_allow_host_pid", "cluster", bool, False),
+        Setting("podlab_allow_host_ipc", "cluster", bool, False),
+        Setting("podlab_allow_privileged", "cluster", bool, False),
+        Setting("podlab_allow_mount_propagation", "cluster", bool, False),
         # Of the service layer, named as kube-proxy's options are.
         Setting("podlab_masquerade_all", "cluster", bool, False, old="cluster.masquerade_all"),
         Setting("podlab_localhost_node_ports", "cluster", bool, True, old="cluster.localhost_node_ports"),
@@ -89,6 +93,10 @@ class Cluster:
     verify_port: int = _default("verify_port")
     ready_timeout: int = _default("ready_timeout")
     allow_host_path: bool = _default("allow_host_path")
+    allow_host_pid: bool = _default("allow_host_pid")
+    allow_host_ipc: bool = _default("allow_host_ipc")
+    allow_privileged: bool = _default("allow_privileged")
+    allow_mount_propagation: bool = _default("allow_mount_propagation")
     masquerade_all: bool = _default("masquerade_all")
     localhost_node_ports: bool = _default("localhost_node_ports")
     node_port_addresses: tuple[str, ...] = _default("node_port_addresses")
@@ -96,6 +104,12 @@ class Cluster:
     affinity_by_ipset: bool = _default("affinity_by_ipset")
     reject_undefined_ports: bool = _default("reject_undefined_ports")
     images: Mapping[str, Image] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """What pods may do beyond themselves, by the end of the setting that allows it."""
+        every = ("host_path", "host_pid", "host_ipc", "privileged", "mount_propagation")
+        return frozenset(name for name in every if getattr(self, f"allow_{name}"))
 
 
 def setting_of(attribute: str) -> str:

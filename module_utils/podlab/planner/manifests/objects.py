@@ -7,14 +7,16 @@ reported together. Which pods a workload makes is for ``controllers``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..claims.model import Claim
 from ..model import Desired, Document, Image, Invalid, Pod, Workload
 from ..services import written_endpoints
 from ..services.model import Service, Slice, WrittenEndpoints
 from . import fields, names, services
+from .claims import claim
 from .config_objects import config_map, secret
 from .generated_names import named
 from .images import catalogue
@@ -32,7 +34,7 @@ REFUSED_KINDS = {
 }
 
 
-def desired(documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool = False) -> Desired:
+def desired(documents: Sequence[Document], images: Mapping[str, Image], allowed: Collection[str] = ()) -> Desired:
     """All that ``documents`` ask for.
 
     ``images`` is the catalogue: image names to what they run. Pods and workloads come in the order of the
@@ -40,21 +42,21 @@ def desired(documents: Sequence[Document], images: Mapping[str, Image], allow_ho
     ``file:line:``; that of an unknown image goes on with an example on lines of its own. A value of the
     wrong type is reported in the words of the schema check, so a caller who runs both sees it once.
     """
-    wanted, problems = survey(documents, images, allow_host_path)
+    wanted, problems = survey(documents, images, allowed)
     if problems:
         raise Invalid(problems)
     return wanted
 
 
 def survey(
-    documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool = False
+    documents: Sequence[Document], images: Mapping[str, Image], allowed: Collection[str] = ()
 ) -> tuple[Desired, list[str]]:
     """What could be read, and what is wrong with the rest.
 
     The planner goes on with it to find what else is wrong; it must not be applied while there are problems.
     """
     documents = named(documents)
-    cluster = _Cluster(documents, images, allow_host_path)
+    cluster = _Cluster(documents, images, allowed)
     for document in documents:
         cluster.add(without_api_access(document))
     wanted = Desired(
@@ -62,6 +64,7 @@ def survey(
         workloads=tuple(cluster.workloads.values()),
         namespaces=tuple(cluster.namespaces),
         objects=cluster.objects,
+        claims=cluster.claims,
         services=tuple(cluster.services.values()),
         slices=tuple(cluster.slices.values()),
         endpoints=tuple(cluster.endpoints.values()),
@@ -75,9 +78,9 @@ def survey(
 class _Cluster:
     """What has been read so far. Dicts with None values are sets that keep their order."""
 
-    def __init__(self, documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool) -> None:
+    def __init__(self, documents: Sequence[Document], images: Mapping[str, Image], allowed: Collection[str]) -> None:
         self.images = catalogue(images)
-        self.allow_host_path = allow_host_path
+        self.allowed = allowed
         # Namespaces, ConfigMaps and Secrets first: a pod may stand in a file that is read before theirs.
         self.namespaces = dict.fromkeys([*NAMESPACES, *_declared_namespaces(documents)])
         self.data = gathered(documents)
@@ -85,6 +88,7 @@ class _Cluster:
         self.pods: dict[str, Pod] = {}
         self.workloads: dict[str, Workload] = {}
         self.objects: dict[str, Mapping[str, Any]] = {}
+        self.claims: dict[str, Claim] = {}
         self.services: dict[str, Service] = {}
         self.slices: dict[str, Slice] = {}
         self.endpoints: dict[str, WrittenEndpoints] = {}
@@ -110,6 +114,8 @@ class _Cluster:
         for verdict in fields.judge(kind, document.body):
             if verdict.rule.outcome is fields.Outcome.REFUSED:
                 self.problems.append(fields.subject(document) + fields.refusal(verdict))
+            elif verdict.rule.outcome is fields.Outcome.REPLACED:
+                self.notes[f"{kind}: {verdict.pattern}: {verdict.rule.why}"] = None
             else:
                 self.ignored[f"{kind}: {verdict.pattern}"] = None
 
@@ -146,6 +152,14 @@ class _Cluster:
             key = f"{kind}/{namespace}/{name}"
             self.objects[key], self.places[key] = body, document.where
 
+    def add_claim(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1123_subdomain)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = claim(root, name, namespace)
+        if self._is_first(document, "persistentvolumeclaims", namespace, name):
+            self.claims[made.key] = made
+
     def add_service(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1035_label)
         namespace = self._namespace(document, root)
@@ -177,7 +191,7 @@ class _Cluster:
         return lambda path: self.ignored.__setitem__(f"{kind}: {path}", None)
 
     def _scope(self, namespace: str) -> Scope:
-        return Scope(namespace, self.images, self.data, self.allow_host_path)
+        return Scope(namespace, self.images, self.data, self.allowed)
 
     def _namespace(self, document: Document, root: Node) -> str:
         node = root["metadata"]["namespace"]
@@ -209,6 +223,7 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
     ("batch/v1", "Job"): _Cluster.add_workload,
     ("v1", "ConfigMap"): _Cluster.add_object,
     ("v1", "Secret"): _Cluster.add_object,
+    ("v1", "PersistentVolumeClaim"): _Cluster.add_claim,
     ("v1", "Service"): _Cluster.add_service,
     ("discovery.k8s.io/v1", "EndpointSlice"): _Cluster.add_slice,
     ("v1", "Endpoints"): _Cluster.add_endpoints,

@@ -110,9 +110,12 @@ class _Pod:
             self.known.update({f"metadata.{kind}['{key}']": value for key, value in values.items()})
         self.regular, self.init = spec["containers"].items(), spec["initContainers"].items()
         self.named = {node["name"].text(): node for node in (*self.init, *self.regular)}
+        for field, setting in (("hostPID", "host_pid"), ("hostIPC", "host_ipc")):
+            if spec[field].boolean():
+                scope.needs(setting, field)
         self.volumes: dict[str, Volume] = volumes(spec["volumes"], scope, self.named)
-        # Claims of a StatefulSet are refused as a whole; their mounts are no second mistake.
-        self.volumes = {**dict.fromkeys(claims, Volume("emptyDir")), **self.volumes}
+        # They take precedence. Which claim it is depends on the pod (controllers/stateful_sets.py).
+        self.volumes |= dict.fromkeys(claims, Volume("claim"))
 
     def containers(self) -> tuple[tuple[Container, ...], tuple[Container, ...]]:
         """The regular ones and the init containers."""
@@ -150,6 +153,7 @@ class _Pod:
         seen.add(name)
         image = known_image(node, self.scope.images)
         own_ports: tuple[Port, ...] = ports(node["ports"], self.host_network)
+        own_scope = self.scope.of_container(name)
         env = environment(node, self.scope, self.named, self.known)
         command, args = ([env.argument(word) for word in node[field].items()] for field in ("command", "args"))
         return Container(
@@ -160,9 +164,9 @@ class _Pod:
             working_dir=_working_dir(node["workingDir"]),
             path=image.path if image else "",
             ports=own_ports,
-            mounts=mounts(node["volumeMounts"], self.volumes, env),
+            mounts=mounts(node["volumeMounts"], self.volumes, env, own_scope),
             binds=image.binds if image else {},
-            security=security(node["securityContext"], self.spec["securityContext"]),
+            security=security(node["securityContext"], self.spec["securityContext"], own_scope),
             restart_policy=restart_policy,
             **(self._life(node, own_ports, env) if with_probes else {}),
         )

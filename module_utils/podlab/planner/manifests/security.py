@@ -6,6 +6,7 @@ from ...changes.pods.identity import CAPABILITIES
 from ..model import Security
 from . import names
 from .reading import MOST, Node
+from .references import Scope
 
 # capabilities(7), as far as Linux 6.
 _ALL = (
@@ -25,14 +26,19 @@ _NAMESPACED_ALONE = ("kernel.sem",)
 _PLAIN = Security()
 
 
-def security(node: Node, pod: Node) -> Security:
-    """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does."""
+def security(node: Node, pod: Node, scope: Scope) -> Security:
+    """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does.
+
+    :param scope: the container's.
+    """
     if not (node.given or pod.given):
         return _PLAIN
     for name in ("runAsUser", "runAsGroup"):
         node[name].between(0, 0, MOST)
     user = _either(node["runAsUser"], pod["runAsUser"])
-    _check_not_root(node, pod, user)
+    _check_not_root(node, pod, user, scope)
+    if node["privileged"].boolean():
+        scope.needs("privileged", "privileged")
     return Security(
         user=user,
         group=_either(node["runAsGroup"], pod["runAsGroup"]),
@@ -65,15 +71,15 @@ def _either(own: Node, pods: Node) -> int | None:
     return _number(own) if own.given else _number(pods)
 
 
-def _check_not_root(node: Node, pod: Node, user: int | None) -> None:
-    """``runAsNonRoot``, in the words of the kubelet that would not start the container."""
+def _check_not_root(node: Node, pod: Node, user: int | None, scope: Scope) -> None:
+    """``runAsNonRoot``, in the words of the kubelet, which does not start the container until that is mended."""
     wish = node["runAsNonRoot"] if node["runAsNonRoot"].given else pod["runAsNonRoot"]
     if not wish.boolean():
         return
     if user is None:  # every image of the catalogue runs as root
-        wish.forbidden("container has runAsNonRoot and image will run as root; set runAsUser")
+        scope.wait("container has runAsNonRoot and image will run as root", "set runAsUser")
     elif user == 0:
-        wish.forbidden("container's runAsUser breaks non-root policy")
+        scope.wait("container's runAsUser breaks non-root policy", "set another runAsUser")
 
 
 def _capabilities(node: Node) -> tuple[str, ...] | None:

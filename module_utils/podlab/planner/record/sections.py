@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..claims.model import Claim
+from ..claims.stage import Claims
 from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
@@ -46,6 +48,7 @@ def sections(
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
+    claims: Claims,
     born: Mapping[str, str],
     now: str,
     services: Mapping[str, Any],
@@ -56,10 +59,10 @@ def sections(
     generation = next_generation(hosts)
     known_pods = newest_pods(hosts)
     network = _kept(newest(hosts, "network"), _network(cluster, hosts, cidrs), generation)
-    whole = _cluster(hosts, desired, wanted, placement, born, now, services)
+    whole = _cluster(hosts, desired, wanted, placement, claims, born, now, services)
     cluster_section = _kept(newest(hosts, "cluster"), whole, generation)
     pods = {
-        node: _kept(known_pods.get(node, {}), {"pods": held}, generation)
+        node: _kept(known_pods.get(node, {}), {"pods": held, **_claims_of(node, claims, placement)}, generation)
         for node, held in _pods_by_node(cidrs, placement, addresses, born).items()
     }
     return Sections(network, cluster_section, pods, _parts(hosts, network, cluster_section, pods, generation))
@@ -112,11 +115,17 @@ def _pods_by_node(
     return found
 
 
+def _claims_of(node: str, claims: Claims, placement: Placement) -> dict[str, list[str]]:
+    keys = claims.of_node(node, placement.claims)
+    return {"claims": keys} if keys else {}
+
+
 def _cluster(
     hosts: Sequence[Host],
     desired: Desired,
     wanted: Wanted,
     placement: Placement,
+    claims: Claims,
     born: Mapping[str, str],
     now: str,
     services: Mapping[str, Any],
@@ -128,6 +137,7 @@ def _cluster(
     nodes = {host.name: _node(host) for host in hosts if host.role == "node"}
     keys = [_created_key(item.key) for item in workloads]
     keys += [_created_key(key) for key in desired.objects]
+    keys += [f"persistentvolumeclaim/{key}" for key in claims.wanted]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
     waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
@@ -141,6 +151,7 @@ def _cluster(
         "created": {**{key: created.get(key, now) for key in keys}, **waiting},
         "waiting": list(placement.waiting),
         **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
+        **({"claims": {key: _claim(one) for key, one in claims.wanted.items()}} if claims.wanted else {}),
         **({"finished": dict(wanted.expired)} if wanted.expired else {}),
     }
 
@@ -190,6 +201,14 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
         "nodeSelector": dict(item.template.node_selector),
         **({"job": item.fixed_job} if item.fixed_job else {}),
         **{key: value for key, value in _times(item).items() if value is not None},
+    }
+
+
+def _claim(item: Claim) -> dict[str, Any]:
+    return {
+        "spec": dict(item.spec),
+        **({"owner": item.owner} if item.owner else {}),
+        **({"retained": True} if item.is_retained else {}),
     }
 
 

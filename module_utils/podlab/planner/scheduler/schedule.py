@@ -12,6 +12,7 @@ from ..inputs.host import Host
 from ..model import FAILED_SCHEDULING, Pod, Wait
 from .filters import SELECTOR, TAINT, may_stay, objection, untolerated
 from .interpod import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
+from .volume_binding import CONFLICT, VolumeBinding
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
@@ -27,20 +28,31 @@ class PendingPod:
 
 @dataclass
 class Placement:
-    """Pod key -> node, and the pods that have none: ``waiting`` are those for a node that this run does not see."""
+    """Pod key -> node, and the pods that have none: ``waiting`` are those for a node that this run does not see.
+
+    ``claims``: claim key -> node.
+    """
 
     nodes: dict[str, str]
     waiting: list[str] = field(default_factory=list)
     pending: dict[str, PendingPod] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
 
 
-def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], present: Mapping[str, str]) -> Placement:
+def place(
+    pods: Sequence[Pod],
+    nodes: Sequence[Host],
+    room: Mapping[str, int],
+    present: Mapping[str, str],
+    volumes: VolumeBinding | None = None,
+) -> Placement:
     """Give every pod a node, as far as one can take it.
 
     :param room: addresses that each node has for pods, those in use included. A pod on its node's network takes none.
     :param present: where pods run now. A pod stays as long as its node is in the inventory, still fits
         its ``nodeName`` and ``nodeSelector`` and has no NoExecute taint against it, also while the node cannot be
         reached. Spreading, anti-affinity and NoSchedule are for new pods only.
+    :param volumes: where claims are; those of new pods are added.
 
     New pods go where the fewest of their owner's replicas are, then to the node with the fewest pods,
     then to the first of the inventory: the default spreading of kube-scheduler without its weights
@@ -51,8 +63,8 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
     A pod whose template waits has its node, and is pending there: others count it, as they will once it runs.
     """
     by_name = {node.name: node for node in nodes}
-    board = _Board(pods, nodes, room)
-    placement = Placement({})
+    board = _Board(pods, nodes, room, volumes or VolumeBinding({}, ()))
+    placement = Placement({}, claims=board.volumes.homes)
     _stay(pods, by_name, present, board, placement)
     grouped = groupby((pod for pod in pods if pod.kept is None), key=lambda pod: pod.owner or pod.key)
     groups = [(siblings := [*group], siblings) for _, group in grouped]  # a kept one that is nowhere is gone
@@ -92,7 +104,7 @@ def _stay(
     """Pods that stay where they are. Who is kept cannot move; only then may others claim what they ask for."""
     for pod in (*(pod for pod in pods if pod.kept is not None), *(pod for pod in pods if pod.kept is None)):
         home = nodes.get(present.get(pod.key, ""))
-        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.ports.clash(pod, home.name))):
+        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.taken_from(pod, home.name))):
             placement.nodes[pod.key] = home.name
             board.put(pod, home.name)
 
@@ -108,7 +120,10 @@ class _Board:
     that asks for more than a name, a selector and tolerations has every node looked at.
     """
 
-    def __init__(self, pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int]) -> None:
+    def __init__(
+        self, pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], volumes: VolumeBinding
+    ) -> None:
+        self.volumes = volumes
         self.nodes = {node.name: node for node in nodes}
         self.order = {node.name: index for index, node in enumerate(nodes)}
         self.room = room
@@ -126,6 +141,7 @@ class _Board:
         if not _is_on_node(pod):
             self.taken[name] += 1
         self.ports.claim(pod, name)
+        self.volumes.bind(pod, name)
         self.neighbours.add(pod, name)
 
     def wishes(self, pod: Pod) -> tuple[object, ...]:
@@ -140,12 +156,16 @@ class _Board:
                 template.tolerations,
                 template.host_network,
             )
-            picky = bool(self.ports.wanted(pod)) or (
-                template.node_name is None
-                and (
-                    self.neighbours.concern(pod)
-                    or bool(template.node_affinity.preferred)
-                    or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.disliked)
+            picky = (
+                bool(self.ports.wanted(pod))
+                or self.volumes.concern(pod)
+                or (
+                    template.node_name is None
+                    and (
+                        self.neighbours.concern(pod)
+                        or bool(template.node_affinity.preferred)
+                        or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.disliked)
+                    )
                 )
             )
             known = self._wishes[pod.namespace, id(template)] = (picky, *plain, id(template) if picky else 0)
@@ -256,11 +276,17 @@ class _Board:
 
     def _against(self, pod: Pod) -> dict[str, str]:
         """Node -> why the pods that are there speak against this one. Addresses are counted elsewhere."""
-        found = {name: NO_PORTS for name in self.nodes if self.ports.clash(pod, name)}
+        found = {name: words for name in self.nodes if (words := self.taken_from(pod, name))}
         if pod.template.node_name is None:
             for name, words in self.neighbours.objections(pod).items():
                 found.setdefault(name, words)
         return found
+
+    def taken_from(self, pod: Pod, name: str) -> str:
+        """What the pod needs of a node and others have, or have elsewhere; empty if nothing is."""
+        if self.ports.clash(pod, name):
+            return NO_PORTS
+        return CONFLICT if self.volumes.conflict(pod, name) else ""
 
     # --- pods without a node
 
@@ -276,6 +302,10 @@ class _Board:
         if pod.template.node_name not in (None, *self.nodes):
             words = f'spec.nodeName: there is no node "{pod.template.node_name}"'
             return Wait(FAILED_SCHEDULING, words, advice=f"the inventory has {', '.join(self.nodes)}")
+        if missing := self.volumes.missing(pod):
+            words = ", ".join(f'persistentvolumeclaim "{name}" not found' for name in missing)
+            advice = "add it to the manifests"
+            return Wait(FAILED_SCHEDULING, f"0/{len(self.nodes)} nodes are available: {words}.", advice=advice)
         against = self._against(pod)
         reasons = Counter(self._reason(pod, node, against) for node in self.nodes.values())
         words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
@@ -301,6 +331,8 @@ class _Board:
         if NO_PORTS in reasons:
             wanted = ", ".join(f"{number}/{protocol}" for protocol, number, _ in self.ports.wanted(pod))
             lines.append(f"host ports {wanted}; one pod of a node can have each")
+        if CONFLICT in reasons:
+            lines.append("a claim is a directory on one node, and its pods run there; ./lab get pvc shows the claims")
         if any(reason.startswith(SPREAD) for reason in reasons):
             lines.append("spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it")
         if ATTRACTS in reasons:

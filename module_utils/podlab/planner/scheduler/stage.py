@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..claims.stage import Claims
 from ..controllers.stage import Reconciled
 from ..ipam.pod_addresses import capacity
 from ..model import Pod
@@ -14,6 +15,7 @@ from ..preflight.id_mapping import unmapped
 from ..preflight.problems import Problems
 from ..preflight.stage import Fleet, merged
 from .schedule import Placement, place
+from .volume_binding import VolumeBinding
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class Scheduled:
         return self.placement.nodes
 
 
-def schedule(fleet: Fleet, reconciled: Reconciled, found: Problems) -> Scheduled:
+def schedule(fleet: Fleet, reconciled: Reconciled, claims: Claims, found: Problems) -> Scheduled:
     pods, nodes = reconciled.pods, fleet.nodes
     free = {node.name: capacity(fleet.cidrs[node.name]) if fleet.cidrs else sys.maxsize for node in nodes}
     placed = {key: node for key, (node, _) in fleet.past.items()}
     placement = Placement({})
     if nodes:
-        placement = place(pods, nodes, free, placed)
+        placement = place(pods, nodes, free, placed, VolumeBinding(claims.homes, claims.wanted))
     problems, refused = unmapped(pods, placement.nodes, fleet.nodes_by_name)
     found += problems
     if not found:  # or a name may be none
