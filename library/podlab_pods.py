@@ -62,7 +62,6 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes.actions import Require
 from ansible.module_utils.podlab.changes.network import defaults
-from ansible.module_utils.podlab.changes.network.bridge import Link
 from ansible.module_utils.podlab.changes.pods import configs, pods, problems
 from ansible.module_utils.podlab.changes.pods.actions import (
     DropClaim,
@@ -82,6 +81,7 @@ from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import runners as runners
 from ansible.module_utils.podlab.host.run import HostError
 from ansible.module_utils.podlab.programs import NODE, PODS
+from ansible.module_utils.podlab.records.observation import Link
 
 ARGUMENT_SPEC = {
     "pods": {"type": "json", "required": True},

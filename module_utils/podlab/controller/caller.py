@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..host.lease import PATIENCE, Lease
+from ..host.lease import PATIENCE
 from ..host.record import text_of
 from ..planner.inputs.host import Host
-from ..records.observation import ObservedLease
+from ..records.observation import Lease, ObservedLease
 from ..shapes import misfit
 
 _process = os.getpid()  # Ansible loads this before it forks its workers

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records.observation import Lease, ObservedLease
 from ..shapes import misfit
 from . import record
 from .run import HostError
@@ -20,15 +21,6 @@ from .run import HostError
 PATH = f"{record.HOME}/lease.json"
 PATIENCE = 60.0
 """Seconds after its last word that a run counts as at work, where nothing else is known of it."""
-
-
-class Lease(TypedDict):
-    run: str
-    who: str
-    machine: str
-    process: int
-    began: str
-    renewed: float
 
 
 def read() -> Lease | None:
@@ -40,7 +32,7 @@ def read() -> Lease | None:
     return None if misfit(found, Lease) else found
 
 
-def observe() -> dict[str, Any] | None:
+def observe() -> ObservedLease | None:
     """That, with the seconds since then by this host's clock."""
     found = read()
     return None if found is None else {**found, "age": time.time() - found["renewed"]}

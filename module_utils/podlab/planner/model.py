@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records.host_record import FixedJob
 from .claims.model import Claim, ClaimTemplate
 from .manifests.names import file_name
 from .scheduler.model import ANY_NODE, NodeAffinity, PodAffinityTerm, Selector, Spread, Toleration
@@ -257,16 +258,6 @@ class Pod:
         return file_name(self.namespace, self.name)
 
 
-class FixedJob(TypedDict):
-    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
-    Job is suspended."""
-
-    completions: int | None
-    suspended: bool
-    template: str
-    unscheduled: str
-
-
 @dataclass(frozen=True)
 class Workload:
     """What makes pods out of a template. ``replicas`` of a Job are its completions; a DaemonSet has none.
@@ -342,7 +333,7 @@ class Desired:
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
     namespaces: tuple[str, ...] = ("default",)
-    objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     claims: Mapping[str, Claim] = field(default_factory=dict)  # by key
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()

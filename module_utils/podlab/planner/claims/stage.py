@@ -15,7 +15,7 @@ from typing import Any
 
 from ..inputs.host import Host
 from ..model import Desired, Pod, Workload
-from ..record.newest import newest, newest_pods
+from ..record.newest import newest_cluster, newest_pods
 from .model import STATEFUL_SET, Claim, directory_of, key_of
 
 Homes = Mapping[str, str]
@@ -42,7 +42,7 @@ class Claims:
 def claims_stage(hosts: Sequence[Host], desired: Desired, pods: Iterable[Pod]) -> Claims:
     """:param pods: all that there shall be now, those among them that stay as they run."""
     nodes = {host.name: host for host in hosts if host.role == "node"}
-    told = newest(hosts, "cluster").get("claims", {})
+    told = newest_cluster(hosts).get("claims", {})
     homes, lost = _homes(hosts, nodes)
     known = {**dict.fromkeys(homes), **told}
     in_use = {key for pod in pods for key in claims_of(pod)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...changes.network.bridge import BridgeRow
 from ...changes.system import node_sysctls
 from ...changes.system.node_sysctls import BRIDGE_NETFILTER
 from ...changes.system.sysctls import FORWARD
-from ...changes.system.systemd import SystemRow, patterns
+from ...changes.system.systemd import patterns
+from ...configs import BridgeRow, SystemRow
 from ..inputs.host import Host
 from ..inputs.host_links import legs, uplink, ways_out
 from ..inputs.settings import Cluster

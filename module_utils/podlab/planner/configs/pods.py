@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ...changes.network.bridge import BridgeRow
-from ...configs import ContainerRow, PodRow
+from ...configs import BridgeRow, ContainerRow, PodRow
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import pod_mac
