@@ -8,7 +8,7 @@ from types import ModuleType
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Embedded, Host, ask
-from . import objects, workloads
+from . import claims, objects, workloads
 
 LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "pods": lambda state: state.pods,
@@ -21,6 +21,7 @@ LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "services": lambda state: _services().services(state),
     "endpoints": lambda state: _services().endpoints(state),
     "endpointslices": lambda state: _services().endpointslices(state),
+    "persistentvolumeclaims": claims.claims,
     "configmaps": objects.configmaps,
     "secrets": objects.secrets,
     "namespaces": objects.namespaces,

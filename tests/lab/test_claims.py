@@ -15,6 +15,9 @@ PASSWORD = {
 }
 
 
+STAY_ON = ("-e", "podlab_keep_power=true")
+
+
 def bring(lab, name: str, **more: Any) -> None:
     """Put an application in place of what the directory has."""
     lab.write(**{name: (ROOT / "tests" / "apps" / name / f"{name}.yml").read_text()}, **more)
@@ -57,6 +60,17 @@ def test_peers_have_their_claims_back_and_a_claim_goes_with_its_manifest(lab):
     lab.converge()
     assert identities(lab) == first
     assert claims(lab) == [f"default_data-peers-{ordinal}" for ordinal in range(3)]
+
+    done = lab.play(*STAY_ON, playbook="playbooks/teardown.yml")
+    assert done.returncode == 0, done.stdout
+    assert "claims stay in /var/lib/podlab/claims: default/data-peers-" in done.stdout + done.stderr
+    assert lab.sh("node1", "ls -A /var/lib/podlab") == "claims"
+    assert "changed=0" in lab.play(*STAY_ON, playbook="playbooks/teardown.yml").stdout
+    lab.converge()
+    assert identities(lab) == first
+    assert "Bound" in lab_says(lab, "get", "pvc", "data-peers-0")
+    lab.play(*STAY_ON, "-e", "podlab_remove_volumes=true", playbook="playbooks/teardown.yml")
+    assert lab.sh("node1", "ls -d /var/lib/podlab 2>/dev/null || echo gone") == "gone"
 
 
 def test_an_agent_that_reaches_into_its_node_waits_until_it_may(lab):

@@ -71,6 +71,14 @@ KINDS = {
         (),
         services.endpointslice,
     ),
+    "persistentvolumeclaims": Kind(
+        "persistentvolumeclaims",
+        "persistentvolumeclaim",
+        True,
+        ("NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS", "VOLUMEATTRIBUTESCLASS", "AGE"),
+        ("VOLUMEMODE",),
+        others.claim,
+    ),
     "configmaps": Kind("configmaps", "configmap", True, ("NAME", "DATA", "AGE"), (), others.configmap),
     "secrets": Kind("secrets", "secret", True, ("NAME", "TYPE", "DATA", "AGE"), (), others.secret),
     "namespaces": Kind("namespaces", "namespace", False, ("NAME", "STATUS", "AGE"), (), others.namespace),
@@ -85,6 +93,7 @@ SHORT = {
     "svc": "services",
     "ep": "endpoints",
     "cm": "configmaps",
+    "pvc": "persistentvolumeclaims",
     "ns": "namespaces",
 }
 # What belongs to the category ``all``, in the order in which the API server tells of them.

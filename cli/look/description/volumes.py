@@ -58,6 +58,13 @@ def _volume(volume: Object) -> fields.Lines:
                 lines.append(f"ConfigMapName:\t{source['configMap']['name']}")
                 lines.append(f"ConfigMapOptional:\t{_optional(source['configMap'])}")
         return lines
+    if "persistentVolumeClaim" in volume:
+        source = volume["persistentVolumeClaim"]
+        return [
+            "Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+            f"ClaimName:\t{source.get('claimName', '')}",
+            f"ReadOnly:\t{str(bool(source.get('readOnly'))).lower()}",
+        ]
     if "hostPath" in volume:
         path = volume["hostPath"]
         return [

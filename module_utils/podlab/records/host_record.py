@@ -204,11 +204,23 @@ class NetworkRecord(Section, total=False):
     foreign: dict[str, list[Network]]  # of the hosts that have any
 
 
-class _ClaimSpec(TypedDict):
-    spec: dict[str, Any]
+class _Requests(TypedDict, total=False):
+    requests: dict[str, str | int | float] | None
 
 
-class ClaimEntry(_ClaimSpec, total=False):
+class ClaimSpec(TypedDict, total=False):
+    accessModes: list[str] | None
+    resources: _Requests | None
+    storageClassName: str | None
+    volumeAttributesClassName: str | None
+    volumeMode: str | None
+
+
+class _Claim(TypedDict):
+    spec: ClaimSpec
+
+
+class ClaimEntry(_Claim, total=False):
     owner: str  # key of the StatefulSet whose template it is of
     retained: bool  # it stays without its manifest or its owner
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ...records.host_record import ClaimSpec
 from ..manifests.names import file_name
 
 STATEFUL_SET = "StatefulSet"
@@ -16,7 +15,7 @@ class ClaimTemplate:
     """One of ``volumeClaimTemplates``, with what ``persistentVolumeClaimRetentionPolicy`` says of its claims."""
 
     name: str
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: ClaimSpec = field(default_factory=ClaimSpec)
     outlives_set: bool = True
     outlives_pod: bool = True
 
@@ -31,7 +30,7 @@ class Claim:
 
     namespace: str
     name: str
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: ClaimSpec = field(default_factory=ClaimSpec)
     owner: str = ""
     is_retained: bool = False
 

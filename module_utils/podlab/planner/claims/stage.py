@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ...records.host_record import ClaimEntry
 from ..inputs.host import Host
 from ..model import Desired, Pod, Workload
 from ..record.newest import newest_cluster, newest_pods
@@ -104,11 +104,11 @@ def _stays(claim: Claim, sets: Mapping[str, Workload]) -> bool:
     return is_due or template.outlives_pod
 
 
-def _claim(key: str, entry: Mapping[str, Any] | None) -> Claim:
+def _claim(key: str, entry: ClaimEntry | None) -> Claim:
     namespace, _, name = key.partition("/")
     if entry is None:
         return Claim(namespace, name, is_retained=True)
-    return Claim(namespace, name, entry.get("spec", {}), entry.get("owner", ""), entry.get("retained", False))
+    return Claim(namespace, name, entry["spec"], entry.get("owner", ""), entry.get("retained", False))
 
 
 def _homes(hosts: Sequence[Host], nodes: Mapping[str, Host]) -> tuple[dict[str, str], dict[str, str]]:

@@ -57,6 +57,7 @@ SETTINGS = {
         Setting("podlab_images", "cluster", dict, {}, old="cluster.images"),
         Setting("podlab_manifests", "cluster", str, "manifests", old="manifests"),
         Setting("podlab_keep_power", "run", bool, False, old="keep_power"),
+        Setting("podlab_remove_volumes", "run", bool, False),
         Setting("podlab_scripts", "run", str, None, old="scripts"),
         # None: where the host has systemd.
         Setting("podlab_boot", "host", bool, None),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
+from ...records.host_record import ClaimSpec
 from ..claims.model import Claim, ClaimTemplate
 from . import names
 from .quantities import WORDS, quantity
@@ -34,7 +34,7 @@ def claim_templates(spec: Node) -> tuple[ClaimTemplate, ...]:
     return tuple(made.values())
 
 
-def _spec(node: Node) -> Mapping[str, Any]:
+def _spec(node: Node) -> ClaimSpec:
     modes, storage = node["accessModes"], node["resources"]["requests"]["storage"]
     if modes.absent:
         modes.required("at least 1 access mode is required")
@@ -51,4 +51,4 @@ def _spec(node: Node) -> Mapping[str, Any]:
         storage.invalid("must be greater than zero")
     if name := node["storageClassName"].text():
         node["storageClassName"].check(names.dns1123_subdomain(name))
-    return node.mapping()
+    return cast("ClaimSpec", node.mapping())

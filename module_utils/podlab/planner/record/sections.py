@@ -232,7 +232,7 @@ def _workload(item: Workload, desired: int) -> WorkloadEntry:
 
 
 def _claim(item: Claim) -> ClaimEntry:
-    entry: ClaimEntry = {"spec": dict(item.spec)}
+    entry: ClaimEntry = {"spec": item.spec}
     if item.owner:
         entry["owner"] = item.owner
     if item.is_retained:
