@@ -1,7 +1,7 @@
 """What ``./lab`` tells of a pod at length, and counts on the shape of: a host's root may have written anything there.
 
-Hosts and plans do not read it (``records.pod_row.PodSpec`` has what they do), so nothing runs otherwise for a shape in
-here.
+Hosts and plans do not read it (``records.pod_object.PodSpec`` has what they do), so nothing runs otherwise for a shape
+in here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 from podlab.records import pod_path
 from podlab.records.formats import Strings
 from podlab.records.object_meta import ObjectMeta
-from podlab.records.pod_row import PodContainer, PodSpec
+from podlab.records.pod_object import PodContainer, PodSpec
 from podlab.shapes import Rule, misfit
 
 

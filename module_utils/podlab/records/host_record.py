@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict
 from ..shapes import CheckedAs, Rule
 from .formats import Address, AnyAddress, ClusterIP, Count, Key, Network, ObjectKey, Strings, Sysctl, Time
 from .object_meta import ObjectMeta
-from .pod_row import PodObject
+from .pod_object import PodObject
 
 
 class Taint(TypedDict):

@@ -8,55 +8,8 @@ from typing import Annotated, Any, TypedDict
 from ..configs import PodRow as _PodRow
 from ..shapes import Rule, misfit, salvaged
 from . import pod_path
-from .formats import Count, Interface, Moment, Name, Strings
-from .object_meta import ObjectMeta
-
-
-class _Named(TypedDict):
-    name: Name
-    namespace: Name
-
-
-class PodMeta(_Named, ObjectMeta):
-    pass
-
-
-class ContainerPort(TypedDict):
-    containerPort: int
-
-
-class PodPort(ContainerPort, total=False):
-    name: str | None
-    protocol: str | None
-    hostPort: int | None
-    hostIP: str | None
-
-
-class _NamedContainer(TypedDict):
-    name: str
-
-
-class PodContainer(_NamedContainer, total=False):
-    image: str
-    args: list[str] | None
-    ports: list[PodPort] | None
-    restartPolicy: str | None
-
-
-class PodSpec(TypedDict, total=False):
-    nodeName: str
-    nodeSelector: Strings | None
-    restartPolicy: str
-    hostname: str | None
-    subdomain: str | None
-    hostNetwork: bool | None
-    containers: list[PodContainer]
-    initContainers: list[PodContainer]
-
-
-class PodObject(TypedDict):
-    metadata: PodMeta
-    spec: PodSpec
+from .formats import Count, Interface, Moment, Name
+from .pod_object import PodObject
 
 
 def _has_its_parts(volume: dict[str, Any]) -> bool:
