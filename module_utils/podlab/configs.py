@@ -37,6 +37,7 @@ class ContainerRow(_PlainContainer, total=False):
     user: int
     group: int
     groups: list[int]
+    user_namespace: bool  # one of its own, in which ``user`` and ``group`` stand for root of the node
     capabilities: list[str]  # the whole set, without CAP_; containerd's default if left out
     read_only: bool
     readiness: dict[str, Any]

@@ -21,7 +21,7 @@ from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
 from .model import Desired, Wait
-from .preflight import firewalls
+from .preflight import firewalls, id_mapping
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
 from .preflight.problems import Problems
 from .preflight.stage import Fleet, preflight
@@ -159,6 +159,7 @@ def _notes(
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,
         *claims.notes,
+        *id_mapping.notes(reconciled.pods, scheduled.nodes, fleet.nodes_by_name),
         *services.notes,
         *rules_in_the_way(fleet.hosts, request.cluster),
         *firewalls.notes(blocked),

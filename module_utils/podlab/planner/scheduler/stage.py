@@ -11,9 +11,8 @@ from ..controllers.stage import Reconciled
 from ..ipam.pod_addresses import capacity
 from ..model import Pod
 from ..preflight.host_checks import Refusals, namespaces_in_the_way
-from ..preflight.id_mapping import unmapped
 from ..preflight.problems import Problems
-from ..preflight.stage import Fleet, merged
+from ..preflight.stage import Fleet
 from .schedule import Placement, place
 from .volume_binding import VolumeBinding
 
@@ -44,11 +43,10 @@ def schedule(fleet: Fleet, reconciled: Reconciled, claims: Claims, found: Proble
     placement = Placement({})
     if nodes:
         placement = place(pods, nodes, free, placed, VolumeBinding(claims.homes, claims.wanted))
-    problems, refused = unmapped(pods, placement.nodes, fleet.nodes_by_name)
-    found += problems
+    refused = Refusals()
     if not found:  # or a name may be none
         names = {pod.key: pod.netns for pod in pods}
-        refused = merged(refused, namespaces_in_the_way(fleet.hosts, names, placement.nodes))
+        refused = namespaces_in_the_way(fleet.hosts, names, placement.nodes)
     by_node: dict[str, list[Pod]] = {node.name: [] for node in nodes}
     for pod in pods:
         if pod.key in placement.nodes:
