@@ -59,12 +59,7 @@ def _volume(volume: Object) -> fields.Lines:
                 lines.append(f"ConfigMapOptional:\t{_optional(source['configMap'])}")
         return lines
     if "persistentVolumeClaim" in volume:
-        source = volume["persistentVolumeClaim"]
-        return [
-            "Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
-            f"ClaimName:\t{source.get('claimName', '')}",
-            f"ReadOnly:\t{str(bool(source.get('readOnly'))).lower()}",
-        ]
+        return _claim(volume["persistentVolumeClaim"])
     if "hostPath" in volume:
         path = volume["hostPath"]
         return [
@@ -73,6 +68,14 @@ def _volume(volume: Object) -> fields.Lines:
             f"HostPathType:\t{path.get('type', '')}",
         ]
     return ["<unknown>"]
+
+
+def _claim(source: Object) -> fields.Lines:
+    return [
+        "Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+        f"ClaimName:\t{source.get('claimName', '')}",
+        f"ReadOnly:\t{str(bool(source.get('readOnly'))).lower()}",
+    ]
 
 
 def _items(source: Object) -> fields.Lines:

@@ -52,13 +52,7 @@ def pod_template(
         restart_policy=spec["restartPolicy"].one_of(restart_policies),
         grace=pod.grace,
         deadline=_deadline(spec["activeDeadlineSeconds"]),
-        node_name=spec["nodeName"].text() or None,
-        node_selector=labels_of(spec["nodeSelector"]),
-        tolerations=scheduling_fields.tolerations(spec["tolerations"]),
-        spread=scheduling_fields.spread(spec["topologySpreadConstraints"]),
-        node_affinity=scheduling_fields.node_affinity(spec["affinity"]["nodeAffinity"]),
-        affinity=scheduling_fields.pod_affinity(spec["affinity"]["podAffinity"], scope.namespace),
-        anti_affinity=scheduling_fields.pod_affinity(spec["affinity"]["podAntiAffinity"], scope.namespace),
+        **_placing(spec, scope.namespace),
         hostname=spec["hostname"].text() or None,
         subdomain=spec["subdomain"].text() or None,
         fqdn_as_hostname=spec["setHostnameAsFQDN"].boolean(),
@@ -73,6 +67,20 @@ def pod_template(
         waits=tuple(scope.waits),
         spec=spec.mapping(),
     )
+
+
+def _placing(spec: Node, namespace: str) -> dict[str, Any]:
+    """Where it may run."""
+    affinity = spec["affinity"]
+    return {
+        "node_name": spec["nodeName"].text() or None,
+        "node_selector": labels_of(spec["nodeSelector"]),
+        "tolerations": scheduling_fields.tolerations(spec["tolerations"]),
+        "spread": scheduling_fields.spread(spec["topologySpreadConstraints"]),
+        "node_affinity": scheduling_fields.node_affinity(affinity["nodeAffinity"]),
+        "affinity": scheduling_fields.pod_affinity(affinity["podAffinity"], namespace),
+        "anti_affinity": scheduling_fields.pod_affinity(affinity["podAntiAffinity"], namespace),
+    }
 
 
 def _grace(node: Node) -> int | None:

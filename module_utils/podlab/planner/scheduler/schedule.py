@@ -10,11 +10,11 @@ from itertools import groupby
 
 from ..inputs.host import Host
 from ..model import FAILED_SCHEDULING, Pod, Wait
-from .filters import SELECTOR, TAINT, may_stay, objection, untolerated
-from .interpod import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
+from .advice import what_to_do
+from .filters import may_stay, objection, untolerated
+from .interpod import NO_PORTS, Neighbours, Ports
 from .volume_binding import CONFLICT, VolumeBinding
 
-_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 
 
@@ -87,11 +87,15 @@ def place(
             elif left:
                 why = PendingPod("", (board.why_not(left[0]),))  # siblings have the same reason
                 placement.pending |= dict.fromkeys((pod.key for pod in left), why)
+    _hold_back(pods, by_name, placement)
+    return placement
+
+
+def _hold_back(pods: Sequence[Pod], nodes: Mapping[str, Host], placement: Placement) -> None:
     for pod in pods:
-        home = by_name.get(placement.nodes.get(pod.key, ""))
+        home = nodes.get(placement.nodes.get(pod.key, ""))
         if pod.template.waits and pod.kept is None and home is not None and home.is_managed:
             placement.pending[pod.key] = PendingPod(placement.nodes.pop(pod.key), pod.template.waits)
-    return placement
 
 
 def _stay(
@@ -310,7 +314,9 @@ class _Board:
         reasons = Counter(self._reason(pod, node, against) for node in self.nodes.values())
         words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
         message = f"0/{len(self.nodes)} nodes are available: {words}."
-        return Wait(FAILED_SCHEDULING, message, advice="; ".join(self._advice(pod, list(reasons))))
+        return Wait(
+            FAILED_SCHEDULING, message, advice="; ".join(what_to_do(pod, list(reasons), self.ports.wanted(pod)))
+        )
 
     def _reason(self, pod: Pod, node: Host, against: Mapping[str, str]) -> str:
         """One for each node, that of the first plugin that would reject it."""
@@ -318,30 +324,6 @@ class _Board:
         if wrong is None and self._is_full(node.name, pod) and against.get(node.name) != NO_PORTS:
             wrong = NO_ADDRESS
         return wrong or against.get(node.name, NO_ADDRESS)
-
-    def _advice(self, pod: Pod, reasons: Sequence[str]) -> list[str]:
-        lines = []
-        if pod.template.node_selector:
-            wanted = ",".join(f"{key}={value}" for key, value in sorted(pod.template.node_selector.items()))
-            lines.append(f"spec.nodeSelector {wanted}; labels are set with node_labels in the inventory")
-        if pod.template.node_affinity.required is not None and SELECTOR in reasons:
-            lines.append("spec.affinity.nodeAffinity; labels are set with node_labels in the inventory")
-        if any(reason.startswith(TAINT) for reason in reasons):
-            lines.append("spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory")
-        if NO_PORTS in reasons:
-            wanted = ", ".join(f"{number}/{protocol}" for protocol, number, _ in self.ports.wanted(pod))
-            lines.append(f"host ports {wanted}; one pod of a node can have each")
-        if CONFLICT in reasons:
-            lines.append("a claim is a directory on one node, and its pods run there; ./lab get pvc shows the claims")
-        if any(reason.startswith(SPREAD) for reason in reasons):
-            lines.append("spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it")
-        if ATTRACTS in reasons:
-            lines.append(
-                "spec.affinity.podAffinity; preferredDuringSchedulingIgnoredDuringExecution makes a wish of it"
-            )
-        if REPELS in reasons or IS_REPELLED in reasons:
-            lines.append(f"spec.affinity.podAntiAffinity; it takes one more node, or {_PREFERRED}, which is a wish")
-        return lines
 
 
 def _is_on_node(pod: Pod) -> bool:
