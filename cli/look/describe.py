@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from podlab import packed
-from podlab.records import pod_row
-from podlab.shapes import misfit
 
 from .. import arguments, inventory
 from ..failure import Failure
@@ -27,6 +25,7 @@ from .cluster import LISTS, must_be_known, must_be_on, not_found
 from .columns import KINDS
 from .description import deployments, nodes, pods, services
 from .description.pods import Event
+from .events import sound
 from .objects import Object
 from .resources import parse
 from .selectors import parse_selector, selected
@@ -159,5 +158,5 @@ def _parsed(said: str) -> list[Event]:
         with contextlib.suppress(ValueError):
             found = packed.loads(line)
             told = found if isinstance(found, list) else [found]
-            events += [event for event in told if not misfit(event, pod_row.Event)]
+            events += sound(told)
     return events

@@ -259,6 +259,45 @@ def test_logs_of_before_and_of_init_containers(lab: TestLab, run: Run) -> None:
     wait_for(lambda: run("logs", "crash", "-p").stdout == "born\n")
 
 
+def test_logs_of_several_pods_by_their_labels(run: Run) -> None:
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
+    said = run("logs", "-l", "app=web", "--prefix", "--timestamps", "--tail", "1")
+    assert said.returncode == 0, said.stderr
+    lines = said.stdout.splitlines()
+    assert len(lines) == len(run("get", "pods", "-l", "app=web", "-o", "name").stdout.splitlines()) > 1
+    assert all(re.match(rf"\[pod/web-\w+-\w+/[\w-]+\] {stamp} ", line) for line in lines), lines
+    assert run("logs", "steps", "--all-containers", "--prefix").stdout == "[pod/steps/setup] set up\n"
+    assert run("logs", "once", "--since", "100h").stdout == "done\n"
+    assert run("logs", "once", "--since", "1ns").stdout == ""
+    none = run("logs", "-l", "app=nothing")
+    assert (none.returncode, none.stderr) == (0, "No resources found in default namespace.\n")
+    many = run("logs", "-f", "-l", "app=web", "--max-log-requests", "1")
+    assert many.returncode == 1
+    assert many.stderr.endswith("maximum allowed concurrency is 1, use --max-log-requests to increase the limit\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((), "error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'."),
+        (("-l", "app=web", "once"), "error: only a selector (-l) or a POD name is allowed"),
+        (
+            ("once", "--since", "abc"),
+            'error: invalid argument "abc" for "--since" flag: time: invalid duration "abc"',
+        ),
+        (
+            ("once", "--since", "5"),
+            'error: invalid argument "5" for "--since" flag: time: missing unit in duration "5"',
+        ),
+        (("once", "--since=-1s"), "error: --since must be greater than 0"),
+        (("once", "--tail=-2"), "error: --tail must be greater than or equal to -1"),
+    ],
+)
+def test_logs_refuse_in_the_words_of_kubectl(run: Run, words: tuple[str, ...], error: str) -> None:
+    said = run("logs", *words)
+    assert (said.returncode, said.stderr.splitlines()[0]) == (1, error)
+
+
 def wait_for(is_true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Poll what nothing can be waited on for."""
     deadline = time.monotonic() + seconds

@@ -463,11 +463,11 @@ def lab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (("exec", "-h"), 0, "[-it]"),
         (("fly",), 2, "no verb 'fly'"),
         (("get",), 2, "usage: ./lab get"),
-        (("get", "pods", "-o", "xml"), 2, "usage: ./lab get"),
+        (("get", "pods", "-o", "xml"), 1, 'error: unable to match a printer suitable for the output format "xml"'),
         (("get", "gizmos"), 1, 'error: the server doesn\'t have a resource type "gizmos"'),
         (("exec", "pod", "ls"), 2, "exec POD -- COMMAND"),
         (("exec", "pod"), 1, "error: you must specify at least one command for the container"),
-        (("logs",), 2, "usage: ./lab logs"),
+        (("logs",), 1, "POD or TYPE/NAME is a required argument for the logs command"),
         (("down", "--fast"), 2, "usage: ./lab down"),
     ],
 )

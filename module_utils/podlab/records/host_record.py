@@ -189,6 +189,19 @@ class PendingPod(TypedDict):
     waits: list[Wait]
 
 
+class CronJobEntry(TypedDict):
+    schedule: str
+    timeZone: str
+    suspend: bool
+
+
+class JobByHand(TypedDict):
+    """A Job of a CronJob's that no manifest has."""
+
+    cronJob: Key
+    body: dict[str, Any]
+
+
 class Section(TypedDict, total=False):
     """What a run writes as a whole. Of two of the same name the one with the higher ``generation`` was written last."""
 
@@ -250,6 +263,8 @@ class ClusterRecord(Section, total=False):
     waiting: list[Key]
     pending: dict[Key, PendingPod]
     claims: dict[Key, ClaimEntry]
+    cronJobs: dict[Key, CronJobEntry]
+    jobsByHand: dict[Key, JobByHand]
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
     # of version 1, of which every host had all there is
     cidr: Network

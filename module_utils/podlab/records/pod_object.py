@@ -1,4 +1,5 @@
-"""A pod as Kubernetes has it, as far as anything here reads of it."""
+"""A pod as Kubernetes writes it, as far as podlab reads it back. Apart from ``pod_row.py``, which the records may not
+import: that one knows what hosts are told, and so the records."""
 
 from __future__ import annotations
 

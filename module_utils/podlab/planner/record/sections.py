@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from ...records.host_record import (
     ClaimEntry,
     ClusterRecord,
+    CronJobEntry,
     HostRecord,
     NetworkRecord,
     NodeEntry,
+    PendingPod,
     PodsRecord,
     Taint,
+    Wait,
     WorkloadEntry,
 )
+from ...records.pod_object import PodObject
 from ..claims.model import Claim
 from ..claims.stage import Claims
 from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
+from ..manifests.model import CronJob
 from ..manifests.updates import selector_object
 from ..model import Desired, Pod, Workload
 from ..preflight.host_checks import foreign_routes
@@ -153,6 +158,7 @@ def _cluster(
     keys = [_created_key(item.key) for item in workloads]
     keys += [_created_key(key) for key in desired.objects]
     keys += [f"persistentvolumeclaim/{key}" for key in claims.wanted]
+    keys += [f"cronjob/{one.key}" for one in desired.cron_jobs]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
     waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
@@ -167,17 +173,21 @@ def _cluster(
         "waiting": list(placement.waiting),
         **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
         **({"claims": {key: _claim(one) for key, one in claims.wanted.items()}} if claims.wanted else {}),
+        **({"cronJobs": {one.key: _cron_job(one) for one in desired.cron_jobs}} if desired.cron_jobs else {}),
+        **({"jobsByHand": dict(desired.jobs_by_hand)} if desired.jobs_by_hand else {}),
         **({"finished": dict(wanted.expired)} if wanted.expired else {}),
     }
 
 
-def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, Any]:
+def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, PendingPod]:
     """Pods that no host knows: no other place tells of them."""
-    found = {}
+    found: dict[str, PendingPod] = {}
     for pod in wanted.pods:
         if held := placement.pending.get(pod.key):
-            waits = [{"reason": w.reason, "message": w.message, "container": w.container} for w in held.waits]
-            found[pod.key] = {"object": pod_object(pod, held.node, born[pod.key]), "waits": waits}
+            waits: list[Wait] = [
+                {"reason": one.reason, "message": one.message, "container": one.container} for one in held.waits
+            ]
+            found[pod.key] = {"object": cast(PodObject, pod_object(pod, held.node, born[pod.key])), "waits": waits}
     return found
 
 
@@ -198,6 +208,10 @@ def _node(host: Host) -> NodeEntry:
     if taints:
         entry["taints"] = taints
     return entry
+
+
+def _cron_job(item: CronJob) -> CronJobEntry:
+    return {"schedule": item.schedule, "timeZone": item.time_zone, "suspend": item.suspended}
 
 
 def _workload(item: Workload, desired: int) -> WorkloadEntry:

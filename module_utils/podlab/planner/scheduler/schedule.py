@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..inputs.host import Host
-from ..model import FAILED_SCHEDULING, Pod, Wait
+from ..manifests.model import FAILED_SCHEDULING, Wait
+from ..model import Pod
 from .advice import what_to_do
 from .filters import may_stay, objection, untolerated
 from .interpod import NO_PORTS, Neighbours, Ports
