@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ...configs import PodRow
 
@@ -65,6 +64,6 @@ def volume_path(pod: PodRow, volume: str) -> str:
     return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"
 
 
-def is_own_volume(volume: Mapping[str, Any]) -> bool:
+def is_own_volume(volume: Mapping[str, object]) -> bool:
     """Whether a volume is its pod's own, and goes with it."""
     return volume["kind"] not in ("hostPath", "claim")

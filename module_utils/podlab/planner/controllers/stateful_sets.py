@@ -7,7 +7,6 @@ is too many goes, then who is old is replaced.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ..manifests.workloads import revision_name
 from ..model import Pod, PodTemplate, Present, Volume
@@ -143,6 +142,6 @@ class _StatefulSet:
         return self.scene.workload.first_ordinal + self.scene.workload.partition
 
 
-def _claim_volume(claim: tuple[str, str]) -> dict[str, Any]:
+def _claim_volume(claim: tuple[str, str]) -> dict[str, object]:
     name, of_pod = claim
     return {"name": name, "persistentVolumeClaim": {"claimName": of_pod}}

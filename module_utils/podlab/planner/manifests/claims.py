@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from ...records.host_record import ClaimSpec
 from ..claims.model import Claim, ClaimTemplate
 from . import names
@@ -51,4 +49,5 @@ def _spec(node: Node) -> ClaimSpec:
         storage.invalid("must be greater than zero")
     if name := node["storageClassName"].text():
         node["storageClassName"].check(names.dns1123_subdomain(name))
-    return cast("ClaimSpec", node.mapping())
+    found: ClaimSpec = node.value or ClaimSpec()
+    return found

@@ -8,7 +8,7 @@ volumes, which are the node's root's, are its own there. Such a namespace has no
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from ...configs import ContainerRow
 from ..inputs.host import Host
@@ -28,10 +28,12 @@ def mapped(row: ContainerRow, host: Host, *, shares_processes: bool) -> Containe
     kept = [one for one in groups if has(host, "gid", one)]
     if has(host, "uid", user) and has(host, "gid", group):
         return row if kept == groups else {**row, "groups": kept}
-    made = cast("ContainerRow", {key: value for key, value in row.items() if key not in ("user", "group", "groups")})
-    if shares_processes:
-        return made  # /proc of the pod's processes cannot be mounted in another user namespace than theirs
-    return {**made, "user": user, "group": group, "user_namespace": True}
+    made: ContainerRow = {**row, "user": user, "group": group, "user_namespace": True}
+    made.pop("groups", None)
+    if not shares_processes:
+        return made
+    del made["user"], made["group"], made["user_namespace"]
+    return made  # /proc of the pod's processes cannot be mounted in another user namespace than theirs
 
 
 def notes(pods: Sequence[Pod], placed: Mapping[str, str], hosts: Mapping[str, Host]) -> list[str]:
