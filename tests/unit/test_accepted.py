@@ -194,7 +194,7 @@ def without(value: Any) -> Iterator[tuple[str, Any, Any]]:
 
 def said(body: Any, others: list[Document]) -> set[str]:
     document = Document(body, "m.yml", 1)
-    problems = [*schema.schema_problems([document]), *objects.survey([*others, document], IMAGES, True)[1]]
+    problems = [*schema.schema_problems([document]), *objects.survey([*others, document], IMAGES, ["host_path"])[1]]
     return set(manifests.without_parts(problems, [document]))
 
 

@@ -914,24 +914,25 @@ def test_what_one_host_tells_of_its_networks_stops_no_other(way, link, addresses
     assert kept.items() <= places(result).items()
 
 
-def test_ids_that_one_node_lacks_stop_no_other():
+def test_ids_that_one_node_lacks_are_mapped_there_alone():
     lab = Lab()
     lab.hosts["node1"].ids = [[0, 1]]
     mine = Container("main", "busybox", ("sh",), security=Security(user=1000))
-    desired = Desired(tuple(Pod("default", name, PodTemplate((mine,)), f"{name}.yml:1") for name in "ab"))
-    result = lab.plan(desired)
-    (line,) = result["refused"]["node1"]
-    assert line.startswith('a.yml:1: The Pod "a" is invalid: spec.containers[0].securityContext.runAsUser: ')
-    assert "pods" in result["hosts"]["node2"]["pending"]
+    template = PodTemplate((mine,))
+    result = lab.plan(Desired(tuple(Pod("default", name, template, f"{name}.yml:1") for name in "ab")))
+    rows = {host: result["hosts"][host]["pods"]["pods"][0] for host in ("node1", "node2")}
+    assert {host: "user_namespace" in row["containers"]["main"] for host, row in rows.items()} == {
+        "node1": True,
+        "node2": False,
+    }
 
 
 def test_pod_cidrs_are_allocated_once_though_pods_of_a_refused_host_are_placed_anew(monkeypatch):
     lab, calls = Lab(), []
-    lab.hosts["node1"].ids = [[0, 1]]
-    mine = Container("main", "busybox", ("sh",), security=Security(user=1000))
+    lab.hosts["node1"].observe_as = {"namespaces": ["default_a"]}
     allocate = networks.allocate_cidrs
     monkeypatch.setattr(networks, "allocate_cidrs", lambda *args: calls.append(args) or allocate(*args))
-    result = lab.plan(Desired((Pod("default", "a", PodTemplate((mine,)), "a.yml:1"),)))
+    result = lab.plan(wanting(pod("a")))
     assert result["refused"].keys() == {"node1"}
     assert [row["netns"] for row in result["hosts"]["node2"]["pods"]["pods"]] == ["default_a"]
     assert len(calls) == 1
