@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
+from ..claims.stage import claims_stage
 from ..controllers.reconcile import Wanted, pods_of
 from ..inputs.cluster import check_hosts
 from ..inputs.host import Host
@@ -25,6 +26,7 @@ from ..manifests.stand_ins import StoodInFor, stand_ins
 from ..model import Desired, Pod, Workload
 from ..preflight.problems import Problems
 from ..scheduler.schedule import Placement, place
+from ..scheduler.volume_binding import VolumeBinding
 from ..services.addresses import allocate
 from ..services.model import Given, Service
 
@@ -67,7 +69,9 @@ def outline(cluster: Cluster, hosts: Sequence[Host], desired: Desired, problems:
     wanted = found.unless_invalid(lambda: pods_of(whole, nodes, {}), Wanted([]))
     capacity = 2 ** (32 - cluster.node_prefix) - 3 if 0 < cluster.node_prefix < 31 else sys.maxsize
     room = {node.name: capacity for node in nodes}
-    placement = place(wanted.pods, nodes, room, {}) if nodes else Placement({})
+    claims = claims_stage(hosts, desired, wanted.pods)
+    volumes = VolumeBinding(claims.homes, claims.wanted)
+    placement = place(wanted.pods, nodes, room, {}, volumes) if nodes else Placement({})
     found.unless_invalid(lambda: allocate(cluster, hosts, desired.services), dict[str, Given]())
     known = _objects(desired)
     refused = [_refused(problem, known) for problem in dict.fromkeys([*found.given, *found])]
@@ -151,6 +155,9 @@ def _kept(desired: Desired) -> Iterator[Row]:
     for key in desired.objects:
         kind, namespace, name = key.split("/")
         yield Row(Outcome.KEPT, kind, namespace, name, "for environments and volumes of pods")
+    for claim in desired.claims.values():
+        why = "a directory on the node of its first pod"
+        yield Row(Outcome.KEPT, "PersistentVolumeClaim", claim.namespace, claim.name, why)
     for one in desired.cron_jobs:
         why = f"./lab create job NAME --from=cronjob/{one.name} runs its Job once"
         yield Row(Outcome.KEPT, "CronJob", one.namespace, one.name, why)
