@@ -99,6 +99,8 @@ SHORT = {
 }
 # What belongs to the category ``all``, in the order in which the API server tells of them.
 ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")
+# What ``describe`` knows.
+DESCRIBED = ("pods", "services", "nodes", "deployments")
 # Word for a kind -> its plural: pods, pod, po; deployments, deployment, deploy, deployments.apps, deployment.apps.
 ALIASES = {
     **{alias: plural for plural, kind in KINDS.items() for alias in (plural, plural[:-1], kind.plural, kind.prefix)},
