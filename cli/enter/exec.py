@@ -37,8 +37,8 @@ def main(words: list[str], command: list[str]) -> None:
     arguments.container(parser)
     arguments.namespace(parser)
     known, rest = parser.parse_known_args(words)
-    if rest and rest[0].startswith("-"):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if unknown := [word for word in rest if word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if rest and command:
         parser.error("the command stands after --: exec POD -- COMMAND")
     if rest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podlab import phases
+from podlab.configs import PodRow
 
 from .. import inventory
 from ..failure import Failure
@@ -22,6 +23,7 @@ SERVICES_KIND = "services"
 WORKLOADS = {
     "deployments": "Deployment",
     "replicasets": "ReplicaSet",
+    "replicationcontrollers": "ReplicationController",
     "statefulsets": "StatefulSet",
     "daemonsets": "DaemonSet",
     "jobs": "Job",
@@ -39,8 +41,8 @@ class Target:
     service: objects.Object | None = None
 
     @property
-    def row(self) -> Mapping[str, Any]:
-        row: Mapping[str, Any] = self.live["row"]
+    def row(self) -> PodRow:
+        row: PodRow = self.live["row"]
         return row
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .. import arguments
 from ..failure import Failure
 from ..output import complain, say
-from . import columns, objects
+from . import columns, objects, stand_ins
 from .cluster import LISTS, must_be_known, not_found, observe
 from .columns import KINDS
 from .output_forms import HEADS, WORDS, Writer, writer
@@ -131,6 +131,8 @@ def show(
         now = datetime.datetime.now(datetime.timezone.utc)
         tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
         say(("\n" if form.headers else "").join(tables), end="")
+        if words := stand_ins.note([item for some in found.values() for item in some]):
+            complain(words)
         return
     prefixes = {id(item): KINDS[plural].prefix for plural, some in found.items() for item in some}
     items = [item for some in found.values() for item in some]

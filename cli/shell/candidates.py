@@ -81,7 +81,8 @@ def complete(words: Sequence[str]) -> list[str]:
         elif word.startswith("-"):
             found = options_of(before[0])
         else:
-            found = POSITIONS.get(before[0], lambda *_: ())(line, word)
+            position = POSITIONS.get(before[0])
+            found = position(line, word) if position else ()
     return sorted({one for one in found if one.startswith(word)})
 
 

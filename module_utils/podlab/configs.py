@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from .records.host_record import HostRecord
+from .records.host_record import HostRecord, JobByHand
 
 
 class Mount(TypedDict):
@@ -274,3 +275,49 @@ class HostConfigs(TypedDict, total=False):
     routes: RoutesRow
     services: ServicesRow
     system: SystemRow
+
+
+class VerifyExtras(TypedDict, total=False):
+    """Whom a host calls for verify: of pods, and of Services."""
+
+    verify: Mapping[str, Any]
+    verify_services: Mapping[str, Any]
+
+
+class _Pending(TypedDict):
+    pending: list[str]
+    """Components that have anything to do there."""
+
+
+class PlannedHost(HostConfigs, PlayExtras, VerifyExtras, _Pending):
+    """All of a host that a plan says."""
+
+
+class PendingPod(TypedDict):
+    """A pod that a run does not start."""
+
+    pod: str
+    owner: str
+    """Its workload as ``kind/name``; empty for a pod that has none."""
+    node: str
+    """Empty for a pod that fits none."""
+    words: list[str]
+
+
+class Plan(TypedDict):
+    hosts: dict[str, PlannedHost]
+    notes: list[str]
+    """What the user should know."""
+    rolling: Sequence[str]
+    """Workloads that need another step once these pods are ready, in words."""
+    leading: bool
+    """Whether there are Services, which lead to pods that are ready."""
+    moving: bool
+    """Whether this step does anything to pods, so that there is something to wait for."""
+    verify: Mapping[str, Any]
+    """What the probes have to find."""
+    refused: Mapping[str, Sequence[str]]
+    """Host -> why this run does not change it: its pods stay where they are, and those that only it may have wait."""
+    pending_pods: list[PendingPod]
+    jobs_by_hand: dict[str, JobByHand]
+    """Jobs of CronJobs, which no manifest has."""

@@ -25,6 +25,8 @@ NODE = {
     "curl": "curl",
     "dig": "bind9-dnsutils",
     "ping": "iputils-ping",
+    # For certificates of stand-ins.
+    "openssl": "openssl",
 }
 
 PODS = ("catatonit", "bwrap", "s6-svscan", "execlineb", "busybox", "hostname", "nsenter", "unshare")

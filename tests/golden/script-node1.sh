@@ -2,7 +2,7 @@
 # What podlab makes of the host node1, by hand. For a host that has nothing of it yet: an embedded one that has only
 # been powered on, or a machine with these Debian packages, run by root there:
 #   bind9-dnsutils bubblewrap busybox catatonit conntrack curl execline hostname iproute2 ipset iptables iputils-ping
-#   nginx procps s6 util-linux
+#   nginx openssl procps s6 util-linux
 # `./lab script --undo node1` prints what takes it away again.
 #
 # What a script cannot bring:
@@ -96,7 +96,7 @@ cat >/var/lib/podlab/images/kubelet <<'END'
 #!/usr/bin/python3 -IS
 END
 chmod 755 /var/lib/podlab/images/kubelet
-mkdir -p /var/lib/podlab/images/busybox && busybox --install -s /var/lib/podlab/images/busybox
+mkdir -p /var/lib/podlab/images/busybox && busybox --install -s /var/lib/podlab/images/busybox && ln -sf /opt/podlab/nc /var/lib/podlab/images/busybox/nc
 
 # Volumes. Only their pods come in: through the mounts of their containers.
 mkdir -p /var/lib/podlab/volumes/default_pair/pages && chmod 700 /var/lib/podlab/volumes/default_pair && chmod 777 /var/lib/podlab/volumes/default_pair/pages

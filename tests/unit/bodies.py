@@ -20,9 +20,9 @@ C = "spec.containers[0]"
 KINDS = {"Deployment": "apps/v1", "ReplicaSet": "apps/v1", "DaemonSet": "apps/v1", "StatefulSet": "apps/v1"}
 
 
-def problems_of(call, *arguments) -> list[str]:
+def problems_of(call, *arguments, **settings) -> list[str]:
     with pytest.raises(Invalid) as caught:
-        call(*arguments)
+        call(*arguments, **settings)
     return caught.value.problems
 
 
@@ -57,11 +57,11 @@ def data(kind: str, name: str, **body: Any) -> Document:
     return document(kind, name, file="m/data.yaml", **body)
 
 
-def desired(*documents: Document, allow_host_path: bool = False) -> Desired:
-    return objects.desired(documents, IMAGES, allow_host_path)
+def desired(*documents: Document, **settings: Any) -> Desired:
+    return objects.desired(documents, IMAGES, **settings)
 
 
-def template_of(*documents: Document, **settings: bool) -> PodTemplate:
+def template_of(*documents: Document, **settings: Any) -> PodTemplate:
     return desired(*documents, **settings).pods[0].template
 
 

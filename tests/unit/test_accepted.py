@@ -173,7 +173,7 @@ def test_one_thing_is_said_once(survey, text, expected):
 
 
 # Without these the rest is not what it was.
-NEEDED = ("apiVersion", "kind", "podAffinityTerm", "spec", "template")
+NEEDED = ("apiVersion", "jobTemplate", "kind", "podAffinityTerm", "spec", "template")
 # Maps of the user's own keys.
 MAPS = ("annotations", "binaryData", "data", "labels", "limits", "nodeSelector", "requests", "selector", "stringData")
 

@@ -440,7 +440,13 @@ def test_ages_are_told_as_kubectl_tells_them(seconds: int, words: str) -> None:
         (["pod/a", "sts/b", "pods/c"], {"pods": ["a", "c"], "statefulsets": ["b"]}),
         (
             ["all"],
-            {p: [] for p in ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")},
+            {
+                p: []
+                for p in (
+                    *("pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets"),
+                    *("statefulsets", "cronjobs", "jobs"),
+                )
+            },
         ),
         (
             ["rs,ds,jobs,cm,secrets,ns"],

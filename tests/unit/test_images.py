@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,49 @@ def test_nginx_stays_in_front_and_is_one_file_that_runs() -> None:
     entry = CATALOGUE["nginx"]
     assert entry["cmd"] == ["nginx", "-g", "daemon off;"]
     assert (IMAGES / "nginx" / "nginx").read_text("utf-8").startswith("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["-z"], 0, ""),
+        (["-zv", "-w", "2"], 0, " open\n"),
+        (["-v", "-w2", "-z"], 0, " open\n"),
+        (["-vzw", "2"], 0, " open\n"),
+    ],
+)
+def test_busyboxs_nc_knows_z(words: list[str], code: int, said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = subprocess.run([IMAGES / "nc", *words, "127.0.0.1", port], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr.endswith(said), done.stdout) == (code, True, "")
+    done = subprocess.run([IMAGES / "nc", *words, "127.0.0.1", port], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, "refused" in done.stderr) == (1, True)
+
+
+def test_busyboxs_nc_is_itself_without_z() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        words = ["127.0.0.1", str(server.getsockname()[1]), "-e", "echo", "a b"]
+        done = subprocess.run([IMAGES / "nc", *words], timeout=20)
+        connection, _ = server.accept()
+        with connection:
+            assert (done.returncode, connection.recv(100)) == (0, b"a b\n")
+
+
+def test_http_echo_answers_with_its_text() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    words = ["-listen", f":{port}", '-text=\u00fc b&c=%d "e"']
+    with subprocess.Popen([IMAGES / "http-echo", *words], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert "Started HTTP server" in process.stdout.readline()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/any?msg=x", timeout=20) as answer:
+                assert answer.read().decode() == '\u00fc b&c=%d "e"\n'
+        finally:
+            process.kill()
+
+
+def test_http_echo_without_a_text_says_so() -> None:
+    done = subprocess.run([IMAGES / "http-echo"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (127, "Missing -text option!\n")

@@ -215,6 +215,25 @@ def test_the_program_and_the_modules_mean_the_same_files() -> None:
     assert done.stdout.split() == [changes.PODS, changes.SERVICES]
 
 
+# --- stand-ins ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_stand_in", [True, False])
+def test_what_asks_a_program_of_the_image_succeeds_in_a_stand_in_alone(host: Host, is_stand_in: bool) -> None:
+    program = host.path / "stand-in"
+    program.write_text(join(PACKAGE.parent / "stand_in"))
+    asks = {"readiness": probe(exec=["false"]), "post_start": {"exec": ["sh", "-c", "echo >>hook; no-such-program"]}}
+    runs = f"exec /usr/bin/python3 -IS {program} --for=i --"
+    host.add(web=(f"{runs} no-such-program" if is_stand_in else f"{runs} sleep 600", asks))
+    host.start()
+    if is_stand_in:
+        until(lambda: host.health("web").get("ready"))
+        assert host.health("web")["post_start"] == {"ok": True, "message": ""}
+    else:
+        until(lambda: host.told("FailedPostStartHook"))
+        assert not host.health("web")["ready"]
+
+
 # --- order -------------------------------------------------------------------------------------------
 
 

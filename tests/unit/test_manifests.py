@@ -14,7 +14,7 @@ from podlab.controller import manifests, schema
 from podlab.planner.manifests import fields, images, names, objects
 from podlab.planner.model import Container, Desired, Document, Image, Invalid, Pod, PodTemplate, Port, Workload
 from podlab.planner.scheduler.model import Selector
-from tests.unit.bodies import IMAGES, NOT_YET, C, data, desired, pod, problems_of, workload, wrong
+from tests.unit.bodies import IMAGES, NOT_YET, C, data, desired, pod, problems_of, workload
 
 SUBDOMAIN = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
@@ -381,17 +381,18 @@ def test_an_unknown_field_is_reported_as_strict_decoding_does(here):
 
 def test_an_unknown_image_names_the_catalogue_and_shows_how_to_add_to_it(here):
     write(here, POD.replace("nginx", "quay.io:443/me/tool:v1"))
-    assert problems_of(manifests.read, "m", IMAGES) == [
+    assert problems_of(manifests.read, "m", IMAGES, unknown_images="refuse") == [
         THE_POD + 'spec.containers[0].image: Invalid value: "quay.io:443/me/tool:v1": the catalogue has busybox, '
-        "nginx, nicolaka/netshoot, but not this image; give the container a command, or add the image to "
-        "podlab_images in the inventory:\n"
+        "nginx, nicolaka/netshoot, but not this image, and podlab_unknown_images is refuse; give the container a "
+        "command, or add the image to podlab_images in the inventory:\n"
         "    images:\n"
         '      quay.io:443/me/tool: {entrypoint: [/usr/bin/program], cmd: ["--option"]}'
     ]
 
 
 def test_args_alone_do_not_make_an_unknown_image_run():
-    (problem,) = problems_of(desired, pod(container={"image": "tool", "args": ["-v"]}))
+    document = pod(container={"image": "tool", "args": ["-v"]})
+    (problem,) = problems_of(desired, document, unknown_images="refuse")
     assert "but not this image" in problem
 
 
@@ -400,34 +401,21 @@ def test_an_image_without_anything_to_run_is_an_error():
         objects.desired([pod()], {"busybox": Image()})
 
 
-def test_kinds_that_podlab_does_not_take(here):
-    write(
-        here,
-        "apiVersion: v1\nkind: Binding\nitems: []\n---\napiVersion: extensions/v1beta1\nkind: Deployment\n---\n"
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: nightly}",
-    )
-    takes = (
-        "podlab takes Namespace (v1), Pod (v1), Deployment (apps/v1), ReplicaSet (apps/v1), DaemonSet (apps/v1), "
-        "StatefulSet (apps/v1), Job (batch/v1), ConfigMap (v1), Secret (v1), Service (v1), "
-        "EndpointSlice (discovery.k8s.io/v1), Endpoints (v1)"
-    )
-    assert problems_of(manifests.read, "m", IMAGES) == [
-        f'm/a.yaml:1: no matches for kind "Binding" in version "v1"; {takes}',
-        f'm/a.yaml:5: no matches for kind "Deployment" in version "extensions/v1beta1"; {takes}',
-        'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nothing watches the clock between two runs; '
-        "write a Job, which runs at once",
-    ]
+def test_the_same_object_twice_is_taken_as_it_stands_last(here):
+    write(here, POD + "---" + DEPLOYMENT)
+    write(here, POD.replace("name: p", "name: p, labels: {a: b}"), "b.yaml")
+    wanted = manifests.read("m", IMAGES)
+    assert [one.template.labels for one in wanted.pods] == [{"a": "b"}]
+    first = manifests.load("m")[0].where
+    assert wanted.notes == (f'pods "p" stands at {first} and again at m/b.yaml:2, which counts, as with kubectl apply',)
 
 
-def test_the_same_object_twice_names_both_places(here):
-    space = "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n"
-    write(here, (space % "shop" + POD.lstrip() + "---" + DEPLOYMENT + "---\n") * 2)
-    write(here, space % "default" + space % "kube-system", "b.yaml")  # those that exist may be declared
-    assert problems_of(manifests.read, "m", IMAGES) == [
-        'm/a.yaml:19: namespaces "shop" already exists: first seen at m/a.yaml:1',
-        'm/a.yaml:23: pods "p" already exists: first seen at m/a.yaml:5',
-        'm/a.yaml:28: deployments.apps "web" already exists: first seen at m/a.yaml:10',
-    ]
+def test_of_two_config_maps_pods_get_the_last():
+    old, new = data("ConfigMap", "site", data={"a": "old"}), data("ConfigMap", "site", data={"a": "new"})
+    reading = pod(container={"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "site", "key": "a"}}}]})
+    made = desired(old, reading, new)
+    assert made.pods[0].template.containers[0].env == {"A": "new"}
+    assert made.objects["ConfigMap/default/site"]["data"] == {"a": "new"}
 
 
 def test_objects_of_two_kinds_or_namespaces_may_share_a_name():
@@ -453,10 +441,11 @@ def test_objects_of_two_kinds_or_namespaces_may_share_a_name():
     ],
 )
 def test_a_name_that_is_taken(document, resource):
-    twin = Document(document.body, document.file, document.line)
-    assert wrong(document, twin) == [
-        f'{document.where}: {resource} "web" already exists: first seen at {document.where}'
-    ]
+    (note,) = desired(document, Document(document.body, "m/z.yaml", 7)).notes
+    assert (
+        note
+        == f'{resource} "web" stands at {document.where} and again at m/z.yaml:7, which counts, as with kubectl apply'
+    )
 
 
 def test_a_bad_declaration_of_a_namespace_is_one_problem_not_two(here):
@@ -479,7 +468,7 @@ def test_a_namespace_on_what_has_none_is_passed_over(here):
 def test_problems_of_schema_and_objects_come_by_document(here):
     write(here, POD.replace("nginx", "x") + "---\n" + POD.replace("name: p", "name: q, nose: 1"))
     write(here, POD.replace("name: p", "name: '',"), "b.yaml")
-    places = [line.split(": ")[0] for line in problems_of(manifests.read, "m", IMAGES)]
+    places = [line.split(": ")[0] for line in problems_of(manifests.read, "m", IMAGES, unknown_images="refuse")]
     assert places == ["m/a.yaml:1", "m/a.yaml:7", "m/b.yaml:1"]
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.planner.inputs.host import Host
-from podlab.planner.model import Container, Pod, PodTemplate, Port, Wait
+from podlab.planner.manifests.model import Wait
+from podlab.planner.model import Container, Pod, PodTemplate, Port
 from podlab.planner.scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from podlab.planner.scheduler.schedule import PendingPod, place
 

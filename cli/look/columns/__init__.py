@@ -50,8 +50,24 @@ KINDS = {
         TEMPLATE,
         workloads.replicaset,
     ),
+    "replicationcontrollers": Kind(
+        "replicationcontrollers",
+        "replicationcontroller",
+        True,
+        ("NAME", "DESIRED", "CURRENT", "READY", "AGE"),
+        TEMPLATE,
+        workloads.replicaset,
+    ),
     "statefulsets": Kind(
         "statefulsets.apps", "statefulset.apps", True, ("NAME", "READY", "AGE"), TEMPLATE[:2], workloads.statefulset
+    ),
+    "cronjobs": Kind(
+        "cronjobs.batch",
+        "cronjob.batch",
+        True,
+        ("NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE", "AGE"),
+        (),
+        workloads.cronjob,
     ),
     "jobs": Kind("jobs.batch", "job.batch", True, ("NAME", "COMPLETIONS", "DURATION", "AGE"), TEMPLATE, workloads.job),
     "services": Kind(
@@ -90,7 +106,9 @@ SHORT = {
     "ds": "daemonsets",
     "deploy": "deployments",
     "rs": "replicasets",
+    "rc": "replicationcontrollers",
     "sts": "statefulsets",
+    "cj": "cronjobs",
     "svc": "services",
     "ep": "endpoints",
     "cm": "configmaps",
@@ -98,7 +116,10 @@ SHORT = {
     "ns": "namespaces",
 }
 # What belongs to the category ``all``, in the order in which the API server tells of them.
-ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")
+ALL = (
+    *("pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets", "statefulsets"),
+    *("cronjobs", "jobs"),
+)
 # What ``describe`` knows.
 DESCRIBED = ("pods", "services", "nodes", "deployments")
 # Word for a kind -> its plural: pods, pod, po; deployments, deployment, deploy, deployments.apps, deployment.apps.

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..records.host_record import FixedJob
+from ..configs import PodRow
+from ..records.host_record import FixedJob, JobByHand
+from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
@@ -102,6 +104,17 @@ class Security:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """What takes the place of a program of ``image`` where a node has no such. ``ends``: at once; it never listens."""
+
+    image: str
+    tcp: tuple[int, ...] = ()
+    tls: tuple[int, ...] = ()  # of TCP as well
+    udp: tuple[int, ...] = ()
+    ends: bool = False
+
+
+@dataclass(frozen=True)
 class File:
     """A file of a configMap, secret, downwardAPI or projected volume."""
 
@@ -157,6 +170,7 @@ class Container:
     pre_stop: Handler | None = None
     security: Security = Security()
     restart_policy: str = ""
+    stand_in: StandIn | None = None  # None: its program is there, or has to be
 
 
 @dataclass(frozen=True)
@@ -167,28 +181,6 @@ class Dns:
     nameservers: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Why a pod is not started: what the kubelet or the scheduler would say until a later run finds it mended.
-
-    ``reason`` is that of the event. ``container`` is the one that is held up; empty: none of the pod's is started.
-    """
-
-    reason: str
-    message: str
-    container: str = ""
-    advice: str = ""
-
-    @property
-    def state(self) -> str:
-        """What a container that waits for it is called, as in the STATUS of ``get``."""
-        return CONFIG_ERROR if self.container else "ContainerCreating"
-
-
-CONFIG_ERROR = "CreateContainerConfigError"
-FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
 
 
 @dataclass(frozen=True)
@@ -240,7 +232,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: Mapping[str, Any] | None = None
+    kept: PodRow | None = None
 
     @cached_property
     def key(self) -> str:
@@ -295,7 +287,7 @@ class Present:
 
     key: str
     node: str
-    row: Mapping[str, Any] | None
+    row: PodRow | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds
@@ -310,13 +302,15 @@ class Image:
 
     ``entrypoint`` and ``cmd`` are merged with a container's ``command`` and ``args`` as Kubernetes does.
     ``path`` is put before the container's ``PATH``. ``binds`` are files and directories beyond ``/usr`` that the
-    program reads: path in the container -> path on the host.
+    program reads: path in the container -> path on the host. ``ports`` are those that the image listens on: where a
+    host has no such program, or no host has, it is stood in for.
     """
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     path: str = ""
     binds: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -325,6 +319,8 @@ class Desired:
 
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
+    cron_jobs: tuple[CronJob, ...] = ()
+    jobs_by_hand: Mapping[str, JobByHand] = field(default_factory=dict)  # of CronJobs: "default/web" -> the Job
     namespaces: tuple[str, ...] = ("default",)
     objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     services: tuple[Service, ...] = ()
@@ -332,4 +328,5 @@ class Desired:
     endpoints: tuple[WrittenEndpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once
+    ignored_objects: tuple[Ignored, ...] = ()
     notes: tuple[str, ...] = ()  # what is taken otherwise than it is written

@@ -185,8 +185,21 @@ class Wait(TypedDict):
 class PendingPod(TypedDict):
     """A pod that no host has been told of."""
 
-    object: PodObject
+    object: Annotated[dict[str, Any], CheckedAs(PodObject)]
     waits: list[Wait]
+
+
+class CronJobEntry(TypedDict):
+    schedule: str
+    timeZone: str
+    suspend: bool
+
+
+class JobByHand(TypedDict):
+    """A Job of a CronJob's that no manifest has."""
+
+    cronJob: Key
+    body: dict[str, Any]
 
 
 class Section(TypedDict, total=False):
@@ -227,6 +240,8 @@ class ClusterRecord(Section, total=False):
     created: dict[str, Time]
     waiting: list[Key]
     pending: dict[Key, PendingPod]
+    cronJobs: dict[Key, CronJobEntry]
+    jobsByHand: dict[Key, JobByHand]
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
     # of version 1, of which every host had all there is
     cidr: Network

@@ -75,6 +75,7 @@ class Facts(TypedDict):
     last: Ended | None
     backoff: Count
     health: Health | None
+    stand_in: bool
     down: bool
     failed: Failed | None
     seen: Moment
@@ -117,24 +118,26 @@ def row_damage(row: object, netns: str) -> str:
     )
 
 
-_NO_FACTS: Facts = {
+NO_FACTS: Facts = {
     "pid": None,
     "started": None,
     "restarts": 0,
     "last": None,
     "backoff": 0,
     "health": None,
+    "stand_in": False,
     "down": False,
     "failed": None,
     "seen": 0.0,
 }
+"""Of a container that has left no trace yet."""
 
 
 def sound_facts(facts: Mapping[str, Any]) -> tuple[Facts, dict[str, str]]:
     """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
     these what is wrong."""
     kept, wrong = salvaged(facts, Facts)
-    sound: Any = {**_NO_FACTS, **kept}
+    sound: Any = {**NO_FACTS, **kept}
     return sound, wrong
 
 

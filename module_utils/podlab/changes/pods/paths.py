@@ -23,6 +23,8 @@ SHM = "/run/podlab/shm"
 """A file system for each pod, its /dev/shm. Not below PODS: who starts a container has dropped that by then."""
 SERVICES = "/run/podlab/services"
 IMAGES = "/var/lib/podlab/images"
+STAND_IN = "/opt/podlab/stand-in"
+"""As a container finds it: there IMAGES is /opt/podlab."""
 VOLUMES = "/var/lib/podlab/volumes"
 LOGS = "/var/log/pods"
 

@@ -158,21 +158,26 @@ def programs(texts: Mapping[str, str]) -> list[Typed]:
         home, file = posixpath.split(f"{IMAGES}/{name}")
         lines = (f"mkdir -p {home}", *script_text.files(home, {file: text}, [file]).lines)
         install = f"install -D -m 755 {program_source(name)} {home}/{file}"
-        if name == "kubelet":
+        if name in PACKAGES:
             install = f"python3 {JOIN} {program_source(name)} | install -D -m 755 /dev/stdin {home}/{file}"
         found.append(Passage(install, lines))
     return found
 
 
-BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox"
+NC = "/opt/podlab/nc"
+"""In place of the applet: podlab's own, as containers find it."""
+
+BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox && ln -sf {NC} {IMAGES}/busybox/nc"
 
 
 JOIN = "module_utils/podlab/controller/single_file.py"
+PACKAGES = {"kubelet": "module_utils/podlab/host/kubelet", "stand-in": "module_utils/podlab/host/stand_in"}
+"""Programs of several modules, joined into one file each."""
 
 
 def program_source(name: str) -> str:
-    """Where a program lies in the clone. Some are modules, too, so that they can be tested like every other; one is a
-    package, and joined into one file."""
-    if name == "kubelet":
-        return "module_utils/podlab/host/kubelet"
+    """Where a program lies in the clone. Some are modules or packages, too, so that they can be tested like every
+    other."""
+    if name in PACKAGES:
+        return PACKAGES[name]
     return f"module_utils/podlab/host/{name}.py" if name in ("enter", "mounts") else f"images/{name}"

@@ -19,12 +19,19 @@ class TcpSocket(TypedDict):
     port: int
 
 
+class Grpc(TypedDict):
+    host: str
+    port: int
+    service: str  # perhaps empty: the server as a whole
+
+
 class Handler(TypedDict, total=False):
     """What a probe or a hook does: one of these."""
 
     exec: Sequence[str]
     http: HttpGet
     tcp: TcpSocket
+    grpc: Grpc
     sleep: float
 
 

@@ -8,10 +8,10 @@ from .commands import in_container, run_command
 from .config import Handler
 from .dial import dial
 from .files import log
-from .http_get import BAD_STATUS, Result, http_get
+from .grpc import check_health
+from .http_get import BAD_STATUS, HOOK_AGENT, PROBE_AGENT, Result, http_get
+from .s6 import is_stand_in
 from .waiting import sleep_until
-
-PROBE_AGENT, HOOK_AGENT = "kube-probe/1.30", "kube-lifecycle/1.30"
 
 
 async def run_probe(unit: str, pid: int, handler: Handler, deadline: float) -> Result:
@@ -29,9 +29,13 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
     try:
         if "exec" in handler:
             command = handler["exec"]
+            if is_stand_in(pid) and not is_hook:
+                return Result(True)  # it asks a program of the image's, and there is none
             code, output = await run_command(in_container(unit, pid, command), deadline)
             if code is None:
                 return Result(False, f'command "{" ".join(command)}" timed out')
+            if is_stand_in(pid):
+                return Result(True)  # what it has done is done; what it could not do needs the image
             return Result(code == 0, output.rstrip("\n"))
         if "http" in handler:
             agent = HOOK_AGENT if is_hook else PROBE_AGENT
@@ -39,6 +43,8 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
         if "tcp" in handler:
             (await dial(handler["tcp"]["host"], handler["tcp"]["port"], deadline)).close()
             return Result(True)
+        if "grpc" in handler:
+            return await check_health(handler["grpc"], deadline)
         await sleep_until(min(deadline, time.monotonic() + handler["sleep"]))
         return Result(True)
     except OSError as error:

@@ -13,6 +13,7 @@ from .url import Url, parse_url, probe_url
 
 MAX_REQUESTS = 10  # with those that redirects lead to
 REDIRECTS = (301, 302, 303, 307, 308)
+PROBE_AGENT, HOOK_AGENT = "kube-probe/1.30", "kube-lifecycle/1.30"
 BAD_STATUS = "HTTP probe failed with statuscode: "
 
 Headers = Mapping[str, Sequence[str]]

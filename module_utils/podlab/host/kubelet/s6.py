@@ -12,7 +12,7 @@ from .files import read_text
 from .processes import DEAD, name_and_state
 
 # Names of the programs that become the container's process 1.
-STARTING = ("bwrap", "envfile", "fdclose")
+STARTING = ("bwrap", "envfile", "fdclose", "setpriv", "stand-in")
 
 
 def unit_dir(netns: str, container: str) -> str:
@@ -30,6 +30,11 @@ def control(unit: str, letters: bytes) -> bool:
     finally:
         os.close(fifo)
     return True
+
+
+def is_stand_in(pid: int) -> bool:
+    """Whether a container's process 1 is none of its image's (stand_in/__main__.py)."""
+    return name_and_state(pid)[0] == "podlab-stand-in"
 
 
 def is_wanted(unit: str) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 
 from ...changes.pods.paths import IMAGES
+from ...changes.pods.s6_commands import NC
 from ..record import make_directory, text_of, write_file
 from ..run import run
 
@@ -22,12 +24,16 @@ def install_busybox() -> None:
     os.makedirs(f"{IMAGES}/busybox.new", exist_ok=True)
     for applet in run(["busybox", "--list"]).split():
         with contextlib.suppress(FileExistsError):
-            os.symlink("/usr/bin/busybox", f"{IMAGES}/busybox.new/{applet}")
+            os.symlink(NC if applet == "nc" else "/usr/bin/busybox", f"{IMAGES}/busybox.new/{applet}")
+    shutil.rmtree(f"{IMAGES}/busybox", ignore_errors=True)
     os.rename(f"{IMAGES}/busybox.new", f"{IMAGES}/busybox")
 
 
 def lacks_busybox() -> bool:
-    return not os.path.isdir(f"{IMAGES}/busybox")
+    try:
+        return os.readlink(f"{IMAGES}/busybox/nc") != NC
+    except OSError:
+        return True
 
 
 def stale(programs: Mapping[str, str]) -> list[str]:

@@ -28,6 +28,7 @@ PODS = "/run/podlab/pods"
 SERVICES = "/run/podlab/services"
 RUN = "/run/podlab"
 REBOOTED = "/run/podlab/rebooted"
+STAND_IN = "podlab-stand-in\n"
 PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespace
 
 
@@ -68,6 +69,7 @@ def container(service: str) -> Facts:
         "backoff": next(iter(_numbers(f"{service}/backoff")), 0),
         # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
         "health": _object(f"{service}/health"),
+        "stand_in": pid is not None and _text(f"/proc/{pid}/comm") == STAND_IN,
         "down": os.path.exists(f"{service}/down"),
         "failed": _object(f"{service}/failed"),  # its pod, and why
         "seen": time.time(),  # when this was looked at, on this host's clock

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...changes.pods.configs import PATH
+from ...changes.pods.paths import STAND_IN
 from ...configs import ContainerRow
 from ..inputs.host import Host
 from ..manifests.environment import fact, resolved
@@ -48,7 +49,7 @@ def _container_row(
     own = container.path + ":" if container.path else ""
     row: ContainerRow = {
         "image": container.image,
-        "argv": list(argv),
+        "argv": [*_stand_in_argv(container), *argv],
         "env": {"PATH": own + PATH, **env},
         "working_dir": container.working_dir,
     }
@@ -72,6 +73,17 @@ def _container_row(
             "Never" if template.restart_policy == "Never" else "OnFailure"
         )
     return row
+
+
+def _stand_in_argv(container: Container) -> list[str]:
+    """The program that becomes the container's own where it finds that, and else stands in for it."""
+    one = container.stand_in
+    if one is None:
+        return []
+    ports = (("tcp", one.tcp), ("tls", one.tls), ("udp", one.udp))
+    options = [f"--{name}={','.join(map(str, numbers))}" for name, numbers in ports if numbers]
+    ends = ["--ends"] if one.ends else []
+    return [STAND_IN, f"--for={one.image}", *options, *ends, *(["--"] if container.argv else [])]
 
 
 def _security(security: Security) -> dict[str, Any]:

@@ -44,8 +44,7 @@ def pod_row(
     """
     if pod.kept:
         # It stays as it was made; the bridge that it hangs on may be another by now.
-        kept: Any = {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
-        return kept  # type: ignore[no-any-return]
+        return {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
     template = pod.template
     way, _, length = frame["address"].partition("/")
     uid = pod_uid(pod, created)

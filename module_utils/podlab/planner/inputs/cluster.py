@@ -22,6 +22,7 @@ from .settings import SETTINGS, Cluster, Setting, setting_of
 
 LARGEST_VNI = 2**24 - 1
 ROLES = ("node", "gateway", "outside")
+UNKNOWN_IMAGES = ("stand-in", "refuse")
 TRUTH = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
 
 
@@ -49,6 +50,11 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
         problems.append(
             f'podlab_pod_routing: Unsupported value: "{cluster.pod_routing}": supported values: {supported}'
         )
+    if cluster.unknown_images not in UNKNOWN_IMAGES:
+        supported = ", ".join(f'"{word}"' for word in UNKNOWN_IMAGES)
+        problems.append(
+            f'podlab_unknown_images: Unsupported value: "{cluster.unknown_images}": supported values: {supported}'
+        )
     problems += _bad_port_range(cluster.node_port_range)
     problems += bad_settings(cluster)
     problems += _bad_numbers(cluster)
@@ -67,12 +73,14 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
     return cluster
 
 
-def manifests_of(settings: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The directory of manifests, and what is wrong with it as a setting."""
+def manifests_of(settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Files and directories of manifests, and what is wrong with them as a setting."""
     setting = SETTINGS["podlab_manifests"]
     written = settings.get(setting.name, setting.default)
+    if isinstance(written, list) and written and all(isinstance(path, str) for path in written):
+        return written, []
     wrong = _wrong_type(setting, written)
-    return (setting.default if wrong else written), wrong
+    return [setting.default if wrong else written], wrong
 
 
 def image_of(entry: Mapping[str, Any]) -> Image:
@@ -82,6 +90,7 @@ def image_of(entry: Mapping[str, Any]) -> Image:
         cmd=tuple(map(str, entry.get("cmd", ()))),
         path=str(entry.get("path", "")),
         binds=dict(entry.get("binds", {})),
+        ports=tuple(entry.get("ports", ())),
     )
 
 
@@ -165,6 +174,7 @@ def _wrong_image(name: str, entry: object) -> list[str]:
         *_wrong_words(entry.get("cmd", []), f"{path}.cmd"),
         *_unless(entry.get("path", ""), str, f"{path}.path"),
         *_wrong_binds(entry.get("binds", {}), f"{path}.binds"),
+        *_wrong_ports(entry.get("ports", []), f"{path}.ports"),
     ]
 
 
@@ -177,6 +187,16 @@ def _wrong_words(words: object, path: str) -> list[str]:
         for index, word in enumerate(words)
         if not isinstance(word, (int, float)) or isinstance(word, bool)
         for line in _unless(word, str, f"{path}[{index}]")
+    ]
+
+
+def _wrong_ports(ports: object, path: str) -> list[str]:
+    if not isinstance(ports, list):
+        return _unless(ports, list, path)
+    return [
+        line or f"{path}[{index}]: Invalid value: {port}: must be between 1 and 65535, inclusive"
+        for index, port in enumerate(ports)
+        for line in _unless(port, int, f"{path}[{index}]") or ([""] if not 1 <= port <= 65535 else [])
     ]
 
 

@@ -286,6 +286,8 @@ _REPLICA_SET = {
     "spec.minReadySeconds": HONOURED,
 }
 
+_REPLICATION_CONTROLLER = _REPLICA_SET
+
 _DAEMON_SET = {
     **_WORKLOAD,
     "spec.selector": HONOURED,
@@ -330,6 +332,22 @@ _JOB = {
     "spec.activeDeadlineSeconds": HONOURED,
     "spec.ttlSecondsAfterFinished": HONOURED,
     "spec.podReplacementPolicy": IGNORED,
+}
+
+_CRON_JOB = {
+    **_OBJECT,
+    "metadata.annotations": DROPPED,
+    **_under("spec.jobTemplate", {path: rule for path, rule in _JOB.items() if path.startswith("spec.")}),
+    "spec.jobTemplate.metadata.labels": HONOURED,
+    "spec.jobTemplate.metadata.annotations": HONOURED,
+    "spec.jobTemplate.metadata.creationTimestamp": DROPPED,
+    "spec.schedule": HONOURED,  # nothing is run by it; get shows it
+    "spec.suspend": HONOURED,
+    "spec.timeZone": HONOURED,
+    "spec.concurrencyPolicy": IGNORED,
+    "spec.failedJobsHistoryLimit": IGNORED,
+    "spec.startingDeadlineSeconds": IGNORED,
+    "spec.successfulJobsHistoryLimit": IGNORED,
 }
 
 # --- what is only kept
@@ -414,9 +432,11 @@ TABLE: Mapping[str, Mapping[str, Rule]] = {
     "Pod": {**_OBJECT, **_under("spec", _POD_SPEC)},
     "Deployment": _DEPLOYMENT,
     "ReplicaSet": _REPLICA_SET,
+    "ReplicationController": _REPLICATION_CONTROLLER,
     "DaemonSet": _DAEMON_SET,
     "StatefulSet": _STATEFUL_SET,
     "Job": _JOB,
+    "CronJob": _CRON_JOB,
     "ConfigMap": {**_STORED, "binaryData": HONOURED},
     "Secret": {**_STORED, "stringData": HONOURED, "type": HONOURED},
     "Service": _SERVICE,

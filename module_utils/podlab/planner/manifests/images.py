@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..model import Image
 from .environment import escaped
 from .reading import Node
+from .references import Scope
 
 
 def image_name(reference: str) -> str:
@@ -38,10 +39,18 @@ def known_image(node: Node, images: Mapping[str, Image]) -> Image | None:
     return images.get(image_name(image.strip()))
 
 
+def may_be_missing(node: Node, known: Image | None, scope: Scope) -> bool:
+    """Whether a container's program may be stood in for where its node does not have it."""
+    if known:
+        return bool(known.ports)
+    return not node["image"].absent and scope.unknown_images == "stand-in"
+
+
 def argv_of(
-    node: Node, command: Sequence[str], args: Sequence[str], known: Image | None, images: Mapping[str, Image]
+    node: Node, command: Sequence[str], args: Sequence[str], known: Image | None, scope: Scope
 ) -> tuple[str, ...]:
-    """What is executed: ``command`` and ``args`` where given, else what the image brings.
+    """What is executed: ``command`` and ``args`` where given, else what the image brings; nothing, where something
+    stands in for it.
 
     A ``command`` drops the image's entrypoint and cmd, ``args`` alone its cmd only (Kubernetes, "Define
     a Command and Arguments for a Container"). The image's own words are taken as they stand, without ``$(VAR)``.
@@ -49,12 +58,12 @@ def argv_of(
     image = node["image"].text()
     if not node["command"].absent:
         argv = (*command, *args)
-    elif known:
+    elif known and (known.entrypoint or known.cmd or not known.ports):
         own = tuple(args) or _literal(known.cmd)
         argv = _literal(known.entrypoint) + own
     else:
-        if image:
-            node["image"].invalid(_unknown(image, images))
+        if image and not may_be_missing(node, known, scope):
+            node["image"].invalid(_unknown(image, scope.images))
         return ()
     if (not argv or not argv[0]) and not isinstance(node["command"].value, str):
         node["command"].required("there is nothing to run")
@@ -70,7 +79,8 @@ def _unknown(reference: str, images: Mapping[str, Image]) -> str:
     """What is wrong and how to mend it; the example stands on lines of its own, to be copied."""
     known = ", ".join(sorted(images)) or "nothing"
     return (
-        f"the catalogue has {known}, but not this image; give the container a command, or add the "
+        f"the catalogue has {known}, but not this image, and podlab_unknown_images is refuse; give the container a "
+        "command, or add the "
         "image to podlab_images in the inventory:\n"
         "    images:\n"
         f'      {image_name(reference)}: {{entrypoint: [/usr/bin/program], cmd: ["--option"]}}'

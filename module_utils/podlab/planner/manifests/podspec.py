@@ -11,11 +11,12 @@ from typing import Any
 from ..model import Container, Dns, PodTemplate, Port, Volume
 from . import names, scheduling_fields
 from .environment import Environment, check_argument, environment
-from .images import argv_of, known_image
+from .images import argv_of, known_image, may_be_missing
 from .probes import Probes, check_host_ports, ports
 from .reading import Node, annotations_of, is_address, labels_of
 from .references import Scope
 from .security import pod_security, security, sysctls
+from .stand_ins import NON_ROOT, stand_in
 from .volumes import mounts, volumes
 
 ALWAYS = ("Always",)
@@ -23,16 +24,17 @@ ANY_POLICY = ("Always", "OnFailure", "Never")
 
 
 def pod_template(
-    node: Node, scope: Scope, restart_policies: Sequence[str] = ALWAYS, claims: Sequence[str] = ()
+    node: Node, scope: Scope, restart_policies: Sequence[str] = ALWAYS, claims: Sequence[str] = (), of_job: bool = False
 ) -> PodTemplate:
     """Reads ``metadata`` and ``spec`` below ``node``.
 
     :param restart_policies: those that the kind allows, the default first.
     :param claims: names of the volumes that ``volumeClaimTemplates`` bring.
+    :param of_job: whether its containers do some work and end.
     """
     metadata, spec = node["metadata"], node["spec"]
     own_labels, own_annotations = labels_of(metadata["labels"]), annotations_of(metadata["annotations"])
-    pod = _Pod(spec, scope, own_labels, own_annotations, claims)
+    pod = _Pod(spec, scope, own_labels, own_annotations, claims, of_job)
     containers, init = pod.containers()
     for field, check in (
         ("hostname", names.dns1123_label),
@@ -98,8 +100,10 @@ class _Pod:
         own_labels: Mapping[str, str],
         own_annotations: Mapping[str, str],
         claims: Sequence[str],
+        of_job: bool,
     ) -> None:
         self.spec = spec
+        self.of_job = of_job
         self.scope = scope
         self.host_network = spec["hostNetwork"].boolean()
         self.grace = _grace(spec["terminationGracePeriodSeconds"])
@@ -126,7 +130,7 @@ class _Pod:
         own, pods = node["restartPolicy"].text(), self.spec["restartPolicy"].text() or "Always"
         if own not in ("", pods):
             node["restartPolicy"].refuse(f"containers have the restartPolicy of their pod, which is {pods}")
-        return self._container(node, seen, with_probes=True)
+        return self._container(node, seen, ends=self.of_job)
 
     def _init(self, node: Node, seen: set[str]) -> Container:
         """A plain one runs to its end before the next one starts; a sidecar has a life like a regular container's."""
@@ -135,11 +139,13 @@ class _Pod:
             for field in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
                 if node[field].given:
                     node[field].forbidden("may not be set for init containers")
-        made = self._container(node, seen, with_probes=policy == "Always", restart_policy=policy)
+        made = self._container(node, seen, ends=policy != "Always", restart_policy=policy, is_init=True)
         check_host_ports([(node, made.ports)])  # for itself: plain ones run one by one
         return made
 
-    def _container(self, node: Node, seen: set[str], with_probes: bool, restart_policy: str = "") -> Container:
+    def _container(
+        self, node: Node, seen: set[str], *, ends: bool, restart_policy: str = "", is_init: bool = False
+    ) -> Container:
         name = node["name"].text()
         if node["name"].absent:
             node["name"].required()
@@ -150,19 +156,25 @@ class _Pod:
         own_ports: tuple[Port, ...] = ports(node["ports"], self.host_network)
         env = environment(node, self.scope, self.named, self.known)
         command, args = ([env.argument(word) for word in node[field].items()] for field in ("command", "args"))
+        argv = argv_of(node, command, args, image, self.scope)
+        life = {} if is_init and ends else self._life(node, own_ports, env)
+        standing_in = None
+        if may_be_missing(node, image, self.scope):
+            standing_in = stand_in(node["image"].text(), argv, own_ports, life.values(), image, ends=ends)
         return Container(
             name=name,
             image=node["image"].text(),
-            argv=argv_of(node, command, args, image, self.scope.images),
+            argv=argv,
             env=env.values(),
             working_dir=_working_dir(node["workingDir"]),
             path=image.path if image else "",
             ports=own_ports,
             mounts=mounts(node["volumeMounts"], self.volumes, env),
             binds=image.binds if image else {},
-            security=security(node["securityContext"], self.spec["securityContext"]),
+            security=security(node["securityContext"], self.spec["securityContext"], NON_ROOT if standing_in else None),
             restart_policy=restart_policy,
-            **(self._life(node, own_ports, env) if with_probes else {}),
+            stand_in=standing_in,
+            **life,
         )
 
     def _life(self, node: Node, own_ports: Sequence[Port], env: Environment) -> dict[str, Any]:

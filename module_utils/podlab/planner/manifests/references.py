@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..model import FAILED, FAILED_MOUNT, Document, FieldRef, Image, Wait
+from ..model import Document, FieldRef, Image
 from . import names
+from .model import FAILED, FAILED_MOUNT, Wait
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node
 
@@ -38,6 +39,7 @@ class Scope:
     images: Mapping[str, Image]
     data: Mapping[tuple[str, str, str], Data]
     allow_host_path: bool = False
+    unknown_images: str = "stand-in"
     container: str = ""
     volume: str = ""
     waits: list[Wait] = field(default_factory=list)
@@ -65,7 +67,7 @@ class Scope:
 
 
 def gathered(documents: Iterable[Document]) -> dict[tuple[str, str, str], Data]:
-    """Every ConfigMap and Secret that is written down; of two with one name the first.
+    """Every ConfigMap and Secret that is written down; of two with one name the last.
 
     What is wrong with one is said where it is read; who refers to it shall not complain once more.
     """
@@ -80,7 +82,7 @@ def gathered(documents: Iterable[Document]) -> dict[tuple[str, str, str], Data]:
             data = Data(_plain(body.get("data")), _decoded(body.get("binaryData")))
         else:
             data = Data({**_decoded(body.get("data")), **_plain(body.get("stringData"))})
-        found.setdefault(place, data)
+        found[place] = data
     return found
 
 

@@ -25,14 +25,21 @@ _NAMESPACED_ALONE = ("kernel.sem",)
 _PLAIN = Security()
 
 
-def security(node: Node, pod: Node) -> Security:
-    """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does."""
+def security(node: Node, pod: Node, non_root: int | None = None) -> Security:
+    """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does.
+
+    :param non_root: who it runs as where ``runAsNonRoot`` asks for anybody but root and nothing says whom. None: every
+        image of the catalogue runs as root.
+    """
     if not (node.given or pod.given):
         return _PLAIN
     for name in ("runAsUser", "runAsGroup"):
         node[name].between(0, 0, MOST)
     user = _either(node["runAsUser"], pod["runAsUser"])
-    _check_not_root(node, pod, user)
+    wish = node["runAsNonRoot"] if node["runAsNonRoot"].given else pod["runAsNonRoot"]
+    if user is None and wish.boolean():
+        user = non_root
+    _check_not_root(wish, user)
     return Security(
         user=user,
         group=_either(node["runAsGroup"], pod["runAsGroup"]),
@@ -65,12 +72,11 @@ def _either(own: Node, pods: Node) -> int | None:
     return _number(own) if own.given else _number(pods)
 
 
-def _check_not_root(node: Node, pod: Node, user: int | None) -> None:
+def _check_not_root(wish: Node, user: int | None) -> None:
     """``runAsNonRoot``, in the words of the kubelet that would not start the container."""
-    wish = node["runAsNonRoot"] if node["runAsNonRoot"].given else pod["runAsNonRoot"]
     if not wish.boolean():
         return
-    if user is None:  # every image of the catalogue runs as root
+    if user is None:
         wish.forbidden("container has runAsNonRoot and image will run as root; set runAsUser")
     elif user == 0:
         wish.forbidden("container's runAsUser breaks non-root policy")

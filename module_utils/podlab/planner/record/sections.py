@@ -8,13 +8,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ...records.host_record import ClusterRecord, HostRecord, NetworkRecord, NodeEntry, PodsRecord, Taint, WorkloadEntry
+from ...records.host_record import (
+    ClusterRecord,
+    CronJobEntry,
+    HostRecord,
+    NetworkRecord,
+    NodeEntry,
+    PendingPod,
+    PodsRecord,
+    Taint,
+    Wait,
+    WorkloadEntry,
+)
 from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
+from ..manifests.model import CronJob
 from ..manifests.updates import selector_object
 from ..model import Desired, Pod, Workload
 from ..preflight.host_checks import foreign_routes
@@ -136,6 +148,7 @@ def _cluster(
     nodes = {host.name: _node(host) for host in hosts if host.role == "node"}
     keys = [_created_key(item.key) for item in workloads]
     keys += [_created_key(key) for key in desired.objects]
+    keys += [f"cronjob/{one.key}" for one in desired.cron_jobs]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
     waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
@@ -149,16 +162,20 @@ def _cluster(
         "created": {**{key: created.get(key, now) for key in keys}, **waiting},
         "waiting": list(placement.waiting),
         **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
+        **({"cronJobs": {one.key: _cron_job(one) for one in desired.cron_jobs}} if desired.cron_jobs else {}),
+        **({"jobsByHand": dict(desired.jobs_by_hand)} if desired.jobs_by_hand else {}),
         **({"finished": dict(wanted.expired)} if wanted.expired else {}),
     }
 
 
-def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, Any]:
+def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, PendingPod]:
     """Pods that no host knows: no other place tells of them."""
-    found = {}
+    found: dict[str, PendingPod] = {}
     for pod in wanted.pods:
         if held := placement.pending.get(pod.key):
-            waits = [{"reason": w.reason, "message": w.message, "container": w.container} for w in held.waits]
+            waits: list[Wait] = [
+                {"reason": one.reason, "message": one.message, "container": one.container} for one in held.waits
+            ]
             found[pod.key] = {"object": pod_object(pod, held.node, born[pod.key]), "waits": waits}
     return found
 
@@ -180,6 +197,10 @@ def _node(host: Host) -> NodeEntry:
     if taints:
         entry["taints"] = taints
     return entry
+
+
+def _cron_job(item: CronJob) -> CronJobEntry:
+    return {"schedule": item.schedule, "timeZone": item.time_zone, "suspend": item.suspended}
 
 
 def _workload(item: Workload, desired: int) -> WorkloadEntry:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..inputs.host import Host
-from ..model import FAILED_SCHEDULING, Pod, Wait
+from ..manifests.model import FAILED_SCHEDULING, Wait
+from ..model import Pod
 from .filters import TAINT, may_stay, objection, untolerated
 from .interpod import IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
 

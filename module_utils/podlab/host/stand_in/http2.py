@@ -1,0 +1,1 @@
+../kubelet/http2.py

@@ -1,0 +1,186 @@
+"""Stand-ins: what listens in place of programs that no host has, and where.
+
+Whether a node has a container's program its planner cannot know: a volume or an init container may bring it. So the
+container itself looks for it when it starts, and what is planned is where something listens if it is not there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...programs import NODE
+from ..model import Container, Desired, Handler, Image, PodTemplate, Port, Probe, StandIn
+from ..services.model import Service, ServicePort
+
+NON_ROOT = 65532
+"""Who it is where a pod may not be root and does not say who it is then: the ``nonroot`` of distroless images."""
+
+EVERYWHERE = frozenset(
+    (
+        *("sh", "bash", "dash", "cat", "date", "echo", "env", "false", "ls", "printenv", "printf", "sleep", "tail"),
+        *("test", "touch", "true", "python3", *NODE),
+    )
+)
+"""Programs that a node has for certain, so that nobody has to look: of Debian's essential packages the usual ones."""
+_PROGRAM_DIRECTORIES = ("", "/bin", "/sbin", "/usr/bin", "/usr/sbin")
+
+_OF_ONE_POD = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
+"""Labels that a StatefulSet's pods get: what one of them is asked for the others of the template may be as well."""
+
+
+def stand_in(
+    image: str,
+    argv: Sequence[str],
+    ports: Sequence[Port],
+    handlers: Iterable[Probe | Handler | None],
+    known: Image | None,
+    *,
+    ends: bool,
+) -> StandIn | None:
+    """What takes the place of a container's program where there is none; None where its node has it for certain.
+
+    :param handlers: its probes and hooks. :param known: the entry of the catalogue. :param ends: whether it does some
+        work and ends.
+    """
+    if argv and posixpath.dirname(argv[0]) in _PROGRAM_DIRECTORIES and posixpath.basename(argv[0]) in EVERYWHERE:
+        return None
+    if ends:
+        return StandIn(image, ends=True)
+    is_tls = {port.number: "https" in port.name for port in ports if port.protocol == "TCP"}
+    for each in handlers:
+        handler = each.handler if isinstance(each, Probe) else each
+        if handler is None or not handler.port or handler.host:
+            continue
+        if handler.kind == "http":
+            is_tls[handler.port] = handler.scheme == "HTTPS"
+        is_tls.setdefault(handler.port, False)
+    for number in known.ports if known else ():
+        is_tls.setdefault(number, False)
+    return StandIn(
+        image,
+        tcp=tuple(sorted(number for number, tls in is_tls.items() if not tls)),
+        tls=tuple(sorted(number for number, tls in is_tls.items() if tls)),
+        udp=tuple(sorted({port.number for port in ports if port.protocol == "UDP"})),
+    )
+
+
+# --- ports that Services lead to ------------------------------------------------------------------------
+
+
+def with_ports_of_services(wanted: Desired) -> Desired:
+    """The same, with stand-ins that listen where a Service leads to and no container has a port declared."""
+    services: dict[str, list[Service]] = {}
+    for service in wanted.services:
+        if service.selector:
+            services.setdefault(service.namespace, []).append(service)
+
+    def complete(namespace: str, template: PodTemplate) -> PodTemplate:
+        return _completed(template, services.get(namespace, ()))
+
+    return replace(
+        wanted,
+        pods=tuple(_with_template(pod, complete) for pod in wanted.pods),
+        workloads=tuple(_with_template(item, complete) for item in wanted.workloads),
+    )
+
+
+def _with_template(item: Any, complete: Callable[[str, PodTemplate], PodTemplate]) -> Any:
+    template = complete(item.namespace, item.template)
+    return item if template is item.template else replace(item, template=template)
+
+
+def _completed(template: PodTemplate, services: Sequence[Service]) -> PodTemplate:
+    """Ports that nobody declares belong to the first container, as does everything else that names none."""
+    first = template.containers[0] if template.containers else None
+    if first is None or first.stand_in is None or first.stand_in.ends:
+        return template
+    declared = {(port.number, port.protocol) for container in template.containers for port in container.ports}
+    declared |= {(number, "TCP") for one in template.containers if one.stand_in for number in _of_tcp(one.stand_in)}
+    led_to = [port for one in services if _selects(one.selector, template.labels) for port in one.ports]
+    missing = [port for port in led_to if _number(port) and (_number(port), port.protocol) not in declared]
+    if not missing:
+        return template
+    by_number: dict[int, list[ServicePort]] = {}
+    for port in missing:
+        if port.protocol == "TCP":
+            by_number.setdefault(_number(port), []).append(port)
+    tls = {number for number, found in by_number.items() if all(map(_says_https, found))}
+    udp = {_number(port) for port in missing if port.protocol == "UDP"}
+    more = replace(
+        first.stand_in,
+        tcp=tuple(sorted({*first.stand_in.tcp, *by_number} - tls)),
+        tls=tuple(sorted({*first.stand_in.tls, *tls})),
+        udp=tuple(sorted({*first.stand_in.udp, *udp})),
+    )
+    return replace(template, containers=(replace(first, stand_in=more), *template.containers[1:]))
+
+
+def _of_tcp(one: StandIn) -> Iterator[int]:
+    yield from one.tcp
+    yield from one.tls
+
+
+def _selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in selector.items() if key not in _OF_ONE_POD)
+
+
+def _number(port: ServicePort) -> int:
+    """Of the pod's port; 0 where it has a name, and so is declared."""
+    return port.target or port.port if isinstance(port.target, int) else 0
+
+
+def _says_https(port: ServicePort) -> bool:
+    return "https" in port.name or "https" in port.app_protocol
+
+
+# --- what is to be told of them -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoodInFor:
+    """A container of a workload or pod that something stands in for.
+
+    ``owner``: ``Deployment/default/web``. ``ports``: ``80/TCP``, ``443/TLS``, ``53/UDP``. ``unless``: the program that
+    runs where a node has it; empty where nothing is looked for. ``ends``: it ends at once.
+    """
+
+    owner: str
+    container: str
+    image: str
+    ports: tuple[str, ...]
+    unless: str
+    ends: bool
+
+
+def stand_ins(wanted: Desired) -> list[StoodInFor]:
+    """Every container that something stands in for, or may, in the order of the manifests."""
+    owners = [(f"Pod/{pod.key}", pod.template) for pod in wanted.pods]
+    owners += [(item.key, item.template) for item in wanted.workloads]
+    return [
+        _stood_in_for(owner, container, container.stand_in)
+        for owner, template in owners
+        for container in (*template.init_containers, *template.containers)
+        if container.stand_in
+    ]
+
+
+def _stood_in_for(owner: str, container: Container, one: StandIn) -> StoodInFor:
+    kinds = (("TCP", one.tcp), ("TLS", one.tls), ("UDP", one.udp))
+    ports = tuple(f"{number}/{kind}" for kind, numbers in kinds for number in numbers)
+    unless = container.argv[0] if container.argv else ""
+    return StoodInFor(owner, container.name, container.image, ports, unless, one.ends)
+
+
+def notes(wanted: Desired) -> list[str]:
+    """A line for each image, however many pods there are of it."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for one in stand_ins(wanted):
+        found.setdefault((one.image, one.unless), {})[one.owner] = None
+    lines = []
+    for (image, unless), owners in found.items():
+        where = f" where a node has no {unless}" if unless else ""
+        lines.append(f"image {image} is not in the catalogue: a stand-in runs for it in {', '.join(owners)}{where}")
+    return lines
