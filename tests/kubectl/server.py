@@ -27,6 +27,7 @@ def resource(plural: str) -> Object:
     kind = KINDS[plural]
     group = kind.plural.partition(".")[2]
     names = {"endpoints": "Endpoints", "endpointslices": "EndpointSlice", "configmaps": "ConfigMap"}
+    names |= {"replicationcontrollers": "ReplicationController", "cronjobs": "CronJob"}
     names |= {"daemonsets": "DaemonSet", "replicasets": "ReplicaSet", "statefulsets": "StatefulSet"}
     name = names.get(plural, plural.removesuffix("s").capitalize())
     return {

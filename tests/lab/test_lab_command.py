@@ -259,6 +259,28 @@ def test_logs_of_before_and_of_init_containers(lab: TestLab, run: Run) -> None:
     wait_for(lambda: run("logs", "crash", "-p").stdout == "born\n")
 
 
+def test_exec_takes_a_command_without_dashes(run: Run) -> None:
+    said = run("exec", "odd", "pwd")
+    assert (said.returncode, said.stdout) == (0, "/srv/x\n")
+    assert said.stderr == (
+        "./lab exec [POD] [COMMAND] is DEPRECATED and will be removed in a future version. "
+        "Use ./lab exec [POD] -- [COMMAND] instead.\n"
+    )
+
+
+def test_events_of_pods_that_the_kubelet_looks_after(run: Run) -> None:
+    lines = run("get", "events").stdout.splitlines()
+    assert lines[0].split() == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    assert any(re.match(r"\S+ +Normal +Started +pod/steps +Started container setup$", line) for line in lines), lines
+
+
+def test_completion_has_the_names_of_the_lab(lab: TestLab, run: Run) -> None:
+    assert run("completion", "words", "--", "logs", "o").stdout == "odd\nonce\n"
+    assert run("completion", "words", "--", "get", "svc", "").stdout == "door\nweb\n"
+    assert run("completion", "words", "--", "node", "no").stdout == "node1\nnode2\n"
+    assert run("completion", "words", "--", "exec", "steps", "-c", "").stdout == "main\nsetup\n"
+
+
 def test_logs_of_several_pods_by_their_labels(run: Run) -> None:
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
     said = run("logs", "-l", "app=web", "--prefix", "--timestamps", "--tail", "1")

@@ -129,6 +129,8 @@ ALL = (
     *("pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets", "statefulsets"),
     *("cronjobs", "jobs"),
 )
+# What ``describe`` knows.
+DESCRIBED = ("pods", "services", "nodes", "deployments")
 # Word for a kind -> its plural: pods, pod, po; deployments, deployment, deploy, deployments.apps, deployment.apps.
 ALIASES = {
     **{alias: plural for plural, kind in KINDS.items() for alias in (plural, plural[:-1], kind.plural, kind.prefix)},
