@@ -23,7 +23,7 @@ from ..output import say
 from . import objects, pending
 from .cluster import LISTS, must_be_known, must_be_on, not_found
 from .columns import DESCRIBED, KINDS
-from .description import deployments, nodes, pods, services
+from .description import deployments, nodes, pods, replica_sets, services
 from .description.pods import Event
 from .events import sound
 from .objects import Object
@@ -35,13 +35,16 @@ from .table import aligned, moment
 def main(words: list[str], command: list[str]) -> None:
     parser = arguments.parser(
         "describe",
-        "pod|service|node|deployment [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
+        "pod|service|node|deployment|replicaset|replicationcontroller [NAME...] | KIND/NAME... [-n NS] [-l SELECTOR]",
         "Tell of an object at length: how its containers fare, what has happened to it,\n"
         "and which kernel objects it is made of.",
         inventory=arguments.INVENTORY,
     )
     parser.add_argument(
-        "words", metavar="KIND", nargs="+", help="pods (po), services (svc), nodes (no), deployments (deploy)"
+        "words",
+        metavar="KIND",
+        nargs="+",
+        help="po, svc, no, deploy, rs and rc, or the whole words",
     )
     arguments.namespace(parser)
     arguments.selector(parser)
@@ -56,9 +59,8 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
     """
     wanted = parse(words)
     if unknown := [plural for plural in wanted if plural not in DESCRIBED]:
-        raise Failure(
-            f"error: describe knows pods, services, nodes and deployments; try ./lab get {unknown[0]} -o yaml"
-        )
+        known_kinds = f"{', '.join(DESCRIBED[:-1])} and {DESCRIBED[-1]}"
+        raise Failure(f"error: describe knows {known_kinds}; try ./lab get {unknown[0]} -o yaml")
     requirements = parse_selector(selector)
     hosts = inventory.read(sources)
     must_be_on(hosts)
@@ -108,6 +110,8 @@ def text(state: objects.State, item: Object, now: datetime.datetime, events: Seq
         lines = nodes.node(state, item, now)
     elif item["kind"] == "Service":
         lines = services.service(state, item)
+    elif item["kind"] in ("ReplicaSet", "ReplicationController"):
+        lines = replica_sets.replica_set(state, item)
     else:
         lines = deployments.deployment(state, item)
     return aligned("\n".join(lines))

@@ -14,8 +14,8 @@ import yaml
 
 from cli import arguments
 from cli.failure import Failure
+from cli.look import describe, workloads
 from cli.look import objects as look
-from cli.look import workloads
 from cli.look.columns.workloads import cronjob, replicaset
 from podlab.controller import manifest_files, manifests
 from podlab.planner.manifests import kinds
@@ -304,3 +304,23 @@ def test_the_record_keeps_it(here):
     later, _ = manifests.survey("m/cron.yml", IMAGES, by_hand=(record(result)["jobsByHand"], None))
     assert not any("pods" in rows["pending"] for rows in lab.plan(later)["hosts"].values())
     assert [one.name for one in later.workloads] == ["now"]
+
+
+def test_describe_tells_of_it_as_of_a_replica_set():
+    result = Lab().run(read(controller({"a": "b"}, {"a": "b"}, replicas=2)))
+    state = look.State(record(result), {"node1": None, "node2": None})
+    (item,) = workloads.replicationcontrollers(state)
+    assert describe.text(state, item, NOW, [], "").splitlines() == [
+        "Name:         web",
+        "Namespace:    default",
+        "Selector:     a=b",
+        "Labels:       <none>",
+        "Annotations:  <none>",
+        "Replicas:     0 current / 2 desired",
+        "Pods Status:  0 Running / 0 Waiting / 0 Succeeded / 0 Failed",
+        "Pod Template:",
+        "  Labels:  a=b",
+        "  Containers:",
+        "   c:",
+        "    Image:  nginx",
+    ]

@@ -130,7 +130,7 @@ ALL = (
     *("cronjobs", "jobs"),
 )
 # What ``describe`` knows.
-DESCRIBED = ("pods", "services", "nodes", "deployments")
+DESCRIBED = ("pods", "services", "nodes", "deployments", "replicasets", "replicationcontrollers")
 # Word for a kind -> its plural: pods, pod, po; deployments, deployment, deploy, deployments.apps, deployment.apps.
 ALIASES = {
     **{alias: plural for plural, kind in KINDS.items() for alias in (plural, plural[:-1], kind.plural, kind.prefix)},
