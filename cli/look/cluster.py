@@ -9,7 +9,7 @@ from types import ModuleType
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Embedded, Host, ask
-from . import events, objects, pending, table, workloads
+from . import claims, events, objects, pending, table, workloads
 
 LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "pods": lambda state: state.pods,
@@ -24,6 +24,7 @@ LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "services": lambda state: _services().services(state),
     "endpoints": lambda state: _services().endpoints(state),
     "endpointslices": lambda state: _services().endpointslices(state),
+    "persistentvolumeclaims": claims.claims,
     "configmaps": objects.configmaps,
     "secrets": objects.secrets,
     "namespaces": objects.namespaces,

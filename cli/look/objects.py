@@ -61,9 +61,11 @@ def state_of(answers: Answers, nodes: Sequence[str]) -> State:
     sections = sorted((host.record["cluster"] for host in told if "cluster" in host.record), key=generation_of)
     record: Object = dict(newest_record(told))
     if record:
-        placed = {node: section.get("pods", {}) for node, section in newest_pods(told).items()}
+        of_nodes = newest_pods(told)
+        placed = {node: section.get("pods", {}) for node, section in of_nodes.items()}
+        claims = {key: node for node, section in of_nodes.items() for key in section.get("claims", ())}
         pods = {key: [node, address] for node, held in placed.items() for key, (address, _) in held.items()}
-        record |= {"pods": pods, "created": created_of(told)}
+        record |= {"pods": pods, "created": created_of(told), "claimNodes": claims}
     return State(record, {name: answers.get(name) for name in nodes}, records=sections[::-1])
 
 

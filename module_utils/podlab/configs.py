@@ -38,6 +38,7 @@ class ContainerRow(_PlainContainer, total=False):
     user: int
     group: int
     groups: list[int]
+    user_namespace: bool  # one of its own, in which ``user`` and ``group`` stand for root of the node
     capabilities: list[str]  # the whole set, without CAP_; containerd's default if left out
     read_only: bool
     readiness: dict[str, Any]
@@ -233,10 +234,15 @@ class NodeConfig(_Assumed):
     """What it remembers; its ``sysctls`` are added where they are read."""
 
 
-class PodsConfig(TypedDict):
+class _Pods(TypedDict):
     programs: dict[str, str]
     """podlab's own programs that containers run: file name -> text."""
     pods: list[PodRow]
+
+
+class PodsConfig(_Pods, total=False):
+    drop_claims: list[str]
+    """Directories of claims that there are no more."""
 
 
 EgressConfig = dict[str, TableRow]

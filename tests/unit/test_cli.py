@@ -584,7 +584,19 @@ def test_nothing_is_installed_for_a_verb_that_only_looks(clone: Path, words: str
 def test_pip_is_followed_in_a_line_and_read_where_it_has_failed(clone: Path, code: int) -> None:
     for program in ("ip", "iptables-save", "conntrack", "ipset", "bwrap", "catatonit", "s6-svscan", "execlineb"):
         (clone / "bin" / program).symlink_to("/bin/true")
-    for program in ("busybox", "nsenter", "unshare", "setpriv", "sysctl", "hostname", "curl", "dig", "ping", "nginx"):
+    for program in (
+        "busybox",
+        "nsenter",
+        "unshare",
+        "setpriv",
+        "sysctl",
+        "hostname",
+        "curl",
+        "dig",
+        "ping",
+        "nginx",
+        "openssl",
+    ):
         (clone / "bin" / program).symlink_to("/bin/true")
     pages = "".join(f"Collecting package{number}==1\n  Downloading package{number}-1.whl\n" for number in range(12))
     (clone / "pages").write_text(pages + "Installing collected packages: x\n" + "ERROR: no space\n" * code)

@@ -344,6 +344,21 @@ def test_jobs_count_what_they_have_done() -> None:
     assert get.LISTS["jobs"](complete)[0]["status"]["conditions"] == [{"type": "Complete", "status": "True"}]
 
 
+def test_claims_with_and_without_a_node() -> None:
+    spec = {"accessModes": ["ReadWriteOnce", "ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    told = {"default/data": {"spec": {**spec, "storageClassName": "fast"}}, "default/new": {"spec": spec}}
+    created = {"persistentvolumeclaim/default/data": "2026-01-02T11:50:00Z"}
+    one = answer(claims=told, created=created)
+    one["record"] |= {"version": 2, "pods": {"node1": {"generation": 1, "pods": {}, "claims": ["default/data"]}}}
+    found = objects.state_of({"node1": one}, ["node1"])
+    rows = shown("persistentvolumeclaims", found)
+    assert rows[0] == "NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE"
+    assert [re.sub("pvc-[-0-9a-f]{36}", "pvc-ID", row) for row in rows[1:]] == [
+        "data Bound pvc-ID 1Gi RWO,ROX fast <unset> 10m",
+        "new Pending <unset> <unknown>",
+    ]
+
+
 def test_configmaps_and_secrets_as_they_were_written() -> None:
     written = {
         "ConfigMap/default/web": {

@@ -179,8 +179,10 @@ def field_section() -> str:
         [
             "\n### Honoured\n\n",
             *listed(Outcome.HONOURED),
+            "\n### Replaced, which a note of the run tells\n\n| of | field | what is in its place |\n|---|---|---|\n",
+            *reasons(Outcome.REPLACED),
             "\n### Refused\n\n| of | field | why, or what instead |\n|---|---|---|\n",
-            *refused(),
+            *reasons(Outcome.REFUSED),
             "\n### Ignored, and said once in a note of the run\n\n",
             *listed(Outcome.IGNORED),
             "\nSo is every other field that Kubernetes' schema has.\n",
@@ -200,19 +202,19 @@ def listed(outcome: Outcome) -> Iterator[str]:
             yield "\n".join(lines) + "\n"
 
 
-def refused() -> Iterator[str]:
+def reasons(outcome: Outcome) -> Iterator[str]:
     """A row for each reason."""
     for part, rules in parts().items():
-        reasons: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
         for path, rule in rules.items():
-            if rule.outcome is Outcome.REFUSED:
+            if rule.outcome is outcome:
                 taken = (
                     f" ({', '.join(f'`{json.dumps(value)}`' for value in rule.harmless)} is taken)"
                     if rule.harmless
                     else ""
                 )
-                reasons.setdefault(rule.why, []).append(f"`{path}`{taken}")
-        for why, paths in reasons.items():
+                found.setdefault(rule.why, []).append(f"`{path}`{taken}")
+        for why, paths in found.items():
             yield f"| {part} | {', '.join(paths)} | {why} |\n"
 
 

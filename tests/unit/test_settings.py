@@ -91,7 +91,7 @@ def test_a_name_that_is_none_is_an_error_with_the_one_to_write(variables: dict[s
 def test_a_name_like_no_other_gets_the_list() -> None:
     (line,) = misnamed(hosts(podlab_colour="red"), GROUPS)
     assert line.startswith(
-        "podlab_colour: unknown setting; there are: podlab_affinity_by_ipset, podlab_allow_host_path, "
+        "podlab_colour: unknown setting; there are: podlab_affinity_by_ipset, podlab_allow_host_ipc, "
     )
 
 

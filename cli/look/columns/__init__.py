@@ -87,6 +87,14 @@ KINDS = {
         (),
         services.endpointslice,
     ),
+    "persistentvolumeclaims": Kind(
+        "persistentvolumeclaims",
+        "persistentvolumeclaim",
+        True,
+        ("NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS", "VOLUMEATTRIBUTESCLASS", "AGE"),
+        ("VOLUMEMODE",),
+        others.claim,
+    ),
     "configmaps": Kind("configmaps", "configmap", True, ("NAME", "DATA", "AGE"), (), others.configmap),
     "secrets": Kind("secrets", "secret", True, ("NAME", "TYPE", "DATA", "AGE"), (), others.secret),
     "events": Kind(
@@ -112,6 +120,7 @@ SHORT = {
     "svc": "services",
     "ep": "endpoints",
     "cm": "configmaps",
+    "pvc": "persistentvolumeclaims",
     "ev": "events",
     "ns": "namespaces",
 }

@@ -1,4 +1,4 @@
-"""Cells of nodes, namespaces, ConfigMaps, Secrets and events. Pure."""
+"""Cells of nodes, namespaces, claims, ConfigMaps, Secrets and events. Pure."""
 
 from __future__ import annotations
 
@@ -42,6 +42,24 @@ def configmap(item: Object, now: datetime.datetime) -> list[str]:
 
 def secret(item: Object, now: datetime.datetime) -> list[str]:
     return [item["metadata"]["name"], item["type"], str(len(item.get("data", {}))), age(item, now)]
+
+
+_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+
+
+def claim(item: Object, now: datetime.datetime) -> list[str]:
+    spec, status = item["spec"], item["status"]
+    return [
+        item["metadata"]["name"],
+        status["phase"],
+        spec.get("volumeName", ""),
+        str(status.get("capacity", {}).get("storage", "")),
+        ",".join(short for mode, short in _MODES.items() if mode in status.get("accessModes", ())),
+        spec.get("storageClassName") or "",
+        spec.get("volumeAttributesClassName") or "<unset>",
+        age(item, now),
+        spec["volumeMode"],
+    ]
 
 
 def event(item: Object, now: datetime.datetime) -> list[str]:

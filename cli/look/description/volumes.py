@@ -58,6 +58,8 @@ def _volume(volume: Object) -> fields.Lines:
                 lines.append(f"ConfigMapName:\t{source['configMap']['name']}")
                 lines.append(f"Optional:\t{_optional(source['configMap'])}")
         return lines
+    if "persistentVolumeClaim" in volume:
+        return _claim(volume["persistentVolumeClaim"])
     if "hostPath" in volume:
         path = volume["hostPath"]
         return [
@@ -66,6 +68,14 @@ def _volume(volume: Object) -> fields.Lines:
             f"HostPathType:\t{path.get('type', '')}",
         ]
     return ["<unknown>"]
+
+
+def _claim(source: Object) -> fields.Lines:
+    return [
+        "Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+        f"ClaimName:\t{source.get('claimName', '')}",
+        f"ReadOnly:\t{str(bool(source.get('readOnly'))).lower()}",
+    ]
 
 
 def _items(source: Object) -> fields.Lines:

@@ -77,7 +77,7 @@ def _surveyed(paths: Sequence[str], cluster: Cluster, by_hand: manifests.ByHand)
             cluster.images,
             recursive=cluster.manifests_recursive,
             by_hand=by_hand,
-            allow_host_path=cluster.allow_host_path,
+            allowed=cluster.allowed,
             unknown_images=cluster.unknown_images,
         )
 
@@ -87,5 +87,5 @@ def _surveyed(paths: Sequence[str], cluster: Cluster, by_hand: manifests.ByHand)
             found[source.name] = source.read()
     if sum(map(len, found.values())) < LARGE:
         return survey()
-    settings = repr((cluster.images, cluster.allow_host_path, cluster.unknown_images, list(found), by_hand))
+    settings = repr((cluster.images, sorted(cluster.allowed), cluster.unknown_images, list(found), by_hand))
     return cached("manifests", [settings.encode(), *found.values()], survey)

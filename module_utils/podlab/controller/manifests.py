@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from ..planner.manifests import fields, objects
+from ..planner.manifests import fields, generated_names, objects
 from ..planner.manifests.cron_jobs import NewJob, documents_by_hand
 from ..planner.model import Desired, Document, Image, Invalid
 from ..records.host_record import JobByHand
@@ -57,6 +57,7 @@ def survey(
     more_documents, jobs, wrong = documents_by_hand(documents, *by_hand)
     documents += more_documents
     problems += wrong
+    documents = generated_names.named(documents)
     problems += schema_problems(documents)
     wanted, more = objects.survey(documents, images, **settings)
     problems += more

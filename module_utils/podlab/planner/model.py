@@ -13,9 +13,10 @@ from typing import Any
 
 from ..configs import PodRow
 from ..records.host_record import FixedJob, JobByHand
+from .claims.model import Claim, ClaimTemplate
 from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
-from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
+from .scheduler.model import ANY_NODE, NodeAffinity, PodAffinityTerm, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
 
 
@@ -124,7 +125,7 @@ class File:
 
 @dataclass(frozen=True)
 class Volume:
-    """``kind`` is ``emptyDir``, ``files`` or ``hostPath``; ``size`` bytes, of a Memory medium only."""
+    """``kind`` is ``emptyDir``, ``files``, ``hostPath`` or ``claim``; ``size`` bytes, of a Memory medium only."""
 
     kind: str
     medium: str = ""
@@ -132,6 +133,8 @@ class Volume:
     files: Mapping[str, File] = field(default_factory=dict)  # path inside of the volume -> file
     path: str = ""
     type: str = ""
+    claim: str = ""  # name of a PersistentVolumeClaim
+    read_only: bool = False  # wherever it is mounted
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,9 @@ class PodTemplate:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     spread: tuple[Spread, ...] = ()
-    anti_affinity: tuple[AntiAffinity, ...] = ()
+    node_affinity: NodeAffinity = ANY_NODE
+    affinity: tuple[PodAffinityTerm, ...] = ()
+    anti_affinity: tuple[PodAffinityTerm, ...] = ()
     # who it is
     hostname: str | None = None
     subdomain: str | None = None
@@ -275,6 +280,7 @@ class Workload:
     deadline: int | None = None  # activeDeadlineSeconds of a Job
     ttl: int | None = None  # ttlSecondsAfterFinished
     min_ready: int = 0  # minReadySeconds
+    claims: tuple[ClaimTemplate, ...] = ()  # volumeClaimTemplates
 
     @property
     def key(self) -> str:
@@ -323,6 +329,7 @@ class Desired:
     jobs_by_hand: Mapping[str, JobByHand] = field(default_factory=dict)  # of CronJobs: "default/web" -> the Job
     namespaces: tuple[str, ...] = ("default",)
     objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    claims: Mapping[str, Claim] = field(default_factory=dict)  # by key
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..configs import HostConfigs, PendingPod, Plan
+from .claims.stage import Claims, claims_stage
 from .configs.pending import pending
 from .configs.stage import host_configs
 from .controllers.stage import Reconciled, reconcile
@@ -22,7 +23,7 @@ from .ipam.stage import allocate
 from .manifests import cron_jobs, kinds, stand_ins
 from .manifests.model import Wait
 from .model import Desired
-from .preflight import firewalls
+from .preflight import firewalls, id_mapping
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
 from .preflight.problems import Problems
 from .preflight.stage import Fleet, preflight
@@ -76,7 +77,8 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> Plan:
     fleet = preflight(request, hosts, found)
     while True:
         reconciled = reconcile(request, fleet, found)
-        scheduled = schedule(fleet, reconciled, found)
+        claims = claims_stage(fleet.hosts, request.desired, reconciled.pods)
+        scheduled = schedule(fleet, reconciled, claims, found)
         fleet = fleet.without(scheduled.refused)
         if found or not scheduled.refused:
             break
@@ -84,12 +86,12 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> Plan:
     allocated = allocate(request, fleet, reconciled, scheduled, found)
     fleet.check(found)
     services = services_stage(request, fleet, reconciled, scheduled, allocated)
-    remembered = remember(request, fleet, reconciled, scheduled, allocated, services)
-    configs = host_configs(request, fleet, scheduled, allocated, services, remembered)
+    remembered = remember(request, fleet, reconciled, claims, scheduled, allocated, services)
+    configs = host_configs(request, fleet, claims, scheduled, allocated, services, remembered)
     todo = pending(request, fleet, reconciled, scheduled, services, configs)
     blocked = firewalls.findings(request.cluster, fleet.hosts)
     probes = verify(request, fleet, reconciled, scheduled, allocated, services, blocked, todo.groups)
-    notes, refused = _notes(request, fleet, reconciled, scheduled, services, blocked)
+    notes, refused = _notes(request, fleet, reconciled, claims, scheduled, services, blocked)
     return {
         "hosts": {
             name: {
@@ -136,6 +138,7 @@ def _notes(
     request: Request,
     fleet: Fleet,
     reconciled: Reconciled,
+    claims: Claims,
     scheduled: Scheduled,
     services: Chapter,
     blocked: Sequence[firewalls.Finding],
@@ -154,6 +157,8 @@ def _notes(
         *stand_ins.notes(request.desired),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,
+        *claims.notes,
+        *id_mapping.notes(reconciled.pods, scheduled.nodes, fleet.nodes_by_name),
         *services.notes,
         *rules_in_the_way(fleet.hosts, request.cluster),
         *firewalls.notes(blocked),

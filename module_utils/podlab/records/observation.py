@@ -259,6 +259,7 @@ class Observation(_Observation, total=False):
     kubernetes: str
     lease: ObservedLease | None
     runtime: bool
+    claims: list[str]  # directories
 
 
 # --- reading ---------------------------------------------------------------------------------------------

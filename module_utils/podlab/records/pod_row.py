@@ -18,12 +18,13 @@ def _has_its_parts(volume: dict[str, Any]) -> bool:
         "files": {"files": dict},
         "hostPath": {"path": str, "type": str},
         "emptyDir": {"medium": str},
+        "claim": {"claim": str, "directory": str},
     }
     parts = needed.get(str(volume.get("kind")))
     return parts is not None and all(isinstance(volume.get(name), kind) for name, kind in parts.items())
 
 
-Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath or emptyDir")]
+Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath, emptyDir or claim")]
 
 
 class PodRow(_PodRow, total=False):

@@ -43,7 +43,7 @@ def run_script(pod: PodRow, name: str) -> str:
     ]
     if pod.get("share_processes"):
         lines.append(f"{EXECLINE}/redirfd -r 4 {word(home + '/pid')}")
-    if row.get("user"):
+    if row.get("user") and not row.get("user_namespace"):
         lines.append(f'{EXECLINE}/if {{ "chown" "{row["user"]}" "/dev/fd/1" }}')  # or it could not open /dev/stdout
     # A mount namespace for what follows; that of ip has the pod's own /sys.
     lines.append(line(*(["unshare", "--mount"] if on_host else ["ip", "netns", "exec", netns])))

@@ -178,7 +178,9 @@ def template_of(present: Present) -> PodTemplate:
         labels=meta.get("labels") or {},
         node_selector=spec.get("nodeSelector") or {},
         tolerations=scheduling_fields.tolerations(written["tolerations"]),
-        anti_affinity=scheduling_fields.anti_affinity(written["affinity"]["podAntiAffinity"], meta["namespace"]),
+        node_affinity=scheduling_fields.node_affinity(written["affinity"]["nodeAffinity"]),
+        affinity=scheduling_fields.pod_affinity(written["affinity"]["podAffinity"], meta["namespace"]),
+        anti_affinity=scheduling_fields.pod_affinity(written["affinity"]["podAntiAffinity"], meta["namespace"]),
         restart_policy=spec.get("restartPolicy", "Always"),
         host_network=bool(present.row.get("host_network")),
     )

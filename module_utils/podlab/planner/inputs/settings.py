@@ -44,6 +44,10 @@ class Cluster:
     verify_port: int = 20256
     ready_timeout: int = 60
     allow_host_path: bool = False
+    allow_host_pid: bool = field(default=False, metadata={"old": ""})
+    allow_host_ipc: bool = field(default=False, metadata={"old": ""})
+    allow_privileged: bool = field(default=False, metadata={"old": ""})
+    allow_mount_propagation: bool = field(default=False, metadata={"old": ""})
     # Of the service layer, named as kube-proxy's options are.
     masquerade_all: bool = False
     localhost_node_ports: bool = True
@@ -54,6 +58,12 @@ class Cluster:
     manifests_recursive: bool = field(default=False, metadata={"old": ""})
     images: Mapping[str, Image] = field(default_factory=dict)
     unknown_images: str = field(default="stand-in", metadata={"old": ""})
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """What pods may do beyond themselves, by the end of the setting that allows it."""
+        every = ("host_path", "host_pid", "host_ipc", "privileged", "mount_propagation")
+        return frozenset(name for name in every if getattr(self, f"allow_{name}"))
 
 
 def setting_of(attribute: str) -> str:
@@ -78,6 +88,7 @@ SETTINGS = {
         # namespace, name, cron_job: what ./lab create job says.
         Setting("podlab_create_job", "run", dict, None),
         Setting("podlab_keep_power", "run", bool, False, old="keep_power"),
+        Setting("podlab_remove_volumes", "run", bool, False),
         Setting("podlab_scripts", "run", str, None, old="scripts"),
         # None: where the host has systemd.
         Setting("podlab_boot", "host", bool, None),

@@ -27,6 +27,7 @@ class Wait:
 
 CONFIG_ERROR = "CreateContainerConfigError"
 FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
+FAILED_SANDBOX = "FailedCreatePodSandBox"
 
 
 @dataclass(frozen=True)

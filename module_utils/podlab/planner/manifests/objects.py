@@ -7,16 +7,19 @@ reported together. Which pods a workload makes is for ``controllers``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..claims.model import Claim
 from ..model import Desired, Document, Image, Invalid, Pod, Workload
 from ..services import written_endpoints
 from ..services.model import Service, Slice, WrittenEndpoints
 from . import fields, kinds, names, services
+from .claims import claim
 from .config_objects import config_map, secret
 from .cron_jobs import cron_job
+from .generated_names import named
 from .images import catalogue
 from .model import CronJob, Ignored
 from .podspec import ANY_POLICY, pod_template
@@ -32,7 +35,7 @@ NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 def desired(
     documents: Sequence[Document],
     images: Mapping[str, Image],
-    allow_host_path: bool = False,
+    allowed: Collection[str] = (),
     unknown_images: str = "stand-in",
 ) -> Desired:
     """All that ``documents`` ask for.
@@ -42,7 +45,7 @@ def desired(
     ``file:line:``; that of an unknown image goes on with an example on lines of its own. A value of the
     wrong type is reported in the words of the schema check, so a caller who runs both sees it once.
     """
-    wanted, problems = survey(documents, images, allow_host_path, unknown_images)
+    wanted, problems = survey(documents, images, allowed, unknown_images)
     if problems:
         raise Invalid(problems)
     return wanted
@@ -51,14 +54,15 @@ def desired(
 def survey(
     documents: Sequence[Document],
     images: Mapping[str, Image],
-    allow_host_path: bool = False,
+    allowed: Collection[str] = (),
     unknown_images: str = "stand-in",
 ) -> tuple[Desired, list[str]]:
     """What could be read, and what is wrong with the rest.
 
     The planner goes on with it to find what else is wrong; it must not be applied while there are problems.
     """
-    cluster = _Cluster(documents, images, allow_host_path, unknown_images)
+    documents = named(documents)
+    cluster = _Cluster(documents, images, allowed, unknown_images)
     for document in documents:
         cluster.add(without_api_access(document))
     wanted = Desired(
@@ -67,6 +71,7 @@ def survey(
         cron_jobs=tuple(cluster.cron_jobs.values()),
         namespaces=tuple(cluster.namespaces),
         objects=cluster.objects,
+        claims=cluster.claims,
         services=tuple(cluster.services.values()),
         slices=tuple(cluster.slices.values()),
         endpoints=tuple(cluster.endpoints.values()),
@@ -82,10 +87,10 @@ class _Cluster:
     """What has been read so far. Dicts with None values are sets that keep their order."""
 
     def __init__(
-        self, documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool, unknown_images: str
+        self, documents: Sequence[Document], images: Mapping[str, Image], allowed: Collection[str], unknown_images: str
     ) -> None:
         self.images = catalogue(images)
-        self.allow_host_path = allow_host_path
+        self.allowed = allowed
         self.unknown_images = unknown_images
         # Namespaces, ConfigMaps and Secrets first: a pod may stand in a file that is read before theirs.
         self.namespaces = dict.fromkeys([*NAMESPACES, *_declared_namespaces(documents)])
@@ -95,6 +100,7 @@ class _Cluster:
         self.workloads: dict[str, Workload] = {}
         self.cron_jobs: dict[str, CronJob] = {}
         self.objects: dict[str, Mapping[str, Any]] = {}
+        self.claims: dict[str, Claim] = {}
         self.services: dict[str, Service] = {}
         self.slices: dict[str, Slice] = {}
         self.endpoints: dict[str, WrittenEndpoints] = {}
@@ -119,10 +125,10 @@ class _Cluster:
     def _judge(self, document: Document) -> None:
         kind = document.body["kind"]
         for verdict in fields.judge(kind, document.body):
-            if verdict.path == "metadata.generateName" and document.body["metadata"].get("name"):
-                continue  # the name counts, as it does for the API server
             if verdict.rule.outcome is fields.Outcome.REFUSED:
                 self.problems.append(fields.subject(document) + fields.refusal(verdict))
+            elif verdict.rule.outcome is fields.Outcome.REPLACED:
+                self.notes[f"{kind}: {verdict.pattern}: {verdict.rule.why}"] = None
             else:
                 self.ignored[f"{kind}: {verdict.pattern}"] = None
 
@@ -174,6 +180,14 @@ class _Cluster:
             key = f"{kind}/{namespace}/{name}"
             self.objects[key], self.places[key] = body, document.where
 
+    def add_claim(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1123_subdomain)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = claim(root, name, namespace)
+        if self._counts(document, "persistentvolumeclaims", namespace, name):
+            self.claims[made.key] = made
+
     def add_service(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1035_label)
         namespace = self._namespace(document, root)
@@ -205,7 +219,7 @@ class _Cluster:
         return lambda path: self.ignored.__setitem__(f"{kind}: {path}", None)
 
     def _scope(self, namespace: str) -> Scope:
-        return Scope(namespace, self.images, self.data, self.allow_host_path, self.unknown_images)
+        return Scope(namespace, self.images, self.data, self.allowed, self.unknown_images)
 
     def _namespace(self, document: Document, root: Node) -> str:
         node = root["metadata"]["namespace"]
@@ -241,6 +255,7 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
     ("v1", "ReplicationController"): _Cluster.add_workload,
     ("v1", "ConfigMap"): _Cluster.add_object,
     ("v1", "Secret"): _Cluster.add_object,
+    ("v1", "PersistentVolumeClaim"): _Cluster.add_claim,
     ("v1", "Service"): _Cluster.add_service,
     ("discovery.k8s.io/v1", "EndpointSlice"): _Cluster.add_slice,
     ("v1", "Endpoints"): _Cluster.add_endpoints,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from ..model import Document, FieldRef, Image
 from . import names
-from .model import FAILED, FAILED_MOUNT, Wait
+from .model import FAILED, FAILED_MOUNT, FAILED_SANDBOX, Wait
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node
 
+_BUILT = ("host_path",)
 _ADD_ONE = "add it to the manifests, or set optional: true"
 _ADD_KEY = "add it there, or set optional: true"
 
@@ -38,7 +39,7 @@ class Scope:
     namespace: str
     images: Mapping[str, Image]
     data: Mapping[tuple[str, str, str], Data]
-    allow_host_path: bool = False
+    allowed: Collection[str] = ()
     unknown_images: str = "stand-in"
     container: str = ""
     volume: str = ""
@@ -57,6 +58,19 @@ class Scope:
             self.waits.append(Wait(FAILED_MOUNT, words, advice=advice))
         else:
             self.waits.append(Wait(FAILED, f"Error: {words}", self.container, advice))
+
+    def needs(self, setting: str, what: str) -> None:
+        """Of what reaches beyond its pod. Off is no mistake of the manifest: the pod waits until it is allowed."""
+        name = f"podlab_allow_{setting}"
+        words, advice = f"{what} is not allowed: {name} is false", f"set {name} to true in the inventory to allow it"
+        if setting in self.allowed:
+            if setting in _BUILT:
+                return
+            words, advice = f"{what}: podlab does not do this yet, allowed or not", ""
+        if self.volume or self.container:
+            self.wait(words, advice)
+        else:
+            self.waits.append(Wait(FAILED_SANDBOX, words, advice=advice))
 
     def wait_for_key(self, kind: str, name: str, key: str) -> None:
         if self.volume:

@@ -8,6 +8,7 @@ from typing import Any
 from ..model import PodTemplate, Workload
 from ..scheduler.model import Selector
 from . import fields, names
+from .claims import claim_templates
 from .podspec import ALWAYS, ANY_POLICY, pod_template
 from .reading import Node, labels_of, selector
 from .references import Scope
@@ -23,8 +24,9 @@ Fields = dict[str, Any]
 def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Workload:
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
-    claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
-    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims, of_job=kind == "Job")
+    claims = claim_templates(spec) if kind == "StatefulSet" else ()
+    policies, brought = ANY_POLICY if kind == "Job" else ALWAYS, [claim.name for claim in claims]
+    template = pod_template(written, scope, policies, brought, of_job=kind == "Job")
     own = READERS[kind](spec, template)
     if kind != "Job":
         own |= {"min_ready": spec["minReadySeconds"].at_least(0)}
@@ -40,6 +42,7 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
         where=where,
         labels=labels_of(root["metadata"]["labels"]),
         selector=wanted,
+        claims=claims,
         **{"replicas": 0, **own},
     )
 
