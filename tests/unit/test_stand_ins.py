@@ -173,8 +173,8 @@ def test_what_is_told_of_them():
         StoodInFor("Deployment/default/web", "c", SHOP, ("443/TLS",), "", False),
     ]
     assert notes(found) == [
-        "image x is not in the catalogue: a stand-in runs for it in Pod/default/p where a node has no /init",
-        f"image {SHOP} is not in the catalogue: a stand-in runs for it in Pod/default/p, Deployment/default/web",
+        "a stand-in runs for image x in Pod/default/p, where a node has no /init",
+        f"a stand-in runs for image {SHOP} in Pod/default/p, Deployment/default/web",
     ]
     assert notes(objects.desired([pod()], IMAGES)) == []
 

@@ -181,6 +181,6 @@ def notes(wanted: Desired) -> list[str]:
         found.setdefault((one.image, one.unless), {})[one.owner] = None
     lines = []
     for (image, unless), owners in found.items():
-        where = f" where a node has no {unless}" if unless else ""
-        lines.append(f"image {image} is not in the catalogue: a stand-in runs for it in {', '.join(owners)}{where}")
+        where = f", where a node has no {unless}" if unless else ""
+        lines.append(f"a stand-in runs for image {image} in {', '.join(owners)}{where}")
     return lines
