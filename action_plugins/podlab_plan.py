@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from podlab.configs import PlannedHost
 from podlab.controller import caller, inputs, module_bundle, rollout_report, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.request import chapters_of
+from podlab.planner.manifests.cron_jobs import NewJob
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from podlab.planner.preflight.listing import listed
+from podlab.planner.record.newest import newest_cluster
 from podlab.printable import printable
 from podlab.records.formats import is_time
 
@@ -55,7 +58,8 @@ class ActionModule(ActionBase):
             task_vars, [name for group in ROLES for name in task_vars["groups"].get(group, [])]
         )
         hosts = hosts_of(task_vars, variables)
-        wanted = inputs.read(ROOT, *settings.of_cluster(task_vars, variables, self._templar.template))
+        chosen = settings.of_cluster(task_vars, variables, self._templar.template)
+        wanted = inputs.read(ROOT, *chosen, by_hand_of(task_vars, hosts))
         try:
             found = (wanted.desired, wanted.programs, now, wanted.problems)
             chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
@@ -88,7 +92,7 @@ class ActionModule(ActionBase):
         return {"changed": False, "_ansible_verbose_override": True, **carried}
 
 
-def groups_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+def groups_of(hosts: Mapping[str, PlannedHost]) -> dict[str, list[str]]:
     """Host -> components whose play it takes part in: what is pending there, and what is for others alone.
 
     Ansible ends a run where all hosts of a play have failed in it, as if there were no other ones. So each play has one
@@ -100,6 +104,15 @@ def groups_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
         if idle is not None:
             found[idle].append(component)
     return found
+
+
+def by_hand_of(task_vars: Mapping[str, Any], hosts: Sequence[Host]) -> tuple[Mapping[str, Any], NewJob | None]:
+    """Jobs made by hand: those that the record has, or that an earlier plan of this run has made, and a new one."""
+    before = task_vars.get("podlab_plan")
+    if before is not None:
+        return before["jobs_by_hand"], None
+    asked = task_vars.get("podlab_create_job")
+    return newest_cluster(hosts).get("jobsByHand", {}), NewJob(**asked) if asked else None
 
 
 def hosts_of(task_vars: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Host]:

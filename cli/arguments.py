@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 from podlab.printable import printable
 
 from . import passwords
+from .failure import Failure
 
 INVENTORY = ("-i", "--inventory")
 
@@ -42,6 +47,37 @@ def parser(verb: str, usage: str, description: str, *, inventory: Sequence[str] 
         )
         passwords.add_options(made)
     return made
+
+
+def manifests(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--manifests",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="Kubernetes YAML or JSON instead of manifests/: a directory, a file, or -; may be repeated",
+    )
+    parser.add_argument("-R", "--recursive", action="store_true", help="directories below as well")
+
+
+def manifest_settings(known: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a run that ``manifests`` stands for. What comes by standard input is kept until the end of this
+    process: a run reads its manifests at every step of a rollout.
+
+    :raises Failure: standard input is asked for twice.
+    """
+    paths: list[str] = known.manifests
+    if paths.count("-") > 1:
+        raise Failure("error: standard input (-) can be read once")
+    if "-" in paths:
+        directory = tempfile.mkdtemp(prefix="podlab-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        file = os.path.join(directory, "STDIN")
+        with open(file, "wb") as kept:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
+        paths = [file if path == "-" else path for path in paths]
+    settings: dict[str, Any] = {"podlab_manifests": paths[0] if len(paths) == 1 else paths} if paths else {}
+    return {**settings, **({"podlab_manifests_recursive": True} if known.recursive else {})}
 
 
 def pod(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,11 @@ options:
     description: podlab's own programs that containers run; file name -> text.
     type: dict
     default: {}
+  drop_claims:
+    description: Names of directories in /var/lib/podlab/claims whose claims there are no more.
+    type: list
+    elements: str
+    default: []
   caller:
     description: The run that writes; the action plugin tells it. Of two at once one is refused.
     type: dict
@@ -59,6 +64,7 @@ from ansible.module_utils.podlab.changes.actions import Require
 from ansible.module_utils.podlab.changes.network import defaults
 from ansible.module_utils.podlab.changes.pods import configs, pods, problems
 from ansible.module_utils.podlab.changes.pods.actions import (
+    DropClaim,
     InstallBusybox,
     InstallProgram,
     RestartKubelet,
@@ -70,16 +76,17 @@ from ansible.module_utils.podlab.configs import PodRow
 from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
-from ansible.module_utils.podlab.host.pods import kubelet_service, lost_supervisors, programs
+from ansible.module_utils.podlab.host.pods import kubelet_service, lost_supervisors, programs, volumes
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import runners as runners
 from ansible.module_utils.podlab.host.run import HostError
 from ansible.module_utils.podlab.programs import NODE, PODS
-from ansible.module_utils.podlab.records.observation import Link
+from ansible.module_utils.podlab.records.observation import Link, ObservedPod
 
 ARGUMENT_SPEC = {
     "pods": {"type": "json", "required": True},
     "programs": {"type": "dict", "default": {}},
+    "drop_claims": {"type": "list", "elements": "str", "default": []},
     "caller": {"type": "dict"},
 }
 
@@ -97,7 +104,9 @@ def work(params: dict[str, Any]) -> actions.Todo:
     stays = not any(isinstance(action, (StartKubelet, StopKubelet)) for action in found)
     restart = [RestartKubelet()] if is_stale and stays and kubelet_service.lives() else []
     lacking = [Require(wrong)] if (wrong := [*_missing(rows), *problems.without_bridge(rows, links)]) else []
-    return actions.Todo([*lacking, *install, *busybox, *lost, *found, *restart])
+    # Their pods have gone by then.
+    claims = [DropClaim(name) for name in volumes.claims() if name in params["drop_claims"]]
+    return actions.Todo([*lacking, *install, *busybox, *lost, *found, *claims, *restart])
 
 
 def _missing(rows: Sequence[PodRow]) -> list[str]:
@@ -106,7 +115,7 @@ def _missing(rows: Sequence[PodRow]) -> list[str]:
     return [f"{name}: command not found, and pods need it; install the package {NODE[name]}" for name in found]
 
 
-def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, pods.Pod]) -> list[PodRow]:
+def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, ObservedPod]) -> list[PodRow]:
     """The pods with what a person has not said.
 
     :raises HostError: with all that is wrong with them.
@@ -121,4 +130,4 @@ def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[st
 
 
 if __name__ == "__main__":
-    run_module(ARGUMENT_SPEC, work, "pods", programs={})  # they lie on the disk
+    run_module(ARGUMENT_SPEC, work, "pods", programs={}, drop_claims=[])  # they lie on the disk, and have gone

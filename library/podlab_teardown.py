@@ -12,8 +12,14 @@ description:
     kernel's default.
   - The service layer's KUBE chains bear kube-proxy's names and no mark; they are podlab's where anything else is, and
     no kubelet or kube-proxy of a real cluster. Else they stay, with a warning.
-  - It fails if anything of podlab's is left, and names it.
+  - Directories of claims stay, and a warning names them.
+  - It fails if anything else of podlab's is left, and names it.
 author: podlab
+options:
+  volumes:
+    description: Whether claims' directories go as well.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full, description: Works out the same lines and applies none.}
   diff_mode: {support: full, description: The diff is the commands that a person would type.}
@@ -42,7 +48,7 @@ from ansible.module_utils.podlab.changes.namespaces.links import Observed
 from ansible.module_utils.podlab.changes.netfilter import rules
 from ansible.module_utils.podlab.changes.network import bridge, routes, vxlan
 from ansible.module_utils.podlab.changes.pods import pods
-from ansible.module_utils.podlab.changes.pods.paths import PODS, RUN
+from ansible.module_utils.podlab.changes.pods.paths import CLAIMS, PODS, RUN
 from ansible.module_utils.podlab.changes.system import marks, sysctls, systemd
 from ansible.module_utils.podlab.changes.system.teardown import (
     AssertNoKubeChains,
@@ -57,19 +63,19 @@ from ansible.module_utils.podlab.host.kube_proxy import runners as kube_proxy_ru
 from ansible.module_utils.podlab.host.kube_proxy import services
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network, single_namespaces
-from ansible.module_utils.podlab.host.pods import lost_supervisors, mount_table, sandboxes, supervisor
+from ansible.module_utils.podlab.host.pods import lost_supervisors, mount_table, sandboxes, supervisor, volumes
 from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import runners as pods_runners
 from ansible.module_utils.podlab.host.system import systemd as host_system
 
-ARGUMENT_SPEC = {}
+ARGUMENT_SPEC = {"volumes": {"type": "bool", "default": False}}
 
 RUNNERS = (kube_proxy_runners, pods_runners, teardown)
 
-FOLDERS = (RUN, record.HOME)
-
 
 def work(params: dict[str, Any]) -> actions.Todo:
+    kept = [] if params["volumes"] else volumes.claims()
+    folders = [RUN, *(_all_but_claims() if kept else [record.HOME])]
     links, found, ways, tables = network.links(), host_pods.observe(), network.routes(), network.saved()
     observed = network.rules(tables)
     # Gateways have neither links nor rules of nat, and no KUBE chains: such are somebody else's there.
@@ -95,21 +101,32 @@ def work(params: dict[str, Any]) -> actions.Todo:
         AssertNoKubeChains(kube.rules),
         # These bear podlab's mark, and so say until the end whose the others were.
         *rules.write({table: rules.removal(observed[table]) for table in network.TABLES}),
-        *_files([*found, *links_of_namespaces.own_names(single)]),
-        AssertNothingLeft(FOLDERS),
+        *_files([*found, *links_of_namespaces.own_names(single)], folders),
+        AssertNothingLeft(folders),
     ]
-    return actions.Todo(todo, [*known.damage, *kube.warnings])
+    return actions.Todo(todo, [*known.damage, *kube.warnings, *_told(kept)])
 
 
-def _files(names: Sequence[str]) -> list[Action]:
+def _all_but_claims() -> list[str]:
+    """What lies beside claims' directories, the record last."""
+    others = [name for name in os.listdir(record.HOME) if f"{record.HOME}/{name}" != CLAIMS]
+    return sorted((f"{record.HOME}/{name}" for name in others), key=lambda path: path == record.PATH)
+
+
+def _told(kept: Sequence[str]) -> list[str]:
+    names = ", ".join(directory.replace("_", "/", 1) for directory in kept)
+    return [f"claims stay in {CLAIMS}: {names}; ./lab down --volumes removes them"] if kept else []
+
+
+def _files(names: Sequence[str], folders: Sequence[str]) -> list[Action]:
     """The record goes last: who is killed before still knows what the host was.
 
     :param names: namespaces that are gone by then.
     """
-    there = [folder for folder in FOLDERS if os.path.isdir(folder)]
+    there = [folder for folder in folders if os.path.lexists(folder)]
     has_names = (RUN in there or bool(names)) and sandboxes.names_mount(names)
     return [
-        UnmountBeneath(FOLDERS, [path for path in (PODS, RUN) if path in mount_table.mounted([path])]),
+        UnmountBeneath(folders, [path for path in (PODS, RUN) if path in mount_table.mounted([path])]),
         *([RemoveNetnsMount()] if has_names else []),
         *map(RemoveTree, there),
     ]

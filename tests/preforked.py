@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("get", "describe", "exec", "logs", "node", "rules")
 """Verbs of ``./lab`` that play no playbook."""
+PLAYING = ("up", "down", "reset", "script")
 CLIENT = """
 import array, json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as wire:
@@ -55,17 +56,35 @@ def _lab() -> Main:
     return program.run
 
 
-def _playbook() -> Main:
-    """Ansible and the planner. Podlab's plugins remember the process that has loaded them: each call has to do that."""
-    sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
-    from ansible.cli import playbook
+def _playing() -> Main:
+    """Not Ansible's plugins: it sets them up once in a process, and a run does that by itself."""
+    sys.path[:1] = [str(ROOT / "cli"), str(ROOT)]
+    import cli.__main__ as program
+    from cli import verbs
+
+    for verb in PLAYING:
+        verbs.main_of(verb)
+    _planner()
+    return program.run
+
+
+def _planner() -> None:
+    """What a run loads beside Ansible, but for what remembers the process that has loaded it: each call has to do that."""
+    import ansible.cli.playbook  # noqa: F401
 
     import podlab.controller.manifests
     import podlab.controller.schema
     import podlab.controller.transport
     import podlab.planner.plan  # noqa: F401
 
-    assert not {"podlab.controller.caller", "podlab.controller.process"} & sys.modules.keys()
+    assert "podlab.controller.caller" not in sys.modules
+
+
+def _playbook() -> Main:
+    """Ansible and the planner."""
+    sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
+    _planner()
+    from ansible.cli import playbook
 
     def main(argv: Sequence[str]) -> None:
         sys.argv = ["ansible-playbook", *argv]
@@ -74,7 +93,7 @@ def _playbook() -> Main:
     return main
 
 
-PROGRAMS = {"lab": _lab, "ansible-playbook": _playbook}
+PROGRAMS = {"lab": _lab, "lab up": _playing, "ansible-playbook": _playbook}
 
 
 def serve(program: str, path: str) -> NoReturn:
@@ -161,12 +180,12 @@ class Loaded:
         return [sys.executable, "-IS", "-c", CLIENT, self.path, *argv]
 
     def run(
-        self, *argv: str, text: str = "", environment: Mapping[str, str] | None = None
+        self, *argv: str, text: str = "", environment: Mapping[str, str] | None = None, cwd: Path = ROOT
     ) -> subprocess.CompletedProcess[str]:
         """As ``subprocess.run`` of the program with these words."""
         own = self.environment if environment is None else dict(environment)
         streams: dict[str, Any] = {"input": text, "capture_output": True, "text": True}
-        return subprocess.run(self.argv(*argv), cwd=ROOT, env=own, timeout=600, check=False, **streams)
+        return subprocess.run(self.argv(*argv), cwd=cwd, env=own, timeout=600, check=False, **streams)
 
     def close(self) -> None:
         with self.server:
@@ -184,13 +203,16 @@ def _settled(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def lab(environment: Mapping[str, str], prefix: Sequence[str] = (), directory: str = "") -> Iterator[Loaded]:
+def lab(
+    environment: Mapping[str, str], prefix: Sequence[str] = (), directory: str = "", program: str = "lab"
+) -> Iterator[Loaded]:
     """``./lab``, for its quick verbs.
 
     :param prefix: makes a command an ordinary user's.
     :param directory: where that user may write.
+    :param program: ``lab up`` is for the verbs that play a playbook; or ``ansible-playbook``.
     """
-    loaded = Loaded("lab", _settled(environment), prefix, directory)
+    loaded = Loaded(program, _settled(environment), prefix, directory)
     try:
         yield loaded
     finally:
@@ -206,23 +228,28 @@ def _kept(program: str, environment: tuple[tuple[str, str], ...]) -> Loaded:
 
 
 def _run(
-    program: str, argv: Sequence[str], environment: Mapping[str, str], text: str = ""
+    program: str, argv: Sequence[str], environment: Mapping[str, str], text: str = "", cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     fixed = {name: value for name, value in environment.items() if name not in ("PODLAB_LAB", "PYTEST_CURRENT_TEST")}
-    return _kept(program, tuple(sorted(fixed.items()))).run(*argv, environment=environment, text=text)
+    return _kept(program, tuple(sorted(fixed.items()))).run(*argv, environment=environment, text=text, cwd=cwd)
 
 
-def play(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """As ``subprocess.run`` of this command in the clone. What does not begin with ``ansible-playbook`` is run just so."""
+def play(argv: Sequence[str], environment: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """As ``subprocess.run`` of this command. What does not begin with ``ansible-playbook`` is run just so."""
     if argv[0] == "ansible-playbook":
-        return _run(argv[0], argv[1:], environment)
+        return _run(argv[0], argv[1:], environment, cwd=cwd)
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
-    return subprocess.run(argv, cwd=ROOT, env=environment, check=False, **streams)
+    return subprocess.run(argv, cwd=cwd, env=environment, check=False, **streams)
 
 
 def look(argv: Sequence[str], environment: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
     """As ``subprocess.run`` of ``./lab`` with one of its quick verbs."""
     return _run("lab", argv, _settled(environment), text)
+
+
+def up(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """As ``subprocess.run`` of ``./lab`` with a verb that plays a playbook."""
+    return _run("lab up", argv, _settled(environment))
 
 
 if __name__ == "__main__":

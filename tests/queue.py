@@ -21,15 +21,25 @@ KEPT = Path(__file__).parents[1] / ".durations.json"
 # Seconds, by the longest beginning of a name.
 USUAL = {
     "tests/unit/": 1.0,
+    "tests/unit/test_kubelet.py": 23.0,
     "tests/lab/": 20.0,
-    "tests/lab/test_docs.py": 120.0,
-    "tests/lab/test_thirty": 90.0,
-    "tests/lab/test_lab_command.py": 60.0,
-    "tests/lab/test_repair.py": 60.0,
+    "tests/lab/test_check.py": 40.0,
+    "tests/lab/test_containers.py": 50.0,
+    "tests/lab/test_docs.py": 110.0,
+    "tests/lab/test_lab_command.py": 50.0,
+    "tests/lab/test_readiness.py": 45.0,
+    "tests/lab/test_repair.py": 70.0,
     "tests/lab/test_sealed.py": 60.0,
+    "tests/lab/test_security.py": 50.0,
+    "tests/lab/test_services_sync.py": 70.0,
+    "tests/lab/test_short_cut.py": 80.0,
+    "tests/lab/test_thirty": 90.0,
+    "tests/lab/test_verify.py": 45.0,
     "tests/steps.py::": 30.0,
-    "tests/steps.py::test_scenario[services": 90.0,
-    "tests/steps.py::test_faults": 45.0,
+    "tests/steps.py::test_lint": 10.0,
+    "tests/steps.py::test_scenario[scale]": 80.0,
+    "tests/steps.py::test_scenario[services-change]": 70.0,
+    "tests/steps.py::test_scenario[ssh]": 65.0,
 }
 
 

@@ -320,6 +320,7 @@ class SimulatedHost:
         self.record: dict[str, Any] | None = None
         self.programs: dict[str, str] = {}
         self.services = {"row": "", "sound": False}
+        self.claims: set[str] = set()  # directories
         self.ids = [[0, 65536]]
         self.missing: dict[str, str] = {}
         self.policy_rules: list[str] = []
@@ -369,6 +370,7 @@ class SimulatedHost:
                 "ids": {"uid": self.ids, "gid": self.ids},
                 "resolv_conf": "",
                 "services": self.services,
+                "claims": sorted(self.claims),
                 "kubernetes": self.kubernetes,
                 **self.observe_as,
             }
@@ -440,6 +442,7 @@ class SimulatedHost:
         seen = self.observe()
         self.programs = dict(row["programs"])
         self.take(pods.changes(seen["links"], seen["pods"], row["pods"]))
+        self.claims -= {*row.get("drop_claims", ())}
 
     def take(self, todo: Iterable[Action]) -> None:
         """What ``podlab.host.actions.apply`` does."""
@@ -467,6 +470,11 @@ class SimulatedHost:
             raise Refused(f"netns {netns}: File exists")
         namespace = self.root.neighbours[netns] = Namespace()
         self.pods[netns] = {"namespace": namespace, "sandbox": True, "row": None, "services": set()}
+
+    def _make_volume(self, action: actions.MakeVolume) -> None:
+        volume = action.row.get("volumes", {})[action.name]
+        if volume["kind"] == "claim":
+            self.claims.add(volume["directory"])
 
     def _start_container(self, action: actions.StartContainer) -> None:
         self.pods[action.row["netns"]]["services"].add(action.name)
@@ -501,6 +509,7 @@ TAKEN: dict[type[Action], Callable[[SimulatedHost, Any], None]] = {
     actions.EndContainers: SimulatedHost._end_containers,
     actions.RemovePod: SimulatedHost._remove_pod,
     actions.MakeSandbox: SimulatedHost._make_sandbox,
+    actions.MakeVolume: SimulatedHost._make_volume,
     actions.StartContainer: SimulatedHost._start_container,
     actions.RecordPod: SimulatedHost._record_pod,
 }

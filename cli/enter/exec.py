@@ -16,6 +16,12 @@ from ..session import STREAMS
 from .become import become
 from .target import find
 
+# kubectl's words of the releases that took it.
+WITHOUT_DASHES = (
+    "./lab exec [POD] [COMMAND] is DEPRECATED and will be removed in a future version. "
+    "Use ./lab exec [POD] -- [COMMAND] instead."
+)
+
 
 def main(words: list[str], command: list[str]) -> None:
     # -i is kubectl's here.
@@ -31,10 +37,13 @@ def main(words: list[str], command: list[str]) -> None:
     arguments.container(parser)
     arguments.namespace(parser)
     known, rest = parser.parse_known_args(words)
-    if rest and rest[0].startswith("-"):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
+    if unknown := [word for word in rest if word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest and command:
         parser.error("the command stands after --: exec POD -- COMMAND")
+    if rest:
+        complain(WITHOUT_DASHES)
+        command = rest
     execute(
         known.pod,
         command,

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from podlab import phases
+from podlab.configs import PodRow
 
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Host, ask
 from ..look import columns, objects, workloads
 from ..look.cluster import LISTS, must_be_known, must_be_on, not_found
+from ..look.selectors import parse_selector, selected
 from ..output import complain
 
 SERVICES = "/run/podlab/services"
@@ -21,6 +23,7 @@ SERVICES_KIND = "services"
 WORKLOADS = {
     "deployments": "Deployment",
     "replicasets": "ReplicaSet",
+    "replicationcontrollers": "ReplicationController",
     "statefulsets": "StatefulSet",
     "daemonsets": "DaemonSet",
     "jobs": "Job",
@@ -38,8 +41,8 @@ class Target:
     service: objects.Object | None = None
 
     @property
-    def row(self) -> Mapping[str, Any]:
-        row: Mapping[str, Any] = self.live["row"]
+    def row(self) -> PodRow:
+        row: PodRow = self.live["row"]
         return row
 
     @property
@@ -85,30 +88,67 @@ class Target:
         return self.host.filtered([f"{SERVICES}/{self.row['netns']}.{container}/enter", str(pid), *command])
 
 
+@dataclass(frozen=True)
+class Pods:
+    """What the nodes of an inventory tell of their pods."""
+
+    nodes: Mapping[str, Host]
+    answers: objects.Answers
+    state: objects.State
+
+    @classmethod
+    def observed(cls, sources: Sequence[str]) -> Pods:
+        hosts = inventory.read(sources)
+        must_be_on(hosts)
+        nodes = {host.name: host for host in hosts if host.role == "node"}
+        answers = ask(list(nodes.values()))
+        return cls(nodes, answers, objects.state_of(answers, list(nodes)))
+
+    def target(self, pod: objects.Object, service: objects.Object | None = None) -> Target:
+        """:raises Failure: it runs nowhere."""
+        name, where = pod["metadata"]["name"], pod["spec"].get("nodeName")
+        for live in (self.answers.get(where) or {}).get("pods", []):
+            if live["row"]["object"]["metadata"] == pod["metadata"]:
+                return Target(self.nodes[where], live, pod, service)
+        if where is None:
+            raise Failure(f"error: pod {name} does not have a host assigned")
+        if where in self.state.silent:
+            raise Failure(f"error: pod {name} is on {where}, which does not answer")
+        raise Failure(f"error: pod {name} is not running on {where}")
+
+
 def find(word: str, namespace: str, sources: Sequence[str]) -> Target:
     """The pod of ``POD``, ``pod/POD``, ``deploy/NAME`` or ``svc/NAME``: of several one that is ready, if there is one.
 
     :raises Failure: there is no such thing, or it runs nowhere; in kubectl's words.
     """
-    hosts = inventory.read(sources)
-    must_be_on(hosts)
-    nodes = {host.name: host for host in hosts if host.role == "node"}
-    answers = ask([host for host in hosts if host.role == "node"])
-    state = objects.state_of(answers, list(nodes))
-    must_be_known(state, [word])
-    name = pod_name(state, word, namespace)
-    pod = next((pod for pod in state.pods if _named(pod) == (namespace, name)), None)
+    pods = Pods.observed(sources)
+    must_be_known(pods.state, [word])
+    name = pod_name(pods.state, word, namespace)
+    pod = next((pod for pod in pods.state.pods if _named(pod) == (namespace, name)), None)
     if pod is None:
         raise Failure(not_found("pods", name))
-    where = pod["spec"].get("nodeName")
-    for live in (answers.get(where) or {}).get("pods", []):
-        if live["row"]["object"]["metadata"] == pod["metadata"]:
-            return Target(nodes[where], live, pod, service_of(state, word, namespace))
-    if where is None:
-        raise Failure(f"error: pod {name} does not have a host assigned")
-    if where in state.silent:
-        raise Failure(f"error: pod {name} is on {where}, which does not answer")
-    raise Failure(f"error: pod {name} is not running on {where}")
+    return pods.target(pod, service_of(pods.state, word, namespace))
+
+
+def find_all(selector: str, namespace: str, sources: Sequence[str]) -> list[Target | Failure]:
+    """The pods with these labels, and of those that run nowhere why.
+
+    :raises Failure: there are none.
+    """
+    requirements = parse_selector(selector)
+    pods = Pods.observed(sources)
+    found: list[Target | Failure] = []
+    for pod in pods.state.pods:
+        if pod["metadata"]["namespace"] == namespace and selected(pod["metadata"].get("labels", {}), requirements):
+            try:
+                found.append(pods.target(pod))
+            except Failure as failure:
+                found.append(failure)
+    if not found:
+        must_be_known(pods.state, [])
+        raise Failure(f"No resources found in {namespace} namespace.", 0)
+    return found
 
 
 def pod_name(state: objects.State, word: str, namespace: str) -> str:

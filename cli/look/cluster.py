@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from .. import inventory
 from ..failure import Failure
 from ..hosts import Embedded, Host, ask
-from . import objects, workloads
+from . import claims, events, objects, pending, table, workloads
 
 LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "pods": lambda state: state.pods,
@@ -16,14 +17,18 @@ LISTS: dict[str, Callable[[objects.State], list[objects.Object]]] = {
     "daemonsets": workloads.daemonsets,
     "deployments": workloads.deployments,
     "replicasets": workloads.replicasets,
+    "replicationcontrollers": workloads.replicationcontrollers,
     "statefulsets": workloads.statefulsets,
+    "cronjobs": workloads.cronjobs,
     "jobs": workloads.jobs,
     "services": lambda state: _services().services(state),
     "endpoints": lambda state: _services().endpoints(state),
     "endpointslices": lambda state: _services().endpointslices(state),
+    "persistentvolumeclaims": claims.claims,
     "configmaps": objects.configmaps,
     "secrets": objects.secrets,
     "namespaces": objects.namespaces,
+    "events": lambda state: list(state.events),
 }
 
 
@@ -34,17 +39,33 @@ def _services() -> ModuleType:
     return services
 
 
-def observe(sources: Sequence[str]) -> objects.State:
+def observe(sources: Sequence[str], *, with_events: bool = False) -> objects.State:
     """Ask all hosts of the inventory that have anything to tell."""
     hosts = inventory.read(sources)
     must_be_on(hosts)
-    return state_of(hosts)
+    state = state_of(hosts)
+    return _with_events(state, hosts) if with_events else state
 
 
 def state_of(hosts: Sequence[Host]) -> objects.State:
     """Hosts beyond the cluster are not asked: podlab keeps nothing there."""
     answers = ask([host for host in hosts if host.role in ("node", "gateway")])
     return objects.state_of(answers, [host.name for host in hosts if host.role == "node"])
+
+
+def _with_events(state: objects.State, hosts: Sequence[Host]) -> objects.State:
+    """A question of its own to the nodes that answer: no other kind needs it."""
+    found = events.ask_events([host for host in hosts if state.nodes.get(host.name)])
+    told: dict[str, list[events.Event]] = {}
+    for node, answer in state.nodes.items():
+        for live in (answer or {}).get("pods", []):
+            metadata, netns = live["row"]["object"]["metadata"], live["row"]["netns"]
+            told[f"{metadata['namespace']}/{metadata['name']}"] = found.get(node, {}).get(netns, [])
+    for key, held in state.record.get("pending", {}).items():
+        if key not in told:
+            since = held["object"]["metadata"]["creationTimestamp"]
+            told[key] = [*pending.events(held, table.moment(since).timestamp())]
+    return replace(state, events=events.events(state.pods, told))
 
 
 def must_be_known(state: objects.State, missing: Sequence[str]) -> None:

@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from podlab import packed
-from podlab.records import pod_row
-from podlab.shapes import misfit
 
 from .. import arguments, inventory
 from ..failure import Failure
@@ -24,15 +22,14 @@ from ..hosts.status import STATUS
 from ..output import say
 from . import objects, pending
 from .cluster import LISTS, must_be_known, must_be_on, not_found
-from .columns import KINDS
+from .columns import DESCRIBED, KINDS
 from .description import deployments, nodes, pods, services
 from .description.pods import Event
+from .events import sound
 from .objects import Object
 from .resources import parse
 from .selectors import parse_selector, selected
 from .table import aligned, moment
-
-KNOWN = ("pods", "services", "nodes", "deployments")
 
 
 def main(words: list[str], command: list[str]) -> None:
@@ -58,7 +55,7 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
     :raises Failure: in kubectl's words.
     """
     wanted = parse(words)
-    if unknown := [plural for plural in wanted if plural not in KNOWN]:
+    if unknown := [plural for plural in wanted if plural not in DESCRIBED]:
         raise Failure(
             f"error: describe knows pods, services, nodes and deployments; try ./lab get {unknown[0]} -o yaml"
         )
@@ -159,5 +156,5 @@ def _parsed(said: str) -> list[Event]:
         with contextlib.suppress(ValueError):
             found = packed.loads(line)
             told = found if isinstance(found, list) else [found]
-            events += [event for event in told if not misfit(event, pod_row.Event)]
+            events += sound(told)
     return events

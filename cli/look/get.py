@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .. import arguments
 from ..failure import Failure
@@ -15,8 +12,10 @@ from ..output import complain, say
 from . import columns, objects, stand_ins
 from .cluster import LISTS, must_be_known, not_found, observe
 from .columns import KINDS
+from .output_forms import HEADS, WORDS, Writer, writer
 from .resources import parse
 from .selectors import parse_selector, selected
+from .sorting import sorted_by
 from .table import Kind, table
 
 
@@ -24,24 +23,34 @@ from .table import Kind, table
 class Form:
     """How ``get`` shows what it has found."""
 
-    output: str = ""  # "", wide, name, json, yaml
+    output: str = ""  # "", wide, name, json, yaml, jsonpath=..., custom-columns=...
     all_namespaces: bool = False
     headers: bool = True
     labels: bool = False
+    label_columns: tuple[str, ...] = ()
+    sort_by: str = ""
+
+    @property
+    def is_table(self) -> bool:
+        return self.output in ("", "wide")
 
 
 def main(words: list[str], command: list[str]) -> None:
     parser = arguments.parser(
         "get",
-        "KIND[,KIND]... [NAME...] | KIND/NAME... [-n NS | -A] [-o FORM] [-l SELECTOR]",
+        "KIND[,KIND]... [NAME...] | KIND/NAME... [-n NS | -A] [-o FORM] [-l SELECTOR] [OPTION]...",
         "Show the cluster in kubectl's columns.\n\n" + _kinds(),
         inventory=arguments.INVENTORY,
     )
     parser.add_argument("words", metavar="KIND", nargs="+", help="one of those above, several with commas, or all")
     arguments.namespace(parser)
     parser.add_argument("-A", "--all-namespaces", action="store_true")
-    parser.add_argument("-o", "--output", choices=("wide", "json", "yaml", "name"), default="")
+    parser.add_argument("-o", "--output", metavar="FORM", default="", help=f"{', '.join(WORDS)}, {', '.join(HEADS)}")
     arguments.selector(parser)
+    parser.add_argument("--sort-by", metavar="PATH", default="", help="by a field, say .metadata.creationTimestamp")
+    parser.add_argument(
+        "-L", "--label-columns", metavar="LABEL,...", action="append", default=[], help="with a column for each label"
+    )
     parser.add_argument("--show-labels", action="store_true", help="with a last column of all labels")
     parser.add_argument("--no-headers", action="store_true")
     known = parser.parse_intermixed_args([*words, *command])
@@ -49,7 +58,14 @@ def main(words: list[str], command: list[str]) -> None:
         known.words,
         namespace=known.namespace,
         selector=known.selector,
-        form=Form(known.output, known.all_namespaces, not known.no_headers, known.show_labels),
+        form=Form(
+            known.output,
+            known.all_namespaces,
+            headers=not known.no_headers,
+            labels=known.show_labels,
+            label_columns=tuple(label for words in known.label_columns for label in words.split(",")),
+            sort_by=known.sort_by,
+        ),
         sources=known.sources,
     )
 
@@ -73,7 +89,8 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
     if selector and by_name:
         raise Failure("error: name cannot be provided when a selector is specified")
     requirements = parse_selector(selector)
-    state = observe(sources)
+    write = writer(form)
+    state = observe(sources, with_events="events" in wanted)
     found, missing = {}, []
     for plural, names in wanted.items():
         items = [
@@ -90,8 +107,8 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
     single = [len(names) for names in wanted.values()] == [1]
     if not any(found.values()):
         must_be_known(state, missing)
-    if any(found.values()) or (form.output in ("json", "yaml") and not missing):
-        show(found, form, single=single)
+    if any(found.values()) or (form.output not in ("", "wide", "name") and not missing):
+        show(found, form, single=single, write=write)
     elif not missing:
         everywhere = form.all_namespaces or not all(KINDS[plural].is_namespaced for plural in wanted)
         complain("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
@@ -99,26 +116,32 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
         raise Failure("\n".join(missing))
 
 
-def show(found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: bool = False) -> None:
+def show(
+    found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: bool = False, write: Writer | None = None
+) -> None:
     """Print objects in one of the forms of ``-o``.
 
     :param found: plural of a kind -> its objects. Several kinds are several tables.
     :param single: one object was asked for, by its name: it stands by itself.
+    :param write: what ``writer`` has made of the form.
     """
+    if form.is_table:
+        if form.sort_by:
+            found = {plural: sorted_by(form.sort_by, some) for plural, some in found.items()}
+        now = datetime.datetime.now(datetime.timezone.utc)
+        tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
+        say(("\n" if form.headers else "").join(tables), end="")
+        if words := stand_ins.note([item for some in found.values() for item in some]):
+            complain(words)
+        return
+    prefixes = {id(item): KINDS[plural].prefix for plural, some in found.items() for item in some}
     items = [item for some in found.values() for item in some]
-    if form.output in ("json", "yaml"):
-        document = items[0] if single else objects.listed(items)
-        say(_json(document) if form.output == "json" else _yaml(document), end="")
-        return
+    if form.sort_by and not single:
+        items = sorted_by(form.sort_by, items)
     if form.output == "name":
-        named = [(KINDS[plural], item) for plural, some in found.items() for item in some]
-        say("".join(f"{kind.prefix}/{item['metadata']['name']}\n" for kind, item in named), end="")
+        say("".join(f"{prefixes[id(item)]}/{item['metadata']['name']}\n" for item in items), end="")
         return
-    now = datetime.datetime.now(datetime.timezone.utc)
-    tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
-    say(("\n" if form.headers else "").join(tables), end="")
-    if words := stand_ins.note(items):
-        complain(words)
+    say((write or writer(form))(items, single), end="")
 
 
 def _table(kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: Form, prefixed: bool) -> str:
@@ -131,21 +154,5 @@ def _table(kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, 
         headers=form.headers,
         prefixed=prefixed,
         labels=form.labels,
+        label_columns=form.label_columns,
     )
-
-
-def _json(document: Any) -> str:
-    return json.dumps(document, indent=4, sort_keys=True) + "\n"
-
-
-_NO_TEXT = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8, for which YAML has no word
-
-
-def _yaml(document: Any) -> str:
-    import yaml
-
-    # Through JSON: what stands twice is written twice, as kubectl does, not by reference.
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # four times as fast, where PyYAML has it
-    plain = _NO_TEXT.sub(lambda byte: rf"\\x{ord(byte[0]) & 0xFF:02x}", json.dumps(document, ensure_ascii=False))
-    text: str = yaml.dump(json.loads(plain), Dumper=dumper, default_flow_style=False)
-    return text

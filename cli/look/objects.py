@@ -17,6 +17,7 @@ from podlab.controller import signature
 from podlab.phases import timestamp
 from podlab.planner.inputs.host import Host, architecture
 from podlab.planner.record.newest import created_of, generation_of, newest_pods, newest_record
+from podlab.records.host_record import HostRecord
 from podlab.records.version_1 import converted
 
 from . import pending
@@ -39,6 +40,7 @@ class State:
     nodes: Answers
     now: float = field(default_factory=time.time)
     records: Sequence[Mapping[str, Any]] = ()  # their sections of the cluster, the newest first
+    events: Sequence[Object] = ()  # where they were asked for
 
     @property
     def silent(self) -> list[str]:
@@ -59,13 +61,15 @@ def state_of(answers: Answers, nodes: Sequence[str]) -> State:
     sections = sorted((host.record["cluster"] for host in told if "cluster" in host.record), key=generation_of)
     record: Object = dict(newest_record(told))
     if record:
-        placed = {node: section.get("pods", {}) for node, section in newest_pods(told).items()}
+        of_nodes = newest_pods(told)
+        placed = {node: section.get("pods", {}) for node, section in of_nodes.items()}
+        claims = {key: node for node, section in of_nodes.items() for key in section.get("claims", ())}
         pods = {key: [node, address] for node, held in placed.items() for key, (address, _) in held.items()}
-        record |= {"pods": pods, "created": created_of(told)}
+        record |= {"pods": pods, "created": created_of(told), "claimNodes": claims}
     return State(record, {name: answers.get(name) for name in nodes}, records=sections[::-1])
 
 
-def _believed(answers: Answers) -> dict[str, Object]:
+def _believed(answers: Answers) -> dict[str, HostRecord]:
     """Host -> its record, without the sections that do not count."""
     records = {name: _copied(answer["record"]) for name, answer in answers.items() if answer and answer["record"]}
     sections = [one for record in records.values() for one in signature.sections_of(record)]
@@ -77,8 +81,8 @@ def _believed(answers: Answers) -> dict[str, Object]:
     return {name: converted(record, {}) or {} for name, record in records.items()}
 
 
-def _copied(record: Mapping[str, Any]) -> Object:
-    return {**record, **({"pods": {**record["pods"]}} if "pods" in record else {})}
+def _copied(record: HostRecord) -> HostRecord:
+    return {**record, "pods": {**record["pods"]}} if "pods" in record else {**record}
 
 
 # --- pods -----------------------------------------------------------------------------------------

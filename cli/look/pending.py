@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from podlab.planner.model import CONFIG_ERROR, FAILED_SCHEDULING
+from podlab.planner.manifests.model import CONFIG_ERROR, FAILED_SCHEDULING
 
 Object = dict[str, Any]
 Held = Mapping[str, Any]

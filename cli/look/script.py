@@ -8,8 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import arguments, inventory
 from ..failure import Failure
@@ -20,24 +21,24 @@ from ..passwords import KNOWN
 def main(words: list[str], command: list[str]) -> None:
     parser = arguments.parser(
         "script",
-        "[--undo] HOST [--manifests DIR] [-i INVENTORY] [-e NAME=VALUE]",
+        "[--undo] HOST [--manifests PATH]... [-i INVENTORY] [-e NAME=VALUE]",
         "Print a host as a shell script that makes the same of a bare one. Nothing is written anywhere.\n"
         "It holds the values of Secrets.",
         inventory=arguments.INVENTORY,
     )
     parser.add_argument("host", metavar="HOST", help="a node or a gateway")
     parser.add_argument("--undo", action="store_true", help="the script that takes it away again")
-    parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")
+    arguments.manifests(parser)
     parser.add_argument("-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="as for up")
     known = parser.parse_args([*words, *command])
     options = [word for source in known.sources for word in ("-i", source)]
     options += KNOWN.options()
     options += [word for value in known.extra_vars for word in ("-e", value)]
     # A script has to stay one: it brings nothing that would steer a terminal.
-    say(script(known.host, options, known.manifests, undo=known.undo), end="")
+    say(script(known.host, options, arguments.manifest_settings(known), undo=known.undo), end="")
 
 
-def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bool) -> str:
+def script(host: str, options: Sequence[str], manifests: Mapping[str, Any], *, undo: bool) -> str:
     """What a person would run on a bare host, or what takes it away again.
 
     :param options: for ansible-playbook.
@@ -52,7 +53,7 @@ def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bo
         settings = {
             "podlab_scripts": directory,
             "plan_time": today,
-            **({"podlab_manifests": manifests} if manifests else {}),
+            **manifests,
         }
         playbook = os.path.join(inventory.ROOT, "playbooks", "script.yml")
         argv = [sys.executable, "-m", "ansible", "playbook", "--check", playbook, *options, "-e", json.dumps(settings)]

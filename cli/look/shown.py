@@ -115,6 +115,11 @@ class _Projected(TypedDict, total=False):
     sources: list[_Projection] | None
 
 
+class _Claim(TypedDict, total=False):
+    claimName: str
+    readOnly: bool | None
+
+
 class _Volume(_Named, total=False):
     emptyDir: dict[str, Any] | None
     configMap: dict[str, Any]
@@ -122,6 +127,7 @@ class _Volume(_Named, total=False):
     downwardAPI: _Items
     projected: _Projected
     hostPath: _Path
+    persistentVolumeClaim: _Claim
 
 
 class _Toleration(TypedDict, total=False):

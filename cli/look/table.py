@@ -6,6 +6,7 @@ Which columns a kind has stands in ``columns.py``.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ class Kind:
     columns: tuple[str, ...]
     wide: tuple[str, ...]
     cells: Callable[[Object, datetime.datetime], list[str]]  # of all columns, the wide ones too
+    wide_order: tuple[int, ...] = ()  # where these stand in another order then
 
 
 def render(rows: Sequence[Sequence[str]]) -> str:
@@ -43,24 +45,35 @@ def table(
     headers: bool = True,
     prefixed: bool = False,
     labels: bool = False,
+    label_columns: Sequence[str] = (),
 ) -> str:
     """What ``kubectl get`` prints for ``items``.
 
     :param prefixed: say the kind before every name, as where several kinds were asked for.
     :param labels: with a last column of all labels.
+    :param label_columns: labels that have a column of their own before that one.
     """
     with_namespace = all_namespaces and kind.is_namespaced
-    heads = [*kind.columns, *(kind.wide if wide else ()), *(["LABELS"] if labels else [])]
-    rows = [["NAMESPACE", *heads] if with_namespace else heads] if headers else []
+    own = [*kind.columns, *(kind.wide if wide else ())]
+    order = kind.wide_order if wide and kind.wide_order else range(len(own))
+    heads = [own[at] for at in order]
+    more = [label.rpartition("/")[2].upper() for label in label_columns] + (["LABELS"] if labels else [])
+    rows = [[*(["NAMESPACE"] if with_namespace else []), *heads, *more]] if headers else []
     for item in items:
-        name, *others = kind.cells(item, now)
-        if not wide:
-            others = others[: len(kind.columns) - 1]
-        if labels:
-            others = [*others, joined(item["metadata"].get("labels", {}))]
-        namespace = [item["metadata"]["namespace"]] if with_namespace else []
-        rows.append([*namespace, f"{kind.prefix}/{name}" if prefixed else name, *others])
+        cells = kind.cells(item, now)
+        shown = [cells[at] for at in order]
+        if prefixed and "NAME" in heads:
+            shown[heads.index("NAME")] = f"{kind.prefix}/{item['metadata']['name']}"
+        has = item["metadata"].get("labels", {})
+        more = [*(has.get(label, "") for label in label_columns), *([joined(has)] if labels else [])]
+        rows.append([*([item["metadata"]["namespace"]] if with_namespace else []), *map(_first_line, shown), *more])
     return render(rows)
+
+
+def _first_line(cell: str) -> str:
+    """A cell has no more, as in kubectl's tables."""
+    found = re.search(r"[\f\n\r]", cell)
+    return f"{cell[: found.start()]}..." if found else cell
 
 
 def joined(labels: Mapping[str, str]) -> str:

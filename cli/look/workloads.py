@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from podlab.phases import timestamp
+from podlab.planner.configs.pod_object import API_VERSIONS
 
 from .objects import Object, State, is_ready, made
 
@@ -39,12 +40,28 @@ def replicasets(state: State) -> list[Object]:
     return [found[key] for key in sorted(found)]
 
 
+def replicationcontrollers(state: State) -> list[Object]:
+    return [_replicaset(state, item) for item in _items(state, "ReplicationController")]
+
+
 def statefulsets(state: State) -> list[Object]:
     return [_statefulset(state, item) for item in _items(state, "StatefulSet")]
 
 
 def daemonsets(state: State) -> list[Object]:
     return [_daemonset(state, item) for item in _items(state, "DaemonSet")]
+
+
+def cronjobs(state: State) -> list[Object]:
+    """None of them has been run by the clock; Jobs that were made of one by hand are listed with the others."""
+    found = []
+    for key, item in sorted(state.record.get("cronJobs", {}).items()):
+        namespace, name = key.split("/")
+        zone = {"timeZone": item["timeZone"]} if item["timeZone"] else {}
+        metadata = {"name": name, "namespace": namespace, **made(state, f"cronjob/{key}")}
+        spec = {"schedule": item["schedule"], **zone, "suspend": item["suspend"]}
+        found.append({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec, "status": {}})
+    return found
 
 
 def jobs(state: State) -> list[Object]:
@@ -131,7 +148,7 @@ def _deployment(state: State, item: Item) -> Object:
 
 
 def _replicaset(state: State, item: Item) -> Object:
-    own = _active(pods_of(state, "ReplicaSet", item["namespace"], item["name"]))
+    own = _active(pods_of(state, item["kind"], item["namespace"], item["name"]))
     status = {
         "replicas": len(own),
         "fullyLabeledReplicas": len(own),
@@ -267,15 +284,16 @@ def _object(state: State, item: Item, spec: Object, status: Object) -> Object:
         metadata["creationTimestamp"] = item["created"]
     containers = [{"name": n, "image": i} for n, i in zip(item["containers"], item["images"], strict=True)]
     labels = item["selector"].get("matchLabels", {})
+    selector = labels if item["kind"] == "ReplicationController" else item["selector"]
     if "minReadySeconds" in item:
         spec = {**spec, "minReadySeconds": item["minReadySeconds"]}
     return {
-        "apiVersion": "batch/v1" if item["kind"] == "Job" else "apps/v1",
+        "apiVersion": API_VERSIONS.get(item["kind"], "apps/v1"),
         "kind": item["kind"],
         "metadata": metadata,
         "spec": {
             **spec,
-            **({"selector": item["selector"]} if any(item["selector"].values()) else {}),
+            **({"selector": selector} if any(item["selector"].values()) else {}),
             "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
         },
         "status": status,

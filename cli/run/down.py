@@ -15,12 +15,17 @@ from ..passwords import KNOWN
 
 def main(words: list[str], command: list[str]) -> int:
     parser = arguments.parser(
-        "down", "[-i INVENTORY]", "Take everything away, whatever state it is in.", inventory=arguments.INVENTORY
+        "down",
+        "[--volumes] [-i INVENTORY]",
+        "Take everything away, whatever state it is in, but for claims on real hosts, which it names.",
+        inventory=arguments.INVENTORY,
     )
-    return down(parser.parse_args([*words, *command]).sources)
+    parser.add_argument("--volumes", action="store_true", help="claims as well")
+    options = parser.parse_args([*words, *command])
+    return down(options.sources, removes_volumes=options.volumes)
 
 
-def down(sources: Sequence[str]) -> int:
+def down(sources: Sequence[str], *, removes_volumes: bool = False) -> int:
     """Take everything away.
 
     An inventory of embedded hosts alone needs no playbook: all that they hold goes with the lab.
@@ -42,9 +47,9 @@ def down(sources: Sequence[str]) -> int:
         return _switch_off(dict.fromkeys(host.lab for host in hosts if isinstance(host, Embedded)))
     from . import playbook  # late: embedded hosts need none
 
-    return playbook.play(
-        "playbooks/teardown.yml", [*(word for source in sources for word in ("-i", source)), *KNOWN.options()]
-    )
+    inventories = (word for source in sources for word in ("-i", source))
+    more = ["-e", '{"podlab_remove_volumes": true}'] if removes_volumes else []
+    return playbook.play("playbooks/teardown.yml", [*inventories, *KNOWN.options(), *more])
 
 
 def _switch_off(names: Iterable[str]) -> int:

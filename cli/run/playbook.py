@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from podlab.controller.rollout_report import IN_PLACE
 
@@ -18,13 +19,14 @@ from .suggestions import suggestions
 LOOKING_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
 
-def build(options: Sequence[str], manifests: str | None, playbook: str = "site.yml") -> int:
+def build(options: Sequence[str], settings: Mapping[str, Any], playbook: str = "site.yml") -> int:
     """Run site.yml and show what stands, also where some pods are not ready or calls went astray.
 
     :param options: for ansible-playbook, as they were written.
+    :param settings: variables that win over the inventory's, those of ``--manifests`` above all.
     :return: ansible-playbook's exit code.
     """
-    words = ["-e", json.dumps({"podlab_manifests": manifests})] if manifests is not None else []
+    words = ["-e", json.dumps(settings)] if settings else []
     told, telling = os.pipe()
     os.environ[IN_PLACE] = str(telling)
     code = play(playbook, [*words, *options])

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from .records.host_record import HostRecord
+from .records.host_record import HostRecord, JobByHand
 
 
 class Mount(TypedDict):
@@ -37,6 +38,7 @@ class ContainerRow(_PlainContainer, total=False):
     user: int
     group: int
     groups: list[int]
+    user_namespace: bool  # one of its own, in which ``user`` and ``group`` stand for root of the node
     capabilities: list[str]  # the whole set, without CAP_; containerd's default if left out
     read_only: bool
     readiness: dict[str, Any]
@@ -232,10 +234,15 @@ class NodeConfig(_Assumed):
     """What it remembers; its ``sysctls`` are added where they are read."""
 
 
-class PodsConfig(TypedDict):
+class _Pods(TypedDict):
     programs: dict[str, str]
     """podlab's own programs that containers run: file name -> text."""
     pods: list[PodRow]
+
+
+class PodsConfig(_Pods, total=False):
+    drop_claims: list[str]
+    """Directories of claims that there are no more."""
 
 
 EgressConfig = dict[str, TableRow]
@@ -274,3 +281,49 @@ class HostConfigs(TypedDict, total=False):
     routes: RoutesRow
     services: ServicesRow
     system: SystemRow
+
+
+class VerifyExtras(TypedDict, total=False):
+    """Whom a host calls for verify: of pods, and of Services."""
+
+    verify: Mapping[str, Any]
+    verify_services: Mapping[str, Any]
+
+
+class _Pending(TypedDict):
+    pending: list[str]
+    """Components that have anything to do there."""
+
+
+class PlannedHost(HostConfigs, PlayExtras, VerifyExtras, _Pending):
+    """All of a host that a plan says."""
+
+
+class PendingPod(TypedDict):
+    """A pod that a run does not start."""
+
+    pod: str
+    owner: str
+    """Its workload as ``kind/name``; empty for a pod that has none."""
+    node: str
+    """Empty for a pod that fits none."""
+    words: list[str]
+
+
+class Plan(TypedDict):
+    hosts: dict[str, PlannedHost]
+    notes: list[str]
+    """What the user should know."""
+    rolling: Sequence[str]
+    """Workloads that need another step once these pods are ready, in words."""
+    leading: bool
+    """Whether there are Services, which lead to pods that are ready."""
+    moving: bool
+    """Whether this step does anything to pods, so that there is something to wait for."""
+    verify: Mapping[str, Any]
+    """What the probes have to find."""
+    refused: Mapping[str, Sequence[str]]
+    """Host -> why this run does not change it: its pods stay where they are, and those that only it may have wait."""
+    pending_pods: list[PendingPod]
+    jobs_by_hand: dict[str, JobByHand]
+    """Jobs of CronJobs, which no manifest has."""

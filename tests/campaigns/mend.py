@@ -51,6 +51,7 @@ class MendLab:
     inventory: str
     routing: str
     logs: Path
+    together: int = 0
     sound: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -137,10 +138,11 @@ class SshMendLab(MendLab):
         self.run(f"{self.name}-off", "playbooks/teardown.yml")
 
 
-def drawn(random: Random) -> list[Damage]:
-    """Up to three things at once; now and then one that a run meets. Not where every record has gone: what a host holds
-    that such a run does not see, nothing tells then, and its pods are given to others."""
-    found = [KINDS[random.choice(sorted(KINDS))](random) for _ in range(random.choice((1, 1, 2, 3)))]
+def drawn(random: Random, together: int = 0) -> list[Damage]:
+    """Up to three things at once, or just as many; now and then one that a run meets. Not where every record has gone:
+    what a host holds that such a run does not see, nothing tells then, and its pods are given to others."""
+    count = together or random.choice((1, 1, 2, 3))
+    found = [KINDS[random.choice(sorted(KINDS))](random) for _ in range(count)]
     if random.random() < 0.3 and not any(damage.host == "every" for damage in found):
         found.append(PASSING[random.choice(sorted(PASSING))](random))
     return found
@@ -148,7 +150,7 @@ def drawn(random: Random) -> list[Damage]:
 
 def case(lab: MendLab, seed: str) -> list[str]:
     """What is wrong with the mending; nothing if all is well."""
-    damages = drawn(Random(seed))
+    damages = drawn(Random(seed), lab.together)
     for damage in damages:
         for host in HOSTS if damage.host == "every" else [damage.host]:
             lab.sh(host, damage.do)
@@ -203,6 +205,9 @@ def main() -> int:
     parser.add_argument(
         "--case", action="append", default=[], metavar="SEED", help="this case alone, as a failure names"
     )
+    parser.add_argument(
+        "--together", type=int, default=0, metavar="N", help="break N things in a case; without it one to three"
+    )
     parser.add_argument("--labs", type=int, default=os.cpu_count() or 1, help="side by side (one for each processor)")
     parser.add_argument("--routing", choices=ROUTING, help="between nodes; without it each lab has another one")
     parser.add_argument("--inventory", default="", help="on these hosts, node1, node2 and gateway, and not on a lab's")
@@ -215,14 +220,21 @@ def main() -> int:
         seeds.put(seed)
     kind = SshMendLab if known.ssh else MendLab
     labs = [
-        kind(f"faults-{known.seed}-{at}", known.inventory, known.routing or ROUTING[at % len(ROUTING)], known.logs)
+        kind(
+            f"faults-{known.seed}-{at}",
+            known.inventory,
+            known.routing or ROUTING[at % len(ROUTING)],
+            known.logs,
+            known.together,
+        )
         for at in range(1 if known.inventory else known.labs)
     ]
     count, started = seeds.qsize(), time.monotonic()
     with ThreadPoolExecutor(len(labs)) as pool:
         wrong = [one for some in pool.map(lambda lab: work(lab, seeds), labs) for one in some]
     print(f"{count - len(wrong)} of {count} mended, {time.monotonic() - started:.0f} s")
-    print("".join(f"FAILED: --case {seed}\n" for seed in wrong), end="")
+    more = f" --together {known.together}" if known.together else ""
+    print("".join(f"FAILED: --case {seed}{more}\n" for seed in wrong), end="")
     return int(bool(wrong))
 
 
@@ -233,7 +245,7 @@ def work(lab: MendLab, seeds: Queue[str]) -> list[str]:
         lab.begin()
         while not seeds.empty():
             seed = seeds.get()
-            damages = drawn(Random(seed))
+            damages = drawn(Random(seed), lab.together)
             wrong = case(lab, seed)
             words = ", ".join(f"{one.kind} on {one.host}" for one in damages)
             print(f"{seed} ({lab.routing}): {words}: {'mended' if not wrong else 'FAILED'}", flush=True)

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 LONGEST = 60.0  # seconds for one command
-TOGETHER = ("script", "packet")
+TOGETHER = ("script", "packet", "verbs")
 """Pages that are read in one lab: what the first leaves is the sample cluster, or it is no true page."""
 
 
@@ -77,16 +77,29 @@ def commands_of(page: Path) -> list[Command]:
     return commands
 
 
-# Verbs without a playbook are a hundred and more. Here each of them is a fork of a process that has them loaded.
+# Verbs are a hundred and more. Here each of them is a fork of a process that has them loaded.
 LOADED = """
-./lab() {{ case $1 in ({verbs}) {call} "$@" ;; (*) command ./lab "$@" ;; esac; }}
+./lab() {{ case $1 in ({quick}) {look} "$@" ;; ({playing}) {up} "$@" ;; (*) command ./lab "$@" ;; esac; }}
 """
+
+
+@dataclass
+class Programs:
+    """``./lab`` for its quick verbs, and for those that play."""
+
+    lab: preforked.Loaded
+    up: preforked.Loaded
+
+    def function(self) -> str:
+        quick, playing = "|".join(preforked.QUICK), "|".join(preforked.PLAYING)
+        look, up = (shlex.join(program.argv()) for program in (self.lab, self.up))
+        return LOADED.format(quick=quick, look=look, playing=playing, up=up)
 
 
 class Shell:
     """A reader's shell: what one command sets, the next one has."""
 
-    def __init__(self, environment: Mapping[str, str], lab: preforked.Loaded) -> None:
+    def __init__(self, environment: Mapping[str, str], programs: Programs) -> None:
         self.bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=ROOT,
@@ -98,7 +111,7 @@ class Shell:
             start_new_session=True,
         )
         assert self.bash.stdin is not None
-        self.bash.stdin.write(LOADED.format(verbs="|".join(preforked.QUICK), call=shlex.join(lab.argv())))
+        self.bash.stdin.write(programs.function())
 
     def run(self, command: str) -> tuple[int, list[str]]:
         """Exit code and output, standard error included."""
@@ -160,23 +173,24 @@ def first_lie(shown: Sequence[str], printed: Sequence[str], lab: str) -> str | N
     return None
 
 
-def follow(pages: Sequence[Path], directory: Path) -> dict[Path, str | None]:
+def environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
+    return os.environ | {"PATH": path, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
+
+
+def follow(pages: Sequence[Path], directory: Path, programs: Programs) -> dict[Path, str | None]:
     """Do what pages say, in one lab for all of them; of each the first thing that is not as it says."""
     lab = f"docs-{uuid.uuid4().hex[:8]}"
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
     directory.mkdir()
-    words = {"PATH": path, "PODLAB_LAB": lab, "TMPDIR": str(directory), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
-    environment = os.environ | words
-    with preforked.lab(environment) as loaded:
-        try:
-            if wants_a_lab(pages[0]):
-                argv = ["./lab", "up", "--skip-tags", "verify"]
-                done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
-                if done.returncode:
-                    return dict.fromkeys(pages, done.stdout + done.stderr)
-            return {page: first_wrong(page, Shell(environment, loaded), lab) for page in pages}
-        finally:
-            Lab(str(ROOT), lab).power_off()
+    own = environment() | {"PODLAB_LAB": lab, "TMPDIR": str(directory)}
+    try:
+        if wants_a_lab(pages[0]):
+            done = programs.up.run("up", "--skip-tags", "verify", environment=own)
+            if done.returncode:
+                return dict.fromkeys(pages, done.stdout + done.stderr)
+        return {page: first_wrong(page, Shell(own, programs), lab) for page in pages}
+    finally:
+        Lab(str(ROOT), lab).power_off()
 
 
 def wants_a_lab(page: Path) -> bool:
@@ -211,8 +225,12 @@ def lies(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str | None]:
     home = tmp_path_factory.mktemp("docs")
     together = [page for stem in TOGETHER for page in FOLLOWED if page.stem == stem]
     labs = [together, *([page] for page in FOLLOWED if page not in together)]
-    with ThreadPoolExecutor(max_workers=len(labs)) as pool:
-        found = pool.map(lambda pages: follow(pages, home / pages[0].stem), labs)
+    with (
+        preforked.lab(environment()) as lab,
+        preforked.lab(environment(), program="lab up") as up,
+        ThreadPoolExecutor(max_workers=len(labs)) as pool,
+    ):
+        found = pool.map(lambda pages: follow(pages, home / pages[0].stem, Programs(lab, up)), labs)
         return {page: lie for some in found for page, lie in some.items()}
 
 

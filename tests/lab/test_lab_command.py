@@ -259,6 +259,67 @@ def test_logs_of_before_and_of_init_containers(lab: TestLab, run: Run) -> None:
     wait_for(lambda: run("logs", "crash", "-p").stdout == "born\n")
 
 
+def test_exec_takes_a_command_without_dashes(run: Run) -> None:
+    said = run("exec", "odd", "pwd")
+    assert (said.returncode, said.stdout) == (0, "/srv/x\n")
+    assert said.stderr == (
+        "./lab exec [POD] [COMMAND] is DEPRECATED and will be removed in a future version. "
+        "Use ./lab exec [POD] -- [COMMAND] instead.\n"
+    )
+
+
+def test_events_of_pods_that_the_kubelet_looks_after(run: Run) -> None:
+    lines = run("get", "events").stdout.splitlines()
+    assert lines[0].split() == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    assert any(re.match(r"\S+ +Normal +Started +pod/steps +Started container setup$", line) for line in lines), lines
+
+
+def test_completion_has_the_names_of_the_lab(lab: TestLab, run: Run) -> None:
+    assert run("completion", "words", "--", "logs", "o").stdout == "odd\nonce\n"
+    assert run("completion", "words", "--", "get", "svc", "").stdout == "door\nweb\n"
+    assert run("completion", "words", "--", "node", "no").stdout == "node1\nnode2\n"
+    assert run("completion", "words", "--", "exec", "steps", "-c", "").stdout == "main\nsetup\n"
+
+
+def test_logs_of_several_pods_by_their_labels(run: Run) -> None:
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
+    said = run("logs", "-l", "app=web", "--prefix", "--timestamps", "--tail", "1")
+    assert said.returncode == 0, said.stderr
+    lines = said.stdout.splitlines()
+    assert len(lines) == len(run("get", "pods", "-l", "app=web", "-o", "name").stdout.splitlines()) > 1
+    assert all(re.match(rf"\[pod/web-\w+-\w+/[\w-]+\] {stamp} ", line) for line in lines), lines
+    assert run("logs", "steps", "--all-containers", "--prefix").stdout == "[pod/steps/setup] set up\n"
+    assert run("logs", "once", "--since", "100h").stdout == "done\n"
+    assert run("logs", "once", "--since", "1ns").stdout == ""
+    none = run("logs", "-l", "app=nothing")
+    assert (none.returncode, none.stderr) == (0, "No resources found in default namespace.\n")
+    many = run("logs", "-f", "-l", "app=web", "--max-log-requests", "1")
+    assert many.returncode == 1
+    assert many.stderr.endswith("maximum allowed concurrency is 1, use --max-log-requests to increase the limit\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((), "error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'."),
+        (("-l", "app=web", "once"), "error: only a selector (-l) or a POD name is allowed"),
+        (
+            ("once", "--since", "abc"),
+            'error: invalid argument "abc" for "--since" flag: time: invalid duration "abc"',
+        ),
+        (
+            ("once", "--since", "5"),
+            'error: invalid argument "5" for "--since" flag: time: missing unit in duration "5"',
+        ),
+        (("once", "--since=-1s"), "error: --since must be greater than 0"),
+        (("once", "--tail=-2"), "error: --tail must be greater than or equal to -1"),
+    ],
+)
+def test_logs_refuse_in_the_words_of_kubectl(run: Run, words: tuple[str, ...], error: str) -> None:
+    said = run("logs", *words)
+    assert (said.returncode, said.stderr.splitlines()[0]) == (1, error)
+
+
 def wait_for(is_true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Poll what nothing can be waited on for."""
     deadline = time.monotonic() + seconds

@@ -25,95 +25,13 @@ def netns(lab, host, name):
 
 
 BREAKS: dict[str, list[tuple[str, str, str, str | tuple[str, ...]]]] = {
-    "wires": [
+    "wires, and what podlab keeps": [
         # a wire is deleted
         ("node1", "web", "ip link del {veth}", "ip link add {veth} "),
         # a wire is down
         ("node2", "web", "ip link set {veth} down", "ip link set {veth} up"),
         # a wire is renamed
         ("node2", "toolbox", "ip link set {veth} down name broken", "ip link set broken name {veth}"),
-    ],
-    "ports of the bridge": [
-        # a wire leaves the bridge
-        ("node1", "web", "ip link set {veth} nomaster", "ip link set {veth} master cbr0"),
-        # hairpin is off
-        ("node2", "web", "ip link set {veth} type bridge_slave hairpin off", "hairpin on"),
-        # the gateway has lost a route
-        ("gateway", "", "ip route del 10.1.1.0/24", "ip route replace 10.1.1.0/24 via 10.100.0.2"),
-    ],
-    "bridges": [
-        # the bridge is deleted
-        ("node1", "web", "ip link del cbr0", "ip link add cbr0 "),
-        # the bridge has another address
-        (
-            "node2",
-            "web",
-            "ip addr del 10.1.2.1/24 dev cbr0; ip addr add 10.1.2.200/24 dev cbr0",
-            "ip addr del 10.1.2.200/24 dev cbr0",
-        ),
-        # the gateway has a route elsewhere
-        (
-            "gateway",
-            "",
-            "ip route replace 10.1.2.0/24 via 10.100.0.2",
-            "ip route replace 10.1.2.0/24 via 10.100.0.3",
-        ),
-    ],
-    "addresses of pods": [
-        # a pod has lost its address
-        ("node1", "web", "ip -n {netns} addr flush dev eth0", "addr replace 10.1.1."),
-        # a pod has another address
-        (
-            "node2",
-            "web",
-            "ip -n {netns} addr flush dev eth0; ip -n {netns} addr add 10.1.2.99/24 dev eth0",
-            "addr del 10.1.2.99/24 dev eth0",
-        ),
-        # a pod has no default route
-        ("node2", "toolbox", "ip -n {netns} route del default", "route replace default via 10.1.2.1"),
-    ],
-    "namespaces": [
-        # a pod's eth0 is down
-        ("node1", "web", "ip -n {netns} link set eth0 down", "link set eth0 up"),
-        # pause is killed
-        ("node2", "web", "pkill -KILL -xf 'catatonit -P podlab-pod {netns}'", "unshare --net=/run/netns/{netns}"),
-        # the namespace has lost its name
-        ("node2", "toolbox", "ip netns del {netns}", "unshare --net=/run/netns/{netns}"),
-    ],
-    "supervisors": [
-        # the supervisor is killed
-        ("node1", "web", "pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
-        # only s6-svscan is killed
-        ("node2", "web", "pkill -KILL s6-svscan", "s6-svscanctl -a"),
-        # chains of podlab's and of kube-proxy's have another name
-        (
-            "node1",
-            "web",
-            "iptables -t nat -E PODLAB-EGRESS LOST-EGRESS; iptables -t nat -E KUBE-SERVICES LOST-SERVICES",
-            ("iptables -t nat -X LOST-EGRESS", "iptables -t nat -X LOST-SERVICES"),
-        ),
-        # a gateway's leg does not forward, and its firewall refuses
-        (
-            "gateway",
-            "",
-            "sysctl -qw net.ipv4.conf.eth1.forwarding=0; iptables -A FORWARD -j REJECT",
-            ("sysctl -w net.ipv4.conf.eth1.forwarding=1", "-I FORWARD 1 -j PODLAB-FORWARD"),
-        ),
-    ],
-    "rules": [
-        # rules are flushed
-        ("node1", "web", "iptables -t nat -F", "iptables -t nat -A PODLAB-EGRESS -j MASQUERADE"),
-        # a chain is changed
-        ("node2", "web", "iptables -t nat -I PODLAB-EGRESS -j RETURN", "PODLAB-EGRESS"),
-        # and has the policy DROP
-        (
-            "gateway",
-            "",
-            "iptables -D FORWARD -j REJECT; iptables -D FORWARD -j PODLAB-FORWARD; iptables -P FORWARD DROP",
-            "-A FORWARD -j PODLAB-FORWARD",
-        ),
-    ],
-    "what podlab keeps": [
         # what podlab keeps is open to everybody, and closed for programs
         (
             "node1",
@@ -144,6 +62,80 @@ BREAKS: dict[str, list[tuple[str, str, str, str | tuple[str, ...]]]] = {
         ("node1", "web", "sysctl -qw net.ipv4.ip_forward=0", "sysctl -w net.ipv4.ip_forward=1"),
         # the record is gone
         ("node2", "web", "rm /var/lib/podlab/record.json", "# /var/lib/podlab/record.json"),
+    ],
+    "bridges, addresses of pods, supervisors": [
+        # the bridge is deleted
+        ("node1", "web", "ip link del cbr0", "ip link add cbr0 "),
+        # the bridge has another address
+        (
+            "node2",
+            "web",
+            "ip addr del 10.1.2.1/24 dev cbr0; ip addr add 10.1.2.200/24 dev cbr0",
+            "ip addr del 10.1.2.200/24 dev cbr0",
+        ),
+        # the gateway has a route elsewhere
+        (
+            "gateway",
+            "",
+            "ip route replace 10.1.2.0/24 via 10.100.0.2",
+            "ip route replace 10.1.2.0/24 via 10.100.0.3",
+        ),
+        # a pod has lost its address
+        ("node1", "web", "ip -n {netns} addr flush dev eth0", "addr replace 10.1.1."),
+        # a pod has another address
+        (
+            "node2",
+            "web",
+            "ip -n {netns} addr flush dev eth0; ip -n {netns} addr add 10.1.2.99/24 dev eth0",
+            "addr del 10.1.2.99/24 dev eth0",
+        ),
+        # a pod has no default route
+        ("node2", "toolbox", "ip -n {netns} route del default", "route replace default via 10.1.2.1"),
+        # the supervisor is killed
+        ("node1", "web", "pkill -KILL s6-svscan; pkill -KILL s6-supervise", "s6-svscanctl -a"),
+        # only s6-svscan is killed
+        ("node2", "web", "pkill -KILL s6-svscan", "s6-svscanctl -a"),
+    ],
+    "namespaces, and chains": [
+        # a pod's eth0 is down
+        ("node1", "web", "ip -n {netns} link set eth0 down", "link set eth0 up"),
+        # pause is killed
+        ("node2", "web", "pkill -KILL -xf 'catatonit -P podlab-pod {netns}'", "unshare --net=/run/netns/{netns}"),
+        # the namespace has lost its name
+        ("node2", "toolbox", "ip netns del {netns}", "unshare --net=/run/netns/{netns}"),
+        # chains of podlab's and of kube-proxy's have another name
+        (
+            "node1",
+            "web",
+            "iptables -t nat -E PODLAB-EGRESS LOST-EGRESS; iptables -t nat -E KUBE-SERVICES LOST-SERVICES",
+            ("iptables -t nat -X LOST-EGRESS", "iptables -t nat -X LOST-SERVICES"),
+        ),
+        # a gateway's leg does not forward, and its firewall refuses
+        (
+            "gateway",
+            "",
+            "sysctl -qw net.ipv4.conf.eth1.forwarding=0; iptables -A FORWARD -j REJECT",
+            ("sysctl -w net.ipv4.conf.eth1.forwarding=1", "-I FORWARD 1 -j PODLAB-FORWARD"),
+        ),
+    ],
+    "ports of the bridge, and rules": [
+        # a wire leaves the bridge
+        ("node1", "web", "ip link set {veth} nomaster", "ip link set {veth} master cbr0"),
+        # hairpin is off
+        ("node2", "web", "ip link set {veth} type bridge_slave hairpin off", "hairpin on"),
+        # the gateway has lost a route
+        ("gateway", "", "ip route del 10.1.1.0/24", "ip route replace 10.1.1.0/24 via 10.100.0.2"),
+        # rules are flushed
+        ("node1", "web", "iptables -t nat -F", "iptables -t nat -A PODLAB-EGRESS -j MASQUERADE"),
+        # a chain is changed
+        ("node2", "web", "iptables -t nat -I PODLAB-EGRESS -j RETURN", "PODLAB-EGRESS"),
+        # and has the policy DROP
+        (
+            "gateway",
+            "",
+            "iptables -D FORWARD -j REJECT; iptables -D FORWARD -j PODLAB-FORWARD; iptables -P FORWARD DROP",
+            "-A FORWARD -j PODLAB-FORWARD",
+        ),
     ],
     "links, rules, routes and queues": [
         (
@@ -186,7 +178,7 @@ BREAKS: dict[str, list[tuple[str, str, str, str | tuple[str, ...]]]] = {
         ),
     ],
 }
-"""Each by a run of its own: what is broken where, of which pod, and what mends it."""
+"""What is broken at once and mended by one run: where, of which pod, and what mends it. No damage hides another one."""
 VICTIMS = (("node1", "web"), ("node2", "web"), ("node2", "toolbox"))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 import yaml
 
-from .conftest import ROOT, TestLab, pod
+from tests import preforked
+
+from .conftest import TestLab, pod
 
 GUARDED = """
 iptables -A INPUT -p tcp --dport 80 -j REJECT --reject-with tcp-reset && exec httpd -f -p 80
@@ -42,8 +43,8 @@ PRIVATE = behind_a_service("private", "httpd", "-f", "-p", "127.0.0.1:80")
 
 def up(lab: TestLab) -> tuple[int, str]:
     patience = '{"podlab_pod_routing": "gateway", "podlab_ready_timeout": 2}'
-    argv = [str(ROOT / "lab"), "up", "-i", str(lab.inventory), "--manifests", str(lab.manifests), "-e", patience]
-    done = subprocess.run(argv, cwd=ROOT, env=lab.environment(), capture_output=True, text=True, check=False)
+    argv = ["up", "-i", str(lab.inventory), "--manifests", str(lab.manifests), "-e", patience]
+    done = preforked.up(argv, lab.environment())
     return done.returncode, done.stdout + done.stderr
 
 

@@ -192,6 +192,22 @@ def test_a_container_gets_no_more_capabilities_than_containerd_gives():
     assert not given_ & {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}
 
 
+@pytest.mark.parametrize("user", [0, 1000])
+def test_ids_that_the_node_lacks_are_those_of_a_user_namespace(tmp_path, user):
+    row: ContainerRow = {**SLEEP, "user": user, "group": 7, "user_namespace": True}
+    pod = pod_of(row, fs_group=5)
+    argv = container_root.sandbox_argv(pod, "main")
+    first = argv.index("--unshare-user")
+    assert argv[first : first + 5] == ["--unshare-user", "--uid", str(user), "--gid", "7"]
+    assert "/usr/bin/setpriv" not in argv
+    assert ("--cap-add" in argv) == (user == 0)  # who is not root has none under runc
+    assert '"chown"' not in containers.run_script(pod, "main")
+    for name in ("identity", "env"):
+        (tmp_path / name).write_text(containers.service_files(pod, "main")[name])
+    wanted = enter.Wanted(str(tmp_path))
+    assert (wanted.has_user_namespace, wanted.user, wanted.groups) == (True, user, None)
+
+
 def test_every_container_has_these_files():
     files = containers.service_files(pod_of(SLEEP), "main")
     assert set(containers.unit_files(pod_of(SLEEP), "main")) == files.keys() - {"restarts"}

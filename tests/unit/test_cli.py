@@ -463,11 +463,19 @@ def lab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (("exec", "-h"), 0, "[-it]"),
         (("fly",), 2, "no verb 'fly'"),
         (("get",), 2, "usage: ./lab get"),
-        (("get", "pods", "-o", "xml"), 2, "usage: ./lab get"),
+        (("get", "pods", "-o", "xml"), 1, 'error: unable to match a printer suitable for the output format "xml"'),
         (("get", "gizmos"), 1, 'error: the server doesn\'t have a resource type "gizmos"'),
-        (("exec", "pod", "ls"), 2, "exec POD -- COMMAND"),
+        (("exec", "pod", "ls", "--", "ls"), 2, "exec POD -- COMMAND"),
+        (("exec", "pod", "ls", "-l"), 2, "unrecognized arguments: -l"),
+        (
+            ("scale", "deploy/web", "--replicas=3"),
+            2,
+            "no verb 'scale' here: change spec.replicas in manifests/, then: ./lab up",
+        ),
+        (("apply", "--help"), 2, "no verb 'apply' here: put the YAML into manifests/"),
+        (("..",), 2, "no verb '..'"),
         (("exec", "pod"), 1, "error: you must specify at least one command for the container"),
-        (("logs",), 2, "usage: ./lab logs"),
+        (("logs",), 1, "POD or TYPE/NAME is a required argument for the logs command"),
         (("down", "--fast"), 2, "usage: ./lab down"),
     ],
 )
@@ -576,7 +584,19 @@ def test_nothing_is_installed_for_a_verb_that_only_looks(clone: Path, words: str
 def test_pip_is_followed_in_a_line_and_read_where_it_has_failed(clone: Path, code: int) -> None:
     for program in ("ip", "iptables-save", "conntrack", "ipset", "bwrap", "catatonit", "s6-svscan", "execlineb"):
         (clone / "bin" / program).symlink_to("/bin/true")
-    for program in ("busybox", "nsenter", "unshare", "setpriv", "sysctl", "hostname", "curl", "dig", "ping", "nginx"):
+    for program in (
+        "busybox",
+        "nsenter",
+        "unshare",
+        "setpriv",
+        "sysctl",
+        "hostname",
+        "curl",
+        "dig",
+        "ping",
+        "nginx",
+        "openssl",
+    ):
         (clone / "bin" / program).symlink_to("/bin/true")
     (clone / "bin" / "openssl").symlink_to("/bin/true")
     pages = "".join(f"Collecting package{number}==1\n  Downloading package{number}-1.whl\n" for number in range(12))

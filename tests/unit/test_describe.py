@@ -116,8 +116,8 @@ def text(lives: list[dict[str, Any]], plural: str = "pods", events: Any = (), pa
 
 
 def test_pod(golden: Golden) -> None:
-    """What stands before Podlab: is what kubectl 1.32 prints of this very object, but for its Priority and QoS Class
-    (and for defaults, which an API server has put in)."""
+    """What stands before Podlab: is what kubectl 1.35 prints of this very object, but for its Priority (and for
+    defaults, which an API server has put in)."""
     golden("describe-pod.txt", text([rich()], events=EVENTS, pause="123"))
 
 
@@ -170,7 +170,7 @@ def test_events_come_in_either_form(form: str) -> None:
 def test_events_that_were_counted_already_are_counted_on() -> None:
     counted = {**EVENTS[0], "time": EPOCH - 25, "first": EPOCH - 600, "count": 4}
     line = text([live("p", a=RUNS)], events=[counted, EVENTS[1]]).splitlines()[-1]
-    assert line == "  Warning  Unhealthy  20s (x5 over 10m)  kubelet  Readiness probe failed: no"
+    assert line == "  Warning  Unhealthy  20s (x5 over 10m)  kubelet  spec.containers{web}: Readiness probe failed: no"
 
 
 def test_columns_line_up_with_their_neighbours_alone() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.failure import Failure
-from cli.look import columns, get, objects, table, workloads
+from cli.look import columns, events, get, objects, table, workloads
 from podlab.controller import signature
 from tests.answers import ENDED, NOW, RUNS, answer, last, live, workload
 
@@ -344,6 +344,21 @@ def test_jobs_count_what_they_have_done() -> None:
     assert get.LISTS["jobs"](complete)[0]["status"]["conditions"] == [{"type": "Complete", "status": "True"}]
 
 
+def test_claims_with_and_without_a_node() -> None:
+    spec = {"accessModes": ["ReadWriteOnce", "ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    told = {"default/data": {"spec": {**spec, "storageClassName": "fast"}}, "default/new": {"spec": spec}}
+    created = {"persistentvolumeclaim/default/data": "2026-01-02T11:50:00Z"}
+    one = answer(claims=told, created=created)
+    one["record"] |= {"version": 2, "pods": {"node1": {"generation": 1, "pods": {}, "claims": ["default/data"]}}}
+    found = objects.state_of({"node1": one}, ["node1"])
+    rows = shown("persistentvolumeclaims", found)
+    assert rows[0] == "NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE"
+    assert [re.sub("pvc-[-0-9a-f]{36}", "pvc-ID", row) for row in rows[1:]] == [
+        "data Bound pvc-ID 1Gi RWO,ROX fast <unset> 10m",
+        "new Pending <unset> <unknown>",
+    ]
+
+
 def test_configmaps_and_secrets_as_they_were_written() -> None:
     written = {
         "ConfigMap/default/web": {
@@ -440,7 +455,13 @@ def test_ages_are_told_as_kubectl_tells_them(seconds: int, words: str) -> None:
         (["pod/a", "sts/b", "pods/c"], {"pods": ["a", "c"], "statefulsets": ["b"]}),
         (
             ["all"],
-            {p: [] for p in ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")},
+            {
+                p: []
+                for p in (
+                    *("pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets"),
+                    *("statefulsets", "cronjobs", "jobs"),
+                )
+            },
         ),
         (
             ["rs,ds,jobs,cm,secrets,ns"],
@@ -474,7 +495,7 @@ def test_kinds_that_there_are_not(words: list[str], why: str) -> None:
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, found: objects.State, *words: str, **settings: Any) -> None:
-    monkeypatch.setattr(get, "observe", lambda sources: found)
+    monkeypatch.setattr(get, "observe", lambda sources, **_: found)
     namespace, selector = settings.pop("namespace", "default"), settings.pop("selector", "")
     get.get(words, namespace=namespace, selector=selector, form=get.Form(**settings), sources=[])
 
@@ -522,7 +543,7 @@ def test_silence_is_not_taken_for_nothing(
     output: str,
 ) -> None:
     found = objects.state_of(answers, list(answers))
-    monkeypatch.setattr(get, "observe", lambda sources: found)
+    monkeypatch.setattr(get, "observe", lambda sources, **_: found)
     with pytest.raises(Failure, match="^" + re.escape(expected) + "$"):
         get.get(words, namespace="default", selector="", form=get.Form(output), sources=[])
     assert capsys.readouterr() == ("", "")
@@ -531,7 +552,7 @@ def test_silence_is_not_taken_for_nothing(
 def test_nodes_are_known_without_their_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(get, "observe", lambda sources: objects.state_of({"node1": None}, ["node1"]))
+    monkeypatch.setattr(get, "observe", lambda sources, **_: objects.state_of({"node1": None}, ["node1"]))
     get.get(["nodes"], namespace="default", selector="", form=get.Form(headers=False), sources=[])
     assert capsys.readouterr().out.split()[:2] == ["node1", "NotReady"]
 
@@ -594,6 +615,38 @@ def test_selectors(text: str, wanted: bool) -> None:
 def test_what_is_no_selector(text: str) -> None:
     with pytest.raises(Failure, match="unable to parse requirement"):
         get.parse_selector(text)
+
+
+def test_events_are_objects_of_their_pods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = state(live("p", a=RUNS))
+    moment = NOW.timestamp()
+    told = [
+        {
+            "time": moment - 5,
+            "first": moment - 65,
+            "count": 3,
+            "type": "Warning",
+            "reason": "Unhealthy",
+            "message": "a\nb",
+        },
+        {"time": moment - 90, "type": "Normal", "reason": "Started", "message": "x", "container": "a"},
+    ]
+    listed = events.events(found.pods, {"default/p": told})
+    assert [item["involvedObject"]["name"] for item in listed] == ["p", "p"]
+    assert listed[0]["involvedObject"]["fieldPath"] == "spec.containers{a}"
+    assert table.table(columns.KINDS["events"], listed, NOW).splitlines() == [
+        "LAST SEEN   TYPE      REASON      OBJECT   MESSAGE",
+        "90s         Normal    Started     pod/p    x",
+        "5s          Warning   Unhealthy   pod/p    a...",
+    ]
+    wide = table.table(columns.KINDS["events"], listed, NOW, wide=True).splitlines()
+    assert [" ".join(line.split()[:8]) for line in wide[1:]] == [
+        "90s Normal Started pod/p spec.containers{a} kubelet, node1 x",
+        "5s Warning Unhealthy pod/p kubelet, node1 a... 65s",
+    ]
+    asked(monkeypatch, replace(found, events=listed), "events", output="name")
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert events.sound([told[0], told[1], {"time": "x"}, []]) == told
 
 
 # --- times --------------------------------------------------------------------------------------------

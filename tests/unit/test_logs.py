@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -137,7 +139,11 @@ def test_of_a_long_log_its_end_is_kept_in_whole_lines(logged: Logged) -> None:
     assert 2_000_000 <= len(there) < 6_100_000
     assert there == b"".join(lines[-kept:])
     assert logged.read(20_000) == b"".join(lines[-20_000:])
-    assert len(list((logged.logs / "0").iterdir())) == 3
+    names = {path.name for path in (logged.logs / "0").iterdir()}
+    assert len(names) == 6
+    assert {name.removesuffix(".times") for name in names} | {
+        f"{name}.times" for name in names if "." not in name
+    } == names
     # A supervisor that has come anew goes on in the same place.
     logged.say(b"again\n")
     assert logged.read(2) == lines[-1] + b"again\n"
@@ -196,3 +202,87 @@ def test_a_signal_ends_no_log(logged: Logged) -> None:
 def test_of_several_logs_each_begins_a_line(logged: Logged, words: tuple[str, ...], text: bytes) -> None:
     logged.say(b"a")
     assert logged.read(-1, 0, *words) == text
+
+
+def stamped(text: bytes) -> list[tuple[float, bytes]]:
+    """Each line with its time in seconds since the epoch."""
+    found = []
+    for line in text.splitlines(keepends=True):
+        stamp, _, rest = line.partition(b" ")
+        assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", stamp), line
+        whole, fraction = stamp.decode()[:-1].split(".")
+        at = datetime.datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+        found.append((at.timestamp() + float(f"0.{fraction}"), rest))
+    return found
+
+
+def printed(logged: Logged, process: subprocess.Popen[bytes], text: bytes) -> tuple[float, float]:
+    """Between when this was printed."""
+    before, there = time.time(), logged.read()
+    assert process.stdin
+    process.stdin.write(text)
+    process.stdin.flush()
+    until(lambda: logged.read() == there + text)
+    return before - 0.1, time.time() + 0.1  # file systems' clock is that of the last tick
+
+
+def test_a_line_has_the_time_at_which_its_end_came(logged: Logged) -> None:
+    process = logged.start()
+    times = [printed(logged, process, text) for text in (b"one\n", b"tw", b"o\nthree\nfo", b"ur")]
+    found = stamped(logged.read(-1, 0, "timestamps"))
+    assert [line for _, line in found] == [b"one\n", b"two\n", b"three\n", b"four"]
+    for (at, _), (begin, end) in zip(found, (times[0], times[2], times[2], times[3]), strict=True):
+        assert begin <= at <= end
+    assert found[0][0] < found[1][0] < found[3][0]
+
+
+def test_since_chooses_among_the_last_lines(logged: Logged) -> None:
+    """Its own clock is moved, not waited for: the times beside the log are what counts."""
+    logged.say(b"old\nmiddle\nnew\n")
+    now = time.time()
+    entries = "".join(f"{end} {now - ago:.9f}\n" for end, ago in ((4, 7200), (11, 600), (15, 0)))
+    (logged.logs / "0" / "current.times").write_text(entries)
+    assert logged.read(-1, 0, "since=3600") == b"middle\nnew\n"
+    assert logged.read(-1, 0, "since=60") == b"new\n"
+    assert logged.read(2, 0, "since=86400") == b"middle\nnew\n"
+    assert logged.read(1, 0, "since=3600", "prefix=[pod/a/b] ") == b"[pod/a/b] new\n"
+
+
+def test_a_log_without_times_has_that_of_its_last_change(logged: Logged) -> None:
+    logged.say(b"one\ntwo\n")
+    (logged.logs / "0" / "current.times").unlink()
+    os.utime(logged.logs / "0" / "current", (1_000_000_000, 1_000_000_000))
+    assert logged.read(-1, 0, "timestamps") == b"".join(
+        b"2001-09-09T01:46:40.000000000Z " + line for line in (b"one\n", b"two\n")
+    )
+
+
+def test_times_go_with_their_parts(logged: Logged) -> None:
+    lines = [b"%07d %s\n" % (number, b"." * 80) for number in range(30_000)]
+    begin = time.time() - 0.1
+    logged.say(b"".join(lines))
+    found = stamped(logged.read(-1, 0, "timestamps"))
+    assert [line for _, line in found] == lines
+    stamps = [at for at, _ in found]
+    assert stamps == sorted(stamps)
+    assert begin <= stamps[0] < stamps[-1] <= time.time() + 0.1
+
+
+def test_who_follows_with_a_prefix_gets_whole_lines(logged: Logged) -> None:
+    process = logged.start()
+    assert process.stdin
+    printed(logged, process, b"one\ntw")
+    follower = subprocess.Popen(logged.argv(2, 0, "follow", "prefix=> "), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert follower.stdin
+    assert follower.stdout
+    follower.stdin.write(PROGRAM)
+    follower.stdin.close()
+    assert follower.stdout.readline() == b"> one\n"
+    process.communicate(b"o\nthe end", timeout=PATIENCE)
+    assert follower.stdout.readline() == b"> two\n"
+    logged.count(1)
+    logged.say(b"a new start\n")
+    assert follower.stdout.readline() == b"> the end\n"
+    assert follower.stdout.readline() == b"> a new start\n"
+    follower.stdout.close()
+    assert follower.wait(PATIENCE) == 0

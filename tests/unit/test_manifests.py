@@ -14,7 +14,7 @@ from podlab.controller import manifests, schema
 from podlab.planner.manifests import fields, images, names, objects
 from podlab.planner.model import Container, Desired, Document, Image, Invalid, Pod, PodTemplate, Port, Workload
 from podlab.planner.scheduler.model import Selector
-from tests.unit.bodies import IMAGES, NOT_YET, C, data, desired, pod, problems_of, workload, wrong
+from tests.unit.bodies import IMAGES, NOT_YET, C, data, desired, pod, problems_of, workload
 
 SUBDOMAIN = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
@@ -280,13 +280,12 @@ BAD_DEPLOYMENTS = [
     ]),
     ("spec: {containers", "spec: {restartPolicy: Never, containers", ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"']),
     ("name: c", "name: C", [f'spec.template.spec.containers[0].name: Invalid value: "C": {LABEL}']),
-    ("spec: {containers", "spec: {hostPID: true, containers", [f"spec.template.spec.hostPID: {NOT_YET} no container sees the processes of its node"]),
+    ("spec: {containers", "spec: {hostUsers: false, containers", [f"spec.template.spec.hostUsers: {NOT_YET} every pod shares its node's user namespace"]),
 ]  # fmt: skip
 
 BAD_METADATA = [
     # metadata of POD, the name as it is shown, and the lines
     ("{}", '""', ['metadata.name: Required value: name or generateName is required']),
-    ("{generateName: p-}", '""', [f"metadata.generateName: {NOT_YET} a second run must find the same names; give metadata.name"]),
     ("{name: P_1}", '"P_1"', [f'metadata.name: Invalid value: "P_1": {SUBDOMAIN}']),
     ('{name: "../etc"}', '"../etc"', [f'metadata.name: Invalid value: "../etc": {SUBDOMAIN}']),
     ('{name: "p\\n"}', '"p\\n"', [f'metadata.name: Invalid value: "p\\n": {SUBDOMAIN}']),
@@ -401,34 +400,21 @@ def test_an_image_without_anything_to_run_is_an_error():
         objects.desired([pod()], {"busybox": Image()})
 
 
-def test_kinds_that_podlab_does_not_take(here):
-    write(
-        here,
-        "apiVersion: v1\nkind: Binding\nitems: []\n---\napiVersion: extensions/v1beta1\nkind: Deployment\n---\n"
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: nightly}",
-    )
-    takes = (
-        "podlab takes Namespace (v1), Pod (v1), Deployment (apps/v1), ReplicaSet (apps/v1), DaemonSet (apps/v1), "
-        "StatefulSet (apps/v1), Job (batch/v1), ConfigMap (v1), Secret (v1), Service (v1), "
-        "EndpointSlice (discovery.k8s.io/v1), Endpoints (v1)"
-    )
-    assert problems_of(manifests.read, "m", IMAGES) == [
-        f'm/a.yaml:1: no matches for kind "Binding" in version "v1"; {takes}',
-        f'm/a.yaml:5: no matches for kind "Deployment" in version "extensions/v1beta1"; {takes}',
-        'm/a.yaml:8: no matches for kind "CronJob" in version "batch/v1"; nothing watches the clock between two runs; '
-        "write a Job, which runs at once",
-    ]
+def test_the_same_object_twice_is_taken_as_it_stands_last(here):
+    write(here, POD + "---" + DEPLOYMENT)
+    write(here, POD.replace("name: p", "name: p, labels: {a: b}"), "b.yaml")
+    wanted = manifests.read("m", IMAGES)
+    assert [one.template.labels for one in wanted.pods] == [{"a": "b"}]
+    first = manifests.load("m")[0].where
+    assert wanted.notes == (f'pods "p" stands at {first} and again at m/b.yaml:2, which counts, as with kubectl apply',)
 
 
-def test_the_same_object_twice_names_both_places(here):
-    space = "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n"
-    write(here, (space % "shop" + POD.lstrip() + "---" + DEPLOYMENT + "---\n") * 2)
-    write(here, space % "default" + space % "kube-system", "b.yaml")  # those that exist may be declared
-    assert problems_of(manifests.read, "m", IMAGES) == [
-        'm/a.yaml:19: namespaces "shop" already exists: first seen at m/a.yaml:1',
-        'm/a.yaml:23: pods "p" already exists: first seen at m/a.yaml:5',
-        'm/a.yaml:28: deployments.apps "web" already exists: first seen at m/a.yaml:10',
-    ]
+def test_of_two_config_maps_pods_get_the_last():
+    old, new = data("ConfigMap", "site", data={"a": "old"}), data("ConfigMap", "site", data={"a": "new"})
+    reading = pod(container={"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "site", "key": "a"}}}]})
+    made = desired(old, reading, new)
+    assert made.pods[0].template.containers[0].env == {"A": "new"}
+    assert made.objects["ConfigMap/default/site"]["data"] == {"a": "new"}
 
 
 def test_objects_of_two_kinds_or_namespaces_may_share_a_name():
@@ -454,10 +440,11 @@ def test_objects_of_two_kinds_or_namespaces_may_share_a_name():
     ],
 )
 def test_a_name_that_is_taken(document, resource):
-    twin = Document(document.body, document.file, document.line)
-    assert wrong(document, twin) == [
-        f'{document.where}: {resource} "web" already exists: first seen at {document.where}'
-    ]
+    (note,) = desired(document, Document(document.body, "m/z.yaml", 7)).notes
+    assert (
+        note
+        == f'{resource} "web" stands at {document.where} and again at m/z.yaml:7, which counts, as with kubectl apply'
+    )
 
 
 def test_a_bad_declaration_of_a_namespace_is_one_problem_not_two(here):
@@ -542,12 +529,26 @@ TABLE_LINES = [(kind, path) for kind, rules in fields.TABLE.items() for path in 
 def test_the_table_is_kept_line_by_line(kind, path):
     rule = fields.TABLE[kind][path]
     found = [(verdict.path, verdict.pattern) for verdict in fields.judge(kind, body_with(path, "something"))]
-    if rule.outcome in (fields.Outcome.REFUSED, fields.Outcome.IGNORED):
+    if rule.outcome in (fields.Outcome.REFUSED, fields.Outcome.REPLACED, fields.Outcome.IGNORED):
         assert found == [(path.replace("*", "0"), path)]
     else:
         assert found == []
     for harmless in (*rule.harmless, None, "", [], {}):
         assert [v for v in fields.judge(kind, body_with(path, harmless)) if v.rule.why] == []
+
+
+def generated(**changes) -> list[str]:
+    bare = pod(**changes)
+    one = Document({**bare.body, "metadata": {"generateName": "check-"}}, "m/a.yaml", 1)
+    return [made.name for made in desired(one, one).pods]
+
+
+def test_a_generated_name_is_the_same_in_every_run_and_another_for_another_object():
+    first, second = generated()
+    assert re.fullmatch("check-[a-z0-9]{5}", first)
+    assert [first, second] == generated()
+    changed = generated(container={"args": ["-v"]})
+    assert len({first, second, *changed}) == 4
 
 
 def test_what_is_ignored_is_listed_once_by_path():

@@ -16,6 +16,7 @@ import yaml
 import podlab
 from podlab.planner.inputs.settings import PREFIX, SETTINGS
 from podlab.planner.manifests.fields import TABLE, Outcome, Rule
+from podlab.planner.manifests.kind_table import IGNORED
 from podlab.planner.manifests.objects import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +122,25 @@ def test_manifests_page_says_what_becomes_of_every_field(request: pytest.Fixture
     assert present == field_section(), "docs/manifests.md says something else; --update-golden writes it anew"
 
 
+KINDS_BEGIN = "<!-- from planner/manifests/kind_table.py; pytest --update-golden writes it anew -->\n"
+KINDS_END = "<!-- end of the kinds -->\n"
+
+
+def test_manifests_page_says_which_kinds_are_passed_over(request: pytest.FixtureRequest) -> None:
+    page = DOCS / "manifests.md"
+    before, rest = page.read_text("utf-8").split(KINDS_BEGIN)
+    present, after = rest.split(KINDS_END)
+    reasons: dict[str, list[str]] = {}
+    for kind, (_, why) in IGNORED.items():
+        reasons.setdefault(why, []).append(f"`{kind}`")
+    rows = "".join(f"| {', '.join(kinds)} | {why} |\n" for why, kinds in reasons.items())
+    table = f"\n| kind | why |\n|---|---|\n{rows}\n"
+    if request.config.getoption("--update-golden"):
+        page.write_text(before + KINDS_BEGIN + table + KINDS_END + after, encoding="utf-8")
+        return
+    assert present == table, "docs/manifests.md says something else; --update-golden writes it anew"
+
+
 def parts() -> dict[str, dict[str, Rule]]:
     """The table, taken apart so that nothing is said twice: words for the part -> fields below it -> rule."""
     pod = TABLE["Pod"]
@@ -138,7 +158,7 @@ def parts() -> dict[str, dict[str, Rule]]:
         "pod `spec`": {path: rule for path, rule in below("spec.", pod).items() if not path.startswith(lists)},
         "container": container,
         "init container": different(init, container),
-        **{kind: different(rules, common, "spec.template.spec.") for kind, rules in TABLE.items() if kind != "Pod"},
+        **{kind: different(rules, common, SAID_ELSEWHERE) for kind, rules in TABLE.items() if kind != "Pod"},
     }
 
 
@@ -146,7 +166,11 @@ def below(prefix: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
     return {path.removeprefix(prefix): rule for path, rule in rules.items() if path.startswith(prefix)}
 
 
-def different(rules: Mapping[str, Rule], common: Mapping[str, Rule], said: str = "\0") -> dict[str, Rule]:
+# Of the pods of a workload, and of the Jobs of a CronJob.
+SAID_ELSEWHERE = ("spec.template.spec.", "spec.jobTemplate.spec.")
+
+
+def different(rules: Mapping[str, Rule], common: Mapping[str, Rule], said: tuple[str, ...] = ()) -> dict[str, Rule]:
     return {path: rule for path, rule in rules.items() if common.get(path) != rule and not path.startswith(said)}
 
 
@@ -155,8 +179,10 @@ def field_section() -> str:
         [
             "\n### Honoured\n\n",
             *listed(Outcome.HONOURED),
+            "\n### Replaced, which a note of the run tells\n\n| of | field | what is in its place |\n|---|---|---|\n",
+            *reasons(Outcome.REPLACED),
             "\n### Refused\n\n| of | field | why, or what instead |\n|---|---|---|\n",
-            *refused(),
+            *reasons(Outcome.REFUSED),
             "\n### Ignored, and said once in a note of the run\n\n",
             *listed(Outcome.IGNORED),
             "\nSo is every other field that Kubernetes' schema has.\n",
@@ -176,19 +202,19 @@ def listed(outcome: Outcome) -> Iterator[str]:
             yield "\n".join(lines) + "\n"
 
 
-def refused() -> Iterator[str]:
+def reasons(outcome: Outcome) -> Iterator[str]:
     """A row for each reason."""
     for part, rules in parts().items():
-        reasons: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
         for path, rule in rules.items():
-            if rule.outcome is Outcome.REFUSED:
+            if rule.outcome is outcome:
                 taken = (
                     f" ({', '.join(f'`{json.dumps(value)}`' for value in rule.harmless)} is taken)"
                     if rule.harmless
                     else ""
                 )
-                reasons.setdefault(rule.why, []).append(f"`{path}`{taken}")
-        for why, paths in reasons.items():
+                found.setdefault(rule.why, []).append(f"`{path}`{taken}")
+        for why, paths in found.items():
             yield f"| {part} | {', '.join(paths)} | {why} |\n"
 
 

@@ -713,16 +713,42 @@ def test_a_step_that_finds_nothing_to_do_is_the_last_one(monkeypatch):
     assert not result["moving"]
 
 
-def test_an_id_that_the_node_does_not_have_is_refused():
+def with_one_id(desired: Desired) -> tuple[dict[str, Any], list[str]]:
+    """What becomes of a pod's row in an ordinary user's lab, and the notes of the run."""
     lab = Lab(1)
     lab.hosts["node1"].ids = [[0, 1]]
-    mine = Container("main", "busybox", ("sh",), security=Security(user=1000, group=0))
-    desired = Desired((Pod("default", "a", PodTemplate((mine,), fs_group=5), "a.yml:1"),))
-    words = "node1 has id 0 in its user namespace and nothing else; leave it out, or run the lab as root"
-    assert lab.problems(desired) == [
-        f'a.yml:1: The Pod "a" is invalid: spec.securityContext.fsGroup: Invalid value: 5: {words}',
-        f'a.yml:1: The Pod "a" is invalid: spec.containers[0].securityContext.runAsUser: Invalid value: 1000: {words}',
-    ]
+    result = lab.plan(desired)
+    return result["hosts"]["node1"]["pods"]["pods"][0], result["notes"]
+
+
+def securely(security: Security, **wishes: Any) -> Desired:
+    mine = Container("main", "busybox", ("sh",), security=security)
+    return Desired((Pod("default", "a", PodTemplate((mine,), **wishes), "a.yml:1"),))
+
+
+def test_an_id_that_the_node_does_not_have_is_mapped_and_groups_are_ignored_with_a_note():
+    desired = securely(Security(user=1000, group=0, groups=(0, 5)), fs_group=5)
+    row, notes = with_one_id(desired)
+    main = row["containers"]["main"]
+    assert (main["user"], main["group"], main["user_namespace"]) == (1000, 0, True)
+    assert "groups" not in main and "fs_group" not in row
+    words = "fsGroup and supplementalGroups are ignored where a node has no such ids, as in an ordinary user's lab"
+    assert notes == [f"{words}: pod default/a"]
+    plain = Lab(1).plan(desired)["hosts"]["node1"]["pods"]["pods"][0]
+    assert (plain["fs_group"], plain["containers"]["main"]["groups"]) == (5, [0, 5])
+    assert "user_namespace" not in plain["containers"]["main"]
+
+
+def test_an_id_that_every_node_has_is_no_reason_for_a_user_namespace():
+    row, notes = with_one_id(securely(Security(user=0, group=0, groups=(0,))))
+    assert "user_namespace" not in row["containers"]["main"]
+    assert notes == []
+
+
+def test_who_shares_processes_keeps_the_nodes_id_and_a_note_tells():
+    row, notes = with_one_id(securely(Security(user=1000), share_processes=True))
+    assert not {"user", "group", "user_namespace"} & row["containers"]["main"].keys()
+    assert len(notes) == 1 and notes[0].startswith("runAsUser and runAsGroup are ignored")
 
 
 def test_a_pod_on_its_nodes_network_has_the_nodes_address_and_takes_none_of_the_pods():
@@ -888,24 +914,25 @@ def test_what_one_host_tells_of_its_networks_stops_no_other(way, link, addresses
     assert kept.items() <= places(result).items()
 
 
-def test_ids_that_one_node_lacks_stop_no_other():
+def test_ids_that_one_node_lacks_are_mapped_there_alone():
     lab = Lab()
     lab.hosts["node1"].ids = [[0, 1]]
     mine = Container("main", "busybox", ("sh",), security=Security(user=1000))
-    desired = Desired(tuple(Pod("default", name, PodTemplate((mine,)), f"{name}.yml:1") for name in "ab"))
-    result = lab.plan(desired)
-    (line,) = result["refused"]["node1"]
-    assert line.startswith('a.yml:1: The Pod "a" is invalid: spec.containers[0].securityContext.runAsUser: ')
-    assert "pods" in result["hosts"]["node2"]["pending"]
+    template = PodTemplate((mine,))
+    result = lab.plan(Desired(tuple(Pod("default", name, template, f"{name}.yml:1") for name in "ab")))
+    rows = {host: result["hosts"][host]["pods"]["pods"][0] for host in ("node1", "node2")}
+    assert {host: "user_namespace" in row["containers"]["main"] for host, row in rows.items()} == {
+        "node1": True,
+        "node2": False,
+    }
 
 
 def test_pod_cidrs_are_allocated_once_though_pods_of_a_refused_host_are_placed_anew(monkeypatch):
     lab, calls = Lab(), []
-    lab.hosts["node1"].ids = [[0, 1]]
-    mine = Container("main", "busybox", ("sh",), security=Security(user=1000))
+    lab.hosts["node1"].observe_as = {"namespaces": ["default_a"]}
     allocate = networks.allocate_cidrs
     monkeypatch.setattr(networks, "allocate_cidrs", lambda *args: calls.append(args) or allocate(*args))
-    result = lab.plan(Desired((Pod("default", "a", PodTemplate((mine,)), "a.yml:1"),)))
+    result = lab.plan(wanting(pod("a")))
     assert result["refused"].keys() == {"node1"}
     assert [row["netns"] for row in result["hosts"]["node2"]["pods"]["pods"]] == ["default_a"]
     assert len(calls) == 1

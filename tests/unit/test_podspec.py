@@ -7,7 +7,7 @@ import pytest
 from podlab.changes.pods.identity import CAPABILITIES
 from podlab.planner.manifests.scheduling_fields import taint
 from podlab.planner.model import Dns, Handler, Port, Probe, Security
-from podlab.planner.scheduler.model import AntiAffinity, Selector, Spread, Toleration
+from podlab.planner.scheduler.model import NodeAffinity, NodeSelectorTerm, PodAffinityTerm, Selector, Spread, Toleration
 from tests.unit.bodies import NOT_YET, C, container_of, pod, template_of, wrong
 
 POSITIVE = "must be greater than zero"
@@ -265,15 +265,12 @@ def test_all_capabilities():
             *(f".{field}: Invalid value: {value}: {ID}" for field, value in (("runAsUser", -1), ("runAsGroup", -2), ("fsGroup", -3))),
             f".supplementalGroups[0]: Invalid value: -4: {ID}",
         ]),
-        (C, {"runAsNonRoot": True}, [".runAsNonRoot: Forbidden: container has runAsNonRoot and image will run as root; set runAsUser"]),
-        ("spec", {"runAsNonRoot": True, "runAsUser": 0}, [".runAsNonRoot: Forbidden: container's runAsUser breaks non-root policy"]),
         ("spec", {"runAsNonRoot": True, "runAsUser": 1}, []),
         (C, {"capabilities": {"add": ["CAP_NET_ADMIN"], "drop": ["cap_net_raw", "FLY"]}}, [
             '.capabilities.add[0]: Invalid value: "CAP_NET_ADMIN": write NET_ADMIN, as Kubernetes has it',
             '.capabilities.drop[0]: Invalid value: "cap_net_raw": write NET_RAW, as Kubernetes has it',
             '.capabilities.drop[1]: Invalid value: "FLY": no capability of Linux has this name (capabilities(7))',
         ]),
-        (C, {"privileged": True}, [f".privileged: {NOT_YET} no container reaches beyond its pod; add capabilities"]),
         (C, {"privileged": False, "procMount": "Default"}, []),
     ],
 )  # fmt: skip
@@ -282,9 +279,38 @@ def test_a_bad_security_context(path, context, expected):
     assert wrong(document) == [f"{path}.securityContext{line}" for line in expected]
 
 
+def waits_of(document) -> list[tuple[str, str, str]]:
+    return [(wait.reason, wait.container, wait.message) for wait in template_of(document).waits]
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"runAsNonRoot": True}, "Error: container has runAsNonRoot and image will run as root"),
+        ({"runAsNonRoot": True, "runAsUser": 0}, "Error: container's runAsUser breaks non-root policy"),
+        ({"privileged": True}, "Error: privileged is not allowed: podlab_allow_privileged is false"),
+    ],
+)
+def test_what_a_container_must_not_be_it_waits_for(context, message):
+    assert waits_of(pod(container={"securityContext": context})) == [("Failed", "c", message)]
+
+
+@pytest.mark.parametrize(("field", "setting"), [("hostPID", "host_pid"), ("hostIPC", "host_ipc")])
+def test_a_namespace_of_the_node_has_to_be_allowed(field, setting):
+    words = f"{field} is not allowed: podlab_allow_{setting} is false"
+    assert waits_of(pod(**{field: True})) == [("FailedCreatePodSandBox", "", words)]
+    assert waits_of(pod(**{field: False})) == []
+
+
+def test_what_is_mounted_meanwhile_has_to_be_allowed():
+    mount = {"name": "v", "mountPath": "/v", "mountPropagation": "HostToContainer"}
+    words = "Error: mountPropagation HostToContainer is not allowed: podlab_allow_mount_propagation is false"
+    assert waits_of(pod(container={"volumeMounts": [mount]}, volumes=[{"name": "v"}])) == [("Failed", "c", words)]
+
+
 def test_a_container_may_run_as_root_where_its_pod_may_not():
     document = pod(container={"securityContext": {"runAsNonRoot": False}}, securityContext={"runAsNonRoot": True})
-    assert wrong(document) == []
+    assert (wrong(document), template_of(document).waits) == ([], ())
 
 
 # --- sysctls --------------------------------------------------------------------------------------------
@@ -505,17 +531,38 @@ def apart(**terms) -> dict:
     return {"podAntiAffinity": terms}
 
 
-def test_keeping_away():
+def test_pods_to_be_near_to_and_away_from():
     term = {"topologyKey": HOST, "labelSelector": {"matchLabels": {"a": "b"}}}
     wish = apart(
         **{REQUIRED: [term], PREFERRED: [{"weight": 7, "podAffinityTerm": {**term, "namespaces": ["x", "y"]}}]}
     )
     assert template_of(pod(affinity=wish)).anti_affinity == (
-        AntiAffinity(Selector({"a": "b"}), ("default",)),
-        AntiAffinity(Selector({"a": "b"}), ("x", "y"), 7),
+        PodAffinityTerm(Selector({"a": "b"}), ("default",)),
+        PodAffinityTerm(Selector({"a": "b"}), ("x", "y"), 7),
     )
 
 
+def test_nodes_to_be_on():
+    wish = nodes(matchExpressions=[{"key": "disk", "operator": "In", "values": ["ssd"]}])
+    wish["nodeAffinity"][PREFERRED] = [
+        {
+            "weight": 7,
+            "preference": {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["node1"]}]},
+        }
+    ]
+    assert template_of(pod(affinity=wish)).node_affinity == NodeAffinity(
+        (NodeSelectorTerm((("disk", "In", ("ssd",)),)),),
+        ((7, NodeSelectorTerm(fields=(("metadata.name", "NotIn", ("node1",)),))),),
+    )
+    near = {"podAffinity": {REQUIRED: [{**TERM, "topologyKey": "zone"}]}}
+    assert template_of(pod(affinity=near)).affinity == (PodAffinityTerm(Selector(), ("default",), key="zone"),)
+
+
+def nodes(**term) -> dict:
+    return {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [term] if term else []}}}
+
+
+N = f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms"
 A = f"spec.affinity.podAntiAffinity.{REQUIRED}[0]"
 TERM = {"topologyKey": HOST, "labelSelector": {}}
 
@@ -524,13 +571,20 @@ TERM = {"topologyKey": HOST, "labelSelector": {}}
     ("wish", "expected"),
     [
         (apart(**{REQUIRED: [{**TERM, "topologyKey": ""}]}), [f"{A}.topologyKey: Required value: can not be empty"]),
-        (apart(**{REQUIRED: [{**TERM, "topologyKey": "zone"}]}), [f"{A}.topologyKey: {NOT_YET} use kubernetes.io/hostname, or topologySpreadConstraints with this key"]),
         (apart(**{REQUIRED: [{**TERM, "namespaceSelector": {"matchLabels": {"a": "b"}}}]}), [f"{A}.namespaceSelector: {NOT_YET} write the names into namespaces"]),
         (apart(**{REQUIRED: [{**TERM, "namespaceSelector": {}}]}), [f"{A}.namespaceSelector: {NOT_YET} write the names into namespaces"]),
         (apart(**{REQUIRED: [{**TERM, "matchLabelKeys": ["a"], "mismatchLabelKeys": ["a"]}]}), [f"{A}.{field}: {NOT_YET} write the labels into labelSelector" for field in ("matchLabelKeys", "mismatchLabelKeys")]),
         (apart(**{PREFERRED: [{"weight": 0, "podAffinityTerm": TERM}]}), [f"spec.affinity.podAntiAffinity.{PREFERRED}[0].weight: Invalid value: 0: must be in the range 1-100"]),
-        ({"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": []}}}, [f"spec.affinity.nodeAffinity: {NOT_YET} use nodeSelector or nodeName"]),
-        ({"podAffinity": {REQUIRED: [TERM]}}, [f"spec.affinity.podAffinity: {NOT_YET} use nodeSelector or nodeName, or containers of one pod"]),
+        ({"podAffinity": {PREFERRED: [{"weight": 101, "podAffinityTerm": TERM}]}}, [f"spec.affinity.podAffinity.{PREFERRED}[0].weight: Invalid value: 101: must be in the range 1-100"]),
+        (nodes(), [f"{N}: Required value: must have at least one node selector term"]),
+        (nodes(matchExpressions=[{"key": "a", "operator": "In"}]), [f"{N}[0].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"]),
+        (nodes(matchExpressions=[{"key": "a", "operator": "Exists", "values": ["b"]}]), [f"{N}[0].matchExpressions[0].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"]),
+        (nodes(matchExpressions=[{"key": "a", "operator": "Gt", "values": ["1", "2"]}]), [f"{N}[0].matchExpressions[0].values: Required value: must be specified single value when `operator` is 'Lt' or 'Gt'"]),
+        (nodes(matchExpressions=[{"key": "a", "operator": "in", "values": ["b"]}]), [f'{N}[0].matchExpressions[0].operator: Invalid value: "in": not a valid selector operator']),
+        (nodes(matchFields=[{"key": "metadata.name", "operator": "Exists"}]), [f'{N}[0].matchFields[0].operator: Invalid value: "Exists": not a valid selector operator']),
+        (nodes(matchFields=[{"key": "metadata.name", "operator": "In", "values": ["a", "b"]}]), [f"{N}[0].matchFields[0].values: Required value: must be only one value when `operator` is 'In' or 'NotIn' for node field selector"]),
+        (nodes(matchFields=[{"key": "spec.x", "operator": "In", "values": ["a"]}]), [f'{N}[0].matchFields[0].key: Invalid value: "spec.x": not a valid field selector key']),
+        ({"nodeAffinity": {PREFERRED: [{"weight": 0, "preference": {}}]}}, [f"spec.affinity.nodeAffinity.{PREFERRED}[0].weight: Invalid value: 0: must be in the range 1-100"]),
     ],
 )  # fmt: skip
 def test_a_bad_affinity(wish, expected):

@@ -26,6 +26,13 @@ def test_a_verb_says_what_it_says(words: list[str]) -> None:
     assert told(preforked.look(words, PLAIN)) == told(itself)
 
 
+@pytest.mark.parametrize("words", [["up", "--nonsense"], ["up", "--syntax-check"], ["down", "--help"], ["reset"]])
+def test_a_verb_that_plays_says_what_it_says(words: list[str]) -> None:
+    argv = [str(preforked.ROOT / "lab"), *words]
+    itself = subprocess.run(argv, env=PLAIN, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert told(preforked.up(words, PLAIN)) == told(itself)
+
+
 @pytest.mark.parametrize(("options", "code"), [(["-e", "code=0"], 0), (["-e", "code=1"], 2), (["--nonsense"], 2)])
 def test_a_playbook_is_played_and_ends_as_it_ends(options: list[str], code: int, tmp_path: Path) -> None:
     book = tmp_path / "play.yml"
@@ -35,6 +42,6 @@ def test_a_playbook_is_played_and_ends_as_it_ends(options: list[str], code: int,
     assert ("PLAY RECAP" in done.stdout) == (options[0] == "-e")
 
 
-def test_what_is_not_ansible_playbook_is_run_as_it_is() -> None:
-    done = preforked.play(["sh", "-c", "echo out; echo err >&2; exit 7"], PLAIN)
-    assert told(done) == (7, "out\n", "err\n")
+def test_what_is_not_ansible_playbook_is_run_as_it_is(tmp_path: Path) -> None:
+    done = preforked.play(["sh", "-c", "pwd; echo err >&2; exit 7"], PLAIN, tmp_path)
+    assert told(done) == (7, f"{tmp_path}\n", "err\n")

@@ -446,3 +446,6 @@ def test_events_are_told_on_demand(host: Host, monkeypatch: pytest.MonkeyPatch) 
     argv = [sys.executable, "-IS", "-", "events", web]
     done = subprocess.run(argv, input=program, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [event]
+    host.pod("quiet", c={})
+    done = subprocess.run([*argv[:3], "all-events"], input=program, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {web: [event]}

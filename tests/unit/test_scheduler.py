@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.planner.inputs.host import Host
-from podlab.planner.model import Container, Pod, PodTemplate, Port, Wait
-from podlab.planner.scheduler.model import AntiAffinity, Selector, Spread, Toleration
+from podlab.planner.manifests.model import Wait
+from podlab.planner.model import Container, Pod, PodTemplate, Port
+from podlab.planner.scheduler.model import NodeAffinity, NodeSelectorTerm, PodAffinityTerm, Selector, Spread, Toleration
 from podlab.planner.scheduler.schedule import PendingPod, place
 
 ARGV = (Container("main", "busybox", ("sleep", "9")),)
@@ -422,14 +423,130 @@ def test_a_wish_to_spread_goes_before_the_number_of_pods_and_never_fails():
 
 def test_ended_pods_are_nobodys_neighbours():
     ended = replace(labelled("done"), kept={"object": {"spec": {}}}, until="Ended")
-    one = labelled("a", anti_affinity=(AntiAffinity(WEB, ("default",)),))
+    one = labelled("a", anti_affinity=(PodAffinityTerm(WEB, ("default",)),))
     assert nodes_of([ended, one], [ONE], present=[("default/done", "node1")]) == ["node1", "node1"]
+
+
+# --- affinity to nodes ----------------------------------------------------------------------------------
+
+
+def has(key: str, operator: str, *values: str) -> NodeSelectorTerm:
+    return NodeSelectorTerm(((key, operator, values),))
+
+
+SIZES = [node("node1", gpus="1", disk="ssd"), node("node2", gpus="8"), node("node3")]
+
+
+@pytest.mark.parametrize(
+    ("terms", "fitting"),
+    [
+        ((has("disk", "In", "ssd", "nvme"),), ["node1"]),
+        ((has("disk", "NotIn", "ssd"),), ["node2", "node3"]),
+        ((has("gpus", "Exists"),), ["node1", "node2"]),
+        ((has("gpus", "DoesNotExist"),), ["node3"]),
+        ((has("gpus", "Gt", "1"),), ["node2"]),
+        ((has("gpus", "Lt", "8"),), ["node1"]),
+        ((has("gpus", "Gt", "some"),), []),
+        ((has("disk", "In", "ssd"), has("gpus", "DoesNotExist")), ["node1", "node3"]),  # one of the terms
+        ((NodeSelectorTerm((("gpus", "Exists", ()), ("disk", "Exists", ()))),), ["node1"]),  # all of the term
+        ((NodeSelectorTerm(fields=(("metadata.name", "In", ("node2",)),)),), ["node2"]),
+        ((NodeSelectorTerm(fields=(("metadata.name", "NotIn", ("node2",)),)),), ["node1", "node3"]),
+        ((NodeSelectorTerm(),), []),
+    ],
+)
+def test_a_required_node_affinity_is_asked_of_each_node(terms, fitting):
+    affinity = NodeAffinity(terms)
+    placed = [place_of(pod("a", node_affinity=affinity), [one]) for one in SIZES]
+    assert [name for name in placed if name] == fitting
+
+
+def test_pods_of_different_affinity_see_each_other_and_one_that_fits_nowhere_is_told_what_to_do():
+    ssd = NodeAffinity((has("disk", "In", "ssd"),))
+    pods = [*replicas("web", 2, node_affinity=ssd), *replicas("api", 2)]
+    assert nodes_of(pods, SIZES) == ["node1", "node1", "node2", "node3"]
+    assert problems_of(replicas("web", 2, node_affinity=ssd), SIZES[1:]) == [
+        "web-0: 0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. "
+        "(spec.affinity.nodeAffinity; labels are set with node_labels in the inventory)"
+    ]
+
+
+def test_a_preferred_node_goes_by_weight_before_the_number_of_pods_and_never_fails():
+    wishes = NodeAffinity(
+        preferred=((10, has("gpus", "Exists")), (3, has("disk", "Exists")), (4, has("gpus", "Gt", "1")))
+    )
+    assert nodes_of(replicas("web", 3, node_affinity=wishes), SIZES, room=2) == ["node2", "node2", "node1"]
+    assert nodes_of([pod("a", node_affinity=wishes)], [SIZES[2]]) == ["node3"]
+
+
+def test_nodes_that_affinity_leaves_out_are_no_domain():
+    spread = (Spread("zone", 1, True, WEB),)
+    in_b = NodeAffinity((has("zone", "In", "b"),))
+    assert nodes_of(apps(3, spread=spread, node_affinity=in_b), ZONES) == ["node3"] * 3
+
+
+# --- affinity to pods -----------------------------------------------------------------------------------
+
+DB = Selector({"app": "db"})
+
+
+def near(selector: Selector, key: str = "kubernetes.io/hostname", weight: int = 0) -> tuple[PodAffinityTerm, ...]:
+    return (PodAffinityTerm(selector, ("default",), weight, key),)
+
+
+def test_pods_go_where_those_are_that_they_want_to_be_with_though_these_come_later():
+    db = labelled("db", app="db", node_selector={"disk": "ssd"})
+    cache = labelled("cache", app="cache", affinity=near(DB))
+    web = labelled("web", affinity=near(Selector({"app": "cache"})))
+    nodes = [node("node1"), node("node2", disk="ssd")]
+    assert nodes_of([web, cache, db], nodes) == ["node2"] * 3
+    assert nodes_of([*apps(2, affinity=near(DB, "zone")), labelled("db", app="db", node_name="node2")], ZONES) == [
+        *("node1", "node2", "node2"),
+    ]
+
+
+def test_pods_that_want_to_be_with_nobody_that_is_there_are_told_so():
+    assert problems_of(apps(2, affinity=near(DB, "zone")), ZONES) == [
+        "web-0: 0/4 nodes are available: 4 node(s) didn't match pod affinity rules. (spec.affinity.podAffinity; "
+        "preferredDuringSchedulingIgnoredDuringExecution makes a wish of it)"
+    ]
+
+
+def test_the_first_of_pods_that_want_to_be_together_goes_anywhere_in_a_domain():
+    assert nodes_of(apps(3, affinity=near(WEB)), [ONE, TWO]) == ["node1"] * 3
+    assert nodes_of(apps(3, affinity=near(WEB, "zone")), [ZONES[3], *ZONES[:3]]) == ["node1", "node2", "node1"]
+
+
+def test_one_pod_has_to_be_all_that_a_pod_wants_to_be_with():
+    both = (*near(DB), *near(Selector({"tier": "back"})))
+    apart = [labelled("db", app="db", node_name="node1"), pod("b", labels={"tier": "back"}, node_name="node1")]
+    one = pod("one", labels={"app": "db", "tier": "back"}, node_name="node2")
+    assert nodes_of([*apart, one, labelled("web", affinity=both)], [ONE, TWO])[-1] == "node2"
+    assert len(problems_of([*apart, labelled("web", affinity=both)], [ONE, TWO])) == 1
+
+
+def test_a_wish_to_be_together_goes_by_weight_and_meets_the_wishes_of_others():
+    db = labelled("db", app="db", node_name="node2")
+    assert nodes_of([db, *apps(2, affinity=near(DB, weight=5))], ALL)[1:] == ["node2", "node2"]
+    lonely = labelled("lonely", app="x", node_name="node2", affinity=near(WEB, weight=5))
+    assert nodes_of([lonely, labelled("web")], ALL)[1] == "node2"
+    needy = labelled("db", app="db", node_name="node3", affinity=near(DB))
+    assert nodes_of([needy, labelled("other", app="db")], ALL)[1] == "node3"
 
 
 # --- anti-affinity --------------------------------------------------------------------------------------
 
 
-APART = (AntiAffinity(WEB, ("default",)),)
+def test_pods_keep_apart_by_zone():
+    apart = (PodAffinityTerm(WEB, ("default",), 0, "zone"),)
+    assert nodes_of(apps(3, anti_affinity=apart), ZONES) == ["node1", "node3", "node4"]  # which is in no zone
+    assert nodes_of([labelled("guard", app="db", node_name="node1", anti_affinity=apart), labelled("web")], ZONES)[
+        1
+    ] == ("node3")
+    wish = (PodAffinityTerm(WEB, ("default",), 9, "zone"),)
+    assert nodes_of(apps(3, anti_affinity=wish), ZONES[:3]) == ["node1", "node3", "node2"]
+
+
+APART = (PodAffinityTerm(WEB, ("default",)),)
 
 
 def test_pods_that_keep_apart_get_a_node_each_and_the_rest_is_said():
@@ -463,11 +580,11 @@ def test_who_runs_beside_somebody_stays():
 
 
 def test_a_wish_to_keep_apart_goes_by_weight_and_never_fails():
-    wishes = (AntiAffinity(WEB, ("default",), 10), AntiAffinity(Selector({"app": "db"}), ("default",), 50))
+    wishes = (PodAffinityTerm(WEB, ("default",), 10), PodAffinityTerm(Selector({"app": "db"}), ("default",), 50))
     db = labelled("db", app="db", node_name="node1")
     # Each of them counts twice for the next one, which it dislikes and which dislikes it.
     assert nodes_of([db, *apps(4, anti_affinity=wishes)], [ONE, TWO])[1:] == ["node2", "node2", "node2", "node1"]
-    one = (AntiAffinity(WEB, ("default",), 1),)
+    one = (PodAffinityTerm(WEB, ("default",), 1),)
     assert nodes_of(apps(4, anti_affinity=one), [ONE, TWO]) == ["node1", "node2", "node1", "node2"]
 
 
@@ -475,7 +592,7 @@ def test_expressions_select_neighbours_too():
     named = Selector(expressions=(("app", "In", ("db", "cache")),))
     guard = labelled("db", app="db", node_name="node1")
     other = labelled("b", app="b", node_name="node2")
-    one = labelled("a", app="a", anti_affinity=(AntiAffinity(named, ("default",)),))
+    one = labelled("a", app="a", anti_affinity=(PodAffinityTerm(named, ("default",)),))
     assert nodes_of([guard, other, one], [ONE, TWO]) == ["node1", "node2", "node2"]
 
 
@@ -507,7 +624,7 @@ picky = st.fixed_dictionaries(
             st.integers(1, 3),
         ),
         "anti_affinity": st.builds(
-            lambda app, weight: (AntiAffinity(Selector({"app": app}), ("default",), weight),),
+            lambda app, weight: (PodAffinityTerm(Selector({"app": app}), ("default",), weight),),
             labels,
             st.sampled_from([0, 0, 5]),
         ),

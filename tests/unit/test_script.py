@@ -169,7 +169,7 @@ def test_sticky_clients_are_remembered_where_the_rules_look_for_them(tmp_path: P
     sticky = {**SERVICE, "spec": {**SERVICE["spec"], "sessionAffinity": "ClientIP"}}
     for file in (ROOT / "manifests").glob("*.yml"):
         (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
-    (tmp_path / "service.yml").write_text(json.dumps(sticky), "utf-8")
+    (tmp_path / "zz.yml").write_text(json.dumps(sticky), "utf-8")
     host = subjects(tmp_path, settled=True, affinity_by_ipset=True)["node1"]
     text = script.script(host, HEADINGS)
     made = re.findall(r"^ipset create (\S+) hash:ip timeout 10800 maxelem 65536$", text, re.MULTILINE)
@@ -355,18 +355,18 @@ def test_the_command_prints_the_one_that_is_asked_for_and_names_the_others(monke
         return subprocess.CompletedProcess(argv, 0, "a quiet page", "")
 
     monkeypatch.setattr(command.subprocess, "run", play)
-    assert command.script("node1", ["-i", "x"], None, undo=False) == "node1"
-    assert command.script("node1", [], "dir", undo=True) == "node1-undo"
+    assert command.script("node1", ["-i", "x"], {}, undo=False) == "node1"
+    assert command.script("node1", [], {"podlab_manifests": "dir"}, undo=True) == "node1-undo"
     assert "--check" in asked[0] and asked[0][-4:-2] == ["-i", "x"]
     settings = [json.loads(argv[-1]) for argv in asked]
     assert [item.get("podlab_manifests") for item in settings] == [None, "dir"]
     assert settings[0]["plan_time"].endswith("T00:00:00Z")
     with pytest.raises(Failure, match=r"no script for outside; there is one for each of: gateway, node1$"):
-        command.script("outside", [], None, undo=False)
+        command.script("outside", [], {}, undo=False)
 
 
 def test_the_command_hands_on_why_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.CompletedProcess([], 2, "fatal: [node1]: FAILED!", "")
     monkeypatch.setattr(command.subprocess, "run", lambda *_, **__: done)
     with pytest.raises(Failure, match="fatal: "):
-        command.script("node1", [], None, undo=False)
+        command.script("node1", [], {}, undo=False)

@@ -91,7 +91,7 @@ def test_a_name_that_is_none_is_an_error_with_the_one_to_write(variables: dict[s
 def test_a_name_like_no_other_gets_the_list() -> None:
     (line,) = misnamed(hosts(podlab_colour="red"), GROUPS)
     assert line.startswith(
-        "podlab_colour: unknown setting; there are: podlab_affinity_by_ipset, podlab_allow_host_path, "
+        "podlab_colour: unknown setting; there are: podlab_affinity_by_ipset, podlab_allow_host_ipc, "
     )
 
 
@@ -124,14 +124,14 @@ def test_a_plays_own_variable_holds_for_all_hosts() -> None:
     found["node2"]["podlab_vxlan_id"] = 7
     task_vars = {**found["node1"], "podlab_vxlan_id": "{{ 8 }}", "inventory_hostname": "node1", "groups": GROUPS}
     directory, read, problems = settings.of_cluster(task_vars, found, lambda value: 8 if value == "{{ 8 }}" else value)
-    assert (directory, read, problems) == ("manifests", {"podlab_vxlan_id": 8, "podlab_bridge": "br0"}, [])
+    assert (directory, read, problems) == (["manifests"], {"podlab_vxlan_id": 8, "podlab_bridge": "br0"}, [])
 
 
 def test_names_and_values_are_wrong_at_once() -> None:
     found = hosts(podlab_manifests=3)
     task_vars = {**found["node1"], "manifests": "x", "inventory_hostname": "node1", "groups": GROUPS}
     assert settings.of_cluster(task_vars, found, lambda value: value) == (
-        "manifests",
+        ["manifests"],
         {"podlab_manifests": 3},
         ["manifests: renamed; write podlab_manifests", "podlab_manifests: Invalid value: 3: must be of type string"],
     )

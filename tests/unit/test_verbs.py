@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,64 @@ def test_help_names_the_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         verbs.main_of(verb)(["--help"], [])
     assert end.value.code == 0
     assert re.match(rf"usage: \./lab {verb} ", capsys.readouterr().out)
+
+
+KUBECTL = [
+    "create",
+    "expose",
+    "run",
+    "set",
+    "explain",
+    "get",
+    "edit",
+    "delete",
+    "rollout",
+    "scale",
+    "autoscale",
+    "certificate",
+    "cluster-info",
+    "top",
+    "cordon",
+    "uncordon",
+    "drain",
+    "taint",
+    "describe",
+    "logs",
+    "attach",
+    "exec",
+    "port-forward",
+    "proxy",
+    "cp",
+    "auth",
+    "debug",
+    "events",
+    "diff",
+    "apply",
+    "patch",
+    "replace",
+    "wait",
+    "kustomize",
+    "label",
+    "annotate",
+    "completion",
+    "api-resources",
+    "api-versions",
+    "config",
+    "version",
+    "options",
+]
+"""What ``kubectl --help`` of 1.35 lists, but for plugins."""
+INSTEAD = dict(re.findall(r"^([a-z-]+)  +(.+)$", (ROOT / "cli" / "kubectl.txt").read_text("utf-8"), re.MULTILINE))
+
+
+def test_every_verb_of_kubectls_is_one_or_has_what_does_it_here() -> None:
+    assert sorted([*INSTEAD, *(set(KUBECTL) & set(verbs.names()))]) == sorted(KUBECTL)
+    named = [verb for line in INSTEAD.values() for verb in re.findall(r"\./lab ([a-z-]+)", line)]
+    assert set(named) <= set(verbs.names())
+
+
+@pytest.mark.parametrize("verb", INSTEAD)
+def test_a_verb_of_kubectls_is_answered_with_what_does_it_here(verb: str) -> None:
+    done = subprocess.run([ROOT / "lab", verb, "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"lab: there is no verb '{verb}' here: {INSTEAD[verb]}\n"

@@ -89,16 +89,44 @@ def test_a_volume_of_files(source, expected):
 
 def test_a_directory_of_the_node_has_to_be_allowed():
     document = with_volume(hostPath={"path": "/srv", "type": "DirectoryOrCreate"})
-    assert wrong(document) == [
-        f"{V}.hostPath: Forbidden: a pod could write to the machine; "
-        "set podlab_allow_host_path to true in the inventory to allow it"
-    ]
-    allowed = template_of(document, allow_host_path=True).volumes
-    assert allowed == {"v": Volume("hostPath", path="/srv", type="DirectoryOrCreate")}
+    (wait,) = template_of(document).waits
+    assert (wait.reason, wait.message) == (
+        "FailedMount",
+        'MountVolume.SetUp failed for volume "v" : hostPath /srv is not allowed: podlab_allow_host_path is false',
+    )
+    allowed = template_of(document, allowed=["host_path"])
+    assert (allowed.waits, allowed.volumes) == ((), {"v": Volume("hostPath", path="/srv", type="DirectoryOrCreate")})
 
 
-NO_STORAGE = f"{NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"
-FAR = f"{NOT_YET} there is no storage beyond the nodes; use emptyDir, or hostPath where it is allowed"
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"persistentVolumeClaim": {"claimName": "x"}}, Volume("claim", claim="x")),
+        ({"persistentVolumeClaim": {"claimName": "x", "readOnly": True}}, Volume("claim", claim="x", read_only=True)),
+        ({"ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"]}}}}, Volume("emptyDir")),
+        ({"csi": {"driver": "x"}}, Volume("emptyDir")),
+        ({"nfs": {"server": "x", "path": "/", "readOnly": True}}, Volume("emptyDir", read_only=True)),
+    ],
+)  # fmt: skip
+def test_storage_is_a_directory_of_the_node_which_a_note_tells(source, expected):
+    wanted = desired(with_volume(**source))
+    assert wanted.pods[0].template.volumes == {"v": expected}
+    (kind,) = source
+    assert [note.partition(": ")[2] for note in wanted.notes] == [f"spec.volumes[*].{kind}: {PLACE[kind]}"]
+
+
+ON_NODE = "an empty directory on the pod's node, which goes with the pod"
+PLACE = {
+    "persistentVolumeClaim": "a directory on the node of its first pod, which all of its pods run on",
+    **dict.fromkeys(("ephemeral", "csi", "nfs"), ON_NODE),
+}
+
+
+def test_what_is_read_only_as_a_volume_is_so_wherever_it_is_mounted():
+    source = {"persistentVolumeClaim": {"claimName": "x", "readOnly": True}}
+    document = with_volume(**source)
+    document.body["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/v"}]
+    assert container_of(document).mounts[0].read_only
 
 
 @pytest.mark.parametrize(
@@ -134,11 +162,7 @@ FAR = f"{NOT_YET} there is no storage beyond the nodes; use emptyDir, or hostPat
         ({"projected": {"sources": [{"configMap": {"name": "site"}, "secret": {"name": "token"}}]}}, [".projected.sources[0]: Forbidden: may not specify more than 1 volume type"]),
         ({"projected": {"sources": [{"configMap": {"name": "site", "items": [{"key": "a", "path": "x"}]}}, {"secret": {"name": "token", "items": [{"key": "key", "path": "x"}]}}]}}, ['.projected: Invalid value: "token": conflicting duplicate paths']),
         ({"projected": {"sources": [{"serviceAccountToken": {"path": "x"}}]}}, [f".projected.sources[0].serviceAccountToken: {NOT_YET} there is no API server to show a token to; leave it out"]),
-        ({"persistentVolumeClaim": {"claimName": "x"}}, [f".persistentVolumeClaim: {NO_STORAGE}"]),
-        ({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}}, [f".ephemeral: {NO_STORAGE}"]),
-        ({"persistentVolumeClaim": {}}, [".persistentVolumeClaim.claimName: Required value", f".persistentVolumeClaim: {NO_STORAGE}"]),
-        ({"csi": {"driver": "x"}}, [f".csi: {FAR}"]),
-        ({"nfs": {"server": "x", "path": "/"}}, [f".nfs: {FAR}"]),
+        ({"persistentVolumeClaim": {}}, [".persistentVolumeClaim.claimName: Required value"]),
     ],
 )  # fmt: skip
 def test_a_bad_volume(source, expected):
@@ -218,7 +242,7 @@ M = f"{C}.volumeMounts[0]"
         ({"mountPath": "/a", "subPathExpr": "x/$(UP)"}, [".subPathExpr: Invalid value: \"x/../y\": must not contain '..'"]),
         ({"mountPath": "/a", "subPathExpr": "$(NOTE)"}, ['.subPathExpr: Invalid value: "/etc": must be a relative path']),
         ({"mountPath": "/a", "subPath": "x", "subPathExpr": "y"}, ['.subPathExpr: Invalid value: "y": subPathExpr and subPath are mutually exclusive']),
-        ({"mountPath": "/a", "mountPropagation": "Bidirectional"}, [f".mountPropagation: {NOT_YET} nothing is mounted while a container runs"]),
+        ({"mountPath": "/a", "mountPropagation": "Both"}, ['.mountPropagation: Unsupported value: "Both": supported values: "None", "HostToContainer", "Bidirectional"']),
         ({"mountPath": "/a", "recursiveReadOnly": "Enabled"}, [f".recursiveReadOnly: {NOT_YET} readOnly covers what is mounted"]),
     ],
 )  # fmt: skip

@@ -10,8 +10,9 @@ import pytest
 from cli.look import describe, get, objects
 from cli.look.columns import KINDS
 from podlab.controller import rollout_report
+from podlab.planner.manifests.model import Wait
 from podlab.planner.manifests.objects import survey
-from podlab.planner.model import Desired, Wait
+from podlab.planner.model import Desired
 from tests.unit.bodies import IMAGES, data, document, pod, template_of, workload
 from tests.unit.test_plan import LATER, NOW, Lab, pending, places, record
 

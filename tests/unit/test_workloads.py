@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from podlab.planner.claims.model import ClaimTemplate
 from podlab.planner.manifests import objects
 from podlab.planner.model import Document
 from podlab.planner.scheduler.model import Selector
@@ -67,8 +68,8 @@ def test_pods_of_a_workload_are_always_started_again(kind):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_bad_pod_has_the_path_of_its_template(kind):
-    assert wrong(workload(kind, {"hostPID": True})) == [
-        f"spec.template.spec.hostPID: {NOT_YET} no container sees the processes of its node"
+    assert wrong(workload(kind, {"hostUsers": False})) == [
+        f"spec.template.spec.hostUsers: {NOT_YET} every pod shares its node's user namespace"
     ]
 
 
@@ -180,7 +181,10 @@ def test_a_stateful_set():
     assert workload_of(workload("StatefulSet")).strategy == "OrderedReady"
 
 
-CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+CLAIM = {
+    "metadata": {"name": "data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
 
 
 @pytest.mark.parametrize(
@@ -192,24 +196,23 @@ CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]
         ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}, [f"{U}.rollingUpdate.maxUnavailable: {NOT_YET} pods are replaced one by one"]),
         ({"ordinals": {"start": -1}}, [f"spec.ordinals.start: Invalid value: -1: {NEGATIVE}"]),
         ({"serviceName": "a.b"}, ['spec.serviceName: Invalid value: "a.b": must not contain dots']),
-        ({"volumeClaimTemplates": [CLAIM], }, [f"spec.volumeClaimTemplates: {NOT_YET} nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"]),
+        ({"volumeClaimTemplates": [CLAIM, CLAIM]}, ['spec.volumeClaimTemplates[1].metadata.name: Duplicate value: "data"']),
+        ({"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}, ["spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required", "spec.volumeClaimTemplates[0].spec.resources.requests.storage: Required value"]),
+        ({"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Keep"}}, ['spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: "Retain", "Delete"']),
     ],
 )  # fmt: skip
 def test_a_bad_stateful_set(spec, expected):
     assert wrong(workload("StatefulSet", **spec)) == expected
 
 
-def test_a_mount_of_a_claim_is_no_second_mistake():
+def test_claims_of_a_stateful_set_are_volumes_of_its_pods():
     mounting = {"containers": [{"name": "c", "image": "nginx", "volumeMounts": [{"name": "data", "mountPath": "/d"}]}]}
-    (problem,) = wrong(workload("StatefulSet", mounting, volumeClaimTemplates=[CLAIM]))
-    assert problem.startswith("spec.volumeClaimTemplates: ")
-
-
-def test_what_becomes_of_claims_does_not_matter():
     policy = {"whenDeleted": "Delete"}
-    assert desired(workload("StatefulSet", persistentVolumeClaimRetentionPolicy=policy)).ignored == (
-        "StatefulSet: spec.persistentVolumeClaimRetentionPolicy",
+    made = workload_of(
+        workload("StatefulSet", mounting, volumeClaimTemplates=[CLAIM], persistentVolumeClaimRetentionPolicy=policy)
     )
+    assert made.claims == (ClaimTemplate("data", CLAIM["spec"], outlives_set=False, outlives_pod=True),)
+    assert made.template.containers[0].mounts[0].volume == "data"
 
 
 # --- names ----------------------------------------------------------------------------------------------

@@ -50,8 +50,24 @@ KINDS = {
         TEMPLATE,
         workloads.replicaset,
     ),
+    "replicationcontrollers": Kind(
+        "replicationcontrollers",
+        "replicationcontroller",
+        True,
+        ("NAME", "DESIRED", "CURRENT", "READY", "AGE"),
+        TEMPLATE,
+        workloads.replicaset,
+    ),
     "statefulsets": Kind(
         "statefulsets.apps", "statefulset.apps", True, ("NAME", "READY", "AGE"), TEMPLATE[:2], workloads.statefulset
+    ),
+    "cronjobs": Kind(
+        "cronjobs.batch",
+        "cronjob.batch",
+        True,
+        ("NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE", "AGE"),
+        (),
+        workloads.cronjob,
     ),
     "jobs": Kind("jobs.batch", "job.batch", True, ("NAME", "COMPLETIONS", "DURATION", "AGE"), TEMPLATE, workloads.job),
     "services": Kind(
@@ -71,8 +87,25 @@ KINDS = {
         (),
         services.endpointslice,
     ),
+    "persistentvolumeclaims": Kind(
+        "persistentvolumeclaims",
+        "persistentvolumeclaim",
+        True,
+        ("NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS", "VOLUMEATTRIBUTESCLASS", "AGE"),
+        ("VOLUMEMODE",),
+        others.claim,
+    ),
     "configmaps": Kind("configmaps", "configmap", True, ("NAME", "DATA", "AGE"), (), others.configmap),
     "secrets": Kind("secrets", "secret", True, ("NAME", "TYPE", "DATA", "AGE"), (), others.secret),
+    "events": Kind(
+        "events",
+        "event",
+        True,
+        ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"),
+        ("SUBOBJECT", "SOURCE", "FIRST SEEN", "COUNT", "NAME"),
+        others.event,
+        others.EVENT_ORDER,
+    ),
     "namespaces": Kind("namespaces", "namespace", False, ("NAME", "STATUS", "AGE"), (), others.namespace),
 }
 SHORT = {
@@ -81,14 +114,23 @@ SHORT = {
     "ds": "daemonsets",
     "deploy": "deployments",
     "rs": "replicasets",
+    "rc": "replicationcontrollers",
     "sts": "statefulsets",
+    "cj": "cronjobs",
     "svc": "services",
     "ep": "endpoints",
     "cm": "configmaps",
+    "pvc": "persistentvolumeclaims",
+    "ev": "events",
     "ns": "namespaces",
 }
 # What belongs to the category ``all``, in the order in which the API server tells of them.
-ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")
+ALL = (
+    *("pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets", "statefulsets"),
+    *("cronjobs", "jobs"),
+)
+# What ``describe`` knows.
+DESCRIBED = ("pods", "services", "nodes", "deployments")
 # Word for a kind -> its plural: pods, pod, po; deployments, deployment, deploy, deployments.apps, deployment.apps.
 ALIASES = {
     **{alias: plural for plural, kind in KINDS.items() for alias in (plural, plural[:-1], kind.plural, kind.prefix)},

@@ -1,10 +1,10 @@
-"""Cells of nodes, namespaces, ConfigMaps and Secrets. Pure."""
+"""Cells of nodes, namespaces, claims, ConfigMaps, Secrets and events. Pure."""
 
 from __future__ import annotations
 
 import datetime
 
-from ..table import NONE, UNKNOWN, Object, age
+from ..table import NONE, UNKNOWN, Object, age, since
 
 
 def node(node: Object, now: datetime.datetime) -> list[str]:
@@ -42,3 +42,41 @@ def configmap(item: Object, now: datetime.datetime) -> list[str]:
 
 def secret(item: Object, now: datetime.datetime) -> list[str]:
     return [item["metadata"]["name"], item["type"], str(len(item.get("data", {}))), age(item, now)]
+
+
+_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+
+
+def claim(item: Object, now: datetime.datetime) -> list[str]:
+    spec, status = item["spec"], item["status"]
+    return [
+        item["metadata"]["name"],
+        status["phase"],
+        spec.get("volumeName", ""),
+        str(status.get("capacity", {}).get("storage", "")),
+        ",".join(short for mode, short in _MODES.items() if mode in status.get("accessModes", ())),
+        spec.get("storageClassName") or "",
+        spec.get("volumeAttributesClassName") or "<unset>",
+        age(item, now),
+        spec["volumeMode"],
+    ]
+
+
+def event(item: Object, now: datetime.datetime) -> list[str]:
+    """The wide columns stand among the others, where ``EVENT_ORDER`` puts them."""
+    involved, source = item["involvedObject"], item["source"]
+    return [
+        since(item["lastTimestamp"], now),
+        item["type"],
+        item["reason"],
+        f"{involved['kind'].lower()}/{involved['name']}",
+        item["message"].strip(),
+        involved.get("fieldPath", ""),
+        ", ".join(filter(None, (source["component"], source.get("host")))),
+        since(item["firstTimestamp"], now),
+        str(item["count"]),
+        item["metadata"]["name"],
+    ]
+
+
+EVENT_ORDER = (0, 1, 2, 3, 5, 6, 4, 7, 8, 9)

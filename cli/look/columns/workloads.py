@@ -54,6 +54,12 @@ def daemonset(item: Object, now: datetime.datetime) -> list[str]:
     ]
 
 
+def cronjob(item: Object, now: datetime.datetime) -> list[str]:
+    spec = item["spec"]
+    zone, suspend = spec.get("timeZone", NONE), str(spec["suspend"])
+    return [item["metadata"]["name"], spec["schedule"], zone, suspend, "0", NONE, age(item, now)]
+
+
 def job(item: Object, now: datetime.datetime) -> list[str]:
     spec, status = item["spec"], item["status"]
     duration = ""
@@ -76,7 +82,8 @@ def _template(item: Object) -> list[str]:
 
 
 def _selector(item: Object) -> str:
-    return selector_text(item["spec"].get("selector") or {})
+    selector = item["spec"].get("selector") or {}
+    return joined(selector) if item["kind"] == "ReplicationController" else selector_text(selector)
 
 
 def selector_text(selector: Mapping[str, Any]) -> str:

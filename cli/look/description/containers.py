@@ -14,8 +14,9 @@ def container(container: Object, statuses: Sequence[Object], values: Mapping[str
     status = next((item for item in statuses if item["name"] == container["name"]), None)
     ports = container.get("ports") or []
     several = "s" if len(ports) > 1 else ""
-    protocols = [f"{port['containerPort']}/{port.get('protocol', 'TCP')}" for port in ports]
-    on_host = [f"{port.get('hostPort', 0)}/{port.get('protocol', 'TCP')}" for port in ports]
+    kinds = [f"{port.get('protocol', 'TCP')}{' (' + port['name'] + ')' if port.get('name') else ''}" for port in ports]
+    inside = [f"{port['containerPort']}/{kind}" for port, kind in zip(ports, kinds, strict=True)]
+    on_host = [f"{port.get('hostPort', 0)}/{kind}" for port, kind in zip(ports, kinds, strict=True)]
     lines = [f"  {container['name']}:"]
     if status:
         lines.append(f"    Container ID:\t{status.get('containerID', '')}")
@@ -23,7 +24,7 @@ def container(container: Object, statuses: Sequence[Object], values: Mapping[str
     if status:
         lines.append(f"    Image ID:\t{status.get('imageID', '')}")
     lines += [
-        f"    Port{several}:\t{', '.join(protocols) or NONE}",
+        f"    Port{several}:\t{', '.join(inside) or NONE}",
         f"    Host Port{several}:\t{', '.join(on_host) or NONE}",
         *_words("Command", container.get("command")),
         *_words("Args", container.get("args")),

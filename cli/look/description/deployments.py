@@ -23,6 +23,7 @@ def deployment(state: objects.State, item: Object) -> fields.Lines:
         f"Replicas:\t{spec['replicas']} desired | {status['updatedReplicas']} updated | {status['replicas']} total | "
         f"{status['availableReplicas']} available | {status['unavailableReplicas']} unavailable",
         f"StrategyType:\t{spec['strategy']['type']}",
+        f"MinReadySeconds:\t{spec.get('minReadySeconds', 0)}",
         "Pod Template:",
         *(f"  {line}" for line in fields.label_lines("Labels", spec["template"]["metadata"]["labels"])),
         "  Containers:",

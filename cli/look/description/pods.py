@@ -9,6 +9,7 @@ from typing import Any
 
 from podlab.changes.pods.pods import veth_name
 from podlab.phases import timestamp
+from podlab.planner.manifests.quantities import quantity
 
 from .. import workloads
 from ..objects import Object
@@ -54,9 +55,29 @@ def pod(pod: Object, row: Mapping[str, Any] | None, now: datetime.datetime) -> f
         lines += ["Conditions:", "  Type\tStatus"]
         lines += [f"  {condition['type']} \t{condition['status']} " for condition in status["conditions"]]
     lines += volumes.volumes(spec.get("volumes") or [])
+    lines.append(f"QoS Class:\t{qos_class(spec)}")
     lines += fields.label_lines("Node-Selectors", spec.get("nodeSelector"))
     lines += _tolerations(spec.get("tolerations") or [])
     return lines
+
+
+def qos_class(spec: Object) -> str:
+    """By what its containers ask for; nothing acts on it here.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
+    """
+    asked = [(one.get("resources") or {}) for one in [*spec["containers"], *spec.get("initContainers", [])]]
+    limits = [_amounts(one.get("limits")) for one in asked]
+    requests = [{**limit, **_amounts(one.get("requests"))} for one, limit in zip(asked, limits, strict=True)]
+    if not any(requests):
+        return "BestEffort"
+    return "Guaranteed" if all(len(limit) == 2 for limit in limits) and limits == requests else "Burstable"
+
+
+def _amounts(resources: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Of processors and memory, if there is any."""
+    found = {name: quantity((resources or {}).get(name, 0)) for name in ("cpu", "memory")}
+    return {name: amount for name, amount in found.items() if amount}
 
 
 def _tolerations(tolerations: Sequence[Object]) -> fields.Lines:
@@ -86,7 +107,8 @@ def events(told: Sequence[Event], now: datetime.datetime) -> fields.Lines:
         return [f"Events:\t{NONE}"]
     alike: dict[tuple[str, str, str, str], tuple[float, float, int]] = {}  # first, last, count
     for event in sorted(told, key=lambda event: float(event["time"])):
-        key = (event["type"], event["reason"], event.get("source", "kubelet"), event["message"])
+        about = f"spec.containers{{{event['container']}}}: " if event.get("container") else ""
+        key = (event["type"], event["reason"], event.get("source", "kubelet"), about + event["message"])
         first, _, count = alike.pop(key, (event.get("first", event["time"]), 0, 0))
         alike[key] = (first, event["time"], count + event.get("count", 1))
     lines = ["Events:", "  Type\tReason\tAge\tFrom\tMessage", "  ----\t------\t----\t----\t-------"]

@@ -51,13 +51,15 @@ def _volume(volume: Object) -> fields.Lines:
         for source in volume["projected"].get("sources") or []:
             if "secret" in source:
                 lines.append(f"SecretName:\t{source['secret']['name']}")
-                lines.append(f"SecretOptionalName:\t{_optional(source['secret'])}")
+                lines.append(f"Optional:\t{_optional(source['secret'])}")
             elif "downwardAPI" in source:
                 lines.append("DownwardAPI:\ttrue")
             elif "configMap" in source:
                 lines.append(f"ConfigMapName:\t{source['configMap']['name']}")
-                lines.append(f"ConfigMapOptional:\t{_optional(source['configMap'])}")
+                lines.append(f"Optional:\t{_optional(source['configMap'])}")
         return lines
+    if "persistentVolumeClaim" in volume:
+        return _claim(volume["persistentVolumeClaim"])
     if "hostPath" in volume:
         path = volume["hostPath"]
         return [
@@ -66,6 +68,14 @@ def _volume(volume: Object) -> fields.Lines:
             f"HostPathType:\t{path.get('type', '')}",
         ]
     return ["<unknown>"]
+
+
+def _claim(source: Object) -> fields.Lines:
+    return [
+        "Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+        f"ClaimName:\t{source.get('claimName', '')}",
+        f"ReadOnly:\t{str(bool(source.get('readOnly'))).lower()}",
+    ]
 
 
 def _items(source: Object) -> fields.Lines:
@@ -77,5 +87,4 @@ def _items(source: Object) -> fields.Lines:
 
 
 def _optional(source: Object) -> str:
-    """As kubectl has it here, and here alone: a pointer that is not set."""
-    return str(source["optional"]).lower() if "optional" in source else "<nil>"
+    return str(bool(source.get("optional"))).lower()

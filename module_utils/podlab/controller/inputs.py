@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,11 +35,17 @@ class Inputs:
     problems: tuple[str, ...]
 
 
-def read(root: str, directory: str, settings: Mapping[str, Any], known_problems: Sequence[str] = ()) -> Inputs:
+def read(
+    root: str,
+    paths: str | Sequence[str],
+    settings: Mapping[str, Any],
+    known_problems: Sequence[str] = (),
+    by_hand: manifests.ByHand = manifests.NOTHING_BY_HAND,
+) -> Inputs:
     """Read settings and manifests.
 
     :param root: directory of the clone.
-    :param directory: of the manifests, from where the user stands; the sample is found from everywhere.
+    :param paths: of the manifests, from where the user stands; the sample is found from everywhere.
     :param settings: by their names.
     """
     problems = [*known_problems]
@@ -50,33 +57,35 @@ def read(root: str, directory: str, settings: Mapping[str, Any], known_problems:
     catalogue = yaml.safe_load(Path(root, "images", CATALOGUE).read_text("utf-8"))
     images = {name: image_of(entry) for key, entry in catalogue.items() for name in (key, *entry.get("aliases", ()))}
     cluster = replace(cluster, images={**images, **cluster.images})
-    if directory == SAMPLE and not os.path.isdir(directory):
-        directory = os.path.join(root, SAMPLE)
+    paths = [paths] if isinstance(paths, str) else list(paths)
+    if paths == [SAMPLE] and not os.path.isdir(SAMPLE):
+        paths = [os.path.join(root, SAMPLE)]
     desired, wrong = Desired(), list[str]()
     try:
-        desired, wrong = _surveyed(directory, cluster)
+        desired, wrong = _surveyed(paths, cluster, by_hand)
     except Invalid as error:
         wrong = error.problems
     return Inputs(cluster, desired, programs(Path(root)), (*problems, *wrong))
 
 
-def _surveyed(directory: str, cluster: Cluster) -> tuple[Desired, list[str]]:
+def _surveyed(paths: Sequence[str], cluster: Cluster, by_hand: manifests.ByHand) -> tuple[Desired, list[str]]:
     """Ten thousand Services take two seconds to read, and a run looks at them twice."""
 
     def survey() -> tuple[Desired, list[str]]:
         return manifests.survey(
-            directory,
+            paths,
             cluster.images,
-            allow_host_path=cluster.allow_host_path,
+            recursive=cluster.manifests_recursive,
+            by_hand=by_hand,
+            allowed=cluster.allowed,
             unknown_images=cluster.unknown_images,
         )
 
-    found = {
-        path: Path(path).read_bytes()
-        for path in manifests.files(directory)
-        if os.path.isfile(path) and os.access(path, os.R_OK)
-    }
+    found = dict[str, bytes]()
+    for source in manifests.sources_of(paths, cluster.manifests_recursive).found:
+        with contextlib.suppress(OSError):  # which the survey tells
+            found[source.name] = source.read()
     if sum(map(len, found.values())) < LARGE:
         return survey()
-    settings = repr((cluster.images, cluster.allow_host_path, cluster.unknown_images, list(found)))
+    settings = repr((cluster.images, sorted(cluster.allowed), cluster.unknown_images, list(found), by_hand))
     return cached("manifests", [settings.encode(), *found.values()], survey)

@@ -1,4 +1,4 @@
-"""Kubernetes manifests: from a directory to documents, checked against the API's own schema.
+"""Kubernetes manifests: from files to documents, checked against the API's own schema.
 
 Scalars mean what they mean to kubectl (``sigs.k8s.io/yaml``, which reads YAML 1.1 the way Go does), and
 not what they mean to PyYAML: a date and ``12:30`` are strings, ``1e3`` is a number, ``y`` is true.
@@ -6,43 +6,62 @@ not what they mean to PyYAML: a date and ``12:30`` are strings, ``1e3`` is a num
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
-from ..planner.manifests import fields, objects
+from ..planner.manifests import fields, generated_names, objects
+from ..planner.manifests.cron_jobs import NewJob, documents_by_hand
 from ..planner.model import Desired, Document, Image, Invalid
+from ..records.host_record import JobByHand
+from .manifest_files import Source, Sources, sources
 from .schema import schema_problems as schema_problems
-
-_EXTENSIONS = (".json", ".yaml", ".yml")
 
 # An alias is written once and built every time: this many values for one character are an attack
 # ("billion laughs") or a slip, and no manifest.
 _VALUES_PER_CHARACTER = 100
 
 
-def read(directory: str, images: Mapping[str, Image], **settings: Any) -> Desired:
-    """All that the manifests in ``directory`` ask for; ``images`` is the catalogue, ``settings`` are objects.survey's.
+Paths = str | Sequence[str]
+ByHand = tuple[Mapping[str, JobByHand], NewJob | None]
+"""Jobs that were made by hand, as ``documents_by_hand`` takes them."""
+NOTHING_BY_HAND: ByHand = ({}, None)
+
+
+def read(paths: Paths, images: Mapping[str, Image], **settings: Any) -> Desired:
+    """All that the manifests in ``paths`` ask for; ``images`` is the catalogue, ``settings`` are objects.survey's.
 
     Raises ``Invalid`` with every problem of every file: of the YAML, of the schema, of the objects.
     """
-    wanted, problems = survey(directory, images, **settings)
+    wanted, problems = survey(paths, images, **settings)
     if problems:
         raise Invalid(problems)
     return wanted
 
 
-def survey(directory: str, images: Mapping[str, Image], **settings: Any) -> tuple[Desired, list[str]]:
+def survey(
+    paths: Paths,
+    images: Mapping[str, Image],
+    *,
+    recursive: bool = False,
+    by_hand: ByHand = NOTHING_BY_HAND,
+    **settings: Any,
+) -> tuple[Desired, list[str]]:
     """What could be read, and every problem of the rest, in the order of the documents."""
-    documents, problems = _read(directory)
+    chosen = sources_of(paths, recursive)
+    documents, problems = _documents(chosen)
+    more_documents, jobs, wrong = documents_by_hand(documents, *by_hand)
+    documents += more_documents
+    problems += wrong
+    documents = generated_names.named(documents)
     problems += schema_problems(documents)
     wanted, more = objects.survey(documents, images, **settings)
     problems += more
+    wanted = replace(wanted, notes=(*chosen.notes, *wanted.notes), jobs_by_hand=jobs)
     return wanted, list(dict.fromkeys(_in_order(without_parts(problems, documents), documents)))
 
 
@@ -62,14 +81,13 @@ def without_parts(problems: Sequence[str], documents: Sequence[Document]) -> lis
     return [line for line in problems if not line.startswith(whole)]
 
 
-def load(directory: str) -> list[Document]:
-    """Every document of every ``*.yaml``, ``*.yml`` and ``*.json`` file in ``directory``, by file name.
+def load(paths: Paths) -> list[Document]:
+    """Every document of the files that ``paths`` name (``manifest_files``).
 
-    As with ``kubectl -f``: subdirectories are left alone, a ``List`` stands for its items, empty
-    documents count for nothing, and ``directory`` may be a single file. Hidden files are skipped.
+    As with ``kubectl -f``: a ``List`` stands for its items, and empty documents count for nothing.
     Raises ``Invalid`` with every file's problem in kubectl's words.
     """
-    documents, problems = _read(directory)
+    documents, problems = _documents(sources_of(paths))
     if problems:
         raise Invalid(problems)
     return documents
@@ -86,34 +104,16 @@ def _in_order(problems: Sequence[str], documents: Sequence[Document]) -> list[st
     return sorted(problems, key=place)
 
 
-# --- files ----------------------------------------------------------------------------------------------
+def sources_of(paths: Paths, recursive: bool = False) -> Sources:
+    return sources([paths] if isinstance(paths, str) else paths, recursive)
 
 
-def _read(directory: str) -> tuple[list[Document], list[str]]:
+def _documents(chosen: Sources) -> tuple[list[Document], list[str]]:
     documents: list[Document] = []
     problems: list[str] = []
-    for file in files(directory):
-        _File(file, documents, problems).read()
+    for source in chosen.found:
+        _File(source, documents, problems).read()
     return documents, problems
-
-
-def files(directory: str) -> list[str]:
-    if os.path.isfile(directory):
-        return [directory]
-    try:
-        entries = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        raise Invalid([f'error: the path "{directory}" does not exist']) from None
-    except OSError as error:
-        raise Invalid([f'error: the path "{directory}" cannot be accessed: {error.strerror}']) from None
-    found = [
-        os.path.join(directory, entry) for entry in entries if entry.endswith(_EXTENSIONS) and not entry.startswith(".")
-    ]
-    files = [file for file in found if not os.path.isdir(file)]
-    if not files:
-        recognized = " ".join(_EXTENSIONS)
-        raise Invalid([f"error reading [{directory}]: recognized file extensions are [{recognized}]"])
-    return files
 
 
 # --- YAML -----------------------------------------------------------------------------------------------
@@ -168,8 +168,9 @@ class _BrokenError(Exception):
 class _File:
     """One file on its way to documents; what is wrong with it goes to ``problems``."""
 
-    def __init__(self, path: str, documents: list[Document], problems: list[str]) -> None:
-        self.path = path
+    def __init__(self, source: Source, documents: list[Document], problems: list[str]) -> None:
+        self.source = source
+        self.path = source.name
         self.documents = documents
         self.problems = problems
         self.values = 0
@@ -211,10 +212,7 @@ class _File:
             loader.dispose()
 
     def _text(self) -> str:
-        if os.path.exists(self.path) and not os.path.isfile(self.path):  # a pipe would be waited for, for good
-            raise OSError(errno.EINVAL, "is no regular file")
-        with open(self.path, "rb") as file:
-            data = file.read()
+        data = self.source.read()
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:

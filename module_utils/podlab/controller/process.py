@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import resource
 import select
@@ -44,19 +45,18 @@ def end_workers_with_run() -> None:
     is in another one, see ``handing_on``.
     """
     if not _registered:
-        os.register_at_fork(after_in_child=_end_with_parent)
+        os.register_at_fork(after_in_child=functools.partial(_end_with_parent, os.getpid()))
         _registered.append(True)
 
 
 _registered: list[bool] = []
 _held: list[int] = []
-_run = os.getpid()
 
 
-def _end_with_parent() -> None:
-    if os.getppid() == _run:  # a grandchild has another parent
+def _end_with_parent(run: int) -> None:
+    if os.getppid() == run:  # a grandchild has another parent
         _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() != _run:  # it has ended in this very moment
+        if os.getppid() != run:  # it has ended in this very moment
             os._exit(1)
 
 

@@ -17,8 +17,8 @@ def of_hosts(task_vars: Mapping[str, Any], names: Iterable[str]) -> dict[str, Ma
 
 def of_cluster(
     task_vars: Mapping[str, Any], hosts: Variables, template: Callable[[Any], Any]
-) -> tuple[str, dict[str, Any], list[str]]:
-    """The directory of manifests, the cluster's settings, and what is wrong with names and values.
+) -> tuple[list[str], dict[str, Any], list[str]]:
+    """Where manifests are, the cluster's settings, and what is wrong with names and values.
 
     What a play or an imported playbook sets (``vars``) no host has; it holds for all of them.
     """

@@ -144,4 +144,7 @@ def _remove_empty_directories(directories: Sequence[actions.RemoveEmptyDirectory
 @runs(actions.RemoveTree)
 def _remove_trees(trees: Sequence[actions.RemoveTree]) -> None:
     for tree in trees:
-        shutil.rmtree(tree.path)
+        if os.path.isdir(tree.path) and not os.path.islink(tree.path):
+            shutil.rmtree(tree.path)
+        else:
+            os.unlink(tree.path)

@@ -23,7 +23,7 @@ import os
 import struct
 import sys
 
-NEW_PID = 0x20000000  # sched.h
+NEW_USER, NEW_PID = 0x10000000, 0x20000000  # sched.h
 NEW_MNT_UTS_IPC_NET = 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000
 PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 23, 24, 38  # linux/prctl.h
 CAPABILITY_VERSION = 0x20080522  # linux/capability.h: two words for each set
@@ -45,8 +45,11 @@ class Wanted:
         self.working_dir = rest[:-1]
         self.capabilities = int(facts[b"capabilities"], 16)  # a mask, as in /proc/PID/status
         self.user = self.group = 0
-        self.groups: list[int] | None = None  # None: whose ids are root's own
-        if b"user" in facts:
+        self.groups: list[int] | None = None  # None: whose ids are those that it has from the first moment on
+        self.has_user_namespace = b"user_namespace" in facts
+        if self.has_user_namespace:
+            self.user = int(facts[b"user"])
+        elif b"user" in facts:
             self.user, self.group = int(facts[b"user"]), int(facts[b"group"])
             self.groups = [int(word) for word in facts[b"groups"].split()]
         self.environment = variables(_read(f"{service}/env"))
@@ -93,6 +96,9 @@ def _enter(wanted: Wanted, pid: int, command: list[bytes]) -> int:
     child = os.fork()
     if not child:
         _call("setns", container, NEW_MNT_UTS_IPC_NET)
+        if wanted.has_user_namespace:
+            # The last one: whoever is in there has no rights in the namespaces of the pod.
+            _call("setns", container, NEW_USER)
         os.close(container)
         _drop_privileges(wanted)
         return _become(wanted, command)

@@ -13,7 +13,7 @@ import json
 import time
 from typing import Any
 
-from ..records.observation import Lease, ObservedLease
+from ..records.observation import Lease, ObservedLease, Run
 from ..shapes import misfit
 from . import record
 from .run import HostError
@@ -21,6 +21,13 @@ from .run import HostError
 PATH = f"{record.HOME}/lease.json"
 PATIENCE = 60.0
 """Seconds after its last word that a run counts as at work, where nothing else is known of it."""
+
+
+class Caller(Run):
+    """A run as it comes to a host (``controller.caller``). ``seen`` is the stamp that it has found there, or None where
+    it has not looked (a role that is used alone)."""
+
+    seen: str | None
 
 
 def read() -> Lease | None:
@@ -42,9 +49,8 @@ def stamp(found: Lease | None) -> str:
     return "" if found is None else f"{found['run']} {found['renewed']}"
 
 
-def take(caller: dict[str, Any] | None) -> None:
-    """:param caller: a run, as ``controller.caller`` has it: its lease, and ``seen``, the stamp that it has found, or
-        None where it has not looked (a role that is used alone). None: somebody runs a module by hand.
+def take(caller: Caller | None) -> None:
+    """:param caller: None: somebody runs a module by hand.
     :raises HostError: another run has begun to write since.
     """
     if caller is None:
@@ -55,6 +61,13 @@ def take(caller: dict[str, Any] | None) -> None:
             f"{found['who']} is at work on this host, or was since this run has looked at it; "
             "nothing was changed here: wait for its end, and run this again"
         )
-    lease = {**{key: caller[key] for key in ("run", "who", "machine", "process", "began")}, "renewed": time.time()}
+    lease: Lease = {
+        "run": caller["run"],
+        "who": caller["who"],
+        "machine": caller["machine"],
+        "process": caller["process"],
+        "began": caller["began"],
+        "renewed": time.time(),
+    }
     record.make_directory(record.HOME)
     record.write_file(PATH, json.dumps(lease) + "\n")

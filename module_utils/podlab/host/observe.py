@@ -15,7 +15,7 @@ from ..records.observation import Observation
 from . import lease, record
 from .kube_proxy import conntrack, services
 from .network import firewalls, network
-from .pods import pods
+from .pods import pods, volumes
 from .system import file_modes, foreign_kubernetes, kernel, run_directory, systemd
 
 SYSCTLS = (
@@ -59,6 +59,7 @@ def observe(role: str) -> Observation:
         "flows": conntrack.past_host_ports(rules["nat"].get(HOST_PORTS, ())),
         "sysctls": network.read_sysctls([*keys, *known.get("sysctls", {})]),
         "pods": pods.observe(as_written=True),
+        "claims": volumes.claims(),
         "namespaces": pods.namespaces_of_others(),
         "programs": _own_programs(),
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},

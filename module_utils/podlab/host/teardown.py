@@ -67,7 +67,7 @@ def _assert_nothing_left(actions: Sequence[AssertNothingLeft]) -> None:
     found = marks(network.links(), network.routes(), network.rules(), pods.observe())
     found += namespaces.marks(single_namespaces.observe())
     found += [f"mount {path}" for path in mount_table.mounted(folders)]
-    _raise([*found, *(f"directory {folder}" for folder in folders if os.path.isdir(folder))])
+    _raise([*found, *(f"directory {folder}" for folder in folders if os.path.lexists(folder))])
 
 
 def _raise(found: Sequence[str]) -> None:

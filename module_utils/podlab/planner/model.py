@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..records.host_record import FixedJob
+from ..configs import PodRow
+from ..records.host_record import FixedJob, JobByHand
+from .claims.model import Claim, ClaimTemplate
+from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
-from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
+from .scheduler.model import ANY_NODE, NodeAffinity, PodAffinityTerm, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
 
 
@@ -123,7 +126,7 @@ class File:
 
 @dataclass(frozen=True)
 class Volume:
-    """``kind`` is ``emptyDir``, ``files`` or ``hostPath``; ``size`` bytes, of a Memory medium only."""
+    """``kind`` is ``emptyDir``, ``files``, ``hostPath`` or ``claim``; ``size`` bytes, of a Memory medium only."""
 
     kind: str
     medium: str = ""
@@ -131,6 +134,8 @@ class Volume:
     files: Mapping[str, File] = field(default_factory=dict)  # path inside of the volume -> file
     path: str = ""
     type: str = ""
+    claim: str = ""  # name of a PersistentVolumeClaim
+    read_only: bool = False  # wherever it is mounted
 
 
 @dataclass(frozen=True)
@@ -183,28 +188,6 @@ class Dns:
 
 
 @dataclass(frozen=True)
-class Wait:
-    """Why a pod is not started: what the kubelet or the scheduler would say until a later run finds it mended.
-
-    ``reason`` is that of the event. ``container`` is the one that is held up; empty: none of the pod's is started.
-    """
-
-    reason: str
-    message: str
-    container: str = ""
-    advice: str = ""
-
-    @property
-    def state(self) -> str:
-        """What a container that waits for it is called, as in the STATUS of ``get``."""
-        return CONFIG_ERROR if self.container else "ContainerCreating"
-
-
-CONFIG_ERROR = "CreateContainerConfigError"
-FAILED, FAILED_MOUNT, FAILED_SCHEDULING = "Failed", "FailedMount", "FailedScheduling"
-
-
-@dataclass(frozen=True)
 class PodTemplate:
     """What is the same for every replica."""
 
@@ -221,7 +204,9 @@ class PodTemplate:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     spread: tuple[Spread, ...] = ()
-    anti_affinity: tuple[AntiAffinity, ...] = ()
+    node_affinity: NodeAffinity = ANY_NODE
+    affinity: tuple[PodAffinityTerm, ...] = ()
+    anti_affinity: tuple[PodAffinityTerm, ...] = ()
     # who it is
     hostname: str | None = None
     subdomain: str | None = None
@@ -253,7 +238,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: Mapping[str, Any] | None = None
+    kept: PodRow | None = None
 
     @cached_property
     def key(self) -> str:
@@ -296,6 +281,7 @@ class Workload:
     deadline: int | None = None  # activeDeadlineSeconds of a Job
     ttl: int | None = None  # ttlSecondsAfterFinished
     min_ready: int = 0  # minReadySeconds
+    claims: tuple[ClaimTemplate, ...] = ()  # volumeClaimTemplates
 
     @property
     def key(self) -> str:
@@ -308,7 +294,7 @@ class Present:
 
     key: str
     node: str
-    row: Mapping[str, Any] | None
+    row: PodRow | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds
@@ -340,11 +326,15 @@ class Desired:
 
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
+    cron_jobs: tuple[CronJob, ...] = ()
+    jobs_by_hand: Mapping[str, JobByHand] = field(default_factory=dict)  # of CronJobs: "default/web" -> the Job
     namespaces: tuple[str, ...] = ("default",)
     objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    claims: Mapping[str, Claim] = field(default_factory=dict)  # by key
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once
+    ignored_objects: tuple[Ignored, ...] = ()
     notes: tuple[str, ...] = ()  # what is taken otherwise than it is written

@@ -9,8 +9,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+from ..configs import HostConfigs, PendingPod, Plan
+from .claims.stage import Claims, claims_stage
 from .configs.pending import pending
 from .configs.stage import host_configs
 from .controllers.stage import Reconciled, reconcile
@@ -19,9 +20,10 @@ from .inputs.observed import lost_records
 from .inputs.request import CHAPTERS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
-from .manifests import stand_ins
-from .model import Desired, Wait
-from .preflight import firewalls
+from .manifests import cron_jobs, kinds, stand_ins
+from .manifests.model import Wait
+from .model import Desired
+from .preflight import firewalls, id_mapping
 from .preflight.host_checks import Refusals, rules_in_the_way, said_once
 from .preflight.problems import Problems
 from .preflight.stage import Fleet, preflight
@@ -54,7 +56,7 @@ def plan(
     settled: bool = False,
     chapters: Collection[str] = CHAPTERS,
     code: str = "",
-) -> dict[str, Any]:
+) -> Plan:
     """Work out every address, route and rule, for the hosts that can be changed.
 
     :param programs: podlab's own programs that containers run: file name -> text.
@@ -63,12 +65,6 @@ def plan(
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :param chapters: those that this run was asked for.
     :param code: the digest of podlab's own code, which hosts that put everything back after a reboot have.
-    :return: ``hosts`` (host -> component -> config, with ``pending``: components that have anything to do),
-        ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
-        need another step once these pods are ready, in words), ``moving`` (whether this step does anything to pods, so
-        that there is something to wait for), ``leading`` (whether there are Services, which lead to pods that are
-        ready), ``refused`` (host -> why this run does not change it: its pods stay where they are, and those that only
-        it may have wait), ``pending_pods`` (pods that are not started, and why).
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
     request = Request(cluster, desired, programs, now, settled, chapters, code)
@@ -76,12 +72,13 @@ def plan(
         return _plan(request, hosts, Problems(problems))
 
 
-def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str, Any]:
+def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> Plan:
     """The phases, one after the other. Each hands what it has decided to the next ones, and nothing of it changes."""
     fleet = preflight(request, hosts, found)
     while True:
         reconciled = reconcile(request, fleet, found)
-        scheduled = schedule(fleet, reconciled, found)
+        claims = claims_stage(fleet.hosts, request.desired, reconciled.pods)
+        scheduled = schedule(fleet, reconciled, claims, found)
         fleet = fleet.without(scheduled.refused)
         if found or not scheduled.refused:
             break
@@ -89,20 +86,19 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
     allocated = allocate(request, fleet, reconciled, scheduled, found)
     fleet.check(found)
     services = services_stage(request, fleet, reconciled, scheduled, allocated)
-    remembered = remember(request, fleet, reconciled, scheduled, allocated, services)
-    configs = host_configs(request, fleet, scheduled, allocated, services, remembered)
+    remembered = remember(request, fleet, reconciled, claims, scheduled, allocated, services)
+    configs = host_configs(request, fleet, claims, scheduled, allocated, services, remembered)
     todo = pending(request, fleet, reconciled, scheduled, services, configs)
     blocked = firewalls.findings(request.cluster, fleet.hosts)
     probes = verify(request, fleet, reconciled, scheduled, allocated, services, blocked, todo.groups)
-    notes, refused = _notes(request, fleet, reconciled, scheduled, services, blocked)
+    notes, refused = _notes(request, fleet, reconciled, claims, scheduled, services, blocked)
     return {
         "hosts": {
             name: {
-                **configs.get(name, {}),
+                **configs.get(name, HostConfigs()),
                 **todo.extras[name],
                 "pending": groups,
-                "verify": probes.of_pods[name],
-                **({"verify_services": probes.of_services[name]} if name in probes.of_services else {}),
+                **probes.of_host(name),
             }
             for name, groups in todo.groups.items()
         },
@@ -113,10 +109,11 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
         "verify": probes.matrix,
         "refused": refused,
         "pending_pods": pending_pods(reconciled, scheduled),
+        "jobs_by_hand": dict(request.desired.jobs_by_hand),
     }
 
 
-def pending_pods(reconciled: Reconciled, scheduled: Scheduled) -> list[dict[str, Any]]:
+def pending_pods(reconciled: Reconciled, scheduled: Scheduled) -> list[PendingPod]:
     """Pods that this run does not start, each with its node, if it has one, and with the reasons in words."""
     pending = scheduled.placement.pending
     return [
@@ -141,6 +138,7 @@ def _notes(
     request: Request,
     fleet: Fleet,
     reconciled: Reconciled,
+    claims: Claims,
     scheduled: Scheduled,
     services: Chapter,
     blocked: Sequence[firewalls.Finding],
@@ -153,10 +151,14 @@ def _notes(
         *lost_records(fleet.hosts),
         *shared,
         *request.desired.notes,
+        *kinds.notes(request.desired.ignored_objects),
+        *cron_jobs.note(request.desired.cron_jobs),
         *(f"ignored, it has no meaning here: {path}" for path in request.desired.ignored),
         *stand_ins.notes(request.desired),
         *(f"pod {key} waits: the nodes that it may run on are not part of this run" for key in waiting),
         *reconciled.notes,
+        *claims.notes,
+        *id_mapping.notes(reconciled.pods, scheduled.nodes, fleet.nodes_by_name),
         *services.notes,
         *rules_in_the_way(fleet.hosts, request.cluster),
         *firewalls.notes(blocked),

@@ -185,8 +185,21 @@ class Wait(TypedDict):
 class PendingPod(TypedDict):
     """A pod that no host has been told of."""
 
-    object: PodObject
+    object: Annotated[dict[str, Any], CheckedAs(PodObject)]
     waits: list[Wait]
+
+
+class CronJobEntry(TypedDict):
+    schedule: str
+    timeZone: str
+    suspend: bool
+
+
+class JobByHand(TypedDict):
+    """A Job of a CronJob's that no manifest has."""
+
+    cronJob: Key
+    body: dict[str, Any]
 
 
 class Section(TypedDict, total=False):
@@ -204,6 +217,27 @@ class NetworkRecord(Section, total=False):
     foreign: dict[str, list[Network]]  # of the hosts that have any
 
 
+class _Requests(TypedDict, total=False):
+    requests: dict[str, str | int | float] | None
+
+
+class ClaimSpec(TypedDict, total=False):
+    accessModes: list[str] | None
+    resources: _Requests | None
+    storageClassName: str | None
+    volumeAttributesClassName: str | None
+    volumeMode: str | None
+
+
+class _Claim(TypedDict):
+    spec: ClaimSpec
+
+
+class ClaimEntry(_Claim, total=False):
+    owner: str  # key of the StatefulSet whose template it is of
+    retained: bool  # it stays without its manifest or its owner
+
+
 PlacedPod = Annotated[list[str | None], CheckedAs(tuple[Address | None, Time | None])]
 """Its address, and when it was made."""
 
@@ -212,6 +246,7 @@ class PodsRecord(Section, total=False):
     """The pods of one node. The node has it, and a few others."""
 
     pods: dict[Key, PlacedPod]
+    claims: list[Key]
 
 
 class ClusterRecord(Section, total=False):
@@ -227,6 +262,9 @@ class ClusterRecord(Section, total=False):
     created: dict[str, Time]
     waiting: list[Key]
     pending: dict[Key, PendingPod]
+    claims: dict[Key, ClaimEntry]
+    cronJobs: dict[Key, CronJobEntry]
+    jobsByHand: dict[Key, JobByHand]
     finished: dict[str, str]  # Jobs that were taken away: the workload's key -> what it was
     # of version 1, of which every host had all there is
     cidr: Network

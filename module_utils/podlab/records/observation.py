@@ -209,14 +209,19 @@ class ObservedServices(_ObservedServices, total=False):
     warnings: list[str]  # sentences
 
 
-class Lease(TypedDict):
-    """Which run was the last to write (``host.lease``)."""
+class Run(TypedDict):
+    """A run that writes on hosts: who has begun it, where, and by which process."""
 
     run: str
     who: str
     machine: str
     process: int
     began: str
+
+
+class Lease(Run):
+    """Which run was the last to write (``host.lease``)."""
+
     renewed: float
 
 
@@ -254,12 +259,13 @@ class Observation(_Observation, total=False):
     kubernetes: str
     lease: ObservedLease | None
     runtime: bool
+    claims: list[str]  # directories
 
 
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def sound_observation(seen: Any, known: Known) -> tuple[Any, list[str], list[str]]:
+def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list[str], list[str]]:
     """What a host has told, with the records in it read: what is damaged of them left aside.
 
     :param known: as for ``read``.
@@ -275,10 +281,11 @@ def sound_observation(seen: Any, known: Known) -> tuple[Any, list[str], list[str
         notes += [words] * bool(words) + told
         pods[netns] = {**pod, "row": None if words else pod["row"], "facts": facts}
     record = converted(found.record, known)
-    return {**seen, "record": record, "pods": pods}, notes, [found.newer] if found.newer else []
+    sound: Observation = seen | {"record": record, "pods": pods}
+    return sound, notes, [found.newer] if found.newer else []
 
 
-def sound_answer(answer: Any) -> tuple[Any, list[str]]:
+def sound_answer(answer: Any) -> tuple[Answer | None, list[str]]:
     """The same of what ``host.status`` tells, to look at: a pod whose row is of no use is left out."""
     if words := misfit(answer, Answer):
         return None, [f"what the host tells of itself cannot be read: {words}"]
@@ -295,4 +302,5 @@ def sound_answer(answer: Any) -> tuple[Any, list[str]]:
             facts, told = sound_facts_of(pod["containers"], netns)
             notes += told
             pods.append({**pod, "containers": facts})
-    return {**answer, "record": found.record, "pods": pods}, notes
+    sound: Answer = answer | {"record": found.record, "pods": pods}
+    return sound, notes

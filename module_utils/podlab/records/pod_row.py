@@ -18,12 +18,13 @@ def _has_its_parts(volume: dict[str, Any]) -> bool:
         "files": {"files": dict},
         "hostPath": {"path": str, "type": str},
         "emptyDir": {"medium": str},
+        "claim": {"claim": str, "directory": str},
     }
     parts = needed.get(str(volume.get("kind")))
     return parts is not None and all(isinstance(volume.get(name), kind) for name, kind in parts.items())
 
 
-Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath or emptyDir")]
+Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath, emptyDir or claim")]
 
 
 class PodRow(_PodRow, total=False):
@@ -118,7 +119,7 @@ def row_damage(row: object, netns: str) -> str:
     )
 
 
-_NO_FACTS: Facts = {
+NO_FACTS: Facts = {
     "pid": None,
     "started": None,
     "restarts": 0,
@@ -130,13 +131,14 @@ _NO_FACTS: Facts = {
     "failed": None,
     "seen": 0.0,
 }
+"""Of a container that has left no trace yet."""
 
 
 def sound_facts(facts: Mapping[str, Any]) -> tuple[Facts, dict[str, str]]:
     """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
     these what is wrong."""
     kept, wrong = salvaged(facts, Facts)
-    sound: Any = {**_NO_FACTS, **kept}
+    sound: Any = {**NO_FACTS, **kept}
     return sound, wrong
 
 

@@ -15,7 +15,7 @@ from .. import script_text
 from ..actions import Action
 from ..script_text import Passage, Typed
 from . import s6_commands, volume_commands
-from .paths import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
+from .paths import CLAIMS, LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
 from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
 ContainerKey = tuple[str, str]
@@ -124,6 +124,16 @@ class DropVolume(Action):
     def commands(self) -> list[Typed]:
         path = f"{VOLUMES}/{self.netns}/{self.name}"
         return [f"umount -q {path}; rm -r {path}"]
+
+
+@dataclass(frozen=True)
+class DropClaim(Action):
+    """The directory of a claim that there is no more."""
+
+    name: str
+
+    def commands(self) -> list[Typed]:
+        return [f"rm -r {CLAIMS}/{self.name}"]
 
 
 @dataclass(frozen=True)

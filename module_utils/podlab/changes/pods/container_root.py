@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ...configs import ContainerRow, Mount, PodRow
 from . import nested_mounts
 from .execline import EXECLINE, environment_argv
-from .identity import initial_capabilities, setpriv_argv
+from .identity import initial_capabilities, setpriv_argv, user_namespace_argv
 from .paths import IMAGES, PODS, SERVICES, mount_source, service_name, shm_path
 
 # What programs of the distribution need of /etc, and nothing that is the machine's own business. Each of these is a
@@ -32,7 +32,7 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     shared, read_only = pod.get("share_processes", False), row.get("read_only", False)
     layered, trees = layers(pod, name), nested_trees(pod, name)
     argv = ["bwrap", *(["--pidns", "4"] if shared else ["--unshare-pid", "--as-pid-1"])]
-    argv += ["--die-with-parent", "--json-status-fd", "3"]
+    argv += [*user_namespace_argv(row), "--die-with-parent", "--json-status-fd", "3"]
     for directory in ("/tmp", "/var/tmp"):
         argv += ["--perms", "1777", "--dir", directory]
     for directory in ("/run", "/var/log", "/var/lib", "/var/cache", "/root", "/home", "/srv", "/mnt"):

@@ -43,7 +43,7 @@ def run_script(pod: PodRow, name: str) -> str:
     ]
     if pod.get("share_processes"):
         lines.append(f"{EXECLINE}/redirfd -r 4 {word(home + '/pid')}")
-    if row.get("user"):
+    if row.get("user") and not row.get("user_namespace"):
         lines.append(f'{EXECLINE}/if {{ "chown" "{row["user"]}" "/dev/fd/1" }}')  # or it could not open /dev/stdout
     # A mount namespace for what follows; that of ip has the pod's own /sys.
     lines.append(line(*(["unshare", "--mount"] if on_host else ["ip", "netns", "exec", netns])))
@@ -69,26 +69,33 @@ def enter_script(pod: PodRow, name: str) -> str:
 
 LOG_SCRIPT = """#!/bin/sh
 # Each start logs into a directory of its own, as the kubelet does it: what is printed is in "current" as soon as it
-# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept.
+# is printed, byte for byte. A full part becomes @1, @2, ..., and the last two of those are kept. "current.times" says
+# up to which byte there was something at what time, a line for each read.
 trap '' TERM INT HUP
 umask 022
 read -r n <&5
 exec 5<&-
 [ -d "logs/$n" ] || mkdir -p "logs/$n"
 cd "logs/$n" || exec cat >/dev/null
-part=0 before=-1
+part=0 before=-1 reads=0 last=
 for name in @*; do [ "${name#@}" -gt "$part" ] 2>/dev/null && part=${name#@}; done
 while :; do
-    # At most 1 MiB a round, and less where little is printed at a time.
-    if dd bs=8k count=128 status=none >>current 2>/dev/null; then
-        size=$(stat -c %s current)
+    if dd bs=64k count=1 status=none >>current 2>/dev/null; then
+        entry=$(LC_ALL=C stat -c '%s %.9Y' current)
+        size=${entry%% *}
         [ "$size" = "$before" ] && exit 0  # nothing has come: whoever wrote has gone
-        before=$size
-        if [ "${size:-0}" -ge 1000000 ]; then
-            part=$((part + 1)) before=0
+        echo "$entry" >>current.times
+        got=$((size - before)) before=$size reads=$((reads + 1))
+        if [ "$size" -ge 1000000 ] || [ "$reads" -ge 50000 ]; then
+            part=$((part + 1)) before=0 reads=0
             mv current "@$part"
-            rm -f "@$((part - 2))"
+            mv current.times "@$part.times"
+            rm -f "@$((part - 2))" "@$((part - 2)).times"
         fi
+        # Of what is printed in small pieces one after the other, several are a read: each read costs two processes.
+        read -r now _ </proc/uptime
+        [ "${now%?}" = "$last" ] && [ "$got" -lt 32768 ] && sleep 0.02
+        last=${now%?}
     else
         # There is no room: what is printed is lost, rather than the container held up.
         timeout -s KILL 1 cat >/dev/null && exit 0

@@ -28,14 +28,23 @@ def groups_of(pod: PodRow, row: ContainerRow) -> list[int]:
     return sorted(wanted - {row.get("group", 0)})
 
 
+def user_namespace_argv(row: ContainerRow) -> list[str]:
+    """bubblewrap's, for a container whose ids its node does not have."""
+    if not row.get("user_namespace"):
+        return []
+    return ["--unshare-user", "--uid", str(row.get("user", 0)), "--gid", str(row.get("group", 0))]
+
+
 def _has_other_ids(pod: PodRow, row: ContainerRow) -> bool:
-    """Whether anything but root's own ids is asked for. An ordinary user's lab has no other (and no setgroups)."""
-    return bool(row.get("user") or row.get("group") or groups_of(pod, row))
+    """Whether a process has to change its ids. In a user namespace of its own it has them from the first moment on."""
+    return not row.get("user_namespace") and bool(row.get("user") or row.get("group") or groups_of(pod, row))
 
 
 def initial_capabilities(pod: PodRow, row: ContainerRow) -> list[str]:
     """bubblewrap's, which are the container's, and what setpriv needs to change ids; it gives that back."""
     wanted = list(row.get("capabilities", CAPABILITIES))
+    if row.get("user_namespace") and row.get("user"):
+        return []  # bubblewrap would make them ambient, and under runc who is not root has none
     needed = ("SETUID", "SETGID", "SETPCAP") if _has_other_ids(pod, row) else ()
     return [*wanted, *(name for name in needed if name not in wanted)]
 
@@ -62,6 +71,8 @@ def identity_file(pod: PodRow, name: str) -> str:
     row = pod["containers"][name]
     mask = sum(1 << NUMBERS.index(capability) for capability in row.get("capabilities", CAPABILITIES))
     lines = [f"capabilities {mask:016x}"]
+    if row.get("user_namespace"):
+        lines += ["user_namespace own", f"user {row.get('user', 0)}"]
     if _has_other_ids(pod, row):
         groups = " ".join(map(str, groups_of(pod, row)))
         lines += [f"user {row.get('user', 0)}", f"group {row.get('group', 0)}", f"groups {groups}"]

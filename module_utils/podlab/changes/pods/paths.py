@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...configs import PodRow
 
 RUN = "/run/podlab"
@@ -26,6 +28,7 @@ IMAGES = "/var/lib/podlab/images"
 STAND_IN = "/opt/podlab/stand-in"
 """As a container finds it: there IMAGES is /opt/podlab."""
 VOLUMES = "/var/lib/podlab/volumes"
+CLAIMS = "/var/lib/podlab/claims"
 LOGS = "/var/log/pods"
 
 
@@ -56,4 +59,11 @@ def shm_path(netns: str) -> str:
 
 def volume_path(pod: PodRow, volume: str) -> str:
     found = pod.get("volumes", {})[volume]
+    if found["kind"] == "claim":
+        return f"{CLAIMS}/{found['directory']}"
     return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"
+
+
+def is_own_volume(volume: Mapping[str, object]) -> bool:
+    """Whether a volume is its pod's own, and goes with it."""
+    return volume["kind"] not in ("hostPath", "claim")

@@ -24,6 +24,7 @@ from .actions import (
 )
 from .paths import PODS as PODS
 from .paths import SERVICES as SERVICES
+from .paths import is_own_volume
 from .pod_changes import PodChanges
 from .sandbox import alias as alias
 from .sandbox import veth_name as veth_name
@@ -180,7 +181,7 @@ def _plan_volumes(
         old.pop(name, None)
     same = {name for name in new if keeps and name in old and _structure(old[name]) == _structure(new[name])}
     if keeps:
-        gone = [name for name, volume in old.items() if name not in same and volume["kind"] != "hostPath"]
+        gone = [name for name, volume in old.items() if name not in same and is_own_volume(volume)]
         found.dropped += [DropVolume(row["netns"], name) for name in gone]
     owner_differs = before is None or before.get("fs_group") != row.get("fs_group")
     for name, volume in new.items():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ...configs import ContainerRow
+from ...records.pod_row import Facts
 from .paths import STAND_IN
 
 IMAGE_ID = "podlab://stand-in"
 """In place of the digest of an image: it tells what runs, as ``image`` tells what was asked for."""
 
 
-def image_id(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def image_id(row: ContainerRow, facts: Facts) -> str:
     """:param row: of a container. :param facts: what its host tells of it."""
     argv = row.get("argv", [])
     is_certain = argv[:1] == [STAND_IN] and "--" not in argv  # else it looks for a program when it starts

@@ -11,7 +11,7 @@ from typing import Any
 from ...configs import PodRow
 from .. import script_text
 from ..script_text import Passage, Typed
-from .paths import VOLUMES
+from .paths import CLAIMS, VOLUMES, is_own_volume, volume_path
 
 DATA = "..2000_01_01_00_00_00.0"  # the kubelet's name for it is the time; its form is what counts
 
@@ -33,6 +33,10 @@ def lines(row: PodRow, name: str) -> list[Typed]:
     path, group = f"{home}/{name}", row.get("fs_group")
     if volume["kind"] == "hostPath":
         return _on_host(volume)
+    if volume["kind"] == "claim":
+        path = volume_path(row, name)
+        owner = [_group_line(path, group, "rw")] if group is not None else []
+        return [f"mkdir -p {CLAIMS} && mkdir -m 777 {path}", *owner]
     made: list[Typed] = [f"mkdir -p {path} && chmod 700 {home} && chmod 777 {path}"]
     if volume["kind"] == "files":
         words = f"# write volume {name}: {', '.join(sorted(volume['files']))}"
@@ -77,7 +81,7 @@ def _group_line(path: str, group: int, rights: str) -> str:
 def end(netns: str, names: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Take away all volumes of a pod; ``names``: the volumes that it had."""
     home = f"{VOLUMES}/{netns}"
-    if all(volume["kind"] == "hostPath" for volume in names.values()):
+    if not any(map(is_own_volume, names.values())):
         return []
     mounted = " ".join(f"{home}/{name}" for name, volume in names.items() if volume.get("medium") == "Memory")
     return [f"umount {mounted} && rm -r {home}" if mounted else f"rm -r {home}"]

@@ -4,11 +4,10 @@ and to leave its links and routes alone."""
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from ...configs import SystemRow
+from ...configs import SystemRow, VxlanRow
 from ...records.observation import ObservedSystem
 from ..actions import Action, RemoveEmptyDirectory, RemoveFile, RemoveTree, Run, WriteFile
 from ..pods.paths import HOME
@@ -147,6 +146,6 @@ WantedBy=multi-user.target
 """
 
 
-def patterns(bridge: str, overlay: Mapping[str, Any] | None) -> list[str]:
+def patterns(bridge: str, overlay: VxlanRow | None) -> list[str]:
     """Names of podlab's links: veth and eight letters are the wires of pods (``sandbox.veth_name``)."""
     return [bridge, "veth????????", *([overlay["name"]] if overlay else [])]

@@ -63,6 +63,12 @@ def _drop_volumes(found: Sequence[actions.DropVolume]) -> None:
         volumes.drop(it.netns, it.name)
 
 
+@runs(actions.DropClaim)
+def _drop_claims(found: Sequence[actions.DropClaim]) -> None:
+    for it in found:
+        volumes.drop_claim(it.name)
+
+
 @checks(actions.MakeVolume)
 def _check_volumes(found: Sequence[actions.MakeVolume]) -> None:
     volumes.check((it.row, it.name) for it in found)

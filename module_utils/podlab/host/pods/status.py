@@ -3,8 +3,8 @@
 A program in one file: ``./lab`` pipes its text to ``/usr/bin/python3 -IS -`` on every host, which costs a
 fraction of a module call. So it knows the standard library alone; a unit test holds its paths against those
 of ``changes``. It tells facts; what they mean in Kubernetes' words is worked out by the asker. With the arguments
-``events NETNS`` it tells what has happened to one pod instead: a list, the oldest first. With ``pause NETNS`` it tells
-the pid of the process that holds the pod's namespaces.
+``events NETNS`` it tells what has happened to one pod instead: a list, the oldest first; with ``all-events``, of every
+pod. With ``pause NETNS`` it tells the pid of the process that holds the pod's namespaces.
 """
 
 from __future__ import annotations
@@ -92,6 +92,12 @@ def events(netns: str) -> list[dict[str, Any]]:
         with contextlib.suppress(ValueError):
             found.append(json.loads(line))
     return [event for event in found if isinstance(event, dict)]
+
+
+def all_events() -> dict[str, list[dict[str, Any]]]:
+    """The same of every pod that something has happened to."""
+    names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
+    return {netns: found for netns in names if (found := events(netns))}
 
 
 def running(service: str) -> int | None:
@@ -217,7 +223,11 @@ def _object(path: str) -> Any:
     return found if isinstance(found, dict) else None
 
 
-ANSWERS: dict[str, Any] = {"events": events, "pause": lambda netns: pauses().get(netns)}
+ANSWERS: dict[str, Any] = {
+    "events": events,
+    "all-events": all_events,
+    "pause": lambda netns: pauses().get(netns),
+}
 
 if __name__ == "__main__":
-    json.dump(ANSWERS[sys.argv[1]](sys.argv[2]) if sys.argv[1:] else status(), sys.stdout)
+    json.dump(ANSWERS[sys.argv[1]](*sys.argv[2:]) if sys.argv[1:] else status(), sys.stdout)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...changes.pods.paths import VOLUMES, volume_path
+from ...changes.pods.paths import CLAIMS, VOLUMES, volume_path
 from ...changes.pods.volume_commands import tmpfs_argv
 from ...configs import PodRow
 from ..record import make_directory
@@ -67,6 +67,21 @@ def make(row: PodRow, name: str) -> None:
     if volume["kind"] == "hostPath":
         _make_on_host(volume)
         return
+    if volume["kind"] == "claim":
+        _make_claim(path)
+    else:
+        _make_own(path)
+    if volume["kind"] == "files":
+        _write_files(path, volume["files"], row.get("fs_group"))
+        return
+    if volume.get("medium") == "Memory" and not os.path.ismount(path):
+        run(tmpfs_argv(volume, path))
+    if "fs_group" in row:
+        fs_group.give(path, row["fs_group"], 0o660)
+
+
+def _make_own(path: str) -> None:
+    """In a directory of its pod's own."""
     make_directory(VOLUMES)
     home = os.path.dirname(path)
     with contextlib.suppress(FileExistsError):
@@ -74,13 +89,25 @@ def make(row: PodRow, name: str) -> None:
     if not os.path.isdir(path):
         os.mkdir(path)
         os.chmod(path, 0o777)
-    if volume["kind"] == "files":
-        _write_files(path, volume["files"], row.get("fs_group"))
-        return
-    if volume["medium"] == "Memory" and not os.path.ismount(path):
-        run(tmpfs_argv(volume, path))
-    if "fs_group" in row:
-        fs_group.give(path, row["fs_group"], 0o660)
+
+
+def _make_claim(path: str) -> None:
+    """Who has it already has set its mode, and keeps that."""
+    make_directory(CLAIMS)
+    os.chmod(CLAIMS, 0o700)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+        os.chmod(path, 0o777)
+
+
+def claims() -> list[str]:
+    """Directories of claims that are here."""
+    return sorted(os.listdir(CLAIMS)) if os.path.isdir(CLAIMS) else []
+
+
+def drop_claim(name: str) -> None:
+    """Whoever had it mounted has ended."""
+    mount_table.delete(f"{CLAIMS}/{name}")
 
 
 def rewrite(row: PodRow, name: str) -> None:
@@ -111,7 +138,7 @@ def _is_there(volume: Mapping[str, Any], path: str) -> bool:
         return all(
             os.path.lexists(f"{path}/{top}") for top in {"..data", *(name.split("/")[0] for name in volume["files"])}
         )
-    return os.path.ismount(path) if volume["medium"] == "Memory" else os.path.isdir(path)
+    return os.path.ismount(path) if volume.get("medium") == "Memory" else os.path.isdir(path)
 
 
 def left_behind() -> list[str]:

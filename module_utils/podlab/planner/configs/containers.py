@@ -9,9 +9,11 @@ from typing import Any
 from ...changes.pods.configs import PATH
 from ...changes.pods.paths import STAND_IN
 from ...configs import ContainerRow
+from ..claims.model import directory_of
 from ..inputs.host import Host
 from ..manifests.environment import fact, resolved
 from ..model import Container, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
+from ..preflight.id_mapping import mapped
 
 
 def container_rows(
@@ -24,8 +26,9 @@ def container_rows(
 def as_started(
     containers: dict[str, ContainerRow], pod: Pod, node: Host, facts: Mapping[str, str]
 ) -> dict[str, ContainerRow]:
-    """Containers that differ from what runs in nothing but Services stay as they are: what comes or goes beside a
-    container restarts nothing."""
+    """The containers as this node can have them. Those that differ from what runs in nothing but Services stay as they
+    are: what comes or goes beside a container restarts nothing."""
+    containers = {name: _on(row, pod, node) for name, row in containers.items()}
     there = node.seen.get("pods", {}).get(pod.netns)
     before = there["row"] if there else None
     if before is None or before.get("revision", "") != pod.revision:
@@ -36,10 +39,16 @@ def as_started(
     for item in (*pod.template.init_containers, *pod.template.containers):
         runs = before["containers"].get(item.name)
         if runs is not None and runs.get("services", {}) != containers[item.name].get("services", {}):
-            same = _container_row(item, pod.template, facts, runs.get("services", {}))
+            same = _on(_container_row(item, pod.template, facts, runs.get("services", {})), pod, node)
             if same == runs:
                 kept[item.name] = same
     return {**containers, **kept} if kept else containers
+
+
+def _on(row: ContainerRow, pod: Pod, node: Host) -> ContainerRow:
+    if not ("user" in row or "group" in row or "groups" in row):
+        return row
+    return mapped(row, node, shares_processes=pod.template.share_processes)
 
 
 def _container_row(
@@ -137,9 +146,12 @@ def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any
     }
 
 
-def volume_row(volume: Volume, facts: Mapping[str, str]) -> dict[str, Any]:
+def volume_row(volume: Volume, namespace: str, facts: Mapping[str, str]) -> dict[str, Any]:
     if volume.kind == "hostPath":
         return {"kind": "hostPath", "path": volume.path, "type": volume.type}
+    if volume.kind == "claim":
+        key = f"{namespace}/{volume.claim}"
+        return {"kind": "claim", "claim": key, "directory": directory_of(key)}
     if volume.kind == "emptyDir":
         return {"kind": "emptyDir", "medium": volume.medium, "size": volume.size}
     files: dict[str, Any] = {}

@@ -114,6 +114,8 @@ def _node_pending(seen: Observation, config: NodeConfig) -> bool:
 
 
 def _pods_pending(seen: Observation, config: PodsConfig) -> bool:
+    if not {*seen.get("claims", ())}.isdisjoint(config.get("drop_claims", ())):
+        return True
     if seen["pods"].keys() != {pod["netns"] for pod in config["pods"]}:
         return True  # what exactly differs is the module's question
     differing = pod_changes.changes(seen["links"], seen["pods"], config["pods"])

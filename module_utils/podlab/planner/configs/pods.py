@@ -16,6 +16,7 @@ from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import pod_mac
 from ..manifests.names import pod_hostname
 from ..model import Dns, Pod
+from ..preflight.id_mapping import has
 from .containers import as_started, container_rows, volume_row
 from .pod_object import pod_object, pod_uid
 
@@ -44,8 +45,7 @@ def pod_row(
     """
     if pod.kept:
         # It stays as it was made; the bridge that it hangs on may be another by now.
-        kept: Any = {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
-        return kept  # type: ignore[no-any-return]
+        return {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
     template = pod.template
     way, _, length = frame["address"].partition("/")
     uid = pod_uid(pod, created)
@@ -72,11 +72,11 @@ def pod_row(
         "containers": containers,
         "object": pod_object(pod, node.name, created),
     }
-    row.update(_extras(pod, facts))  # type: ignore[typeddict-item]
+    row.update(_extras(pod, node, facts))  # type: ignore[typeddict-item]
     return row
 
 
-def _extras(pod: Pod, facts: Mapping[str, str]) -> dict[str, Any]:
+def _extras(pod: Pod, node: Host, facts: Mapping[str, str]) -> dict[str, Any]:
     """What makes it more than a plain pod."""
     template = pod.template
     asked_for: dict[str, Any] = {
@@ -85,9 +85,10 @@ def _extras(pod: Pod, facts: Mapping[str, str]) -> dict[str, Any]:
         "host_network": template.host_network,
         "share_processes": template.share_processes,
         "sysctls": dict(template.sysctls),
-        "volumes": {name: volume_row(volume, facts) for name, volume in template.volumes.items()},
+        "volumes": {name: volume_row(volume, pod.namespace, facts) for name, volume in template.volumes.items()},
     }
-    numbers = {"fs_group": template.fs_group, "grace": template.grace, "deadline": template.deadline}
+    fs_group = template.fs_group if template.fs_group is None or has(node, "gid", template.fs_group) else None
+    numbers = {"fs_group": fs_group, "grace": template.grace, "deadline": template.deadline}
     return {
         **{key: value for key, value in asked_for.items() if value},
         **{key: value for key, value in numbers.items() if value is not None},

@@ -9,6 +9,7 @@ from ...changes.system import sysctls
 from ...configs import BridgeRow, HostConfigs, NodeConfig, PodRow, RoutesRow
 from ...records import VERSION
 from ...records.host_record import HostRecord
+from ..claims.stage import Claims
 from ..inputs.host import Host
 from ..inputs.request import Request
 from ..ipam.stage import Allocated
@@ -27,6 +28,7 @@ from .pods import Alike, pod_row
 def host_configs(
     request: Request,
     fleet: Fleet,
+    claims: Claims,
     scheduled: Scheduled,
     allocated: Allocated,
     services: Chapter,
@@ -44,6 +46,8 @@ def host_configs(
             bridge = bridge_row(host, cluster, fleet.cidrs[host.name])
             pods = _pods(request, host, bridge, scheduled, allocated, remembered.created, alike)
             found = _of_node(request, fleet, host, bridge, pods)
+            if host.name in claims.dropped:
+                found["pods"]["drop_claims"] = list(claims.dropped[host.name])
         foreign = foreign_routes(host, cluster)
         record: HostRecord = {
             "version": VERSION,

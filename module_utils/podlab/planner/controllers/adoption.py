@@ -1,4 +1,4 @@
-"""Bare pods that a controller's selector matches: a ReplicaSet takes them for its own.
+"""Bare pods that a controller's selector matches: a ReplicaSet, or a ReplicationController, takes them for its own.
 
 pkg/controller/controller_ref_manager.go: who has no controller and matches is adopted, as long as it has not ended.
 A Deployment's ReplicaSets ask for a hash besides, which no written pod has; a StatefulSet asks for a name of its own
@@ -16,6 +16,7 @@ from ..model import Pod, Present, Workload
 from ..scheduler.model import Selector
 
 _ENDED = ("Succeeded", "Failed")
+_ADOPTING = ("ReplicaSet", "ReplicationController")
 
 
 def adopt(
@@ -26,7 +27,7 @@ def adopt(
     Of two that match the first in the manifests has it. What is more than ``replicas`` is not made: a ReplicaSet would
     take it away at once.
     """
-    replica_sets = [item for item in workloads if item.kind == "ReplicaSet"]
+    replica_sets = [item for item in workloads if item.kind in _ADOPTING]
     adopted: Counter[str] = Counter()
     kept: list[Pod] = []
     surplus: dict[str, list[str]] = {}
@@ -36,7 +37,7 @@ def adopt(
             kept.append(pod)
         elif adopted[owner.key] < owner.replicas:
             adopted[owner.key] += 1
-            kept.append(replace(pod, owner=owner.key, controller=f"ReplicaSet/{owner.name}"))
+            kept.append(replace(pod, owner=owner.key, controller=f"{owner.kind}/{owner.name}"))
         else:
             surplus.setdefault(owner.key, []).append(pod.key)
     told = [*_told_surplus(replica_sets, surplus), *_told_daemons(workloads, pods)]
@@ -56,8 +57,8 @@ def _has_ended(pod: Pod, present: Mapping[str, Present]) -> bool:
 
 def _told_surplus(replica_sets: Sequence[Workload], surplus: Mapping[str, Sequence[str]]) -> list[str]:
     return [
-        f"ReplicaSet {item.namespace}/{item.name} adopts the pods that its selector matches and wants {item.replicas}; "
-        f"deleted, as too many: {', '.join(surplus[item.key])}"
+        f"{item.kind} {item.namespace}/{item.name} adopts the pods that its selector matches and wants "
+        f"{item.replicas}; deleted, as too many: {', '.join(surplus[item.key])}"
         for item in replica_sets
         if item.key in surplus
     ]
@@ -84,7 +85,7 @@ def _told_deployments(workloads: Sequence[Workload], replica_sets: Sequence[Work
             found := [
                 one.name
                 for one in replica_sets
-                if one.namespace == item.namespace and item.selector.matches(one.labels)
+                if one.kind == "ReplicaSet" and one.namespace == item.namespace and item.selector.matches(one.labels)
             ]
         )
     ]

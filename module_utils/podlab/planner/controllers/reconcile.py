@@ -22,6 +22,7 @@ from .stateful_sets import stateful_set
 _CONTROLLERS: Mapping[str, Callable[[Scene], Step]] = {
     "Deployment": deployment,
     "ReplicaSet": replica_set,
+    "ReplicationController": replica_set,
     "DaemonSet": daemon_set,
     "StatefulSet": stateful_set,
     "Job": job,

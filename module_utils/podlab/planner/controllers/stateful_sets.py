@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..manifests.workloads import revision_name
-from ..model import Pod, PodTemplate, Present
+from ..model import Pod, PodTemplate, Present, Volume
 from .context import REVISION_HASH, Scene, Step, is_ready, revision_of
 
 
@@ -118,7 +118,18 @@ class _StatefulSet:
         spec = {**item.template.spec, "hostname": name}
         if item.service_name:
             spec["subdomain"] = item.service_name
-        return replace(item.template, labels=labels, hostname=name, subdomain=item.service_name or None, spec=spec)
+        claims = {claim.name: f"{claim.name}-{name}" for claim in item.claims}
+        if claims:
+            others = [one for one in spec.get("volumes") or () if one["name"] not in claims]
+            spec["volumes"] = [*map(_claim_volume, claims.items()), *others]
+        return replace(
+            item.template,
+            labels=labels,
+            hostname=name,
+            subdomain=item.service_name or None,
+            spec=spec,
+            volumes={**item.template.volumes, **{key: Volume("claim", claim=name) for key, name in claims.items()}},
+        )
 
     def _is_old(self, present: Present) -> bool:
         return present.row is not None and revision_of(present) != self.scene.workload.template_hash
@@ -129,3 +140,8 @@ class _StatefulSet:
     @property
     def _partition(self) -> int:
         return self.scene.workload.first_ordinal + self.scene.workload.partition
+
+
+def _claim_volume(claim: tuple[str, str]) -> dict[str, object]:
+    name, of_pod = claim
+    return {"name": name, "persistentVolumeClaim": {"claimName": of_pod}}

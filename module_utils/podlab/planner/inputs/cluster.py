@@ -73,12 +73,14 @@ def cluster_of(settings: Mapping[str, Any]) -> Cluster:
     return cluster
 
 
-def manifests_of(settings: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The directory of manifests, and what is wrong with it as a setting."""
+def manifests_of(settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Files and directories of manifests, and what is wrong with them as a setting."""
     setting = SETTINGS["podlab_manifests"]
     written = settings.get(setting.name, setting.default)
+    if isinstance(written, list) and written and all(isinstance(path, str) for path in written):
+        return written, []
     wrong = _wrong_type(setting, written)
-    return (setting.default if wrong else written), wrong
+    return [setting.default if wrong else written], wrong
 
 
 def image_of(entry: Mapping[str, Any]) -> Image:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 
 class Outcome(enum.Enum):
-    """What becomes of a field. ``DROPPED`` is what the API server itself overwrites: not worth a word."""
+    """What becomes of a field. ``REPLACED``: a note tells what is in its place. ``DROPPED``: the API server itself
+    overwrites it, which is not worth a word."""
 
     HONOURED = "honoured"
+    REPLACED = "replaced"
     REFUSED = "refused"
     IGNORED = "ignored"
     DROPPED = "dropped"
@@ -41,6 +43,10 @@ def refused(why: str, *harmless: object) -> Rule:
     return Rule(Outcome.REFUSED, why, harmless)
 
 
+def replaced(why: str) -> Rule:
+    return Rule(Outcome.REPLACED, why)
+
+
 def _under(prefix: str, rules: Mapping[str, Rule]) -> dict[str, Rule]:
     return {f"{prefix}.{path}": rule for path, rule in rules.items()}
 
@@ -53,7 +59,7 @@ _OBJECT = {
     "metadata.namespace": HONOURED,
     "metadata.labels": HONOURED,
     "metadata.annotations": HONOURED,
-    "metadata.generateName": refused("a second run must find the same names; give metadata.name"),
+    "metadata.generateName": HONOURED,
     "metadata.creationTimestamp": DROPPED,
     "metadata.deletionGracePeriodSeconds": DROPPED,
     "metadata.deletionTimestamp": DROPPED,
@@ -108,7 +114,7 @@ _CONTAINER = {
     "volumeMounts[*].subPathExpr": HONOURED,
     "volumeMounts[*].readOnly": HONOURED,
     "volumeMounts[*].recursiveReadOnly": refused("readOnly covers what is mounted", "Disabled", "IfPossible"),
-    "volumeMounts[*].mountPropagation": refused("nothing is mounted while a container runs", "None"),
+    "volumeMounts[*].mountPropagation": HONOURED,  # where podlab_allow_mount_propagation says so
     "volumeMounts[*].bindMountOptions": refused("nothing is mounted with options; use readOnly"),
     "volumeDevices": refused("a container sees no block devices"),
     "securityContext.capabilities": HONOURED,
@@ -116,7 +122,7 @@ _CONTAINER = {
     "securityContext.runAsGroup": HONOURED,
     "securityContext.runAsNonRoot": HONOURED,
     "securityContext.runAsUser": HONOURED,
-    "securityContext.privileged": refused("no container reaches beyond its pod; add capabilities", False),
+    "securityContext.privileged": HONOURED,  # where podlab_allow_privileged says so
     "securityContext.procMount": refused("every container has the default /proc", "Default"),
     "securityContext.allowPrivilegeEscalation": IGNORED,
     "securityContext.appArmorProfile": IGNORED,
@@ -136,7 +142,18 @@ _CONTAINER = {
 # --- pods
 
 FILES_OF_ROOT = "files of a volume are root's; use securityContext.fsGroup"
-_NO_STORAGE = "nothing outlives a pod here; use emptyDir, or hostPath where it is allowed"
+_EMPTY_DIRECTORY = replaced("an empty directory on the pod's node, which goes with the pod")
+_CLAIM = replaced("a directory on the node of its first pod, which all of its pods run on")
+
+DIRECTORIES = dict.fromkeys(
+    (
+        *("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "ephemeral", "fc", "flexVolume"),
+        *("flocker", "gcePersistentDisk", "gitRepo", "glusterfs", "iscsi", "nfs", "photonPersistentDisk"),
+        *("portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume"),
+    ),
+    _EMPTY_DIRECTORY,
+)
+"""Volumes that are beyond the nodes on a cluster."""
 
 VOLUME = {
     "name": HONOURED,
@@ -154,16 +171,8 @@ VOLUME = {
     "projected.sources[*].serviceAccountToken": refused("there is no API server to show a token to; leave it out"),
     "secret": HONOURED,
     "image": refused("there is no registry; put the files into a ConfigMap"),
-    "persistentVolumeClaim": refused(_NO_STORAGE),
-    "ephemeral": refused(_NO_STORAGE),
-    **dict.fromkeys(
-        (
-            *("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume"),
-            *("flocker", "gcePersistentDisk", "gitRepo", "glusterfs", "iscsi", "nfs", "photonPersistentDisk"),
-            *("portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume"),
-        ),
-        refused("there is no storage beyond the nodes; use emptyDir, or hostPath where it is allowed"),
-    ),
+    "persistentVolumeClaim": _CLAIM,
+    **DIRECTORIES,
 }
 
 _SPREAD = {
@@ -179,13 +188,19 @@ _SPREAD = {
 
 NAMESPACE_SELECTOR = refused("write the names into namespaces")
 
-_KEEP_AWAY = {
+_POD_AFFINITY_TERM = {
     "labelSelector": HONOURED,
     "namespaces": HONOURED,
     "topologyKey": HONOURED,
     "matchLabelKeys": refused("write the labels into labelSelector"),
     "mismatchLabelKeys": refused("write the labels into labelSelector"),
     "namespaceSelector": NAMESPACE_SELECTOR,
+}
+
+_POD_AFFINITY = {
+    **_under("requiredDuringSchedulingIgnoredDuringExecution[*]", _POD_AFFINITY_TERM),
+    "preferredDuringSchedulingIgnoredDuringExecution[*].weight": HONOURED,
+    **_under("preferredDuringSchedulingIgnoredDuringExecution[*].podAffinityTerm", _POD_AFFINITY_TERM),
 }
 
 _POD_SPEC = {
@@ -205,8 +220,8 @@ _POD_SPEC = {
     "dnsConfig": HONOURED,
     "hostNetwork": HONOURED,
     "shareProcessNamespace": HONOURED,
-    "hostPID": refused("no container sees the processes of its node", False),
-    "hostIPC": refused("every pod has an IPC namespace of its own", False),
+    "hostPID": HONOURED,  # these where podlab_allow_host_pid and podlab_allow_host_ipc say so
+    "hostIPC": HONOURED,
     "hostUsers": refused("every pod shares its node's user namespace", True),
     "ephemeralContainers": refused("add a container to the pod"),
     "serviceAccountName": HONOURED,  # it is a name, and nothing may be done with it
@@ -229,11 +244,9 @@ _POD_SPEC = {
     "nodeSelector": HONOURED,
     "tolerations": HONOURED,
     **_under("topologySpreadConstraints[*]", _SPREAD),
-    "affinity.nodeAffinity": refused("use nodeSelector or nodeName"),
-    "affinity.podAffinity": refused("use nodeSelector or nodeName, or containers of one pod"),
-    **_under("affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[*]", _KEEP_AWAY),
-    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].weight": HONOURED,
-    **_under("affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].podAffinityTerm", _KEEP_AWAY),
+    "affinity.nodeAffinity": HONOURED,
+    **_under("affinity.podAffinity", _POD_AFFINITY),
+    **_under("affinity.podAntiAffinity", _POD_AFFINITY),
     "schedulerName": refused("there is one scheduler", "default-scheduler"),
     "schedulingGates": refused("a pod is scheduled at once"),
     "schedulingGroup": refused("a pod is scheduled for itself"),
@@ -284,6 +297,8 @@ _REPLICA_SET = {
     "spec.minReadySeconds": HONOURED,
 }
 
+_REPLICATION_CONTROLLER = _REPLICA_SET
+
 _DAEMON_SET = {
     **_WORKLOAD,
     "spec.selector": HONOURED,
@@ -302,9 +317,9 @@ _STATEFUL_SET = {
     "spec.updateStrategy.type": HONOURED,
     "spec.updateStrategy.rollingUpdate.partition": HONOURED,
     "spec.updateStrategy.rollingUpdate.maxUnavailable": refused("pods are replaced one by one", 1),
-    "spec.volumeClaimTemplates": refused(_NO_STORAGE),
+    "spec.volumeClaimTemplates": _CLAIM,
     "spec.minReadySeconds": HONOURED,
-    "spec.persistentVolumeClaimRetentionPolicy": IGNORED,
+    "spec.persistentVolumeClaimRetentionPolicy": HONOURED,
     "spec.revisionHistoryLimit": IGNORED,
 }
 
@@ -330,6 +345,22 @@ _JOB = {
     "spec.podReplacementPolicy": IGNORED,
 }
 
+_CRON_JOB = {
+    **_OBJECT,
+    "metadata.annotations": DROPPED,
+    **_under("spec.jobTemplate", {path: rule for path, rule in _JOB.items() if path.startswith("spec.")}),
+    "spec.jobTemplate.metadata.labels": HONOURED,
+    "spec.jobTemplate.metadata.annotations": HONOURED,
+    "spec.jobTemplate.metadata.creationTimestamp": DROPPED,
+    "spec.schedule": HONOURED,  # nothing is run by it; get shows it
+    "spec.suspend": HONOURED,
+    "spec.timeZone": HONOURED,
+    "spec.concurrencyPolicy": IGNORED,
+    "spec.failedJobsHistoryLimit": IGNORED,
+    "spec.startingDeadlineSeconds": IGNORED,
+    "spec.successfulJobsHistoryLimit": IGNORED,
+}
+
 # --- what is only kept
 
 _NAMESPACE = {
@@ -343,6 +374,19 @@ _STORED = {
     **_OBJECT,
     "data": HONOURED,
     "immutable": HONOURED,
+}
+
+_CLAIM_OBJECT = {
+    **_OBJECT,
+    "spec.accessModes": HONOURED,  # as ``get`` shows them; pods of one node may write at once
+    "spec.resources": HONOURED,
+    "spec.storageClassName": HONOURED,
+    "spec.volumeAttributesClassName": HONOURED,
+    "spec.volumeName": IGNORED,
+    "spec.selector": IGNORED,
+    "spec.dataSource": IGNORED,
+    "spec.dataSourceRef": IGNORED,
+    "spec.volumeMode": refused("a claim is a directory", "Filesystem"),
 }
 
 # --- services
@@ -412,11 +456,14 @@ TABLE: Mapping[str, Mapping[str, Rule]] = {
     "Pod": {**_OBJECT, **_under("spec", _POD_SPEC)},
     "Deployment": _DEPLOYMENT,
     "ReplicaSet": _REPLICA_SET,
+    "ReplicationController": _REPLICATION_CONTROLLER,
     "DaemonSet": _DAEMON_SET,
     "StatefulSet": _STATEFUL_SET,
     "Job": _JOB,
+    "CronJob": _CRON_JOB,
     "ConfigMap": {**_STORED, "binaryData": HONOURED},
     "Secret": {**_STORED, "stringData": HONOURED, "type": HONOURED},
+    "PersistentVolumeClaim": _CLAIM_OBJECT,
     "Service": _SERVICE,
     "EndpointSlice": _ENDPOINT_SLICE,
     "Endpoints": _ENDPOINTS,

@@ -111,14 +111,15 @@ _TREES = {kind: _tree(rules) for kind, rules in TABLE.items()}
 
 
 def judge(kind: str, body: Mapping[str, Any]) -> Iterator[Verdict]:
-    """Every field of ``body`` that is refused or ignored, in the order of writing.
+    """Every field of ``body`` that is refused, replaced or ignored, in the order of writing.
 
     ``kind`` is a key of ``TABLE``. An empty value (null, ``""``, ``[]``, ``{}``) asks for nothing and
     counts as absent, as it does for the API server.
     """
     for verdict in _walk(body, _TREES[kind], "", ""):
         outcome = verdict.rule.outcome
-        if outcome is Outcome.IGNORED or (outcome is Outcome.REFUSED and verdict.value not in verdict.rule.harmless):
+        is_harmless = outcome is Outcome.REFUSED and verdict.value in verdict.rule.harmless
+        if outcome in (Outcome.IGNORED, Outcome.REPLACED, Outcome.REFUSED) and not is_harmless:
             yield verdict
 
 

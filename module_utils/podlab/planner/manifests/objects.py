@@ -7,16 +7,21 @@ reported together. Which pods a workload makes is for ``controllers``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..claims.model import Claim
 from ..model import Desired, Document, Image, Invalid, Pod, Workload
 from ..services import written_endpoints
 from ..services.model import Service, Slice, WrittenEndpoints
-from . import fields, names, services
+from . import fields, kinds, names, services
+from .claims import claim
 from .config_objects import config_map, secret
+from .cron_jobs import cron_job
+from .generated_names import named
 from .images import catalogue
+from .model import CronJob, Ignored
 from .podspec import ANY_POLICY, pod_template
 from .reading import Node, annotations_of, labels_of, object_name
 from .references import Scope, gathered
@@ -26,16 +31,11 @@ from .workloads import unfit_names, workload
 # The namespaces of a new cluster.
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
-# Kinds that are known and not taken: why, or what to write instead.
-REFUSED_KINDS = {
-    "CronJob": "nothing watches the clock between two runs; write a Job, which runs at once",
-}
-
 
 def desired(
     documents: Sequence[Document],
     images: Mapping[str, Image],
-    allow_host_path: bool = False,
+    allowed: Collection[str] = (),
     unknown_images: str = "stand-in",
 ) -> Desired:
     """All that ``documents`` ask for.
@@ -45,7 +45,7 @@ def desired(
     ``file:line:``; that of an unknown image goes on with an example on lines of its own. A value of the
     wrong type is reported in the words of the schema check, so a caller who runs both sees it once.
     """
-    wanted, problems = survey(documents, images, allow_host_path, unknown_images)
+    wanted, problems = survey(documents, images, allowed, unknown_images)
     if problems:
         raise Invalid(problems)
     return wanted
@@ -54,26 +54,30 @@ def desired(
 def survey(
     documents: Sequence[Document],
     images: Mapping[str, Image],
-    allow_host_path: bool = False,
+    allowed: Collection[str] = (),
     unknown_images: str = "stand-in",
 ) -> tuple[Desired, list[str]]:
     """What could be read, and what is wrong with the rest.
 
     The planner goes on with it to find what else is wrong; it must not be applied while there are problems.
     """
-    cluster = _Cluster(documents, images, allow_host_path, unknown_images)
+    documents = named(documents)
+    cluster = _Cluster(documents, images, allowed, unknown_images)
     for document in documents:
         cluster.add(without_api_access(document))
     wanted = Desired(
         pods=tuple(cluster.pods.values()),
         workloads=tuple(cluster.workloads.values()),
+        cron_jobs=tuple(cluster.cron_jobs.values()),
         namespaces=tuple(cluster.namespaces),
         objects=cluster.objects,
+        claims=cluster.claims,
         services=tuple(cluster.services.values()),
         slices=tuple(cluster.slices.values()),
         endpoints=tuple(cluster.endpoints.values()),
         places=cluster.places,
         ignored=tuple(cluster.ignored),
+        ignored_objects=tuple(cluster.ignored_objects),
         notes=tuple(cluster.notes),
     )
     return with_ports_of_services(wanted), cluster.problems
@@ -83,34 +87,37 @@ class _Cluster:
     """What has been read so far. Dicts with None values are sets that keep their order."""
 
     def __init__(
-        self, documents: Sequence[Document], images: Mapping[str, Image], allow_host_path: bool, unknown_images: str
+        self, documents: Sequence[Document], images: Mapping[str, Image], allowed: Collection[str], unknown_images: str
     ) -> None:
         self.images = catalogue(images)
-        self.allow_host_path = allow_host_path
+        self.allowed = allowed
         self.unknown_images = unknown_images
         # Namespaces, ConfigMaps and Secrets first: a pod may stand in a file that is read before theirs.
         self.namespaces = dict.fromkeys([*NAMESPACES, *_declared_namespaces(documents)])
         self.data = gathered(documents)
-        self.first: dict[tuple[str, str, str], Document] = {}  # resource, namespace, name -> who had it first
+        self.places_of: dict[tuple[str, str, str], str] = {}  # resource, namespace, name -> where it stands
         self.pods: dict[str, Pod] = {}
         self.workloads: dict[str, Workload] = {}
+        self.cron_jobs: dict[str, CronJob] = {}
         self.objects: dict[str, Mapping[str, Any]] = {}
+        self.claims: dict[str, Claim] = {}
         self.services: dict[str, Service] = {}
         self.slices: dict[str, Slice] = {}
         self.endpoints: dict[str, WrittenEndpoints] = {}
         self.places: dict[str, str] = {}
         self.ignored: dict[str, None] = {}
+        self.ignored_objects: list[Ignored] = []
         self.notes: dict[str, None] = {}
         self.problems: list[str] = []
 
     def add(self, document: Document) -> None:
-        kind, version = document.body.get("kind"), document.body.get("apiVersion")
-        make = KINDS.get((str(version), str(kind)))
+        kind, version = str(document.body.get("kind")), str(document.body.get("apiVersion"))
+        make = KINDS.get((version, kind))
+        if make is None and (why := kinds.why_ignored(version, kind)):
+            self._pass_over(document, why)
+            return
         if make is None:
-            instead = REFUSED_KINDS.get(str(kind)) or "podlab takes " + ", ".join(
-                f"{name} ({group})" for group, name in KINDS
-            )
-            self.problems.append(f'{document.where}: no matches for kind "{kind}" in version "{version}"; {instead}')
+            self.problems.append(f"{document.where}: {kinds.no_match(version, kind, KINDS)}")
             return
         make(self, document, Node.root(document.body, fields.subject(document), self.problems))
         self._judge(document)
@@ -118,23 +125,30 @@ class _Cluster:
     def _judge(self, document: Document) -> None:
         kind = document.body["kind"]
         for verdict in fields.judge(kind, document.body):
-            if verdict.path == "metadata.generateName" and document.body["metadata"].get("name"):
-                continue  # the name counts, as it does for the API server
             if verdict.rule.outcome is fields.Outcome.REFUSED:
                 self.problems.append(fields.subject(document) + fields.refusal(verdict))
+            elif verdict.rule.outcome is fields.Outcome.REPLACED:
+                self.notes[f"{kind}: {verdict.pattern}: {verdict.rule.why}"] = None
             else:
                 self.ignored[f"{kind}: {verdict.pattern}"] = None
+
+    def _pass_over(self, document: Document, why: str) -> None:
+        metadata = document.body.get("metadata")
+        known = metadata if isinstance(metadata, Mapping) else {}
+        name = known.get("name") or known.get("generateName") or ""
+        kind, namespace = str(document.body["kind"]), str(known.get("namespace") or "")
+        self.ignored_objects.append(Ignored(kind, namespace, str(name), why))
 
     def add_namespace(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1123_label)
         _check_metadata(root)
-        self._is_first(document, "namespaces", "", name)
+        self._counts(document, "namespaces", "", name)
 
     def add_pod(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         pod = Pod(namespace, name, pod_template(root, self._scope(namespace), ANY_POLICY), document.where)
-        if self._is_first(document, "pods", namespace, name):
+        if self._counts(document, "pods", namespace, name):
             self.pods[pod.key] = pod
 
     def add_workload(self, document: Document, root: Node) -> None:
@@ -144,9 +158,17 @@ class _Cluster:
         _check_metadata(root)
         made = workload(kind, root, name, document.where, self._scope(namespace))
         self.problems += unfit_names(made) if name else []
-        group = str(document.body["apiVersion"]).partition("/")[0]
-        if self._is_first(document, f"{kind.lower()}s.{group}", namespace, name):
+        group, slash, _ = str(document.body["apiVersion"]).rpartition("/")
+        if self._counts(document, f"{kind.lower()}s{slash and '.'}{group}", namespace, name):
             self.workloads[made.key] = made
+
+    def add_cron_job(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1123_subdomain)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = cron_job(root, name, document.where, self._scope(namespace))
+        if self._counts(document, "cronjobs.batch", namespace, name):
+            self.cron_jobs[made.key] = made
 
     def add_object(self, document: Document, root: Node) -> None:
         kind = str(document.body["kind"])
@@ -154,16 +176,24 @@ class _Cluster:
         namespace = self._namespace(document, root)
         _check_metadata(root)
         body = config_map(root) if kind == "ConfigMap" else secret(root)
-        if self._is_first(document, f"{kind.lower()}s", namespace, name):
+        if self._counts(document, f"{kind.lower()}s", namespace, name):
             key = f"{kind}/{namespace}/{name}"
             self.objects[key], self.places[key] = body, document.where
+
+    def add_claim(self, document: Document, root: Node) -> None:
+        name = object_name(root, names.dns1123_subdomain)
+        namespace = self._namespace(document, root)
+        _check_metadata(root)
+        made = claim(root, name, namespace)
+        if self._counts(document, "persistentvolumeclaims", namespace, name):
+            self.claims[made.key] = made
 
     def add_service(self, document: Document, root: Node) -> None:
         name = object_name(root, names.dns1035_label)
         namespace = self._namespace(document, root)
         _check_metadata(root)
         made = services.service(root, name, namespace, document.where, self._ignorer(document))
-        if self._is_first(document, "services", namespace, name):
+        if self._counts(document, "services", namespace, name):
             self.services[made.key] = made
 
     def add_slice(self, document: Document, root: Node) -> None:
@@ -171,7 +201,7 @@ class _Cluster:
         namespace = self._namespace(document, root)
         _check_metadata(root)
         made = written_endpoints.endpoint_slice(root, name, namespace, self._ignorer(document))
-        if self._is_first(document, "endpointslices.discovery.k8s.io", namespace, name):
+        if self._counts(document, "endpointslices.discovery.k8s.io", namespace, name):
             self.slices[made.key] = made
             self.places[f"EndpointSlice/{made.key}"] = document.where
 
@@ -180,7 +210,7 @@ class _Cluster:
         namespace = self._namespace(document, root)
         _check_metadata(root)
         made = written_endpoints.written_endpoints(root, name, namespace, self._ignorer(document))
-        if self._is_first(document, "endpoints", namespace, name):
+        if self._counts(document, "endpoints", namespace, name):
             self.endpoints[made.key] = made
 
     def _ignorer(self, document: Document) -> Callable[[str], None]:
@@ -189,7 +219,7 @@ class _Cluster:
         return lambda path: self.ignored.__setitem__(f"{kind}: {path}", None)
 
     def _scope(self, namespace: str) -> Scope:
-        return Scope(namespace, self.images, self.data, self.allow_host_path, self.unknown_images)
+        return Scope(namespace, self.images, self.data, self.allowed, self.unknown_images)
 
     def _namespace(self, document: Document, root: Node) -> str:
         node = root["metadata"]["namespace"]
@@ -200,14 +230,16 @@ class _Cluster:
             self.notes[words] = None
         return namespace
 
-    def _is_first(self, document: Document, resource: str, namespace: str, name: str) -> bool:
-        """Whether the object may be taken: it has a name, which no other object has."""
+    def _counts(self, document: Document, resource: str, namespace: str, name: str) -> bool:
+        """Whether the object has a name. It takes the place of an earlier one, as ``kubectl apply`` updates that."""
         if not name:
             return False
-        first = self.first.setdefault((resource, namespace, name), document)
-        if first is not document:
-            self.problems.append(f'{document.where}: {resource} "{name}" already exists: first seen at {first.where}')
-        return first is document
+        place = (resource, namespace, name)
+        if before := self.places_of.get(place):
+            again = f'{resource} "{name}" stands at {before} and again at {document.where}'
+            self.notes[f"{again}, which counts, as with kubectl apply"] = None
+        self.places_of[place] = document.where
+        return True
 
 
 # The (apiVersion, kind) pairs that podlab takes.
@@ -219,8 +251,11 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
     ("apps/v1", "DaemonSet"): _Cluster.add_workload,
     ("apps/v1", "StatefulSet"): _Cluster.add_workload,
     ("batch/v1", "Job"): _Cluster.add_workload,
+    ("batch/v1", "CronJob"): _Cluster.add_cron_job,
+    ("v1", "ReplicationController"): _Cluster.add_workload,
     ("v1", "ConfigMap"): _Cluster.add_object,
     ("v1", "Secret"): _Cluster.add_object,
+    ("v1", "PersistentVolumeClaim"): _Cluster.add_claim,
     ("v1", "Service"): _Cluster.add_service,
     ("discovery.k8s.io/v1", "EndpointSlice"): _Cluster.add_slice,
     ("v1", "Endpoints"): _Cluster.add_endpoints,

@@ -11,7 +11,7 @@ from typing import Any
 from ..model import Container, Dns, PodTemplate, Port, Volume
 from . import names, scheduling_fields
 from .environment import Environment, check_argument, environment
-from .images import argv_of, known_image, may_be_missing
+from .images import argv_of, is_essential, known_image, may_be_missing
 from .probes import Probes, check_host_ports, ports
 from .reading import Node, annotations_of, is_address, labels_of
 from .references import Scope
@@ -54,11 +54,7 @@ def pod_template(
         restart_policy=spec["restartPolicy"].one_of(restart_policies),
         grace=pod.grace,
         deadline=_deadline(spec["activeDeadlineSeconds"]),
-        node_name=spec["nodeName"].text() or None,
-        node_selector=labels_of(spec["nodeSelector"]),
-        tolerations=scheduling_fields.tolerations(spec["tolerations"]),
-        spread=scheduling_fields.spread(spec["topologySpreadConstraints"]),
-        anti_affinity=scheduling_fields.anti_affinity(spec["affinity"]["podAntiAffinity"], scope.namespace),
+        **_placing(spec, scope.namespace),
         hostname=spec["hostname"].text() or None,
         subdomain=spec["subdomain"].text() or None,
         fqdn_as_hostname=spec["setHostnameAsFQDN"].boolean(),
@@ -73,6 +69,20 @@ def pod_template(
         waits=tuple(scope.waits),
         spec=spec.mapping(),
     )
+
+
+def _placing(spec: Node, namespace: str) -> dict[str, Any]:
+    """Where it may run."""
+    affinity = spec["affinity"]
+    return {
+        "node_name": spec["nodeName"].text() or None,
+        "node_selector": labels_of(spec["nodeSelector"]),
+        "tolerations": scheduling_fields.tolerations(spec["tolerations"]),
+        "spread": scheduling_fields.spread(spec["topologySpreadConstraints"]),
+        "node_affinity": scheduling_fields.node_affinity(affinity["nodeAffinity"]),
+        "affinity": scheduling_fields.pod_affinity(affinity["podAffinity"], namespace),
+        "anti_affinity": scheduling_fields.pod_affinity(affinity["podAntiAffinity"], namespace),
+    }
 
 
 def _grace(node: Node) -> int | None:
@@ -112,9 +122,12 @@ class _Pod:
             self.known.update({f"metadata.{kind}['{key}']": value for key, value in values.items()})
         self.regular, self.init = spec["containers"].items(), spec["initContainers"].items()
         self.named = {node["name"].text(): node for node in (*self.init, *self.regular)}
+        for field, setting in (("hostPID", "host_pid"), ("hostIPC", "host_ipc")):
+            if spec[field].boolean():
+                scope.needs(setting, field)
         self.volumes: dict[str, Volume] = volumes(spec["volumes"], scope, self.named)
-        # Claims of a StatefulSet are refused as a whole; their mounts are no second mistake.
-        self.volumes = {**dict.fromkeys(claims, Volume("emptyDir")), **self.volumes}
+        # They take precedence. Which claim it is depends on the pod (controllers/stateful_sets.py).
+        self.volumes |= dict.fromkeys(claims, Volume("claim"))
 
     def containers(self) -> tuple[tuple[Container, ...], tuple[Container, ...]]:
         """The regular ones and the init containers."""
@@ -154,6 +167,7 @@ class _Pod:
         seen.add(name)
         image = known_image(node, self.scope.images)
         own_ports: tuple[Port, ...] = ports(node["ports"], self.host_network)
+        own_scope = self.scope.of_container(name)
         env = environment(node, self.scope, self.named, self.known)
         command, args = ([env.argument(word) for word in node[field].items()] for field in ("command", "args"))
         argv = argv_of(node, command, args, image, self.scope)
@@ -169,9 +183,12 @@ class _Pod:
             working_dir=_working_dir(node["workingDir"]),
             path=image.path if image else "",
             ports=own_ports,
-            mounts=mounts(node["volumeMounts"], self.volumes, env),
+            mounts=mounts(node["volumeMounts"], self.volumes, env, own_scope),
             binds=image.binds if image else {},
-            security=security(node["securityContext"], self.spec["securityContext"], NON_ROOT if standing_in else None),
+            security=security(
+                *(node["securityContext"], self.spec["securityContext"], own_scope),
+                non_root=NON_ROOT if standing_in and not is_essential(argv) else None,
+            ),
             restart_policy=restart_policy,
             stand_in=standing_in,
             **life,

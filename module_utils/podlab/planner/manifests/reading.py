@@ -187,7 +187,7 @@ def object_name(root: Node, check: Callable[[str], list[str]]) -> str:
     name = node.text()
     if name:
         return name if node.check(check(name)) else ""
-    if node.absent and root["metadata"]["generateName"].absent:  # which the table of fields refuses
+    if node.absent:
         node.required("name or generateName is required")
     return ""
 

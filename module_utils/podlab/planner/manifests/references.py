@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..model import FAILED, FAILED_MOUNT, Document, FieldRef, Image, Wait
+from ..model import Document, FieldRef, Image
 from . import names
+from .model import FAILED, FAILED_MOUNT, FAILED_SANDBOX, Wait
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node
 
+_BUILT = ("host_path",)
 _ADD_ONE = "add it to the manifests, or set optional: true"
 _ADD_KEY = "add it there, or set optional: true"
 
@@ -37,7 +39,7 @@ class Scope:
     namespace: str
     images: Mapping[str, Image]
     data: Mapping[tuple[str, str, str], Data]
-    allow_host_path: bool = False
+    allowed: Collection[str] = ()
     unknown_images: str = "stand-in"
     container: str = ""
     volume: str = ""
@@ -57,6 +59,19 @@ class Scope:
         else:
             self.waits.append(Wait(FAILED, f"Error: {words}", self.container, advice))
 
+    def needs(self, setting: str, what: str) -> None:
+        """Of what reaches beyond its pod. Off is no mistake of the manifest: the pod waits until it is allowed."""
+        name = f"podlab_allow_{setting}"
+        words, advice = f"{what} is not allowed: {name} is false", f"set {name} to true in the inventory to allow it"
+        if setting in self.allowed:
+            if setting in _BUILT:
+                return
+            words, advice = f"{what}: podlab does not do this yet, allowed or not", ""
+        if self.volume or self.container:
+            self.wait(words, advice)
+        else:
+            self.waits.append(Wait(FAILED_SANDBOX, words, advice=advice))
+
     def wait_for_key(self, kind: str, name: str, key: str) -> None:
         if self.volume:
             of = "config" if kind == "ConfigMap" else "secret"
@@ -66,7 +81,7 @@ class Scope:
 
 
 def gathered(documents: Iterable[Document]) -> dict[tuple[str, str, str], Data]:
-    """Every ConfigMap and Secret that is written down; of two with one name the first.
+    """Every ConfigMap and Secret that is written down; of two with one name the last.
 
     What is wrong with one is said where it is read; who refers to it shall not complain once more.
     """
@@ -81,7 +96,7 @@ def gathered(documents: Iterable[Document]) -> dict[tuple[str, str, str], Data]:
             data = Data(_plain(body.get("data")), _decoded(body.get("binaryData")))
         else:
             data = Data({**_decoded(body.get("data")), **_plain(body.get("stringData"))})
-        found.setdefault(place, data)
+        found[place] = data
     return found
 
 

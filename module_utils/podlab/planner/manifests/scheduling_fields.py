@@ -1,13 +1,22 @@
-"""Where a pod wants to run: tolerations, spreading, and which other pods it keeps away from."""
+"""Where a pod wants to run: tolerations, spreading, which nodes and pods it prefers, needs or keeps away from."""
 
 from __future__ import annotations
 
-from ..scheduler.model import AntiAffinity, Selector, Spread, Toleration
+from ..scheduler.model import (
+    ANY_NODE,
+    HOSTNAME,
+    NodeAffinity,
+    NodeSelectorTerm,
+    PodAffinityTerm,
+    Requirement,
+    Selector,
+    Spread,
+    Toleration,
+)
 from . import names
 from .field_table import NAMESPACE_SELECTOR
 from .reading import Node, selector
 
-HOSTNAME = "kubernetes.io/hostname"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _EMPTY = "can not be empty"
 _POSITIVE = "must be greater than zero"
@@ -105,31 +114,88 @@ def _check_topology(node: Node, key: str) -> None:
         node.check(names.qualified_name(key))
 
 
-# --- keeping away ---------------------------------------------------------------------------------------
+# --- other pods -----------------------------------------------------------------------------------------
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-def anti_affinity(node: Node, namespace: str) -> tuple[AntiAffinity, ...]:
-    """``podAntiAffinity`` between nodes; ``namespace`` is the pod's own, meant where a term names none."""
+def pod_affinity(node: Node, namespace: str) -> tuple[PodAffinityTerm, ...]:
+    """``podAffinity`` or ``podAntiAffinity``; ``namespace`` is the pod's own, meant where a term names none."""
     if not node.given:
         return ()
     made = [_term(term, namespace, 0) for term in node[_REQUIRED].items()]
-    for item in node[_PREFERRED].items():
-        weight = item["weight"].integer(0)
-        if not 1 <= weight <= 100:
-            item["weight"].invalid("must be in the range 1-100", weight)
-        made.append(_term(item["podAffinityTerm"], namespace, weight))
-    return tuple(made)
+    return (
+        *made,
+        *(_term(item["podAffinityTerm"], namespace, _weight(item["weight"])) for item in node[_PREFERRED].items()),
+    )
 
 
-def _term(node: Node, namespace: str, weight: int) -> AntiAffinity:
+def _weight(node: Node) -> int:
+    weight = node.integer(0)
+    if not 1 <= weight <= 100:
+        node.invalid("must be in the range 1-100", weight)
+    return weight
+
+
+def _term(node: Node, namespace: str, weight: int) -> PodAffinityTerm:
     key = node["topologyKey"].text()
     _check_topology(node["topologyKey"], key)
-    if key and key != HOSTNAME:
-        node["topologyKey"].refuse(f"use {HOSTNAME}, or topologySpreadConstraints with this key")
     for item in node["namespaces"].items():
         item.check(names.dns1123_label(item.text()))
     node["namespaceSelector"].refuse_empty(NAMESPACE_SELECTOR.why)  # all of them
-    return AntiAffinity(_own_selector(node["labelSelector"]), node["namespaces"].texts() or (namespace,), weight)
+    named = node["namespaces"].texts() or (namespace,)
+    return PodAffinityTerm(_own_selector(node["labelSelector"]), named, weight, key)
+
+
+# --- nodes ----------------------------------------------------------------------------------------------
+
+
+def node_affinity(node: Node) -> NodeAffinity:
+    if not node.given:
+        return ANY_NODE
+    required = None
+    if node[_REQUIRED].given:
+        terms = node[_REQUIRED]["nodeSelectorTerms"]
+        if terms.absent:
+            terms.required("must have at least one node selector term")
+        required = tuple(map(_node_selector_term, terms.items()))
+    preferred = [
+        (_weight(item["weight"]), _node_selector_term(item["preference"])) for item in node[_PREFERRED].items()
+    ]
+    return NodeAffinity(required, tuple(preferred))
+
+
+def _node_selector_term(node: Node) -> NodeSelectorTerm:
+    labels = tuple(map(_label_requirement, node["matchExpressions"].items()))
+    return NodeSelectorTerm(labels, tuple(map(_field_requirement, node["matchFields"].items())))
+
+
+def _label_requirement(node: Node) -> Requirement:
+    key, operator, values = node["key"].text(), node["operator"].text(), node["values"].texts()
+    if operator in ("In", "NotIn"):
+        if not values:
+            node["values"].required("must be specified when `operator` is 'In' or 'NotIn'")
+    elif operator in ("Exists", "DoesNotExist"):
+        if values:
+            node["values"].forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+    elif operator in ("Gt", "Lt"):
+        if len(values) != 1:
+            node["values"].required("must be specified single value when `operator` is 'Lt' or 'Gt'")
+    else:
+        node["operator"].invalid("not a valid selector operator", operator)
+    node["key"].check(names.qualified_name(key), key)
+    return key, operator, values
+
+
+def _field_requirement(node: Node) -> Requirement:
+    key, operator, values = node["key"].text(), node["operator"].text(), node["values"].texts()
+    if operator not in ("In", "NotIn"):
+        node["operator"].invalid("not a valid selector operator", operator)
+    elif len(values) != 1:
+        node["values"].required("must be only one value when `operator` is 'In' or 'NotIn' for node field selector")
+    if key != "metadata.name":
+        node["key"].invalid("not a valid field selector key", key)
+    for item in node["values"].items():
+        item.check(names.dns1123_subdomain(item.text()))
+    return key, operator, values

@@ -6,6 +6,7 @@ from ...changes.pods.identity import CAPABILITIES
 from ..model import Security
 from . import names
 from .reading import MOST, Node
+from .references import Scope
 
 # capabilities(7), as far as Linux 6.
 _ALL = (
@@ -25,9 +26,10 @@ _NAMESPACED_ALONE = ("kernel.sem",)
 _PLAIN = Security()
 
 
-def security(node: Node, pod: Node, non_root: int | None = None) -> Security:
+def security(node: Node, pod: Node, scope: Scope, non_root: int | None = None) -> Security:
     """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does.
 
+    :param scope: the container's.
     :param non_root: who it runs as where ``runAsNonRoot`` asks for anybody but root and nothing says whom. None: every
         image of the catalogue runs as root.
     """
@@ -39,7 +41,9 @@ def security(node: Node, pod: Node, non_root: int | None = None) -> Security:
     wish = node["runAsNonRoot"] if node["runAsNonRoot"].given else pod["runAsNonRoot"]
     if user is None and wish.boolean():
         user = non_root
-    _check_not_root(wish, user)
+    _check_not_root(wish, user, scope)
+    if node["privileged"].boolean():
+        scope.needs("privileged", "privileged")
     return Security(
         user=user,
         group=_either(node["runAsGroup"], pod["runAsGroup"]),
@@ -72,14 +76,14 @@ def _either(own: Node, pods: Node) -> int | None:
     return _number(own) if own.given else _number(pods)
 
 
-def _check_not_root(wish: Node, user: int | None) -> None:
-    """``runAsNonRoot``, in the words of the kubelet that would not start the container."""
+def _check_not_root(wish: Node, user: int | None, scope: Scope) -> None:
+    """``runAsNonRoot``, in the words of the kubelet, which does not start the container until that is mended."""
     if not wish.boolean():
         return
     if user is None:
-        wish.forbidden("container has runAsNonRoot and image will run as root; set runAsUser")
+        scope.wait("container has runAsNonRoot and image will run as root", "set runAsUser")
     elif user == 0:
-        wish.forbidden("container's runAsUser breaks non-root policy")
+        scope.wait("container's runAsUser breaks non-root policy", "set another runAsUser")
 
 
 def _capabilities(node: Node) -> tuple[str, ...] | None:

@@ -114,7 +114,7 @@ def _workload(item: Workload, before: Object) -> Iterator[str]:
         same = same_selector and (item.service_name, item.strategy) == (before["serviceName"], before["strategy"])
         if not same:
             yield fields.forbidden("spec", _STATEFUL_SET + WAY_OUT)
-    elif not same_selector:
+    elif not same_selector and item.kind != "ReplicationController":
         yield fields.invalid("spec.selector", selector, IMMUTABLE)
 
 

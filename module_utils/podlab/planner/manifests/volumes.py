@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from ..model import File, Mount, Volume
 from . import names
 from .environment import Environment, written
-from .field_table import FILES_OF_ROOT, VOLUME
+from .field_table import DIRECTORIES, FILES_OF_ROOT, VOLUME
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Node, no_backsteps, relative_path
 from .references import FILE_FIELDS, Data, Scope, field_ref, resource, source
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _MODE_WORDS = "must be a number between 0 and 0777 (octal), both inclusive"
+_PROPAGATION = ("None", "HostToContainer", "Bidirectional")
 _ONE_TYPE = "may not specify more than 1 volume type"
 
 
@@ -51,6 +52,8 @@ def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
     for kind in kinds[:1]:
         if kind in _READERS:
             return _READERS[kind](node[kind], scope, containers)
+        if kind in DIRECTORIES:
+            return Volume("emptyDir", read_only=node[kind]["readOnly"].boolean())
         if kind in VOLUME:
             node[kind].refuse_empty(VOLUME[kind].why)
     return Volume("emptyDir")
@@ -85,11 +88,17 @@ def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     no_backsteps(node["path"], path)
     if kind not in _HOST_PATH_TYPES:
         node["type"].unsupported(kind, _HOST_PATH_TYPES)
-    if not scope.allow_host_path:
-        node.forbidden(
-            "a pod could write to the machine; set podlab_allow_host_path to true in the inventory to allow it"
-        )
+    scope.needs("host_path", f"hostPath {path}")
     return Volume("hostPath", path=path, type=kind)
+
+
+def _claim(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+    name = node["claimName"].text()
+    if node["claimName"].absent:
+        node["claimName"].required()
+    elif name:
+        node["claimName"].check(names.dns1123_subdomain(name))
+    return Volume("claim", claim=name, read_only=node["readOnly"].boolean())
 
 
 # --- volumes of files -----------------------------------------------------------------------------------
@@ -216,6 +225,7 @@ _READERS: Mapping[str, _Reader] = {
     "downwardAPI": _downward,
     "emptyDir": _empty_dir,
     "hostPath": _host_path,
+    "persistentVolumeClaim": _claim,
     "projected": _projected,
     "secret": _secret,
 }
@@ -224,8 +234,8 @@ _READERS: Mapping[str, _Reader] = {
 # --- mounts ---------------------------------------------------------------------------------------------
 
 
-def mounts(node: Node, known: Mapping[str, Volume], env: Environment) -> tuple[Mount, ...]:
-    """``volumeMounts`` of a container."""
+def mounts(node: Node, known: Mapping[str, Volume], env: Environment, scope: Scope) -> tuple[Mount, ...]:
+    """``volumeMounts`` of a container. :param scope: the container's."""
     made: list[Mount] = []
     seen: set[str] = set()
     for item in node.items():
@@ -247,8 +257,11 @@ def mounts(node: Node, known: Mapping[str, Volume], env: Environment) -> tuple[M
         no_backsteps(item["mountPath"], path)
         _no_nul(item["mountPath"], path)
         seen.add(path)
+        if (how := item["mountPropagation"].one_of(_PROPAGATION)) != "None":
+            scope.needs("mount_propagation", f"mountPropagation {how}")
         sub_path, grows = _sub_path(item, env)
-        made.append(Mount(name, path, sub_path, grows, item["readOnly"].boolean()))
+        read_only = item["readOnly"].boolean() or (name in known and known[name].read_only)
+        made.append(Mount(name, path, sub_path, grows, read_only))
     return tuple(made)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..model import PodTemplate, Workload
 from ..scheduler.model import Selector
 from . import fields, names
+from .claims import claim_templates
 from .podspec import ALWAYS, ANY_POLICY, pod_template
 from .reading import Node, labels_of, selector
 from .references import Scope
@@ -23,13 +24,14 @@ Fields = dict[str, Any]
 def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Workload:
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
-    claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
-    template = pod_template(written, scope, ANY_POLICY if kind == "Job" else ALWAYS, claims, of_job=kind == "Job")
+    claims = claim_templates(spec) if kind == "StatefulSet" else ()
+    policies, brought = ANY_POLICY if kind == "Job" else ALWAYS, [claim.name for claim in claims]
+    template = pod_template(written, scope, policies, brought, of_job=kind == "Job")
     own = READERS[kind](spec, template)
     if kind != "Job":
         own |= {"min_ready": spec["minReadySeconds"].at_least(0)}
         _no_deadline(kind, written["spec"]["activeDeadlineSeconds"])
-    wanted = Selector({"batch.kubernetes.io/job-name": name}) if kind == "Job" else _selector(kind, spec, template)
+    wanted = _SELECTORS.get(kind, _selector)(spec, template, kind, name)
     return Workload(
         kind=kind,
         namespace=scope.namespace,
@@ -40,6 +42,7 @@ def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Work
         where=where,
         labels=labels_of(root["metadata"]["labels"]),
         selector=wanted,
+        claims=claims,
         **{"replicas": 0, **own},
     )
 
@@ -76,7 +79,7 @@ def unfit_names(item: Workload) -> list[str]:
     return []
 
 
-def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
+def _selector(spec: Node, template: PodTemplate, kind: str, name: str) -> Selector:
     """``spec.selector``, which has to match the labels of the template."""
     node = spec["selector"]
     made = selector(node)
@@ -89,6 +92,24 @@ def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
     if not made.matches(template.labels):
         spec["template"]["metadata"]["labels"].invalid("`selector` does not match template `labels`")
     return made
+
+
+def _selector_of_job(spec: Node, template: PodTemplate, kind: str, name: str) -> Selector:
+    return Selector({"batch.kubernetes.io/job-name": name})
+
+
+def _plain_selector(spec: Node, template: PodTemplate, kind: str, name: str) -> Selector:
+    """A ReplicationController's is a map of labels; the template's own, where there is none."""
+    labels = labels_of(spec["selector"]) or dict(template.labels)
+    if not labels:
+        spec["selector"].required()
+    made = Selector(labels)
+    if not made.matches(template.labels):
+        spec["template"]["metadata"]["labels"].invalid("`selector` does not match template `labels`")
+    return made
+
+
+_SELECTORS = {"Job": _selector_of_job, "ReplicationController": _plain_selector}
 
 
 def _no_deadline(kind: str, node: Node) -> None:
@@ -254,6 +275,7 @@ def _job(spec: Node, template: PodTemplate) -> Fields:
 READERS = {
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
+    "ReplicationController": _replica_set,
     "DaemonSet": _daemon_set,
     "StatefulSet": _stateful_set,
     "Job": _job,

@@ -1,71 +1,79 @@
-"""Ids of processes and files: what a manifest asks for, and what a host's user namespace has."""
+"""Ids of processes and files: what a manifest asks for, and what a host's user namespace has (user_namespaces(7)).
+
+A host has all ids, or those of its lab's user namespace: 65536 of them, and in an ordinary user's lab one. A container
+that asks for another one gets a user namespace of its own, in which its only id is that one: files of podlab's and of
+volumes, which are the node's root's, are its own there. Such a namespace has no supplementary groups.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
+from ...configs import ContainerRow
 from ..inputs.host import Host
-from ..model import Pod, PodTemplate
+from ..model import Container, Pod, PodTemplate
 
 Kind = Literal["uid", "gid"]
+SHOWN = 3  # pods that a note names
 
 
-def unmapped(
-    pods: Sequence[Pod], placed: Mapping[str, str], hosts: Mapping[str, Host]
-) -> tuple[list[str], dict[str, list[str]]]:
-    """Every id that the pod's node does not have (user_namespaces(7)): nothing could run with it there.
+def has(host: Host, kind: Kind, wanted: int) -> bool:
+    return any(first <= wanted < first + count for first, count in host.seen["ids"][kind])
 
-    :return: problems, of manifests that ask for what no host has; and the hosts that lack what another one has.
-    """
-    problems: list[str] = []
-    lacking: dict[str, list[str]] = {}
-    said: set[tuple[str, str, str]] = set()  # replicas of one template have the same mistake
+
+def mapped(row: ContainerRow, host: Host, *, shares_processes: bool) -> ContainerRow:
+    """A container's row with what its host cannot give it in a user namespace of its own."""
+    user, group, groups = row.get("user", 0), row.get("group", 0), row.get("groups", [])
+    kept = [one for one in groups if has(host, "gid", one)]
+    if has(host, "uid", user) and has(host, "gid", group):
+        return row if kept == groups else {**row, "groups": kept}
+    made: ContainerRow = {**row, "user": user, "group": group, "user_namespace": True}
+    made.pop("groups", None)
+    if not shares_processes:
+        return made
+    del made["user"], made["group"], made["user_namespace"]
+    return made  # /proc of the pod's processes cannot be mounted in another user namespace than theirs
+
+
+def notes(pods: Sequence[Pod], placed: Mapping[str, str], hosts: Mapping[str, Host]) -> list[str]:
+    """What of pods' ids is ignored, a sentence each."""
+    groups: list[str] = []
+    users: list[str] = []
     for pod in pods:
         host = hosts.get(placed.get(pod.key, ""))
         if pod.kept or host is None or not host.is_managed:
             continue
-        for kind, path, wanted in _asked(pod.template):
-            having = [name for name, other in hosts.items() if other.is_managed and _has(other, kind, wanted)]
-            whose = host.name if having else ""
-            if host.name in having or (pod.where, path, whose) in said:
-                continue
-            said.add((pod.where, path, whose))
-            (lacking.setdefault(host.name, []) if having else problems).append(
-                f"{pod.where}: {_subject(pod)} is invalid: {_prefix(pod)}{path}: Invalid value: {wanted}: "
-                f"{host.name} has {_words(host.seen['ids'][kind])} in its user namespace and nothing "
-                "else; leave it out, or run the lab as root"
-            )
-    return problems, lacking
+        asked = list(_asked(pod.template))
+        if not all(has(host, "gid", one) for wanted in asked for one in wanted.groups):
+            groups.append(pod.key)
+        if pod.template.share_processes and not all(_fits(host, wanted) for wanted in asked):
+            users.append(pod.key)
+    found = []
+    if groups:
+        words = "fsGroup and supplementalGroups are ignored where a node has no such ids, as in an ordinary user's lab"
+        found.append(f"{words}: pod {_some(groups)}")
+    if users:
+        words = "runAsUser and runAsGroup are ignored where a node has no such ids and containers share processes"
+        found.append(f"{words}: pod {_some(users)}")
+    return found
 
 
-def _has(host: Host, kind: Kind, wanted: int) -> bool:
-    return any(first <= wanted < first + count for first, count in host.seen["ids"][kind])
+class _Ids:
+    def __init__(self, container: Container, fs_group: int | None) -> None:
+        wanted = container.security
+        self.user, self.group = wanted.user or 0, wanted.group or 0
+        self.groups = {*wanted.groups, *([fs_group] if fs_group is not None else [])}
 
 
-def _subject(pod: Pod) -> str:
-    kind, _, name = (pod.owner or f"Pod/{pod.namespace}/{pod.name}").split("/", 2)
-    return f'The {kind} "{name}"'
+def _asked(template: PodTemplate) -> Iterator[_Ids]:
+    for container in (*template.init_containers, *template.containers):
+        yield _Ids(container, template.fs_group)
 
 
-def _prefix(pod: Pod) -> str:
-    return "spec.template.spec." if pod.owner else "spec."
+def _fits(host: Host, wanted: _Ids) -> bool:
+    return has(host, "uid", wanted.user) and has(host, "gid", wanted.group)
 
 
-def _asked(template: PodTemplate) -> Iterator[tuple[Kind, str, int]]:
-    """Kind of id, path, id."""
-    if template.fs_group is not None:
-        yield "gid", "securityContext.fsGroup", template.fs_group
-    for field, containers in (("initContainers", template.init_containers), ("containers", template.containers)):
-        for index, container in enumerate(containers):
-            wanted, path = container.security, f"{field}[{index}].securityContext"
-            if wanted.user is not None:
-                yield "uid", f"{path}.runAsUser", wanted.user
-            if wanted.group is not None:
-                yield "gid", f"{path}.runAsGroup", wanted.group
-            for group in sorted(set(wanted.groups) - {template.fs_group}):
-                yield "gid", "securityContext.supplementalGroups", group
-
-
-def _words(ranges: Sequence[Any]) -> str:
-    return ", ".join(f"id {first}" if count == 1 else f"ids {first} to {first + count - 1}" for first, count in ranges)
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:SHOWN]) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")

@@ -8,13 +8,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ...records.host_record import ClusterRecord, HostRecord, NetworkRecord, NodeEntry, PodsRecord, Taint, WorkloadEntry
+from ...records.host_record import (
+    ClaimEntry,
+    ClusterRecord,
+    CronJobEntry,
+    HostRecord,
+    NetworkRecord,
+    NodeEntry,
+    PendingPod,
+    PodsRecord,
+    Taint,
+    Wait,
+    WorkloadEntry,
+)
+from ..claims.model import Claim
+from ..claims.stage import Claims
 from ..configs.pod_object import pod_object
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
+from ..manifests.model import CronJob
 from ..manifests.updates import selector_object
 from ..model import Desired, Pod, Workload
 from ..preflight.host_checks import foreign_routes
@@ -47,6 +62,7 @@ def sections(
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
+    claims: Claims,
     born: Mapping[str, str],
     now: str,
     services: ClusterRecord,
@@ -57,12 +73,11 @@ def sections(
     generation = next_generation(hosts)
     known_pods = newest_pods(hosts)
     network = _kept(newest_network(hosts), _network(cluster, hosts, cidrs), generation)
-    whole = _cluster(hosts, desired, wanted, placement, born, now, services)
+    whole = _cluster(hosts, desired, wanted, placement, claims, born, now, services)
     cluster_section = _kept(newest_cluster(hosts), whole, generation)
-    pods = {
-        node: _kept(known_pods.get(node, PodsRecord()), PodsRecord(pods=held), generation)
-        for node, held in _pods_by_node(cidrs, placement, addresses, born).items()
-    }
+    placed = _pods_by_node(cidrs, placement, addresses, born)
+    held = {node: _pods_record(pods, claims.of_node(node, placement.claims)) for node, pods in placed.items()}
+    pods = {node: _kept(known_pods.get(node, PodsRecord()), one, generation) for node, one in held.items()}
     return Sections(network, cluster_section, pods, _parts(hosts, network, cluster_section, pods, generation))
 
 
@@ -120,11 +135,16 @@ def _pods_by_node(
     return found
 
 
+def _pods_record(held: dict[str, list[str | None]], claims: list[str]) -> PodsRecord:
+    return PodsRecord(pods=held, claims=claims) if claims else PodsRecord(pods=held)
+
+
 def _cluster(
     hosts: Sequence[Host],
     desired: Desired,
     wanted: Wanted,
     placement: Placement,
+    claims: Claims,
     born: Mapping[str, str],
     now: str,
     services: ClusterRecord,
@@ -136,6 +156,8 @@ def _cluster(
     nodes = {host.name: _node(host) for host in hosts if host.role == "node"}
     keys = [_created_key(item.key) for item in workloads]
     keys += [_created_key(key) for key in desired.objects]
+    keys += [f"persistentvolumeclaim/{key}" for key in claims.wanted]
+    keys += [f"cronjob/{one.key}" for one in desired.cron_jobs]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
     waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
@@ -149,16 +171,21 @@ def _cluster(
         "created": {**{key: created.get(key, now) for key in keys}, **waiting},
         "waiting": list(placement.waiting),
         **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
+        **({"claims": {key: _claim(one) for key, one in claims.wanted.items()}} if claims.wanted else {}),
+        **({"cronJobs": {one.key: _cron_job(one) for one in desired.cron_jobs}} if desired.cron_jobs else {}),
+        **({"jobsByHand": dict(desired.jobs_by_hand)} if desired.jobs_by_hand else {}),
         **({"finished": dict(wanted.expired)} if wanted.expired else {}),
     }
 
 
-def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, Any]:
+def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, PendingPod]:
     """Pods that no host knows: no other place tells of them."""
-    found = {}
+    found: dict[str, PendingPod] = {}
     for pod in wanted.pods:
         if held := placement.pending.get(pod.key):
-            waits = [{"reason": w.reason, "message": w.message, "container": w.container} for w in held.waits]
+            waits: list[Wait] = [
+                {"reason": one.reason, "message": one.message, "container": one.container} for one in held.waits
+            ]
             found[pod.key] = {"object": pod_object(pod, held.node, born[pod.key]), "waits": waits}
     return found
 
@@ -180,6 +207,10 @@ def _node(host: Host) -> NodeEntry:
     if taints:
         entry["taints"] = taints
     return entry
+
+
+def _cron_job(item: CronJob) -> CronJobEntry:
+    return {"schedule": item.schedule, "timeZone": item.time_zone, "suspend": item.suspended}
 
 
 def _workload(item: Workload, desired: int) -> WorkloadEntry:
@@ -210,4 +241,13 @@ def _workload(item: Workload, desired: int) -> WorkloadEntry:
         entry["ttlSecondsAfterFinished"] = item.ttl
     if item.kind == "Job" and item.backoff_limit != 6:
         entry["backoffLimit"] = item.backoff_limit
+    return entry
+
+
+def _claim(item: Claim) -> ClaimEntry:
+    entry: ClaimEntry = {"spec": item.spec}
+    if item.owner:
+        entry["owner"] = item.owner
+    if item.is_retained:
+        entry["retained"] = True
     return entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..claims.stage import Claims
 from ..controllers.stage import Reconciled
 from ..inputs.request import Request
 from ..ipam.stage import Allocated
@@ -26,6 +27,7 @@ def remember(
     request: Request,
     fleet: Fleet,
     reconciled: Reconciled,
+    claims: Claims,
     scheduled: Scheduled,
     allocated: Allocated,
     services: Chapter,
@@ -39,6 +41,7 @@ def remember(
         fleet.cidrs,
         scheduled.placement,
         allocated.addresses,
+        claims,
         created,
         request.now,
         services.record,

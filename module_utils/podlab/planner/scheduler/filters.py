@@ -36,8 +36,8 @@ def objection(template: PodTemplate, node: Host) -> str | None:
 def may_stay(template: PodTemplate, node: Host) -> bool:
     """Whether a pod that runs there may go on: NoSchedule is for new ones.
 
-    A nodeSelector that does not match any more is one thing that Kubernetes bears and podlab does not: there the
-    template cannot be changed under a running pod, here the manifest is the truth.
+    A nodeSelector or a required nodeAffinity that does not match any more is one thing that Kubernetes bears and podlab
+    does not: there the template cannot be changed under a running pod, here the manifest is the truth.
     """
     if untolerated(template, node, ("NoExecute",)):
         return False
@@ -47,7 +47,12 @@ def may_stay(template: PodTemplate, node: Host) -> bool:
 
 
 def matches_selector(template: PodTemplate, node: Host) -> bool:
-    return not template.node_selector or template.node_selector.items() <= node.all_labels().items()
+    """``nodeSelector`` and what ``nodeAffinity`` requires."""
+    affinity = template.node_affinity
+    if not template.node_selector and affinity.required is None:
+        return True
+    labels = node.all_labels()
+    return template.node_selector.items() <= labels.items() and affinity.admits(node.name, labels)
 
 
 def untolerated(template: PodTemplate, node: Host, effects: Collection[str]) -> list[Taint]:

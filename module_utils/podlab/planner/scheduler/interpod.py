@@ -1,4 +1,4 @@
-"""What speaks against a node for a pod: the pods that are there. Host ports, spreading and anti-affinity.
+"""What speaks for or against a node: the pods that are there. Host ports, spreading, affinity and anti-affinity.
 
 The rules are those of kube-scheduler's plugins NodePorts, PodTopologySpread and InterPodAffinity (release 1.30).
 """
@@ -6,20 +6,24 @@ The rules are those of kube-scheduler's plugins NodePorts, PodTopologySpread and
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..inputs.host import Host
 from ..model import Pod, PodTemplate
 from .filters import matches_selector
-from .model import AntiAffinity, Selector
+from .model import PodAffinityTerm, Selector
 
 NO_PORTS = "node(s) didn't have free ports for the requested pod ports"
 SPREAD = "node(s) didn't match pod topology spread constraints"
 NO_DOMAIN = f"{SPREAD} (missing required label)"
+ATTRACTS = "node(s) didn't match pod affinity rules"
 REPELS = "node(s) didn't match pod anti-affinity rules"
 IS_REPELLED = "node(s) didn't satisfy existing pods anti-affinity rules"
+
+HARD_AFFINITY_WEIGHT = 1
+"""What another pod's required affinity to a new one counts for (hardPodAffinityWeight)."""
 
 HostPort = tuple[str, int, str]
 """protocol, port, address; an empty address is every one of the node"""
@@ -84,7 +88,7 @@ def _address(text: str) -> str:
     return "" if text == "0.0.0.0" else text
 
 
-# --- spreading and anti-affinity ------------------------------------------------------------------------
+# --- spreading and affinity -----------------------------------------------------------------------------
 
 
 @dataclass
@@ -105,18 +109,20 @@ class Neighbours:
         templates = {(pod.namespace, id(pod.template)): pod.template for pod in pods if not has_ended(pod)}
         self._groups: dict[tuple[str, int], _Group] = {}
         self._by_label: dict[object, list[_Group]] = defaultdict(list)
-        self._terms: dict[object, list[tuple[AntiAffinity, _Group]]] = defaultdict(list)
+        self._terms: dict[object, list[tuple[PodAffinityTerm, bool, _Group]]] = defaultdict(list)
         self._matching: dict[tuple[str, int], list[_Group]] = {}
         self._domain_nodes: dict[tuple[int, bool], dict[str, dict[str, str]]] = {}
-        if not any(template.spread or template.anti_affinity for template in templates.values()):
+        self._by_key: dict[str, dict[str, list[str]]] = {}
+        if not any(map(_cares, templates.values())):
             return
         for (namespace, identity), template in templates.items():
             group = self._groups[namespace, identity] = _Group(namespace, template)
             for item in (None, *template.labels.items()):
                 self._by_label[namespace, item].append(group)
-            for term in template.anti_affinity:
-                for name in term.namespaces or (namespace,):
-                    self._terms[name, _first_label(term.selector)].append((term, group))
+            for terms, draws in ((template.affinity, True), (template.anti_affinity, False)):
+                for term in terms:
+                    for name in term.namespaces or (namespace,):
+                        self._terms[name, _first_label(term.selector)].append((term, draws, group))
 
     def add(self, pod: Pod, node: str) -> None:
         group = self._groups.get((pod.namespace, id(pod.template)))
@@ -125,31 +131,72 @@ class Neighbours:
 
     def concern(self, pod: Pod) -> bool:
         """Whether a pod cares for others, or others for it."""
-        return bool(pod.template.spread or pod.template.anti_affinity or self._guards(pod))
+        return _cares(pod.template) or bool(self._of_others(pod))
 
     def objections(self, pod: Pod) -> dict[str, str]:
-        """Node -> why its pods, or those of its zone, speak against this one."""
+        """Node -> why its pods, or those of its domain, speak against this one."""
         found = self._crowded(pod)
+        for node in self._not_drawn_to(pod):
+            found.setdefault(node, ATTRACTS)
         for term in pod.template.anti_affinity:
             if not term.weight:
-                for node in self._on_nodes(term.namespaces or (pod.namespace,), term.selector):
+                for node in self._around(term, self._meant(term, pod)):
                     found.setdefault(node, REPELS)
-        for term, group in self._guards(pod):
-            if not term.weight:
-                for node, count in group.nodes.items():
-                    if count:
-                        found.setdefault(node, IS_REPELLED)
+        for term, draws, group in self._of_others(pod):
+            if not term.weight and not draws:
+                for node in self._around(term, group.nodes):
+                    found.setdefault(node, IS_REPELLED)
         return found
 
     def dislikes(self, pod: Pod) -> dict[str, int]:
-        """Node -> how much its pods and this one would rather be apart, by weight; 0 where it is not in there."""
+        """Node -> how much the pods of its domains and this one would rather be apart, by weight: less than 0 where
+        they would rather be together, 0 where it is not in there."""
         found: Counter[str] = Counter()
-        for term in pod.template.anti_affinity:
-            for node, count in self._on_nodes(term.namespaces or (pod.namespace,), term.selector).items():
-                found[node] += term.weight * count
-        for term, group in self._guards(pod):
-            for node, count in group.nodes.items():
-                found[node] += term.weight * count
+        for terms, sign in ((pod.template.anti_affinity, 1), (pod.template.affinity, -1)):
+            for term in terms:
+                self._weigh(found, term, sign * term.weight, self._meant(term, pod))
+        for term, draws, group in self._of_others(pod):
+            weight = -(term.weight or HARD_AFFINITY_WEIGHT) if draws else term.weight
+            self._weigh(found, term, weight, group.nodes)
+        return found
+
+    def _weigh(self, found: Counter[str], term: PodAffinityTerm, weight: int, counts: Mapping[str, int]) -> None:
+        if weight:
+            for node, count in self._around(term, counts).items():
+                found[node] += weight * count
+
+    def _not_drawn_to(self, pod: Pod) -> set[str]:
+        """Nodes in whose domains there is no pod that all required affinity means. The first of pods that want to be
+        with their like goes anywhere: it would wait for itself."""
+        terms = [term for term in pod.template.affinity if not term.weight]
+        if not terms:
+            return set()
+        together: Counter[str] = Counter()
+        for group in self._groups_of(terms[0].namespaces or (pod.namespace,), terms[0].selector):
+            if all(_means(term, pod.namespace, group) for term in terms):
+                together.update(group.nodes)
+        labelled = {node for node, labels in self._labels.items() if all(term.key in labels for term in terms)}
+        if not together.total() and all(_means(term, pod.namespace, pod) for term in terms):
+            return self._labels.keys() - labelled
+        domains = [self._around(term, together) for term in terms]
+        return {node for node in self._labels if node not in labelled or any(node not in one for one in domains)}
+
+    def _meant(self, term: PodAffinityTerm, pod: Pod) -> Counter[str]:
+        return self._on_nodes(term.namespaces or (pod.namespace,), term.selector)
+
+    def _around(self, term: PodAffinityTerm, counts: Mapping[str, int]) -> dict[str, int]:
+        """Node -> pods of ``counts`` in its domain, where there are any."""
+        if term.key not in self._by_key:
+            domains: dict[str, list[str]] = defaultdict(list)
+            for node, labels in self._labels.items():
+                if term.key in labels:
+                    domains[labels[term.key]].append(node)
+            self._by_key[term.key] = domains
+        found: Counter[str] = Counter()
+        for node, count in counts.items():
+            value = self._labels.get(node, {}).get(term.key)
+            if count and value is not None:
+                found.update(dict.fromkeys(self._by_key[term.key][value], count))
         return found
 
     def crowds(self, pod: Pod) -> dict[str, float]:
@@ -207,6 +254,11 @@ class Neighbours:
     def _on_nodes(self, namespaces: Iterable[str], selector: Selector) -> Counter[str]:
         """Node -> pods there that the selector takes, where there are any."""
         counts: Counter[str] = Counter()
+        for group in self._groups_of(namespaces, selector):
+            counts.update(group.nodes)
+        return counts
+
+    def _groups_of(self, namespaces: Iterable[str], selector: Selector) -> Iterator[_Group]:
         for namespace in namespaces:
             asked = namespace, id(selector)
             if asked not in self._matching:
@@ -215,20 +267,27 @@ class Neighbours:
                     for group in self._by_label.get((namespace, _first_label(selector)), ())
                     if selector.matches(group.template.labels)
                 ]
-            for group in self._matching[asked]:
-                counts.update(group.nodes)
-        return counts
+            yield from self._matching[asked]
 
-    def _guards(self, pod: Pod) -> list[tuple[AntiAffinity, _Group]]:
-        """Anti-affinity of other pods that means this one."""
+    def _of_others(self, pod: Pod) -> list[tuple[PodAffinityTerm, bool, _Group]]:
+        """Affinity (True) and anti-affinity of other pods that means this one."""
         if not self._terms:
             return []
         return [
-            (term, group)
+            (term, draws, group)
             for item in (None, *pod.template.labels.items())
-            for term, group in self._terms.get((pod.namespace, item), ())
+            for term, draws, group in self._terms.get((pod.namespace, item), ())
             if term.selector.matches(pod.template.labels)
         ]
+
+
+def _cares(template: PodTemplate) -> bool:
+    return bool(template.spread or template.affinity or template.anti_affinity)
+
+
+def _means(term: PodAffinityTerm, own: str, other: _Group | Pod) -> bool:
+    """:param own: the namespace of the pod that has the term."""
+    return other.namespace in (term.namespaces or (own,)) and term.selector.matches(other.template.labels)
 
 
 def _first_label(selector: Selector) -> object:

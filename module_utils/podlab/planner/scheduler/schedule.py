@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..inputs.host import Host
-from ..model import FAILED_SCHEDULING, Pod, Wait
-from .filters import TAINT, may_stay, objection, untolerated
-from .interpod import IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
+from ..manifests.model import FAILED_SCHEDULING, Wait
+from ..model import Pod
+from .advice import what_to_do
+from .filters import may_stay, objection, untolerated
+from .interpod import NO_PORTS, Neighbours, Ports
+from .volume_binding import CONFLICT, VolumeBinding
 
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 
@@ -26,41 +29,49 @@ class PendingPod:
 
 @dataclass
 class Placement:
-    """Pod key -> node, and the pods that have none: ``waiting`` are those for a node that this run does not see."""
+    """Pod key -> node, and the pods that have none: ``waiting`` are those for a node that this run does not see.
+
+    ``claims``: claim key -> node.
+    """
 
     nodes: dict[str, str]
     waiting: list[str] = field(default_factory=list)
     pending: dict[str, PendingPod] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
 
 
-def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], present: Mapping[str, str]) -> Placement:
+def place(
+    pods: Sequence[Pod],
+    nodes: Sequence[Host],
+    room: Mapping[str, int],
+    present: Mapping[str, str],
+    volumes: VolumeBinding | None = None,
+) -> Placement:
     """Give every pod a node, as far as one can take it.
 
     :param room: addresses that each node has for pods, those in use included. A pod on its node's network takes none.
     :param present: where pods run now. A pod stays as long as its node is in the inventory, still fits
         its ``nodeName`` and ``nodeSelector`` and has no NoExecute taint against it, also while the node cannot be
         reached. Spreading, anti-affinity and NoSchedule are for new pods only.
+    :param volumes: where claims are; those of new pods are added.
 
     New pods go where the fewest of their owner's replicas are, then to the node with the fewest pods,
     then to the first of the inventory: the default spreading of kube-scheduler without its weights
     (https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints).
     What a pod would rather have comes before that, one wish after the other instead of by weighted sums: no taint
-    PreferNoSchedule, no pods that it would rather not meet, a domain with few pods.
+    PreferNoSchedule, a node and pods that it prefers, a domain with few pods.
     Replicas of an older template do not count as siblings: they are about to go.
     A pod whose template waits has its node, and is pending there: others count it, as they will once it runs.
     """
     by_name = {node.name: node for node in nodes}
-    board = _Board(pods, nodes, room)
-    placement = Placement({})
-    # Who is kept cannot move; only then may others claim what they ask for.
-    for pod in (*(pod for pod in pods if pod.kept is not None), *(pod for pod in pods if pod.kept is None)):
-        home = by_name.get(present.get(pod.key, ""))
-        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.ports.clash(pod, home.name))):
-            placement.nodes[pod.key] = home.name
-            board.put(pod, home.name)
-    for _, group in groupby(pods, key=lambda pod: pod.owner or pod.key):
-        siblings = [pod for pod in group if pod.kept is None]  # a kept one that is nowhere is gone
-        new = [pod for pod in siblings if pod.key not in placement.nodes]
+    board = _Board(pods, nodes, room, volumes or VolumeBinding({}, ()))
+    placement = Placement({}, claims=board.volumes.homes)
+    _stay(pods, by_name, present, board, placement)
+    grouped = groupby((pod for pod in pods if pod.kept is None), key=lambda pod: pod.owner or pod.key)
+    groups = [(siblings := [*group], siblings) for _, group in grouped]  # a kept one that is nowhere is gone
+    tried: dict[str, int] = {}
+    for siblings, due in groups:
+        new = [pod for pod in due if pod.key not in placement.nodes]
         if not new:
             continue
         mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
@@ -69,16 +80,42 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
             chosen = [] if run[0].template.node_name not in (None, *by_name) else board.spread(run, mine)
             placement.nodes.update(zip((pod.key for pod in run), chosen, strict=False))
             left = run[len(chosen) :]
-            if left and board.may_wait(left[0]):
+            if left and _is_drawn(left[0]) and tried.get(left[0].key) != len(placement.nodes):
+                tried[left[0].key] = len(placement.nodes)
+                groups.append((siblings, left))  # once more, when those that it wants to be with may have a node
+            elif left and board.may_wait(left[0]):
                 placement.waiting += [pod.key for pod in left]
             elif left:
                 why = PendingPod("", (board.why_not(left[0]),))  # siblings have the same reason
                 placement.pending |= dict.fromkeys((pod.key for pod in left), why)
+    _hold_back(pods, by_name, placement)
+    return placement
+
+
+def _hold_back(pods: Sequence[Pod], nodes: Mapping[str, Host], placement: Placement) -> None:
     for pod in pods:
-        home = by_name.get(placement.nodes.get(pod.key, ""))
+        home = nodes.get(placement.nodes.get(pod.key, ""))
         if pod.template.waits and pod.kept is None and home is not None and home.is_managed:
             placement.pending[pod.key] = PendingPod(placement.nodes.pop(pod.key), pod.template.waits)
-    return placement
+
+
+def _stay(
+    pods: Sequence[Pod],
+    nodes: Mapping[str, Host],
+    present: Mapping[str, str],
+    board: _Board,
+    placement: Placement,
+) -> None:
+    """Pods that stay where they are. Who is kept cannot move; only then may others claim what they ask for."""
+    for pod in (*(pod for pod in pods if pod.kept is not None), *(pod for pod in pods if pod.kept is None)):
+        home = nodes.get(present.get(pod.key, ""))
+        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.taken_from(pod, home.name))):
+            placement.nodes[pod.key] = home.name
+            board.put(pod, home.name)
+
+
+def _is_drawn(pod: Pod) -> bool:
+    return any(not term.weight for term in pod.template.affinity)
 
 
 class _Board:
@@ -88,7 +125,10 @@ class _Board:
     that asks for more than a name, a selector and tolerations has every node looked at.
     """
 
-    def __init__(self, pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int]) -> None:
+    def __init__(
+        self, pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], volumes: VolumeBinding
+    ) -> None:
+        self.volumes = volumes
         self.nodes = {node.name: node for node in nodes}
         self.order = {node.name: index for index, node in enumerate(nodes)}
         self.room = room
@@ -106,6 +146,7 @@ class _Board:
         if not _is_on_node(pod):
             self.taken[name] += 1
         self.ports.claim(pod, name)
+        self.volumes.bind(pod, name)
         self.neighbours.add(pod, name)
 
     def wishes(self, pod: Pod) -> tuple[object, ...]:
@@ -116,14 +157,20 @@ class _Board:
             plain = (
                 template.node_name,
                 tuple(sorted(template.node_selector.items())),
+                template.node_affinity.required,
                 template.tolerations,
                 template.host_network,
             )
-            picky = bool(self.ports.wanted(pod)) or (
-                template.node_name is None
-                and (
-                    self.neighbours.concern(pod)
-                    or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.disliked)
+            picky = (
+                bool(self.ports.wanted(pod))
+                or self.volumes.concern(pod)
+                or (
+                    template.node_name is None
+                    and (
+                        self.neighbours.concern(pod)
+                        or bool(template.node_affinity.preferred)
+                        or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.disliked)
+                    )
                 )
             )
             known = self._wishes[pod.namespace, id(template)] = (picky, *plain, id(template) if picky else 0)
@@ -206,7 +253,9 @@ class _Board:
     def _one_by_one(self, pods: Sequence[Pod], mine: Counter[str]) -> list[str]:
         chosen: list[str] = []
         managed = [node for node in self._candidates(pods[0]) if node.is_managed]
-        soft = {node.name: len(untolerated(pods[0].template, node, ("PreferNoSchedule",))) for node in managed}
+        template = pods[0].template
+        soft = {node.name: len(untolerated(template, node, ("PreferNoSchedule",))) for node in managed}
+        drawn = {node.name: template.node_affinity.score(node.name, node.all_labels()) for node in managed}
         for pod in pods:
             against = self._against(pod)
             fitting = [node.name for node in managed if node.name not in against and not self._is_full(node.name, pod)]
@@ -217,6 +266,7 @@ class _Board:
                 fitting,
                 key=lambda name: (
                     soft[name],
+                    -drawn[name],
                     dislikes.get(name, 0),
                     crowds[name],
                     mine[name],
@@ -231,11 +281,17 @@ class _Board:
 
     def _against(self, pod: Pod) -> dict[str, str]:
         """Node -> why the pods that are there speak against this one. Addresses are counted elsewhere."""
-        found = {name: NO_PORTS for name in self.nodes if self.ports.clash(pod, name)}
+        found = {name: words for name in self.nodes if (words := self.taken_from(pod, name))}
         if pod.template.node_name is None:
             for name, words in self.neighbours.objections(pod).items():
                 found.setdefault(name, words)
         return found
+
+    def taken_from(self, pod: Pod, name: str) -> str:
+        """What the pod needs of a node and others have, or have elsewhere; empty if nothing is."""
+        if self.ports.clash(pod, name):
+            return NO_PORTS
+        return CONFLICT if self.volumes.conflict(pod, name) else ""
 
     # --- pods without a node
 
@@ -251,11 +307,17 @@ class _Board:
         if pod.template.node_name not in (None, *self.nodes):
             words = f'spec.nodeName: there is no node "{pod.template.node_name}"'
             return Wait(FAILED_SCHEDULING, words, advice=f"the inventory has {', '.join(self.nodes)}")
+        if missing := self.volumes.missing(pod):
+            words = ", ".join(f'persistentvolumeclaim "{name}" not found' for name in missing)
+            advice = "add it to the manifests"
+            return Wait(FAILED_SCHEDULING, f"0/{len(self.nodes)} nodes are available: {words}.", advice=advice)
         against = self._against(pod)
         reasons = Counter(self._reason(pod, node, against) for node in self.nodes.values())
         words = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
         message = f"0/{len(self.nodes)} nodes are available: {words}."
-        return Wait(FAILED_SCHEDULING, message, advice="; ".join(self._advice(pod, list(reasons))))
+        return Wait(
+            FAILED_SCHEDULING, message, advice="; ".join(what_to_do(pod, list(reasons), self.ports.wanted(pod)))
+        )
 
     def _reason(self, pod: Pod, node: Host, against: Mapping[str, str]) -> str:
         """One for each node, that of the first plugin that would reject it."""
@@ -263,25 +325,6 @@ class _Board:
         if wrong is None and self._is_full(node.name, pod) and against.get(node.name) != NO_PORTS:
             wrong = NO_ADDRESS
         return wrong or against.get(node.name, NO_ADDRESS)
-
-    def _advice(self, pod: Pod, reasons: Sequence[str]) -> list[str]:
-        lines = []
-        if pod.template.node_selector:
-            wanted = ",".join(f"{key}={value}" for key, value in sorted(pod.template.node_selector.items()))
-            lines.append(f"spec.nodeSelector {wanted}; labels are set with node_labels in the inventory")
-        if any(reason.startswith(TAINT) for reason in reasons):
-            lines.append("spec.tolerations lets a pod bear a taint; taints are set with node_taints in the inventory")
-        if NO_PORTS in reasons:
-            wanted = ", ".join(f"{number}/{protocol}" for protocol, number, _ in self.ports.wanted(pod))
-            lines.append(f"host ports {wanted}; one pod of a node can have each")
-        if any(reason.startswith(SPREAD) for reason in reasons):
-            lines.append("spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it")
-        if REPELS in reasons or IS_REPELLED in reasons:
-            lines.append(
-                "spec.affinity.podAntiAffinity; it takes one more node, or "
-                "preferredDuringSchedulingIgnoredDuringExecution, which is a wish"
-            )
-        return lines
 
 
 def _is_on_node(pod: Pod) -> bool:

@@ -6,14 +6,15 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..claims.stage import Claims
 from ..controllers.stage import Reconciled
 from ..ipam.pod_addresses import capacity
 from ..model import Pod
 from ..preflight.host_checks import Refusals, namespaces_in_the_way
-from ..preflight.id_mapping import unmapped
 from ..preflight.problems import Problems
-from ..preflight.stage import Fleet, merged
+from ..preflight.stage import Fleet
 from .schedule import Placement, place
+from .volume_binding import VolumeBinding
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,17 @@ class Scheduled:
         return self.placement.nodes
 
 
-def schedule(fleet: Fleet, reconciled: Reconciled, found: Problems) -> Scheduled:
+def schedule(fleet: Fleet, reconciled: Reconciled, claims: Claims, found: Problems) -> Scheduled:
     pods, nodes = reconciled.pods, fleet.nodes
     free = {node.name: capacity(fleet.cidrs[node.name]) if fleet.cidrs else sys.maxsize for node in nodes}
     placed = {key: node for key, (node, _) in fleet.past.items()}
     placement = Placement({})
     if nodes:
-        placement = place(pods, nodes, free, placed)
-    problems, refused = unmapped(pods, placement.nodes, fleet.nodes_by_name)
-    found += problems
+        placement = place(pods, nodes, free, placed, VolumeBinding(claims.homes, claims.wanted))
+    refused = Refusals()
     if not found:  # or a name may be none
         names = {pod.key: pod.netns for pod in pods}
-        refused = merged(refused, namespaces_in_the_way(fleet.hosts, names, placement.nodes))
+        refused = namespaces_in_the_way(fleet.hosts, names, placement.nodes)
     by_node: dict[str, list[Pod]] = {node.name: [] for node in nodes}
     for pod in pods:
         if pod.key in placement.nodes:

@@ -67,7 +67,7 @@ def _ingress(item: Ingress) -> Object:
     return _filled(ip=item.ip, ipMode=item.mode if item.ip else "", hostname=item.hostname)
 
 
-def node_ports_of(entry: Mapping[str, Any]) -> list[tuple[str, str, int, int]]:
+def node_ports_of(entry: ServiceEntry) -> list[tuple[str, str, int, int]]:
     """Name, protocol, port and node port of the ports of a Service that is remembered with node ports."""
     ports = (entry["body"].get("spec") or {}).get("ports") or ()
     return [

@@ -1,0 +1,1 @@
+"""Verbs for the shell that ./lab is typed in: completion."""

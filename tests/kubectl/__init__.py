@@ -1,0 +1,1 @@
+"""A real kubectl's outputs, recorded; see README.md."""
