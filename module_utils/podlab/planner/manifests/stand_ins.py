@@ -20,11 +20,13 @@ NON_ROOT = 65532
 
 EVERYWHERE = frozenset(
     (
-        *("sh", "bash", "dash", "cat", "date", "echo", "env", "false", "ls", "printenv", "printf", "sleep", "tail"),
-        *("test", "touch", "true", "python3", *NODE),
+        *("bash", "cat", "chmod", "chown", "cp", "dash", "date", "dd", "echo", "env", "false", "find", "grep", "head"),
+        *("ls", "mkdir", "mv", "printenv", "printf", "rm", "sed", "seq", "sh", "sleep", "sort", "stat", "tail", "tee"),
+        *("test", "timeout", "touch", "true", "wc", "xargs", "yes", "python3", *NODE),
     )
 )
-"""Programs that a node has for certain, so that nobody has to look: of Debian's essential packages the usual ones."""
+"""Programs that a node has for certain, so that nobody has to look: podlab's own needs, and of what Debian calls
+essential the usual ones."""
 _PROGRAM_DIRECTORIES = ("", "/bin", "/sbin", "/usr/bin", "/usr/sbin")
 
 _OF_ONE_POD = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
