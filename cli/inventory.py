@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from podlab.embedded import Lab
 
@@ -51,13 +52,10 @@ def read(sources: Sequence[str]) -> list[Host]:
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
-    from ansible.plugins.loader import init_plugin_loader
     from ansible.template import Templar
-    from ansible.utils.collection_loader import AnsibleCollectionConfig
     from ansible.vars.manager import VariableManager
 
-    if AnsibleCollectionConfig.collection_finder is None:  # after a playbook in this very process it is there
-        init_plugin_loader()
+    _load_plugins()
     defaults = {
         "ansible_connection": constants.DEFAULT_TRANSPORT,
         "ansible_user": constants.DEFAULT_REMOTE_USER,
@@ -90,6 +88,58 @@ def read(sources: Sequence[str]) -> list[Host]:
     if not hosts:
         raise Failure(f"error: there is no host in the inventory {', '.join(chosen)}")
     return hosts
+
+
+def _load_plugins() -> None:
+    from ansible.plugins.loader import init_plugin_loader
+    from ansible.utils.collection_loader import AnsibleCollectionConfig
+
+    if AnsibleCollectionConfig.collection_finder is None:  # after a playbook in this very process it is there
+        init_plugin_loader()
+
+
+def variables(sources: Sequence[str], extra: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """Groups with their hosts, and host -> its variables, those that podlab has a meaning for made whole.
+
+    :param extra: as for ``ansible-playbook -e``; they win.
+    :raises Failure: it cannot be read, or there is no host in it.
+    """
+    from ansible import constants
+    from ansible.errors import AnsibleError
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.parsing.splitter import parse_kv
+    from ansible.template import Templar
+    from ansible.vars.manager import VariableManager
+
+    from podlab.planner.inputs.settings import SETTINGS
+
+    _load_plugins()
+    loader = DataLoader()
+    loader.set_basedir(ROOT)
+    KNOWN.unlock(loader)
+    chosen = [str(source) for source in sources or constants.DEFAULT_HOST_LIST]
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        given: dict[str, Any] = {}
+        for text in extra:
+            if text.startswith("@"):
+                given |= loader.load_from_file(text[1:])
+            else:
+                given |= loader.load(text) if text.startswith(("{", "[")) else parse_kv(text)
+        known = InventoryManager(loader=loader, sources=chosen)
+        manager = VariableManager(loader=loader, inventory=known)
+        for host in known.get_hosts():
+            own = {**manager.get_vars(host=host), **given}
+            template = Templar(loader=loader, variables=own).template
+            named = {name: template(own[name]) for name in (*SETTINGS, "ansible_host") if name in own}
+            found[str(host.name)] = {**own, **named}
+        groups = {group: [str(host.name) for host in known.get_hosts(group)] for group in known.groups}
+    except AnsibleError as error:
+        raise Failure(f"error: {error}") from error
+    if not found:
+        raise Failure(f"error: there is no host in the inventory {', '.join(chosen)}")
+    return groups, found
 
 
 @functools.cache

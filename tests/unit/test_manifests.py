@@ -406,7 +406,7 @@ def test_the_same_object_twice_is_taken_as_it_stands_last(here):
     wanted = manifests.read("m", IMAGES)
     assert [one.template.labels for one in wanted.pods] == [{"a": "b"}]
     first = manifests.load("m")[0].where
-    assert wanted.notes == (f'pods "p" stands at {first} and again at m/b.yaml:2, which counts, as with kubectl apply',)
+    assert wanted.notes == (f'pods "p" stands at {first} and again at m/b.yaml:1, which counts, as with kubectl apply',)
 
 
 def test_of_two_config_maps_pods_get_the_last():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from .kind_table import CUSTOM, GONE, GROUPS, IGNORED, ISOLATION
 from .model import Ignored
@@ -35,11 +35,21 @@ def no_match(version: str, kind: str, read: Collection[tuple[str, str]]) -> str:
 
 
 def notes(ignored: Iterable[Ignored]) -> list[str]:
-    """A line for each kind, the one that must not be overlooked first."""
-    alike: dict[tuple[str, str], list[str]] = {}
+    """A line for each kind."""
+    return [_line(kind, why, names) for (kind, why), names in alike(ignored)]
+
+
+def alike(ignored: Iterable[Ignored]) -> list[tuple[tuple[str, str], list[str]]]:
+    """Kind and reason, and the names; the kind that must not be overlooked comes first."""
+    found: dict[tuple[str, str], list[str]] = {}
     for one in ignored:
-        alike.setdefault((one.kind, one.why), []).append(one.name)
-    return [_line(kind, why, names) for (kind, why), names in sorted(alike.items(), key=_last_unless_loud)]
+        found.setdefault((one.kind, one.why), []).append(one.name)
+    return sorted(found.items(), key=_last_unless_loud)
+
+
+def some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _last_unless_loud(item: tuple[tuple[str, str], list[str]]) -> bool:
@@ -47,6 +57,5 @@ def _last_unless_loud(item: tuple[tuple[str, str], list[str]]) -> bool:
 
 
 def _line(kind: str, why: str, names: list[str]) -> str:
-    some, more = ", ".join(names[:_MOST_NAMES]), len(names) - _MOST_NAMES
-    whole = f"{kind} {some}{f' and {more} more' if more > 0 else ''}"
+    whole = f"{kind} {some(names)}"
     return f"{whole} {'is' if len(names) == 1 else 'are'} {why}" if why == ISOLATION else f"ignored: {whole}: {why}"

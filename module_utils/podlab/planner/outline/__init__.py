@@ -1,0 +1,1 @@
+"""What a run would do, told before any host is looked at."""
