@@ -110,6 +110,10 @@ class Pods:
         for live in (self.answers.get(where) or {}).get("pods", []):
             if live["row"]["object"]["metadata"] == pod["metadata"]:
                 return Target(self.nodes[where], live, pod, service)
+        for status in pod["status"].get("containerStatuses", []):
+            if reason := status["state"].get("waiting", {}).get("reason"):
+                which = f'container "{status["name"]}" in pod "{name}"'
+                raise Failure(f"Error from server (BadRequest): {which} is waiting to start: {reason}")
         if where is None:
             raise Failure(f"error: pod {name} does not have a host assigned")
         if where in self.state.silent:

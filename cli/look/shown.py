@@ -72,6 +72,7 @@ class _Probe(TypedDict, total=False):
     exec: _Exec
     httpGet: _Get
     tcpSocket: _Port
+    grpc: _Port
 
 
 class _Resources(TypedDict, total=False):

@@ -271,7 +271,7 @@ def test_exec_takes_a_command_without_dashes(run: Run) -> None:
 def test_events_of_pods_that_the_kubelet_looks_after(run: Run) -> None:
     lines = run("get", "events").stdout.splitlines()
     assert lines[0].split() == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
-    assert any(re.match(r"\S+ +Normal +Started +pod/steps +Started container setup$", line) for line in lines), lines
+    assert any(re.match(r"\S+ +Normal +Started +pod/steps +Started container main$", line) for line in lines), lines
 
 
 def test_completion_has_the_names_of_the_lab(lab: TestLab, run: Run) -> None:

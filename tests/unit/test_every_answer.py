@@ -13,7 +13,7 @@ import pytest
 from cli import hosts
 from cli.failure import Failure
 from cli.hosts import status
-from cli.look import columns, describe, get, objects, rules, table
+from cli.look import columns, describe, get, objects, output_forms, rules, table
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.controller import transport
 from tests.answers import EPOCH, NOW, RUNS, answer, last, live, workload
@@ -86,8 +86,8 @@ def show(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> str:
         try:
             items = listed(found)
             pages += [table.table(columns.KINDS[plural], items, NOW, wide=True, all_namespaces=True, labels=True)]
-            get._json(objects.listed(items))
-            if plural in describe.KNOWN:
+            output_forms._json(objects.listed(items))
+            if plural in columns.DESCRIBED:
                 pages += [describe.text(found, item, NOW, EVENTS, "") for item in items]
         except Failure as error:
             pages.append(str(error))

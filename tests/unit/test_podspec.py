@@ -77,6 +77,8 @@ HTTP = [{"name": "http", "containerPort": 80}]
     [
         ({"exec": {"command": ["cat", "x"]}}, Probe(Handler("exec", ("cat", "x")))),
         ({"httpGet": {"port": 80}}, Probe(Handler("http", port=80))),
+        ({"grpc": {"port": 80}}, Probe(Handler("grpc", port=80))),
+        ({"grpc": {"port": 80, "service": "a"}}, Probe(Handler("grpc", port=80, service="a"))),
         ({"httpGet": {"port": "http", "path": "ready", "scheme": "HTTPS", "host": "example.com", "httpHeaders": [{"name": "X-A", "value": "b"}]}}, Probe(Handler("http", host="example.com", port=80, path="ready", scheme="HTTPS", headers=(("X-A", "b"),)))),
         ({"tcpSocket": {"port": "http", "host": "127.0.0.1"}}, Probe(Handler("tcp", host="127.0.0.1", port=80))),
         (
@@ -125,8 +127,9 @@ TCP = {"tcpSocket": {"port": 1}}
     [
         ("livenessProbe", {}, [": Required value: must specify a handler type"]),
         ("livenessProbe", {**TCP, "exec": {"command": ["x"]}}, [".tcpSocket: Forbidden: may not specify more than 1 handler type"]),
-        ("livenessProbe", {"grpc": {"port": 1}}, [f".grpc: {NOT_YET} use httpGet, tcpSocket or exec"]),
-        ("livenessProbe", {"grpc": {}}, [".grpc.port: Required value", f".grpc: {NOT_YET} use httpGet, tcpSocket or exec"]),
+        ("livenessProbe", {"grpc": {"port": 0}}, [".grpc.port: Invalid value: 0: must be between 1 and 65535, inclusive"]),
+        ("livenessProbe", {"grpc": {}}, [".grpc.port: Required value"]),
+        ("livenessProbe", {"grpc": {"port": 1}, **TCP}, [".grpc: Forbidden: may not specify more than 1 handler type"]),
         ("livenessProbe", {"exec": {}}, [".exec.command: Required value"]),
         ("livenessProbe", {"exec": {"command": ["a\0"]}}, ['.exec.command[0]: Invalid value: "a\\u0000": must not contain NUL']),
         ("livenessProbe", {"tcpSocket": {}}, [".tcpSocket.port: Required value"]),

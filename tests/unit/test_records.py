@@ -252,7 +252,16 @@ def test_all_that_a_host_tells_of_a_container_has_a_type(tmp_path: Path) -> None
 
 SECONDS = 1_767_355_200.0
 FACTS: dict[str, Any] = {
-    **{"pid": 7, "started": SECONDS, "restarts": 1, "backoff": 10, "down": False, "failed": None, "seen": SECONDS},
+    **{
+        "pid": 7,
+        "started": SECONDS,
+        "restarts": 1,
+        "backoff": 10,
+        "stand_in": True,
+        "down": False,
+        "failed": None,
+        "seen": SECONDS,
+    },
     "last": {"exit": 0, "signal": 0, "started": 1, "ended": 2},
     "health": {"pid": 7, "started": True, "ready": True, "ready_at": SECONDS},
 }
@@ -272,6 +281,7 @@ FACTS: dict[str, Any] = {
         ("health", {"pid": 7, "ready": True, "ready_at": float("nan")}, None),
         ("seen", "now", 0.0),
         ("down", "yes", False),
+        ("stand_in", "yes", False),
     ],
 )
 def test_a_fact_that_does_not_fit_is_left_aside_and_the_others_stay(name: str, value: Any, instead: Any) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,10 @@ import pytest
 
 from podlab.controller.single_file import join
 from podlab.host import stand_in
+from podlab.host.kubelet import hpack, http2
+from podlab.host.kubelet.config import Grpc
+from podlab.host.kubelet.grpc import check_health
+from podlab.host.kubelet.http_get import Result
 
 PATIENCE = 20  # seconds after which a test fails rather than hangs
 
@@ -223,3 +229,80 @@ def test_a_copy_is_small(program):
     with running(program, f"--tcp={free_port()}") as process:
         sizes = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path(f"/proc/{process.pid}/smaps_rollup").read_text(), re.M))
         assert int(sizes["Private_Dirty"]) + int(sizes["Private_Clean"]) < 6 * 1024
+
+
+# --- HTTP/2 -----------------------------------------------------------------------------------------------
+
+
+def check(port: int, service: str) -> Result:
+    request: Grpc = {"host": "127.0.0.1", "port": port, "service": service}
+    return asyncio.run(check_health(request, time.monotonic() + PATIENCE))
+
+
+def test_grpc_is_told_that_all_is_well(program):
+    port = free_port()
+    with running(program, f"--tcp={port}"):
+        assert [check(port, service) for service in ("", "a.B", "x" * 500)] == [Result(True)] * 3
+        assert b"\nGET / HTTP/1.1\n" in ask(port, get("/", LAST))
+
+
+def exchange(port: int, *frames: bytes) -> list[http2.Frame]:
+    """What comes back for frames of a client, up to the end of the last stream, or of the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+        sock.sendall(http2.PREFACE + b"".join(frames))
+        found, data = [], b""
+        while not (found and found[-1].ends_stream):
+            one, data = http2.taken(data)
+            if one:
+                found.append(one)
+            elif more := sock.recv(65536):
+                data += more
+            else:
+                break
+        return found
+
+
+def request_frames(path: str, *more: tuple[bytes, bytes], flags: int = http2.END_HEADERS | http2.END_STREAM) -> bytes:
+    fields = [(b":method", b"GET"), (b":path", path.encode()), (b":authority", b"h"), *more]
+    return http2.frame(http2.HEADERS, flags, 1, hpack.encoded(fields))
+
+
+GRPC = (b"content-type", b"application/grpc")
+
+
+def test_other_requests_over_http2(program):
+    port = free_port()
+    with running(program, f"--tcp={port}"):
+        settings, headers, data = exchange(port, request_frames("/a"))
+        assert (settings.kind, data.kind) == (http2.SETTINGS, http2.DATA)
+        assert (b":status", b"200") in hpack.Decoder().fields(headers.payload)
+        assert b"\nGET /a HTTP/2\nHost: h\n" in data.payload
+        _, refused = exchange(port, request_frames("/a.B/C", GRPC))
+        assert dict(hpack.Decoder().fields(refused.payload))[b"grpc-status"] == b"12"
+
+
+def test_a_request_in_parts_between_others(program):
+    port = free_port()
+    whole = request_frames("/parts")[9:]
+    parts = [
+        http2.frame(http2.HEADERS, http2.PADDED | http2.PRIORITY, 1, b"\x02" + bytes(5) + whole[:4] + bytes(2)),
+        http2.frame(http2.CONTINUATION, http2.END_HEADERS, 1, whole[4:]),
+        http2.frame(http2.PING, 0, 0, b"12345678"),
+        http2.frame(http2.DATA, 0, 1, b"x" * 9000),
+        http2.frame(http2.DATA, http2.END_STREAM, 1),
+    ]
+    with running(program, f"--tcp={port}"):
+        found = exchange(port, *parts)
+    kinds = [(one.kind, one.flags) for one in found]
+    assert kinds[:3] == [(http2.SETTINGS, 0), (http2.PING, http2.ACK), (http2.WINDOW_UPDATE, 0)]
+    assert b"\nGET /parts HTTP/2\n" in found[-1].payload
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff" * 20, http2.frame(http2.HEADERS, 0xD, 1), http2.frame(http2.HEADERS, 4, 1, b"\xbe")]
+)
+def test_what_is_no_http2_ends_its_connection_alone(program, data):
+    port = free_port()
+    with running(program, f"--tcp={port}"):
+        assert [one.kind for one in exchange(port, data)] == [http2.SETTINGS]
+        assert check(port, "") == Result(True)

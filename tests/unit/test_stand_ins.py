@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bodies import IMAGES, container_of, desired, document, pod, service, template_of, workload, workload_of, wrong
+from bodies import IMAGES, container_of, desired, document, pod, service, template_of, workload, workload_of
 
 from cli.look.stand_ins import note
 from podlab.changes.pods.stand_ins import IMAGE_ID, image_id
@@ -132,8 +132,9 @@ def test_who_may_not_be_root_and_says_not_who_is_nobody_in_particular():
     assert container_of(unknown(securityContext=asked)).security.user == 65532
     assert container_of(unknown(securityContext={**asked, "runAsUser": 7})).security.user == 7
     assert container_of(unknown()).security.user is None
-    assert len(wrong(unknown(securityContext={**asked, "runAsUser": 0}))) == 1
-    assert len(wrong(unknown(securityContext=asked, command=["sleep", "1"]))) == 1
+    assert template_of(unknown(securityContext=asked)).waits == ()
+    (wait,) = template_of(unknown(securityContext=asked, command=["sleep", "1"])).waits
+    assert wait.message == "Error: container has runAsNonRoot and image will run as root"
 
 
 def test_the_catalogue_may_say_where_an_image_listens():
@@ -173,8 +174,8 @@ def test_what_is_told_of_them():
         StoodInFor("Deployment/default/web", "c", SHOP, ("443/TLS",), "", False),
     ]
     assert notes(found) == [
-        "image x is not in the catalogue: a stand-in runs for it in Pod/default/p where a node has no /init",
-        f"image {SHOP} is not in the catalogue: a stand-in runs for it in Pod/default/p, Deployment/default/web",
+        "a stand-in runs for image x in Pod/default/p, where a node has no /init",
+        f"a stand-in runs for image {SHOP} in Pod/default/p, Deployment/default/web",
     ]
     assert notes(objects.desired([pod()], IMAGES)) == []
 

@@ -89,6 +89,8 @@ def _probe(probe: Object) -> str:
         what = f"http-get {http.get('scheme', 'HTTP').lower()}://{http.get('host', '')}:{http['port']}{path}"
     elif "tcpSocket" in probe:
         what = f"tcp-socket {probe['tcpSocket'].get('host', '')}:{probe['tcpSocket']['port']}"
+    elif "grpc" in probe:
+        what = f"grpc <pod>:{probe['grpc']['port']} {probe['grpc'].get('service') or ''}"
     else:
         what = "unknown"
     return " ".join([what, *times])

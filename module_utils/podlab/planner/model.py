@@ -68,7 +68,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Handler:
-    """What a probe or a hook does. ``kind`` says which fields count: ``exec``, ``http``, ``tcp``, ``sleep``."""
+    """What a probe or a hook does; fields by ``kind``: ``exec``, ``http``, ``tcp``, ``grpc``, ``sleep``."""
 
     kind: str
     command: tuple[str, ...] = ()
@@ -77,6 +77,7 @@ class Handler:
     path: str = "/"
     scheme: str = "HTTP"
     headers: tuple[tuple[str, str], ...] = ()
+    service: str = ""
     seconds: int = 0
 
 

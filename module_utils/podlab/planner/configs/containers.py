@@ -132,6 +132,8 @@ def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any
     host = handler.host or facts["status.podIP"]
     if handler.kind == "tcp":
         return {"tcp": {"host": host, "port": handler.port}}
+    if handler.kind == "grpc":
+        return {"grpc": {"host": host, "port": handler.port, "service": handler.service}}
     headers = [list(header) for header in handler.headers]
     return {
         "http": {

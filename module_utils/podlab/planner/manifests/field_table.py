@@ -80,11 +80,9 @@ _HANDLER = {
     "tcpSocket": HONOURED,
 }
 
-GRPC = refused("use httpGet, tcpSocket or exec")
-
 _PROBE = {
     **_HANDLER,
-    "grpc": GRPC,
+    "grpc": HONOURED,
     "initialDelaySeconds": HONOURED,
     "periodSeconds": HONOURED,
     "timeoutSeconds": HONOURED,

@@ -46,36 +46,6 @@ def may_be_missing(node: Node, known: Image | None, scope: Scope) -> bool:
     return not node["image"].absent and scope.unknown_images == "stand-in"
 
 
-_ESSENTIAL = (
-    *(
-        "bash",
-        "cat",
-        "chmod",
-        "chown",
-        "cp",
-        "date",
-        "dd",
-        "echo",
-        "env",
-        "false",
-        "find",
-        "grep",
-        "head",
-        "ls",
-        "mkdir",
-    ),
-    *("mv", "printenv", "printf", "rm", "sed", "seq", "sh", "sleep", "sort", "stat", "tail", "tee", "test", "timeout"),
-    *("touch", "true", "wc", "xargs", "yes"),
-)
-
-
-def is_essential(argv: Sequence[str]) -> bool:
-    """Whether a container's program is one that every node has, so that nothing stands in for it: of the packages that
-    Debian calls essential (coreutils, bash, dash, findutils, grep, sed)."""
-    directory, _, name = (argv[0] if argv else "").rpartition("/")
-    return name in _ESSENTIAL and directory in ("", "/bin", "/usr/bin")
-
-
 def argv_of(
     node: Node, command: Sequence[str], args: Sequence[str], known: Image | None, scope: Scope
 ) -> tuple[str, ...]:

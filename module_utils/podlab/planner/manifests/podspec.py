@@ -11,7 +11,7 @@ from typing import Any
 from ..model import Container, Dns, PodTemplate, Port, Volume
 from . import names, scheduling_fields
 from .environment import Environment, check_argument, environment
-from .images import argv_of, is_essential, known_image, may_be_missing
+from .images import argv_of, known_image, may_be_missing
 from .probes import Probes, check_host_ports, ports
 from .reading import Node, annotations_of, is_address, labels_of
 from .references import Scope
@@ -187,7 +187,7 @@ class _Pod:
             binds=image.binds if image else {},
             security=security(
                 *(node["securityContext"], self.spec["securityContext"], own_scope),
-                non_root=NON_ROOT if standing_in and not is_essential(argv) else None,
+                non_root=NON_ROOT if standing_in else None,
             ),
             restart_policy=restart_policy,
             stand_in=standing_in,

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..model import Handler, Port, Probe
 from . import names
 from .environment import check_argument, expand
-from .field_table import GRPC
 from .reading import Node, is_address
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
-_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")  # of which hooks have no grpc, and probes no sleep
 # Fields of httpGet and tcpSocket that name the other end; without a host it is the pod itself.
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7)"
 
@@ -110,8 +109,8 @@ class Probes:
             node[kind].forbidden("may not specify more than 1 handler type")
         kind = written[0] if written else ""
         body = node[kind]
-        if kind == "grpc":  # which else the table of fields refuses
-            body.refuse_empty(GRPC.why)
+        if kind == "grpc":
+            return Handler("grpc", port=_number(body["port"]), service=body["service"].text())
         if kind == "httpGet":
             return self._http(body)
         if kind == "tcpSocket":
@@ -169,6 +168,15 @@ class Probes:
         elif not isinstance(port, int) or not 1 <= port <= 65535:
             node.invalid("must be between 1 and 65535, inclusive")
         return port if isinstance(port, int) else 0
+
+
+def _number(node: Node) -> int:
+    port = node.integer(0)
+    if node.value is None:
+        node.required()
+    elif not 1 <= port <= 65535:
+        node.invalid("must be between 1 and 65535, inclusive")
+    return port
 
 
 def _host(node: Node) -> str:

@@ -20,11 +20,13 @@ NON_ROOT = 65532
 
 EVERYWHERE = frozenset(
     (
-        *("sh", "bash", "dash", "cat", "date", "echo", "env", "false", "ls", "printenv", "printf", "sleep", "tail"),
-        *("test", "touch", "true", "python3", *NODE),
+        *("bash", "cat", "chmod", "chown", "cp", "dash", "date", "dd", "echo", "env", "false", "find", "grep", "head"),
+        *("ls", "mkdir", "mv", "printenv", "printf", "rm", "sed", "seq", "sh", "sleep", "sort", "stat", "tail", "tee"),
+        *("test", "timeout", "touch", "true", "wc", "xargs", "yes", "python3", *NODE),
     )
 )
-"""Programs that a node has for certain, so that nobody has to look: of Debian's essential packages the usual ones."""
+"""Programs that a node has for certain, so that nobody has to look: podlab's own needs, and of what Debian calls
+essential the usual ones."""
 _PROGRAM_DIRECTORIES = ("", "/bin", "/sbin", "/usr/bin", "/usr/sbin")
 
 _OF_ONE_POD = ("statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
@@ -181,6 +183,6 @@ def notes(wanted: Desired) -> list[str]:
         found.setdefault((one.image, one.unless), {})[one.owner] = None
     lines = []
     for (image, unless), owners in found.items():
-        where = f" where a node has no {unless}" if unless else ""
-        lines.append(f"image {image} is not in the catalogue: a stand-in runs for it in {', '.join(owners)}{where}")
+        where = f", where a node has no {unless}" if unless else ""
+        lines.append(f"a stand-in runs for image {image} in {', '.join(owners)}{where}")
     return lines
