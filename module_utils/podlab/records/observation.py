@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from ..changes.netfilter.firewalls import BaseChain
 from ..changes.network.vxlan import Tunnel
 from ..changes.system.systemd import System as ObservedSystem
+from ..fitting import fits
 from ..shapes import misfit
 from . import pod_path
 from .formats import Address, Interface, Moment, Network, Seconds, Strings
@@ -178,7 +179,7 @@ def sound_observation(seen: Any, known: Known) -> tuple[Any, list[str], list[str
     :param known: as for ``read``.
     :return: that (None if it is of no use), notes, problems.
     """
-    if words := misfit(seen, Observation):
+    if not fits(Observation)(seen) and (words := misfit(seen, Observation)):
         return None, [], [f"what the host tells of itself cannot be read: {words}"]
     found = read(seen["record"], known)
     notes, pods = list(found.damage), dict(seen["pods"])
