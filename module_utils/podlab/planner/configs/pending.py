@@ -45,7 +45,11 @@ def pending(
     configs: Mapping[str, Configs],
 ) -> Pending:
     hosts = [host for host in fleet.hosts if host.in_run]
-    own = {host.name: _components(request, host, services, configs.get(host.name, {})) for host in hosts}
+    parts = {host.name: _routes_parts(host.seen, configs[host.name]["routes"]) for host in hosts if host.is_managed}
+    own = {
+        host.name: _components(request, host, services, configs.get(host.name, {}), parts.get(host.name, []))
+        for host in hosts
+    }
     ready = {
         host.name: waits
         for host in hosts
@@ -69,8 +73,7 @@ def pending(
         ]
         extras[host.name] = {}
         if host.is_managed:
-            parts = _routes_parts(host.seen, configs[host.name]["routes"])
-            extras[host.name]["routes_parts"] = parts or (["switch"] if "routes" in mine else [])
+            extras[host.name]["routes_parts"] = parts[host.name] or (["switch"] if "routes" in mine else [])
         if host.name in ready:
             extras[host.name]["ready"] = ready[host.name]
         if is_led:
@@ -78,12 +81,15 @@ def pending(
     return Pending(groups, extras)
 
 
-def _components(request: Request, host: Host, services: Chapter, configs: Configs) -> list[str]:
+def _components(
+    request: Request, host: Host, services: Chapter, configs: Configs, routes_parts: Sequence[str]
+) -> list[str]:
     """Those that have anything to do, and those of which a boot would not know what they were told."""
     is_pending: dict[str, Callable[[Observation, Any], bool]] = {
         **_PENDING,
         "node": lambda seen, row: bool(host.lost) or _node_pending(seen, row),
         "system": lambda seen, row: bool(systemd.steps(seen.get("system", {}), row, request.code)),
+        "routes": lambda seen, row: bool(routes_parts),
         "services": services.is_pending,
     }
     untold = [name for name in configs if name not in kept_of(host)] if configs and configs["system"]["boot"] else []
@@ -135,7 +141,6 @@ def _egress_pending(seen: Observation, row: Any) -> bool:
 _PENDING: dict[str, Callable[[Observation, Any], bool]] = {
     "bridge": lambda seen, row: bool(bridge.actions(_links(seen), row, seen["routes"], seen["sysctls"])),
     "pods": _pods_pending,
-    "routes": lambda seen, row: bool(_routes_parts(seen, row)),
     "egress": _egress_pending,
 }
 
