@@ -13,6 +13,8 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from .shapes import CheckedAs
+
 Fits = Callable[[Any], bool]
 
 
@@ -70,6 +72,9 @@ class _Source:
         if kind is Any or kind is object:
             return "True"
         if origin is Annotated:
+            instead = [it.kind for it in args[1:] if isinstance(it, CheckedAs)]
+            if instead:
+                return self._test(instead[0], value)
             return " and ".join(
                 [self._test(args[0], value), *(f"{self._name(rule.holds)}({value})" for rule in args[1:])]
             )

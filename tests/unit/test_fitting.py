@@ -15,7 +15,7 @@ from podlab.records.formats import Count, Interface, Moment, Name, Strings, Time
 from podlab.records.host_record import NetworkRecord, PodsRecord
 from podlab.records.observation import Observation
 from podlab.records.pod_row import Facts, PodRow
-from podlab.shapes import Rule, misfit, salvaged
+from podlab.shapes import CheckedAs, Rule, misfit, salvaged
 from tests.unit.test_records import JSON, STRANGE, places, put
 
 
@@ -37,13 +37,14 @@ class Everything(_Inner, total=False):
     either: _Inner | list[int]
     pairs: dict[Name, tuple[str, Count | None]]
     strings: Strings
+    elsewhere: Annotated[_Inner, CheckedAs(Strings)]
     short: Annotated[dict[str, Any], Rule(lambda one: len(one) < 2, "short")]
 
 
 SOUND: Everything = {
     **{"name": "a", "anything": {"x": [None]}, "flag": True, "count": 3, "moment": 1.5, "interface": "10.1.1.2/24"},
     **{"born": "2030-01-01T00:00:00Z", "words": ["a", "b"], "inner": [{"name": "b"}], "either": [1, 2]},
-    **{"pairs": {"k": ["v", 1], "l": ["w", None]}, "strings": {"a": "b"}, "short": {"x": {}}},
+    **{"pairs": {"k": ["v", 1], "l": ["w", None]}, "strings": {"a": "b"}, "short": {"x": {}}, "elsewhere": {"x": "y"}},
 }  # type: ignore[typeddict-item]
 
 

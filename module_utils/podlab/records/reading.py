@@ -17,7 +17,7 @@ class Reading:
     """A host's record, as far as it can be used. None: there is none. What is wrong with it is said in ``damage``,
     or in ``newer`` where nothing of it was read."""
 
-    record: dict[str, Any] | None
+    record: HostRecord | None
     damage: list[str] = field(default_factory=list)
     newer: str = ""
 
@@ -46,7 +46,8 @@ def read(value: object, known: Known | None = None) -> Reading:
         if holder[name] is None:
             del holder[name]
     damage = [_damaged(problems, lost="sysctls" in wrong)] if problems else []
-    return Reading({**found, "version": version_of(value)}, damage)
+    sound: Any = {**found, "version": version_of(value)}
+    return Reading(sound, damage)
 
 
 def _sections_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any], str, Any]]:

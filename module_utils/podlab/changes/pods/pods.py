@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 from ...configs import PodRow
+from ...records.observation import Link
+from ...records.observation import ObservedPod as Pod
 from ..actions import Action
-from ..network.bridge import Link
 from . import veths
 from .actions import (
     AnnouncePod,
@@ -21,13 +22,22 @@ from .actions import (
     StartKubelet,
     StopKubelet,
 )
-from .observed import Pod as Pod
 from .paths import PODS as PODS
 from .paths import SERVICES as SERVICES
 from .pod_changes import PodChanges
 from .sandbox import alias as alias
 from .sandbox import veth_name as veth_name
 from .unchanged import all_hold
+
+ABSENT: Pod = {
+    "sandbox": False,
+    "row": None,
+    "services": [],
+    "facts": {},
+    "eth0": None,
+    "lo_up": False,
+    "routes": [],
+}
 
 
 def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodRow]) -> list[Action]:
@@ -47,7 +57,7 @@ def differences(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapp
         if netns in sound:
             _repair(found, row, pods[netns], there.get(veth_name(netns)))
         else:
-            _create(found, row, pods.get(netns, Pod()))
+            _create(found, row, pods.get(netns, ABSENT))
     return found.actions({netns: told for netns, pod in pods.items() if (told := pod.get("row"))})
 
 
@@ -231,7 +241,9 @@ def policy_of(row: PodRow, name: str) -> str:
 
 def _has_ended(row: PodRow, name: str, pod: Pod) -> bool:
     """Whether a container has ended and its restart policy, as it is now, leaves it at that."""
-    facts = pod.get("facts", {}).get(name) or {}
+    facts = pod.get("facts", {}).get(name)
+    if not facts:
+        return False
     last, policy = facts.get("last"), policy_of(row, name)
     if facts.get("failed"):
         return True  # with its pod, for good

@@ -11,9 +11,9 @@ from ipaddress import IPv4Interface
 from socket import inet_aton, inet_ntoa  # noqa: TID251 - they translate, and speak to nobody
 
 from ...configs import PodRow
+from ...records.observation import Link
+from ...records.observation import ObservedPod as Pod
 from .. import MARK
-from ..network.bridge import Link
-from .observed import Pod
 from .sandbox import alias, veth_name
 
 _AMISS = ("lost", "incomplete", "unlogged", "neighbours")
