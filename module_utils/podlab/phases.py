@@ -60,7 +60,7 @@ class Summary(NamedTuple):
 def summary(row: PodRow, facts: Facts) -> Summary:
     """As ``status`` and what is asked of it say. A pod of which nothing is to be said but that it runs has no status
     made for that: a cluster has tens of thousands, and this takes a tenth of the time."""
-    if _merely_runs(row, facts):
+    if merely_runs(row, facts):
         return Summary("Running", True, True, _up_for(row, facts))
     found = status(row, facts)
     return Summary(
@@ -69,8 +69,8 @@ def summary(row: PodRow, facts: Facts) -> Summary:
     )
 
 
-def _merely_runs(row: PodRow, facts: Facts) -> bool:
-    """Whether all containers of a pod run, and nothing but that makes any of them ready."""
+def merely_runs(row: PodRow, facts: Facts) -> bool:
+    """Whether all containers of a pod run, and nothing but that makes any of them ready: it is settled then."""
     if row.get("init") or not row["containers"] or not row["containers"].keys() >= facts.keys():
         return False
     for name, container in row["containers"].items():

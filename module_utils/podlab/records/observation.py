@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypedDict
 
 from ..configs import PodRow
+from ..fitting import fits
 from ..shapes import CheckedAs, misfit
 from . import pod_path
 from .formats import Address, Interface, Moment, Network, Seconds, Strings
@@ -271,7 +272,7 @@ def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list
     :param known: as for ``read``.
     :return: that (None if it is of no use), notes, problems.
     """
-    if words := misfit(seen, Observation):
+    if not fits(Observation)(seen) and (words := misfit(seen, Observation)):
         return None, [], [f"what the host tells of itself cannot be read: {words}"]
     found = read(seen["record"], known)
     notes, pods = list(found.damage), dict(seen["pods"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from ..configs import PodRow as _PodRow
+from ..fitting import fits
 from ..shapes import Rule, misfit, salvaged
 from . import pod_path
 from .formats import Count, Interface, Moment, Name
@@ -101,7 +102,7 @@ class Event(_Event, total=False):
 
 def misfit_of_row(row: object, netns: str) -> str:
     """What is wrong with a pod's row, as words; empty for a sound one."""
-    words = misfit(row, PodRow)
+    words = "" if fits(PodRow)(row) else misfit(row, PodRow)
     if not words and isinstance(row, dict):
         unknown = [name for name in row.get("init", []) if name not in row["containers"]]
         if row["netns"] != netns:
@@ -137,7 +138,7 @@ NO_FACTS: Facts = {
 def sound_facts(facts: Mapping[str, Any]) -> tuple[Facts, dict[str, str]]:
     """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
     these what is wrong."""
-    kept, wrong = salvaged(facts, Facts)
+    kept, wrong = (facts, {}) if fits(Facts, partial=True)(facts) else salvaged(facts, Facts)
     sound: Any = {**NO_FACTS, **kept}
     return sound, wrong
 

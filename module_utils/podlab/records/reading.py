@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..fitting import fits
 from ..shapes import misfit, salvaged
 from . import DEFAULTS, RECORD, VERSION
 from .host_record import PACKED, ClusterRecord, HostRecord, NetworkRecord, PodsRecord
@@ -69,6 +70,9 @@ def _read_section(value: object, kind: Any, known: Known | None) -> tuple[dict[s
         return None, [": must be of type object"]
     if known is not None and id(value) in known:
         found: tuple[dict[str, Any], list[str]] = known[id(value)]
+        return found
+    if kind is not ClusterRecord and known is not None and fits(kind, partial=True)(value):
+        found = known[id(value)] = dict(value), []
         return found
     kept, inner = salvaged(value, kind, PACKED)
     for name in PACKED:

@@ -28,6 +28,7 @@ from .paths import is_own_volume
 from .pod_changes import PodChanges
 from .sandbox import alias as alias
 from .sandbox import veth_name as veth_name
+from .unchanged import all_hold
 
 ABSENT: Pod = {
     "sandbox": False,
@@ -43,6 +44,12 @@ ABSENT: Pod = {
 def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodRow]) -> list[Action]:
     """What separates the node from its rows. What is sound is not named."""
     wanted = {row["netns"]: row for row in rows}
+    actions = [] if all_hold(links, pods, wanted) else differences(links, pods, wanted)
+    return [*actions, *_kubelet(pods, rows, is_changed=bool(actions))]
+
+
+def differences(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodRow]) -> list[Action]:
+    """:param wanted: rows by the names of their pods."""
     sound = {netns for netns, row in wanted.items() if netns in pods and _can_stay(pods[netns], row)}
     found = PodChanges(removed={netns: pods[netns]["services"] for netns in sorted(pods.keys() - sound)})
     with_link = {netns for netns, row in wanted.items() if not row.get("host_network")}
@@ -52,8 +59,7 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
             _repair(found, row, pods[netns], there.get(veth_name(netns)))
         else:
             _create(found, row, pods.get(netns, ABSENT))
-    actions = found.actions({netns: told for netns, pod in pods.items() if (told := pod.get("row"))})
-    return [*actions, *_kubelet(pods, rows, is_changed=bool(actions))]
+    return found.actions({netns: told for netns, pod in pods.items() if (told := pod.get("row"))})
 
 
 def _kubelet(pods: Mapping[str, Pod], rows: Sequence[PodRow], *, is_changed: bool) -> list[Action]:
@@ -84,7 +90,7 @@ def _can_stay(pod: Pod, row: PodRow) -> bool:
         return False  # what mounts them, and what init containers have put there, begins anew
     if before is None:  # cut off on the way: nobody knows what its namespaces are, unless they are a plain pod's
         return pod["sandbox"] and not any(_of_sandbox(row)[1:])
-    return pod["sandbox"] and _of_sandbox(before) == _of_sandbox(row)
+    return pod["sandbox"] and (before is row or _of_sandbox(before) == _of_sandbox(row))
 
 
 def _of_sandbox(row: PodRow) -> tuple[object, ...]:

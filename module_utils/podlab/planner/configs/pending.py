@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...changes.netfilter import rules
@@ -44,7 +44,11 @@ def pending(
     configs: Mapping[str, HostConfigs],
 ) -> Pending:
     hosts = [host for host in fleet.hosts if host.in_run]
-    own = {host.name: _components(request, host, services, configs.get(host.name, HostConfigs())) for host in hosts}
+    parts = {host.name: _routes_parts(host.seen, configs[host.name]["routes"]) for host in hosts if host.is_managed}
+    own = {
+        host.name: _components(request, host, services, configs.get(host.name, HostConfigs()), parts.get(host.name, []))
+        for host in hosts
+    }
     ready = {
         host.name: waits
         for host in hosts
@@ -68,8 +72,7 @@ def pending(
         ]
         extras[host.name] = {}
         if host.is_managed:
-            parts = _routes_parts(host.seen, configs[host.name]["routes"])
-            extras[host.name]["routes_parts"] = parts or (["switch"] if "routes" in mine else [])
+            extras[host.name]["routes_parts"] = parts[host.name] or (["switch"] if "routes" in mine else [])
         if host.name in ready:
             extras[host.name]["ready"] = ready[host.name]
         if is_led:
@@ -77,12 +80,15 @@ def pending(
     return Pending(groups, extras)
 
 
-def _components(request: Request, host: Host, services: Chapter, configs: HostConfigs) -> list[str]:
+def _components(
+    request: Request, host: Host, services: Chapter, configs: HostConfigs, routes_parts: Sequence[str]
+) -> list[str]:
     """Those that have anything to do, and those of which a boot would not know what they were told."""
     is_pending: dict[str, Callable[[Observation, HostConfigs], bool]] = {
         **_PENDING,
         "node": lambda seen, configs: bool(host.lost) or _node_pending(seen, configs["node"]),
         "system": lambda seen, configs: bool(systemd.steps(seen.get("system", {}), configs["system"], request.code)),
+        "routes": lambda seen, configs: bool(routes_parts),
         "services": lambda seen, configs: services.is_pending(seen, configs["services"]),
     }
     untold = [name for name in configs if name not in kept_of(host)] if configs and configs["system"]["boot"] else []
@@ -135,7 +141,6 @@ _PENDING: dict[str, Callable[[Observation, HostConfigs], bool]] = {
         bridge.actions(seen["links"], configs["bridge"], seen["routes"], seen["sysctls"])
     ),
     "pods": lambda seen, configs: _pods_pending(seen, configs["pods"]),
-    "routes": lambda seen, configs: bool(_routes_parts(seen, configs["routes"])),
     "egress": lambda seen, configs: _egress_pending(seen, configs["egress"]),
 }
 

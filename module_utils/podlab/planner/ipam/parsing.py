@@ -48,6 +48,12 @@ def parsed_network(path: str, text: str, problems: list[str]) -> IPv4Network | N
     return network
 
 
+def addresses_of(network: str) -> range:
+    """All of a sound network's."""
+    parsed = IPv4Network(network)
+    return range(int(parsed[0]), int(parsed[-1]) + 1)
+
+
 def dotted(number: int) -> str:
     return inet_ntoa(number.to_bytes(4, "big"))
 
