@@ -14,7 +14,7 @@ from typing import Any
 from podlab.printable import printable
 
 from . import passwords
-from .failure import Failure
+from .errors import CommandError
 
 INVENTORY = ("-i", "--inventory")
 
@@ -64,11 +64,11 @@ def manifest_settings(known: argparse.Namespace) -> dict[str, Any]:
     """The settings of a run that ``manifests`` stands for. What comes by standard input is kept until the end of this
     process: a run reads its manifests at every step of a rollout.
 
-    :raises Failure: standard input is asked for twice.
+    :raises CommandError: standard input is asked for twice.
     """
     paths: list[str] = known.manifests
     if paths.count("-") > 1:
-        raise Failure("error: standard input (-) can be read once")
+        raise CommandError("error: standard input (-) can be read once")
     if "-" in paths:
         directory = tempfile.mkdtemp(prefix="podlab-")
         atexit.register(shutil.rmtree, directory, ignore_errors=True)

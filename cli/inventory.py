@@ -15,7 +15,7 @@ from typing import Any
 
 from podlab.embedded import Lab
 
-from .failure import Failure
+from .errors import CommandError
 from .hosts import Embedded, Host, Local, Ssh
 from .passwords import KNOWN
 
@@ -45,7 +45,7 @@ def read(sources: Sequence[str]) -> list[Host]:
     """Every host of the inventory, in its order.
 
     :param sources: as for ``ansible-playbook -i``; with none, what the environment or ansible.cfg names.
-    :raises Failure: it cannot be read, or there is no host in it.
+    :raises CommandError: it cannot be read, or there is no host in it.
     """
     # Only here: it takes a third of a second, and ``--help`` shall not wait for it.
     from ansible import constants
@@ -84,9 +84,9 @@ def read(sources: Sequence[str]) -> list[Host]:
             known = KNOWN.become_password()
             hosts = [dataclasses.replace(host, password=host.password or known) for host in hosts]
     except AnsibleError as error:
-        raise Failure(f"error: {error}") from error
+        raise CommandError(f"error: {error}") from error
     if not hosts:
-        raise Failure(f"error: there is no host in the inventory {', '.join(chosen)}")
+        raise CommandError(f"error: there is no host in the inventory {', '.join(chosen)}")
     return hosts
 
 
@@ -102,7 +102,7 @@ def variables(sources: Sequence[str], extra: Sequence[str]) -> tuple[dict[str, l
     """Groups with their hosts, and host -> its variables, those that podlab has a meaning for made whole.
 
     :param extra: as for ``ansible-playbook -e``; they win.
-    :raises Failure: it cannot be read, or there is no host in it.
+    :raises CommandError: it cannot be read, or there is no host in it.
     """
     from ansible import constants
     from ansible.errors import AnsibleError
@@ -136,9 +136,9 @@ def variables(sources: Sequence[str], extra: Sequence[str]) -> tuple[dict[str, l
             found[str(host.name)] = {**own, **named}
         groups = {group: [str(host.name) for host in known.get_hosts(group)] for group in known.groups}
     except AnsibleError as error:
-        raise Failure(f"error: {error}") from error
+        raise CommandError(f"error: {error}") from error
     if not found:
-        raise Failure(f"error: there is no host in the inventory {', '.join(chosen)}")
+        raise CommandError(f"error: there is no host in the inventory {', '.join(chosen)}")
     return groups, found
 
 

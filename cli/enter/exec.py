@@ -9,11 +9,11 @@ from typing import NoReturn
 from podlab.controller import process
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Local, on_terminal
-from ..output import complain
+from ..output import print_error
 from ..session import STREAMS
-from .become import become
+from .become import replace_process
 from .target import find
 
 # kubectl's words of the releases that took it.
@@ -42,7 +42,7 @@ def main(words: list[str], command: list[str]) -> None:
     if rest and command:
         parser.error("the command stands after --: exec POD -- COMMAND")
     if rest:
-        complain(WITHOUT_DASHES)
+        print_error(WITHOUT_DASHES)
         command = rest
     execute(
         known.pod,
@@ -70,16 +70,16 @@ def execute(
     :param word: ``POD``, ``pod/POD`` or a workload such as ``deploy/NAME``, whose first pod it is then.
     """
     if not command:
-        raise Failure("error: you must specify at least one command for the container")
+        raise CommandError("error: you must specify at least one command for the container")
     target = find(word, namespace, sources)
     name = target.container(container)
     if tty and not (stdin and os.isatty(0)):
         if stdin:
-            complain("Unable to use a TTY - input is not a terminal or the right kind of file")
+            print_error("Unable to use a TTY - input is not a terminal or the right kind of file")
         tty = False
     process.forget_the_shell()
     call = target.host.call(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # In a container of this machine's it could open them anew; over SSH there are none of ours.
-    become(call, () if tty else STREAMS if isinstance(target.host, Local) else filter(os.isatty, STREAMS))
+    replace_process(call, () if tty else STREAMS if isinstance(target.host, Local) else filter(os.isatty, STREAMS))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Call
-from ..session import lead
-from .become import become
+from ..session import wait_for_all
+from .become import replace_process
 from .target import Target, find, find_all
 
 FOLLOW = Path(__file__).with_name("follow.py")
@@ -41,23 +41,25 @@ class Wanted:
     most: int = MOST_FOLLOWED
 
     def check(self) -> None:
-        """:raises Failure: in the words of kubectl and of the API server."""
+        """:raises CommandError: in the words of kubectl and of the API server."""
         if self.every and self.container:
-            raise Failure("error: --all-containers=true should not be specified with container name " + self.container)
+            raise CommandError(
+                "error: --all-containers=true should not be specified with container name " + self.container
+            )
         if self.follow and self.previous:
-            raise Failure("error: only one of follow (-f) or previous (-p) is allowed")
+            raise CommandError("error: only one of follow (-f) or previous (-p) is allowed")
         if self.tail < -1:
-            raise Failure("error: --tail must be greater than or equal to -1")
+            raise CommandError("error: --tail must be greater than or equal to -1")
         if self.since is not None and self.since < 0:
-            raise Failure("error: --since must be greater than 0")
+            raise CommandError("error: --since must be greater than 0")
 
 
 def main(words: list[str], command: list[str]) -> int:
     known = _parser().parse_args([*words, *command])
     if not known.pod and not known.selector:
-        raise Failure(USAGE)
+        raise CommandError(USAGE)
     if known.pod and known.selector:
-        raise Failure(f"error: only a selector (-l) or a POD name is allowed\n{SEE}")
+        raise CommandError(f"error: only a selector (-l) or a POD name is allowed\n{SEE}")
     tail = known.tail if known.tail is not None else LAST_OF_SELECTED if known.selector else -1
     wanted = Wanted(
         container=known.container,
@@ -104,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 def seconds(text: str) -> float:
     """A duration as Go writes it: 300ms, 1.5h, 2h45m.
 
-    :raises Failure: it is none.
+    :raises CommandError: it is none.
     """
     terms = r"(\d+\.?\d*|\.\d+)(h|m(?!s)|s|ms|us|\u00b5s|ns)"
     sign = -1.0 if text.startswith("-") else 1.0
@@ -114,7 +116,7 @@ def seconds(text: str) -> float:
     if not re.fullmatch(f"({terms})+", bare):
         why = f'time: missing unit in duration "{text}"' if re.fullmatch(r"\d+", bare) else ""
         why = why or f'time: invalid duration "{text}"'
-        raise Failure(
+        raise CommandError(
             f'error: invalid argument "{text}" for "--since" flag: {why}\nSee \'./lab logs --help\' for usage.'
         )
     return sign * sum(float(number) * UNITS[unit] for number, unit in re.findall(terms, bare))
@@ -126,19 +128,19 @@ def of_selected(selector: str, namespace: str, wanted: Wanted, sources: Sequence
     failures = []
     for target in find_all(selector, namespace, sources):
         try:
-            if isinstance(target, Failure):
+            if isinstance(target, CommandError):
                 raise target
             calls += _readers(target, wanted)
-        except Failure as failure:
+        except CommandError as failure:
             failures.append(str(failure))
     if wanted.follow and len(calls) > wanted.most:
-        raise Failure(
+        raise CommandError(
             f"error: you are attempting to follow {len(calls)} log streams, but maximum allowed concurrency is "
             f"{wanted.most}, use --max-log-requests to increase the limit"
         )
     code = show(calls, wanted, alone=False) if calls else 0
     if failures:
-        raise Failure("\n".join(failures))
+        raise CommandError("\n".join(failures))
     return code
 
 
@@ -148,21 +150,21 @@ def show(calls: Sequence[Call], wanted: Wanted, *, alone: bool = True) -> int:
     :param alone: a single one may take this process's place.
     """
     if alone and len(calls) == 1:
-        become(calls[0], stdin=_program())
+        replace_process(calls[0], stdin=_program())
     started, codes = [], [0]
     for call in calls:
         program = _program()
         started.append(call.start(stdin=program))
         os.close(program)
         if not wanted.follow:
-            codes.append(lead(started[-1]))
-    return lead(*started) if wanted.follow else max(codes)
+            codes.append(wait_for_all(started[-1]))
+    return wait_for_all(*started) if wanted.follow else max(codes)
 
 
 def _readers(target: Target, wanted: Wanted) -> list[Call]:
     """What prints the log of each container that is meant: of its present start, or of its last one if it does not run.
 
-    :raises Failure: one has no such start.
+    :raises CommandError: one has no such start.
     """
     names = list(target.row["containers"]) if wanted.every else [target.container(wanted.container)]
     return [_log_reader(target, name, _starts_back(target, name, wanted.previous), wanted) for name in names]
@@ -195,19 +197,19 @@ def _starts_back(target: Target, container: str, previous: bool) -> int:
     The kubelet's rules (pkg/kubelet/kubelet_pods.go, validateContainerLogStatus): while a container waits for
     its next start, its end before that is the previous one and the one to be read at once.
 
-    :raises Failure: it has not been started yet, or not twice.
+    :raises CommandError: it has not been started yet, or not twice.
     """
     status = target.status(container)
     state, has_ended_before = status["state"], "terminated" in status["lastState"]
     if previous:
         if not has_ended_before:
-            raise Failure(
+            raise CommandError(
                 "Error from server (BadRequest): "
                 f'previous terminated container "{container}" in pod "{target.name}" not found'
             )
         return 0 if "waiting" in state else 1
     if "waiting" in state and not has_ended_before:
-        raise Failure(
+        raise CommandError(
             f'Error from server (BadRequest): container "{container}" in pod "{target.name}" is waiting to start: '
             + state["waiting"]["reason"]
         )

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from podlab import phases
-from podlab.configs import PodRow
+from podlab.configs import PodConfig
 
 from .. import inventory
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Host, ask
 from ..look import columns, objects, workloads
 from ..look.cluster import LISTS, must_be_known, must_be_on, not_found
 from ..look.selectors import parse_selector, selected
-from ..output import complain
+from ..output import print_error
 
-SERVICES = "/run/podlab/services"
+SCAN_DIR = "/run/podlab/services"
 DEFAULT = "kubectl.kubernetes.io/default-container"
 SERVICES_KIND = "services"
 WORKLOADS = {
@@ -41,8 +41,8 @@ class Target:
     service: objects.Object | None = None
 
     @property
-    def row(self) -> PodRow:
-        row: PodRow = self.live["row"]
+    def row(self) -> PodConfig:
+        row: PodConfig = self.live["row"]
         return row
 
     @property
@@ -52,20 +52,20 @@ class Target:
     def container(self, asked: str) -> str:
         """The container asked for, or the one that is meant if none was, said aloud where there are others.
 
-        :raises Failure: the pod has none of that name.
+        :raises CommandError: the pod has none of that name.
         """
         init = self.row.get("init", [])
         main = phases.regular(self.row)
         if asked:
             if asked not in self.row["containers"]:
-                raise Failure(f"error: container {asked} is not valid for pod {self.name}")
+                raise CommandError(f"error: container {asked} is not valid for pod {self.name}")
             return asked
         chosen = self.pod["metadata"].get("annotations", {}).get(DEFAULT)
         if chosen in self.row["containers"]:
             return str(chosen)
         if len(main) + len(init) > 1:
             others = ", ".join([*main, *(f"{name} (init)" for name in init)])
-            complain(f'Defaulted container "{main[0]}" out of: {others}')
+            print_error(f'Defaulted container "{main[0]}" out of: {others}')
         return main[0]
 
     def status(self, container: str) -> objects.Object:
@@ -77,15 +77,15 @@ class Target:
     def entering(self, container: str, command: Sequence[str]) -> list[str]:
         """The command, for the pod's host, that runs ``command`` in a container.
 
-        :raises Failure: nothing runs there.
+        :raises CommandError: nothing runs there.
         """
         if (phase := self.pod["status"]["phase"]) in ("Succeeded", "Failed"):
-            raise Failure(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
+            raise CommandError(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
         pid = self.live["containers"].get(container, {}).get("pid")
         if pid is None:
-            raise Failure(f'error: unable to upgrade connection: container not found ("{container}")')
+            raise CommandError(f'error: unable to upgrade connection: container not found ("{container}")')
         # Written with the container's own run script, so that it gets what the container got.
-        return self.host.filtered([f"{SERVICES}/{self.row['netns']}.{container}/enter", str(pid), *command])
+        return self.host.filtered([f"{SCAN_DIR}/{self.row['netns']}.{container}/enter", str(pid), *command])
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,10 @@ class Pods:
         must_be_on(hosts)
         nodes = {host.name: host for host in hosts if host.role == "node"}
         answers = ask(list(nodes.values()))
-        return cls(nodes, answers, objects.state_of(answers, list(nodes)))
+        return cls(nodes, answers, objects.cluster_state(answers, list(nodes)))
 
     def target(self, pod: objects.Object, service: objects.Object | None = None) -> Target:
-        """:raises Failure: it runs nowhere."""
+        """:raises CommandError: it runs nowhere."""
         name, where = pod["metadata"]["name"], pod["spec"].get("nodeName")
         for live in (self.answers.get(where) or {}).get("pods", []):
             if live["row"]["object"]["metadata"] == pod["metadata"]:
@@ -113,67 +113,67 @@ class Pods:
         for status in pod["status"].get("containerStatuses", []):
             if reason := status["state"].get("waiting", {}).get("reason"):
                 which = f'container "{status["name"]}" in pod "{name}"'
-                raise Failure(f"Error from server (BadRequest): {which} is waiting to start: {reason}")
+                raise CommandError(f"Error from server (BadRequest): {which} is waiting to start: {reason}")
         if where is None:
-            raise Failure(f"error: pod {name} does not have a host assigned")
+            raise CommandError(f"error: pod {name} does not have a host assigned")
         if where in self.state.silent:
-            raise Failure(f"error: pod {name} is on {where}, which does not answer")
-        raise Failure(f"error: pod {name} is not running on {where}")
+            raise CommandError(f"error: pod {name} is on {where}, which does not answer")
+        raise CommandError(f"error: pod {name} is not running on {where}")
 
 
 def find(word: str, namespace: str, sources: Sequence[str]) -> Target:
     """The pod of ``POD``, ``pod/POD``, ``deploy/NAME`` or ``svc/NAME``: of several one that is ready, if there is one.
 
-    :raises Failure: there is no such thing, or it runs nowhere; in kubectl's words.
+    :raises CommandError: there is no such thing, or it runs nowhere; in kubectl's words.
     """
     pods = Pods.observed(sources)
     must_be_known(pods.state, [word])
     name = pod_name(pods.state, word, namespace)
     pod = next((pod for pod in pods.state.pods if _named(pod) == (namespace, name)), None)
     if pod is None:
-        raise Failure(not_found("pods", name))
+        raise CommandError(not_found("pods", name))
     return pods.target(pod, service_of(pods.state, word, namespace))
 
 
-def find_all(selector: str, namespace: str, sources: Sequence[str]) -> list[Target | Failure]:
+def find_all(selector: str, namespace: str, sources: Sequence[str]) -> list[Target | CommandError]:
     """The pods with these labels, and of those that run nowhere why.
 
-    :raises Failure: there are none.
+    :raises CommandError: there are none.
     """
     requirements = parse_selector(selector)
     pods = Pods.observed(sources)
-    found: list[Target | Failure] = []
+    found: list[Target | CommandError] = []
     for pod in pods.state.pods:
         if pod["metadata"]["namespace"] == namespace and selected(pod["metadata"].get("labels", {}), requirements):
             try:
                 found.append(pods.target(pod))
-            except Failure as failure:
+            except CommandError as failure:
                 found.append(failure)
     if not found:
         must_be_known(pods.state, [])
-        raise Failure(f"No resources found in {namespace} namespace.", 0)
+        raise CommandError(f"No resources found in {namespace} namespace.", 0)
     return found
 
 
 def pod_name(state: objects.State, word: str, namespace: str) -> str:
     """The name of the pod that a word means. Pure.
 
-    :raises Failure: what the word names is not there, or has no pods.
+    :raises CommandError: what the word names is not there, or has no pods.
     """
     resource, sign, name = word.rpartition("/")
     plural = columns.ALIASES.get(resource.lower()) if sign else "pods"
     if plural == "pods":
         return name
     if plural is None:
-        raise Failure(f'error: the server doesn\'t have a resource type "{resource}"')
+        raise CommandError(f'error: the server doesn\'t have a resource type "{resource}"')
     if plural != SERVICES_KIND and plural not in WORKLOADS:
-        raise Failure(f"error: cannot attach to {word}: it is neither a pod nor does it make any")
+        raise CommandError(f"error: cannot attach to {word}: it is neither a pod nor does it make any")
     if not any(_named(item) == (namespace, name) for item in LISTS[plural](state)):
-        raise Failure(not_found(columns.KINDS[plural].plural, name))
+        raise CommandError(not_found(columns.KINDS[plural].plural, name))
     service = service_of(state, word, namespace)
     pods = _selected(state, service) if service else workloads.pods_of(state, WORKLOADS[plural], namespace, name)
     if not pods:
-        raise Failure(f"error: there is no pod of {word} yet")
+        raise CommandError(f"error: there is no pod of {word} yet")
     chosen = min(pods, key=lambda pod: (not objects.is_ready(pod), pod["status"]["phase"] != "Running"))
     return str(chosen["metadata"]["name"])
 
@@ -190,7 +190,7 @@ def _selected(state: objects.State, service: objects.Object) -> list[objects.Obj
     """The pods with a Service's labels, whether it sends them anything or not: as kubectl has it."""
     wanted, (namespace, name) = service["spec"].get("selector"), _named(service)
     if not wanted:
-        raise Failure(
+        raise CommandError(
             f"error: cannot attach to *v1.Service: invalid service '{name}': Service is defined without a selector"
         )
     return [

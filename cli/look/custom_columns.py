@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..failure import Failure
+from ..errors import CommandError
 from . import jsonpath
 from .jsonpath.gotext import plain
 from .table import NONE
@@ -17,11 +17,11 @@ _RELAXED = re.compile(r"\{\.?([^{}]+)\}|\.?([^{}]+)", re.DOTALL)
 def relaxed(text: str) -> str:
     """A path as columns and ``--sort-by`` take it: with or without braces, and a first dot.
 
-    :raises Failure: it is neither.
+    :raises CommandError: it is neither.
     """
     found = _RELAXED.fullmatch(text)
     if text and not found:
-        raise Failure(
+        raise CommandError(
             "error: unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or "
             "'{.name1.name2}'"
         )
@@ -29,30 +29,32 @@ def relaxed(text: str) -> str:
 
 
 class CustomColumns:
-    """:raises Failure: the specification is none."""
+    """:raises CommandError: the specification is none."""
 
     def __init__(self, specification: str) -> None:
         if not specification:
-            raise Failure("error: custom-columns format specified but no custom columns given")
+            raise CommandError("error: custom-columns format specified but no custom columns given")
         self.heads: list[str] = []
         self.templates: list[jsonpath.Template] = []
         for column in specification.split(","):
             head, sign, path = column.partition(":")
             if not sign:
-                raise Failure(f"error: unexpected custom-columns spec: {column}, expected <header>:<json-path-expr>")
+                raise CommandError(
+                    f"error: unexpected custom-columns spec: {column}, expected <header>:<json-path-expr>"
+                )
             self.heads.append(head)
             try:
                 self.templates.append(jsonpath.parse(relaxed(path)))
             except jsonpath.SyntaxFault as fault:
-                raise Failure(f"error: {fault}") from None
+                raise CommandError(f"error: {fault}") from None
 
     def text(self, items: Sequence[Any], *, headers: bool) -> str:
-        """:raises Failure: a path makes no sense of an object."""
+        """:raises CommandError: a path makes no sense of an object."""
         rows = [self.heads] if headers else []
         try:
             rows += [[_cell(template, item) for template in self.templates] for item in items]
         except jsonpath.EvaluationError as error:
-            raise Failure(f"error: {error}") from None
+            raise CommandError(f"error: {error}") from None
         return _aligned(rows)
 
 

@@ -11,7 +11,7 @@ from podlab.phases import timestamp
 from podlab.records import pod_row
 from podlab.shapes import misfit
 
-from ..hosts import Host, Silent
+from ..hosts import Host, HostUnreachable
 from ..hosts.status import STATUS
 from .objects import Object
 
@@ -27,7 +27,7 @@ def ask_events(hosts: Sequence[Host]) -> dict[str, dict[str, list[Event]]]:
         try:
             said = host.question([host.python, "-IS", "-", "all-events"]).ask(program, patience=host.patience)
             found = packed.loads(said.out)
-        except (OSError, Silent, packed.TooMuch, ValueError, RecursionError):
+        except (OSError, HostUnreachable, packed.TooMuch, ValueError, RecursionError):
             return {}  # that it does not answer is said already
         told = found.items() if isinstance(found, dict) else ()
         return {netns: sound(events) for netns, events in told if isinstance(events, list)}

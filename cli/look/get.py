@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import arguments
-from ..failure import Failure
-from ..output import complain, say
+from ..errors import CommandError
+from ..output import print_error, print_text
 from . import columns, objects, stand_ins
 from .cluster import LISTS, must_be_known, not_found, observe
 from .columns import KINDS
@@ -20,7 +20,7 @@ from .table import Kind, table
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputOptions:
     """How ``get`` shows what it has found."""
 
     output: str = ""  # "", wide, name, json, yaml, jsonpath=..., custom-columns=...
@@ -58,7 +58,7 @@ def main(words: list[str], command: list[str]) -> None:
         known.words,
         namespace=known.namespace,
         selector=known.selector,
-        form=Form(
+        form=OutputOptions(
             known.output,
             known.all_namespaces,
             headers=not known.no_headers,
@@ -76,18 +76,18 @@ def _kinds() -> str:
     return "\n".join(["kinds, and how they are called for short:", *lines, f"  {'all':13} {', '.join(columns.ALL)}"])
 
 
-def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sources: Sequence[str]) -> None:
+def get(words: Sequence[str], *, namespace: str, selector: str, form: OutputOptions, sources: Sequence[str]) -> None:
     """Print what was asked for, as kubectl would.
 
     :param words: ``pods``, ``pods,deploy``, ``all``, ``pod NAME...``, ``pod/NAME deploy/NAME...``.
-    :raises Failure: in kubectl's words.
+    :raises CommandError: in kubectl's words.
     """
     wanted = parse(words)
     by_name = any(wanted.values())
     if form.all_namespaces and any(names and KINDS[plural].is_namespaced for plural, names in wanted.items()):
-        raise Failure("error: a resource cannot be retrieved by name across all namespaces")
+        raise CommandError("error: a resource cannot be retrieved by name across all namespaces")
     if selector and by_name:
-        raise Failure("error: name cannot be provided when a selector is specified")
+        raise CommandError("error: name cannot be provided when a selector is specified")
     requirements = parse_selector(selector)
     write = writer(form)
     state = observe(sources, with_events="events" in wanted)
@@ -111,13 +111,17 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
         show(found, form, single=single, write=write)
     elif not missing:
         everywhere = form.all_namespaces or not all(KINDS[plural].is_namespaced for plural in wanted)
-        complain("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
+        print_error("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
     if missing:
-        raise Failure("\n".join(missing))
+        raise CommandError("\n".join(missing))
 
 
 def show(
-    found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: bool = False, write: Writer | None = None
+    found: Mapping[str, Sequence[objects.Object]],
+    form: OutputOptions,
+    *,
+    single: bool = False,
+    write: Writer | None = None,
 ) -> None:
     """Print objects in one of the forms of ``-o``.
 
@@ -130,21 +134,23 @@ def show(
             found = {plural: sorted_by(form.sort_by, some) for plural, some in found.items()}
         now = datetime.datetime.now(datetime.timezone.utc)
         tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
-        say(("\n" if form.headers else "").join(tables), end="")
+        print_text(("\n" if form.headers else "").join(tables), end="")
         if words := stand_ins.note([item for some in found.values() for item in some]):
-            complain(words)
+            print_error(words)
         return
     prefixes = {id(item): KINDS[plural].prefix for plural, some in found.items() for item in some}
     items = [item for some in found.values() for item in some]
     if form.sort_by and not single:
         items = sorted_by(form.sort_by, items)
     if form.output == "name":
-        say("".join(f"{prefixes[id(item)]}/{item['metadata']['name']}\n" for item in items), end="")
+        print_text("".join(f"{prefixes[id(item)]}/{item['metadata']['name']}\n" for item in items), end="")
         return
-    say((write or writer(form))(items, single), end="")
+    print_text((write or writer(form))(items, single), end="")
 
 
-def _table(kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: Form, prefixed: bool) -> str:
+def _table(
+    kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: OutputOptions, prefixed: bool
+) -> str:
     return table(
         kind,
         items,

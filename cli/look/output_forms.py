@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..failure import Failure
+from ..errors import CommandError
 from . import objects
 from .custom_columns import CustomColumns
 from .jsonpath import EvaluationError, SyntaxFault, evaluate, parse
@@ -30,7 +30,7 @@ class _Form(Protocol):
 def writer(form: _Form) -> Writer:
     """What writes objects in a form; what is wrong with it is said before any host is asked.
 
-    :raises Failure: there is no such form, or it is written wrongly.
+    :raises CommandError: there is no such form, or it is written wrongly.
     """
     word, _, text = form.output.partition("=")
     if form.output in ("", *WORDS):
@@ -40,10 +40,10 @@ def writer(form: _Form) -> Writer:
         return lambda items, single: custom.text(items, headers=form.headers)
     if word == "jsonpath":
         if not text:
-            raise Failure("error: template format specified but no template given")
+            raise CommandError("error: template format specified but no template given")
         return _jsonpath(text)
     allowed = ", ".join(["custom-columns", "json", "jsonpath", "name", "wide", "yaml"])
-    raise Failure(
+    raise CommandError(
         f'error: unable to match a printer suitable for the output format "{form.output}", allowed formats are: '
         + allowed.replace(", ", ",")
     )
@@ -57,14 +57,14 @@ def _jsonpath(text: str) -> Writer:
     try:
         template = parse(text)
     except SyntaxFault as fault:
-        raise Failure(f"error: error parsing jsonpath {text}, {fault}") from None
+        raise CommandError(f"error: error parsing jsonpath {text}, {fault}") from None
 
     def write(items: Sequence[objects.Object], single: bool) -> str:
         document = _document(items, single)
         try:
             return evaluate(template, document)
         except EvaluationError as error:
-            raise Failure(
+            raise CommandError(
                 f"error: error executing jsonpath {quoted(text)}: Error executing template: {error}. Printing more "
                 f"information for debugging the template:\n\ttemplate was:\n\t\t{text}\n\tobject given to jsonpath "
                 f"engine was:\n\t\t{dumped(document)}\n\n"

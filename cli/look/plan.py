@@ -15,8 +15,8 @@ from podlab.planner.outline import outline
 from podlab.printable import printable
 
 from .. import arguments, inventory
-from ..failure import Failure
-from ..output import say
+from ..errors import CommandError
+from ..output import print_text
 from .table import render
 
 COLUMNS = ("OUTCOME", "KIND", "NAMESPACE", "NAME", "WHY")
@@ -36,7 +36,7 @@ def main(words: list[str], command: list[str]) -> int:
     parser.add_argument("-e", "--extra-vars", action="append", default=[], metavar="NAME=VALUE", help="as for up")
     known = parser.parse_args([*words, *command])
     found = plan(known)
-    say(_json(found) if known.output else table(found), end="")
+    print_text(_json(found) if known.output else table(found), end="")
     return REFUSED if any(row.outcome is outline.Outcome.REFUSED for row in found.rows) else 0
 
 
@@ -69,7 +69,7 @@ def table(found: outline.Outline) -> str:
     """A line for each row, notes below."""
     rows = [(row.outcome.value, row.kind, row.namespace, row.name, row.why.split("\n")[0]) for row in found.rows]
     if not rows:
-        raise Failure("No resources found", 0)
+        raise CommandError("No resources found", 0)
     lines = render([COLUMNS, *rows])
     return printable(lines + "".join(f"note: {note}\n" for note in found.notes))
 

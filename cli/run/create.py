@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 from . import playbook
 
 _KINDS = ("cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch", "cronjob.v1.batch")
@@ -23,10 +23,10 @@ def main(words: list[str], command: list[str]) -> int:
     arguments.manifests(parser)
     known, options = parser.parse_known_args(words)
     if known.kind not in ("job", "jobs"):
-        raise Failure(f"error: only a Job can be created, from a CronJob; write {known.kind} into the manifests")
+        raise CommandError(f"error: only a Job can be created, from a CronJob; write {known.kind} into the manifests")
     kind, _, cron_job = known.source.partition("/")
     if kind not in _KINDS or not cron_job:
-        raise Failure(f"error: from must be an existing cronjob: {known.source}")
+        raise CommandError(f"error: from must be an existing cronjob: {known.source}")
     new = {"namespace": known.namespace, "name": known.name, "cron_job": cron_job}
     settings = {**arguments.manifest_settings(known), "podlab_create_job": new}
     return playbook.build([*options, *command], settings)

@@ -180,7 +180,7 @@ def hosts_of(line: Line) -> list[Host]:
 
 def observed(line: Line) -> objects.State:
     """Any host may be a node: those that are none have no pods to tell of."""
-    return cluster.state_of(hosts_of(line))
+    return cluster.observed_state(hosts_of(line))
 
 
 def names(state: objects.State, plural: str, namespace: str) -> list[str]:

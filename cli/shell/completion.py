@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .. import arguments
-from ..failure import Failure
-from ..output import say
+from ..errors import CommandError
+from ..output import print_text
 from . import candidates
 
 # A shell completes ./lab as it does lab: by what follows the last slash. Without candidates both take files.
@@ -45,10 +45,10 @@ def main(words: list[str], command: list[str]) -> None:
     parser.add_argument("shell", choices=(*SCRIPTS, "words"), metavar="bash|zsh")
     shell = parser.parse_args(words).shell
     if shell in SCRIPTS:
-        say(SCRIPTS[shell], end="")
+        print_text(SCRIPTS[shell], end="")
         return
     try:
         found = candidates.complete(command)
-    except Failure:  # there is none where the lab is off; what is wrong says the verb itself
+    except CommandError:  # there is none where the lab is off; what is wrong says the verb itself
         found = []
-    say("".join(f"{word}\n" for word in found), end="")
+    print_text("".join(f"{word}\n" for word in found), end="")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.look import cluster, describe, get, jsonpath, services, workloads
 from cli.look.columns import KINDS
 from cli.look.custom_columns import relaxed
@@ -58,7 +58,7 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str
     code, error = 0, ""
     try:
         get.main(words, [])
-    except Failure as failure:
+    except CommandError as failure:
         code, error = failure.code, f"{failure}\n"
     out, err = capsys.readouterr()
     return code, out, err + error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import verbs
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.hosts import Embedded
 from cli.look import columns, objects
 from cli.shell import candidates, completion
@@ -24,7 +24,7 @@ def lit(monkeypatch: pytest.MonkeyPatch) -> None:
         nodes={"node1": {}, "node2": {}},
         namespaces=["default", "far"],
     )
-    state = objects.state_of({"node1": found}, ["node1"])
+    state = objects.cluster_state({"node1": found}, ["node1"])
     monkeypatch.setattr(
         candidates, "hosts_of", lambda line: [Embedded(name, "node", {}, "x", 1) for name in ("node1", "outside")]
     )
@@ -78,7 +78,7 @@ def test_all_verbs_without_a_word() -> None:
 
 def test_a_lab_that_is_off_has_no_names(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def off(line: candidates.Line) -> list[Embedded]:
-        raise Failure("the lab is off")
+        raise CommandError("the lab is off")
 
     monkeypatch.setattr(candidates, "hosts_of", off)
     completion.main(["words"], ["logs", ""])

@@ -1,5 +1,5 @@
-"""The health check of gRPC: HPACK by the RFC's own examples, the client against what real servers have answered and against
-a stand-in, which is a server as well."""
+"""The health check of gRPC: HPACK by the RFC's own examples, the client against what real servers have answered and
+against a stand-in, which is a server as well."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podlab.host.kubelet import hpack, http2
 from podlab.host.kubelet.grpc import check_health, duration
 from podlab.host.kubelet.http_get import Result
 
-PATIENCE = 20.0  # seconds after which a test fails rather than hangs
+TIMEOUT = 20.0  # seconds after which a test fails rather than hangs
 
 # --- HPACK ------------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ def says(answer: str) -> Callable[[socket.socket], None]:
     return converse
 
 
-def check(port: int, service: str = "", seconds: float = PATIENCE) -> Result:
+def check(port: int, service: str = "", seconds: float = TIMEOUT) -> Result:
     request = {"host": "127.0.0.1", "port": port, "service": service}
     return asyncio.run(check_health(request, time.monotonic() + seconds))  # type: ignore[arg-type]
 

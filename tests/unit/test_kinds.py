@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cli import arguments
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.look import describe, workloads
 from cli.look import objects as look
 from cli.look.columns.workloads import cronjob, replicaset
@@ -230,7 +230,7 @@ def test_standard_input_is_kept_for_the_run(monkeypatch, tmp_path):
     assert (Path(file).read_text(), other, settings["podlab_manifests_recursive"]) == ("kind: Pod\n", "m", True)
     assert arguments.manifest_settings(parser.parse_args([])) == {}
     assert arguments.manifest_settings(parser.parse_args(["--manifests", "m"])) == {"podlab_manifests": "m"}
-    with pytest.raises(Failure, match="once"):
+    with pytest.raises(CommandError, match="once"):
         arguments.manifest_settings(parser.parse_args(["--manifests", "-", "--manifests", "-"]))
 
 

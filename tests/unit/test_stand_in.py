@@ -22,7 +22,7 @@ from podlab.host.kubelet.config import Grpc
 from podlab.host.kubelet.grpc import check_health
 from podlab.host.kubelet.http_get import Result
 
-PATIENCE = 20  # seconds after which a test fails rather than hangs
+TIMEOUT = 20  # seconds after which a test fails rather than hangs
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def running(program: str, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 def ask(port: int, data: bytes, context: ssl.SSLContext | None = None) -> bytes:
     """All that comes back for these bytes and an end of file."""
-    plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
     with context.wrap_socket(plain) if context else plain as sock:
         sock.sendall(data)
         if not context:
@@ -126,7 +126,7 @@ def test_anything_else_is_echoed(program, data):
 
 def test_the_first_bytes_may_come_one_by_one(program):
     port = free_port()
-    with running(program, f"--tcp={port}"), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with running(program, f"--tcp={port}"), socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in get("/", LAST):
             sock.send(bytes([byte]))
@@ -136,7 +136,7 @@ def test_the_first_bytes_may_come_one_by_one(program):
 def test_datagrams_are_echoed(program):
     port = free_port(socket.SOCK_DGRAM)
     with running(program, f"--udp={port}"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         sock.connect(("127.0.0.1", port))
         sock.send(b"\x12\x34dns")
         assert sock.recv(100) == b"\x12\x34dns"
@@ -150,7 +150,7 @@ def test_tls_has_a_certificate_of_its_own(program):
         assert b"\nGET /a HTTP/1.1\n" in ask(port, get("/a", LAST), context)
         assert b"\nGET /a HTTP/1.1\n" in ask(plain, get("/a", LAST))
         assert ask(port, get("/", LAST)) == b""
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as one, context.wrap_socket(one) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as one, context.wrap_socket(one) as sock:
             for word in (b"\x01one", b"\x02two" * 20_000):
                 sock.sendall(word)
                 got = b""
@@ -172,14 +172,14 @@ def test_a_port_that_is_taken_is_left_to_whoever_has_it(program):
 def test_it_ends_when_it_is_told_to(program, number):
     with running(program) as process:
         process.send_signal(number)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
 # --- the program that may be there ------------------------------------------------------------------------
 
 
 def run(program: str, *words: str, **more) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([program, "--for=i", *words], capture_output=True, text=True, timeout=PATIENCE, **more)
+    return subprocess.run([program, "--for=i", *words], capture_output=True, text=True, timeout=TIMEOUT, **more)
 
 
 def test_it_becomes_the_program_that_is_there(program, tmp_path):
@@ -189,7 +189,7 @@ def test_it_becomes_the_program_that_is_there(program, tmp_path):
     env = {"PATH": f"/nowhere:{tmp_path}:/usr/bin", "A": "b=c"}
     for command in (["serve"], [str(script)]):
         process = subprocess.Popen([program, "--for=i", "--tcp=1", "--", *command, "x", "--"], env=env, stdout=subprocess.PIPE, text=True)  # fmt: skip
-        out, _ = process.communicate(timeout=PATIENCE)
+        out, _ = process.communicate(timeout=TIMEOUT)
         first, ignored, *variables = out.splitlines()
         assert (first, process.returncode) == (f"{process.pid} x --", 0)
         assert int(ignored.split()[1], 16) & (1 << (signal.SIGPIPE - 1)) == 0
@@ -236,7 +236,7 @@ def test_a_copy_is_small(program):
 
 def check(port: int, service: str) -> Result:
     request: Grpc = {"host": "127.0.0.1", "port": port, "service": service}
-    return asyncio.run(check_health(request, time.monotonic() + PATIENCE))
+    return asyncio.run(check_health(request, time.monotonic() + TIMEOUT))
 
 
 def test_grpc_is_told_that_all_is_well(program):
@@ -248,7 +248,7 @@ def test_grpc_is_told_that_all_is_well(program):
 
 def exchange(port: int, *frames: bytes) -> list[http2.Frame]:
     """What comes back for frames of a client, up to the end of the last stream, or of the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         sock.sendall(http2.PREFACE + b"".join(frames))
         found, data = [], b""
         while not (found and found[-1].ends_stream):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.enter.target import Pods
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.look import objects
 from tests.answers import answer
 
@@ -33,6 +33,6 @@ def pod(where: str | None, **status: Any) -> objects.Object:
 )
 def test_a_pod_that_runs_nowhere_cannot_be_entered(found: objects.Object, why: str) -> None:
     answers = {"node1": answer(), "node2": None}
-    with pytest.raises(Failure) as caught:
-        Pods({}, answers, objects.state_of(answers, list(answers))).target(found)
+    with pytest.raises(CommandError) as caught:
+        Pods({}, answers, objects.cluster_state(answers, list(answers))).target(found)
     assert str(caught.value) == why

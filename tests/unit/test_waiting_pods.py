@@ -141,14 +141,14 @@ def test_a_new_template_that_waits_leaves_the_old_pods_where_they_are_and_its_ro
         result = lab.run(wanted(blog(replicas=4)))
     assert pending(result) == {}
     assert sum(len(host.pods) for host in lab.hosts.values()) >= 3
-    assert result["pending_pods"] and result["rolling"] == ["Deployment default/web: 2 of 4 replaced"]
+    assert result["pending_pods"] and result["unfinished"] == ["Deployment default/web: 2 of 4 replaced"]
 
 
 def test_a_stateful_set_waits_with_its_first_pod():
     lab = Lab()
     result = lab.run(wanted(blog("StatefulSet", replicas=3)))
     assert waiting(result) == ["default/web"]
-    assert result["rolling"]
+    assert result["unfinished"]
 
 
 # --- what people see ------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_describe_has_the_event(document, event):
 
 def test_a_run_says_it_at_its_end_and_replicas_that_wait_for_the_same_once():
     result = Lab().run(wanted(pod("a", container=ENV), blog(replicas=3)))
-    facts = {"podlab_plan": {**result, "rolling": []}, "ansible_play_hosts": []}
+    facts = {"podlab_plan": {**result, "unfinished": []}, "ansible_play_hosts": []}
     first = result["pending_pods"][1]["pod"]
     said = f"  container 'c' waits: Failed: Error: secret \"db\" not found; {ADD}"
     assert rollout_report.lines([], facts) == [
@@ -224,6 +224,6 @@ def test_an_older_record_has_none(capsys):
     lab = Lab()
     result = lab.run(wanted(pod("a")))
     assert "pending" not in record(result)
-    get.show({"pods": objects.pods(state_after(result))}, get.Form("name"))
+    get.show({"pods": objects.pods(state_after(result))}, get.OutputOptions("name"))
     assert capsys.readouterr().out == "pod/a\n"
     assert NOW < LATER

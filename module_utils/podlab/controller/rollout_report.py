@@ -38,7 +38,7 @@ def lines(pods: list[dict[str, Any]], task_vars: Mapping[str, Any]) -> list[str]
     for pod in pods:
         found += [f"pod {pod['pod']} on {pod['node']}:", *(f"  {line}" for line in pod["words"])]
     found += lines_of_pending(waiting)
-    return found + [f"unfinished: {words}" for words in task_vars["podlab_plan"]["rolling"]]
+    return found + [f"unfinished: {words}" for words in task_vars["podlab_plan"]["unfinished"]]
 
 
 def lines_of_pending(pods: Sequence[Mapping[str, Any]]) -> list[str]:

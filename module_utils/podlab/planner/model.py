@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..configs import PodRow
+from ..configs import PodConfig
 from ..records.host_record import FixedJob, JobByHand
 from .claims.model import Claim, ClaimTemplate
 from .manifests.model import CronJob, Ignored, Wait
 from .manifests.names import file_name
 from .scheduler.model import ANY_NODE, NodeAffinity, PodAffinityTerm, Selector, Spread, Toleration
-from .services.model import Service, Slice, WrittenEndpoints
+from .services.model import Endpoints, Service, Slice
 
 
 class Invalid(ValueError):
@@ -227,7 +227,7 @@ class PodTemplate:
 class Pod:
     """One pod that shall run somewhere: a bare ``Pod`` or one replica of a workload.
 
-    ``kept`` is the row of a pod that stays as it runs, though its workload's template is another by now.
+    ``pinned`` is the row of a pod that stays as it runs, though its workload's template is another by now.
     """
 
     namespace: str
@@ -238,7 +238,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: PodRow | None = None
+    pinned: PodConfig | None = None
 
     @cached_property
     def key(self) -> str:
@@ -294,7 +294,7 @@ class Present:
 
     key: str
     node: str
-    row: PodRow | None
+    row: PodConfig | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds
@@ -333,7 +333,7 @@ class Desired:
     claims: Mapping[str, Claim] = field(default_factory=dict)  # by key
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
-    endpoints: tuple[WrittenEndpoints, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once
     ignored_objects: tuple[Ignored, ...] = ()

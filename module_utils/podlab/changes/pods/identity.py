@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...configs import ContainerRow, PodRow
+from ...configs import ContainerConfig, PodConfig
 
 # What containerd leaves to a container that asks for nothing
 # (https://github.com/containerd/containerd: oci.WithDefaultUnixCaps).
@@ -22,25 +22,25 @@ NUMBERS = (
 )
 
 
-def groups_of(pod: PodRow, row: ContainerRow) -> list[int]:
+def groups_of(pod: PodConfig, row: ContainerConfig) -> list[int]:
     """Supplementary groups: the container's and the pod's ``fsGroup``, without its first one."""
     wanted = {*row.get("groups", []), *([pod["fs_group"]] if "fs_group" in pod else [])}
     return sorted(wanted - {row.get("group", 0)})
 
 
-def user_namespace_argv(row: ContainerRow) -> list[str]:
+def user_namespace_argv(row: ContainerConfig) -> list[str]:
     """bubblewrap's, for a container whose ids its node does not have."""
     if not row.get("user_namespace"):
         return []
     return ["--unshare-user", "--uid", str(row.get("user", 0)), "--gid", str(row.get("group", 0))]
 
 
-def _has_other_ids(pod: PodRow, row: ContainerRow) -> bool:
+def _has_other_ids(pod: PodConfig, row: ContainerConfig) -> bool:
     """Whether a process has to change its ids. In a user namespace of its own it has them from the first moment on."""
     return not row.get("user_namespace") and bool(row.get("user") or row.get("group") or groups_of(pod, row))
 
 
-def initial_capabilities(pod: PodRow, row: ContainerRow) -> list[str]:
+def initial_capabilities(pod: PodConfig, row: ContainerConfig) -> list[str]:
     """bubblewrap's, which are the container's, and what setpriv needs to change ids; it gives that back."""
     wanted = list(row.get("capabilities", CAPABILITIES))
     if row.get("user_namespace") and row.get("user"):
@@ -49,7 +49,7 @@ def initial_capabilities(pod: PodRow, row: ContainerRow) -> list[str]:
     return [*wanted, *(name for name in needed if name not in wanted)]
 
 
-def setpriv_argv(pod: PodRow, row: ContainerRow) -> list[str]:
+def setpriv_argv(pod: PodConfig, row: ContainerConfig) -> list[str]:
     """setpriv, as far as the process is to be anybody else than root.
 
     A process that is not root has no capabilities, though they stay in its bounding set: so it is under runc,
@@ -66,7 +66,7 @@ def setpriv_argv(pod: PodRow, row: ContainerRow) -> list[str]:
     ]
 
 
-def identity_file(pod: PodRow, name: str) -> str:
+def identity_file(pod: PodConfig, name: str) -> str:
     """What that program makes of itself. ``working_dir`` comes last, since it may be any text."""
     row = pod["containers"][name]
     mask = sum(1 << NUMBERS.index(capability) for capability in row.get("capabilities", CAPABILITIES))

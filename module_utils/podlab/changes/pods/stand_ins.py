@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...configs import ContainerRow
+from ...configs import ContainerConfig
 from ...records.pod_row import Facts
 from .paths import STAND_IN
 
@@ -10,7 +10,7 @@ IMAGE_ID = "podlab://stand-in"
 """In place of the digest of an image: it tells what runs, as ``image`` tells what was asked for."""
 
 
-def image_id(row: ContainerRow, facts: Facts) -> str:
+def image_id(row: ContainerConfig, facts: Facts) -> str:
     """:param row: of a container. :param facts: what its host tells of it."""
     argv = row.get("argv", [])
     is_certain = argv[:1] == [STAND_IN] and "--" not in argv  # else it looks for a program when it starts

@@ -70,8 +70,8 @@ def claims_stage(hosts: Sequence[Host], desired: Desired, pods: Iterable[Pod]) -
 
 def claims_of(pod: Pod) -> list[str]:
     """Keys of the claims that a pod mounts."""
-    if pod.kept is not None:
-        volumes = pod.kept.get("volumes", {}).values()
+    if pod.pinned is not None:
+        volumes = pod.pinned.get("volumes", {}).values()
         return [str(volume["claim"]) for volume in volumes if volume["kind"] == "claim"]
     found = (volume.claim for volume in pod.template.volumes.values() if volume.kind == "claim")
     return [f"{pod.namespace}/{name}" for name in found]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...changes.pods.configs import PATH
 from ...changes.pods.paths import STAND_IN
-from ...configs import ContainerRow
+from ...configs import ContainerConfig
 from ..claims.model import directory_of
 from ..inputs.host import Host
 from ..manifests.environment import fact, resolved
@@ -18,14 +18,14 @@ from ..preflight.id_mapping import mapped
 
 def container_rows(
     template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
-) -> dict[str, ContainerRow]:
+) -> dict[str, ContainerConfig]:
     every = (*template.init_containers, *template.containers)
     return {item.name: _container_row(item, template, facts, links) for item in every}
 
 
 def as_started(
-    containers: dict[str, ContainerRow], pod: Pod, node: Host, facts: Mapping[str, str]
-) -> dict[str, ContainerRow]:
+    containers: dict[str, ContainerConfig], pod: Pod, node: Host, facts: Mapping[str, str]
+) -> dict[str, ContainerConfig]:
     """The containers as this node can have them. Those that differ from what runs in nothing but Services stay as they
     are: what comes or goes beside a container restarts nothing."""
     containers = {name: _on(row, pod, node) for name, row in containers.items()}
@@ -35,7 +35,7 @@ def as_started(
         return containers
     if (before["object"]["spec"].get("enableServiceLinks") is not False) != pod.template.service_links:
         return containers
-    kept: dict[str, ContainerRow] = {}
+    kept: dict[str, ContainerConfig] = {}
     for item in (*pod.template.init_containers, *pod.template.containers):
         runs = before["containers"].get(item.name)
         if runs is not None and runs.get("services", {}) != containers[item.name].get("services", {}):
@@ -45,7 +45,7 @@ def as_started(
     return {**containers, **kept} if kept else containers
 
 
-def _on(row: ContainerRow, pod: Pod, node: Host) -> ContainerRow:
+def _on(row: ContainerConfig, pod: Pod, node: Host) -> ContainerConfig:
     if not ("user" in row or "group" in row or "groups" in row):
         return row
     return mapped(row, node, shares_processes=pod.template.share_processes)
@@ -53,10 +53,10 @@ def _on(row: ContainerRow, pod: Pod, node: Host) -> ContainerRow:
 
 def _container_row(
     container: Container, template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
-) -> ContainerRow:
+) -> ContainerConfig:
     env, argv, sub_paths = resolved(container, facts, links)
     own = container.path + ":" if container.path else ""
-    row: ContainerRow = {
+    row: ContainerConfig = {
         "image": container.image,
         "argv": [*_stand_in_argv(container), *argv],
         "env": {"PATH": own + PATH, **env},

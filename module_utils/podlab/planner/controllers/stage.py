@@ -46,7 +46,7 @@ def reconcile(request: Request, fleet: Fleet, found: Problems) -> Reconciled:
 
 def _as_it_runs(pod: Pod, there: Present | None) -> Pod:
     """What was started before its ConfigMap or Secret went goes on, as on a cluster."""
-    if pod.kept is not None or there is None or there.row is None:
+    if pod.pinned is not None or there is None or there.row is None:
         return pod
     is_same = revision_of(there) == pod.revision and not is_another(pod, there.row)
-    return replace(pod, kept=there.row) if is_same else pod
+    return replace(pod, pinned=there.row) if is_same else pod

@@ -6,17 +6,17 @@ from ...records.host_record import ClaimSpec
 from ..claims.model import Claim, ClaimTemplate
 from . import names
 from .quantities import WORDS, quantity
-from .reading import Node
+from .reading import Field
 
 _MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _POLICIES = ("Retain", "Delete")
 
 
-def claim(root: Node, name: str, namespace: str) -> Claim:
+def claim(root: Field, name: str, namespace: str) -> Claim:
     return Claim(namespace, name, _spec(root["spec"]))
 
 
-def claim_templates(spec: Node) -> tuple[ClaimTemplate, ...]:
+def claim_templates(spec: Field) -> tuple[ClaimTemplate, ...]:
     """Of a StatefulSet's ``spec``, with what its retention policy says."""
     policy = spec["persistentVolumeClaimRetentionPolicy"]
     of_set, of_pod = (policy[field].one_of(_POLICIES) == "Retain" for field in ("whenDeleted", "whenScaled"))
@@ -32,7 +32,7 @@ def claim_templates(spec: Node) -> tuple[ClaimTemplate, ...]:
     return tuple(made.values())
 
 
-def _spec(node: Node) -> ClaimSpec:
+def _spec(node: Field) -> ClaimSpec:
     modes, storage = node["accessModes"], node["resources"]["requests"]["storage"]
     if modes.absent:
         modes.required("at least 1 access mode is required")

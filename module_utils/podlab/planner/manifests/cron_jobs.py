@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...records.host_record import JobByHand
 from ..model import Document
 from .model import CronJob
-from .reading import Node
+from .reading import Field
 from .references import Scope
 from .workloads import workload
 
@@ -19,7 +19,7 @@ _MANUAL = {"cronjob.kubernetes.io/instantiate": "manual"}
 Object = Mapping[str, Any]
 
 
-def cron_job(root: Node, name: str, where: str, scope: Scope) -> CronJob:
+def cron_job(root: Field, name: str, where: str, scope: Scope) -> CronJob:
     """One CronJob. What its Job would be is checked as a Job is."""
     spec, schedule = root["spec"], root["spec"]["schedule"]
     if len(name) > _LONGEST_NAME:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..model import Image
 from .environment import escaped
-from .reading import Node
+from .reading import Field
 from .references import Scope
 
 
@@ -29,7 +29,7 @@ def catalogue(images: Mapping[str, Image]) -> dict[str, Image]:
     return {image_name(name): image for name, image in images.items()}
 
 
-def known_image(node: Node, images: Mapping[str, Image]) -> Image | None:
+def known_image(node: Field, images: Mapping[str, Image]) -> Image | None:
     """The entry of the catalogue for a container, if it has one."""
     image = node["image"].text()
     if node["image"].absent:
@@ -39,7 +39,7 @@ def known_image(node: Node, images: Mapping[str, Image]) -> Image | None:
     return images.get(image_name(image.strip()))
 
 
-def may_be_missing(node: Node, known: Image | None, scope: Scope) -> bool:
+def may_be_missing(node: Field, known: Image | None, scope: Scope) -> bool:
     """Whether a container's program may be stood in for where its node does not have it."""
     if known:
         return bool(known.ports)
@@ -47,7 +47,7 @@ def may_be_missing(node: Node, known: Image | None, scope: Scope) -> bool:
 
 
 def argv_of(
-    node: Node, command: Sequence[str], args: Sequence[str], known: Image | None, scope: Scope
+    node: Field, command: Sequence[str], args: Sequence[str], known: Image | None, scope: Scope
 ) -> tuple[str, ...]:
     """What is executed: ``command`` and ``args`` where given, else what the image brings; nothing, where something
     stands in for it.

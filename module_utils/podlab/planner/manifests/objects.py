@@ -14,7 +14,7 @@ from typing import Any
 from ..claims.model import Claim
 from ..model import Desired, Document, Image, Invalid, Pod, Workload
 from ..services import written_endpoints
-from ..services.model import Service, Slice, WrittenEndpoints
+from ..services.model import Endpoints, Service, Slice
 from . import fields, kinds, names, services
 from .claims import claim
 from .config_objects import config_map, secret
@@ -23,7 +23,7 @@ from .generated_names import named
 from .images import catalogue
 from .model import CronJob, Ignored
 from .podspec import ANY_POLICY, pod_template
-from .reading import Node, annotations_of, labels_of, object_name
+from .reading import Field, annotations_of, labels_of, object_name
 from .references import Scope, gathered
 from .stand_ins import with_ports_of_services
 from .workloads import unfit_names, workload
@@ -103,7 +103,7 @@ class _Cluster:
         self.claims: dict[str, Claim] = {}
         self.services: dict[str, Service] = {}
         self.slices: dict[str, Slice] = {}
-        self.endpoints: dict[str, WrittenEndpoints] = {}
+        self.endpoints: dict[str, Endpoints] = {}
         self.places: dict[str, str] = {}
         self.ignored: dict[str, None] = {}
         self.ignored_objects: list[Ignored] = []
@@ -119,7 +119,7 @@ class _Cluster:
         if make is None:
             self.problems.append(f"{document.where}: {kinds.no_match(version, kind, KINDS)}")
             return
-        make(self, document, Node.root(document.body, fields.subject(document), self.problems))
+        make(self, document, Field.root(document.body, fields.subject(document), self.problems))
         self._judge(document)
 
     def _judge(self, document: Document) -> None:
@@ -139,19 +139,19 @@ class _Cluster:
         kind, namespace = str(document.body["kind"]), str(known.get("namespace") or "")
         self.ignored_objects.append(Ignored(kind, namespace, str(name), why))
 
-    def add_namespace(self, document: Document, root: Node) -> None:
+    def add_namespace(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_label)
         _check_metadata(root)
         self._counts(document, "namespaces", "", name)
 
-    def add_pod(self, document: Document, root: Node) -> None:
+    def add_pod(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         pod = Pod(namespace, name, pod_template(root, self._scope(namespace), ANY_POLICY), document.where)
         if self._counts(document, "pods", namespace, name):
             self.pods[pod.key] = pod
 
-    def add_workload(self, document: Document, root: Node) -> None:
+    def add_workload(self, document: Document, root: Field) -> None:
         kind = str(document.body["kind"])
         name = object_name(root, names.dns1123_label if kind == "StatefulSet" else names.dns1123_subdomain)
         namespace = self._namespace(document, root)
@@ -162,7 +162,7 @@ class _Cluster:
         if self._counts(document, f"{kind.lower()}s{slash and '.'}{group}", namespace, name):
             self.workloads[made.key] = made
 
-    def add_cron_job(self, document: Document, root: Node) -> None:
+    def add_cron_job(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -170,7 +170,7 @@ class _Cluster:
         if self._counts(document, "cronjobs.batch", namespace, name):
             self.cron_jobs[made.key] = made
 
-    def add_object(self, document: Document, root: Node) -> None:
+    def add_object(self, document: Document, root: Field) -> None:
         kind = str(document.body["kind"])
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
@@ -180,7 +180,7 @@ class _Cluster:
             key = f"{kind}/{namespace}/{name}"
             self.objects[key], self.places[key] = body, document.where
 
-    def add_claim(self, document: Document, root: Node) -> None:
+    def add_claim(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -188,7 +188,7 @@ class _Cluster:
         if self._counts(document, "persistentvolumeclaims", namespace, name):
             self.claims[made.key] = made
 
-    def add_service(self, document: Document, root: Node) -> None:
+    def add_service(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1035_label)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -196,7 +196,7 @@ class _Cluster:
         if self._counts(document, "services", namespace, name):
             self.services[made.key] = made
 
-    def add_slice(self, document: Document, root: Node) -> None:
+    def add_slice(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -205,7 +205,7 @@ class _Cluster:
             self.slices[made.key] = made
             self.places[f"EndpointSlice/{made.key}"] = document.where
 
-    def add_endpoints(self, document: Document, root: Node) -> None:
+    def add_endpoints(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -221,7 +221,7 @@ class _Cluster:
     def _scope(self, namespace: str) -> Scope:
         return Scope(namespace, self.images, self.data, self.allowed, self.unknown_images)
 
-    def _namespace(self, document: Document, root: Node) -> str:
+    def _namespace(self, document: Document, root: Field) -> str:
         node = root["metadata"]["namespace"]
         namespace = node.text() or "default"
         if node.check(names.dns1123_label(namespace)) and namespace not in self.namespaces:
@@ -243,7 +243,7 @@ class _Cluster:
 
 
 # The (apiVersion, kind) pairs that podlab takes.
-KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
+KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Field], None]] = {
     ("v1", "Namespace"): _Cluster.add_namespace,
     ("v1", "Pod"): _Cluster.add_pod,
     ("apps/v1", "Deployment"): _Cluster.add_workload,
@@ -262,7 +262,7 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
 }
 
 
-def _check_metadata(root: Node) -> None:
+def _check_metadata(root: Field) -> None:
     labels_of(root["metadata"]["labels"])
     annotations_of(root["metadata"]["annotations"])
 

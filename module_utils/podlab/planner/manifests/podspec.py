@@ -13,7 +13,7 @@ from . import names, scheduling_fields
 from .environment import Environment, check_argument, environment
 from .images import argv_of, known_image, may_be_missing
 from .probes import Probes, check_host_ports, ports
-from .reading import Node, annotations_of, is_address, labels_of
+from .reading import Field, annotations_of, is_address, labels_of
 from .references import Scope
 from .security import pod_security, security, sysctls
 from .stand_ins import NON_ROOT, stand_in
@@ -24,7 +24,11 @@ ANY_POLICY = ("Always", "OnFailure", "Never")
 
 
 def pod_template(
-    node: Node, scope: Scope, restart_policies: Sequence[str] = ALWAYS, claims: Sequence[str] = (), of_job: bool = False
+    node: Field,
+    scope: Scope,
+    restart_policies: Sequence[str] = ALWAYS,
+    claims: Sequence[str] = (),
+    of_job: bool = False,
 ) -> PodTemplate:
     """Reads ``metadata`` and ``spec`` below ``node``.
 
@@ -71,7 +75,7 @@ def pod_template(
     )
 
 
-def _placing(spec: Node, namespace: str) -> dict[str, Any]:
+def _placing(spec: Field, namespace: str) -> dict[str, Any]:
     """Where it may run."""
     affinity = spec["affinity"]
     return {
@@ -85,7 +89,7 @@ def _placing(spec: Node, namespace: str) -> dict[str, Any]:
     }
 
 
-def _grace(node: Node) -> int | None:
+def _grace(node: Field) -> int | None:
     """Seconds. Kubernetes takes a negative number for one second (``pkg/registry/core/pod``)."""
     if not node.given:
         return None
@@ -93,7 +97,7 @@ def _grace(node: Node) -> int | None:
     return 1 if seconds < 0 else seconds
 
 
-def _deadline(node: Node) -> int | None:
+def _deadline(node: Field) -> int | None:
     return node.between(0, 1, 2**31 - 1) if node.given else None
 
 
@@ -105,7 +109,7 @@ class _Pod:
 
     def __init__(
         self,
-        spec: Node,
+        spec: Field,
         scope: Scope,
         own_labels: Mapping[str, str],
         own_annotations: Mapping[str, str],
@@ -139,13 +143,13 @@ class _Pod:
         init = [self._init(node, seen) for node in self.init]
         return tuple(regular), tuple(init)
 
-    def _regular(self, node: Node, seen: set[str]) -> Container:
+    def _regular(self, node: Field, seen: set[str]) -> Container:
         own, pods = node["restartPolicy"].text(), self.spec["restartPolicy"].text() or "Always"
         if own not in ("", pods):
             node["restartPolicy"].refuse(f"containers have the restartPolicy of their pod, which is {pods}")
         return self._container(node, seen, ends=self.of_job)
 
-    def _init(self, node: Node, seen: set[str]) -> Container:
+    def _init(self, node: Field, seen: set[str]) -> Container:
         """A plain one runs to its end before the next one starts; a sidecar has a life like a regular container's."""
         policy = node["restartPolicy"].one_of(("Always",), "")
         if policy != "Always":
@@ -157,7 +161,7 @@ class _Pod:
         return made
 
     def _container(
-        self, node: Node, seen: set[str], *, ends: bool, restart_policy: str = "", is_init: bool = False
+        self, node: Field, seen: set[str], *, ends: bool, restart_policy: str = "", is_init: bool = False
     ) -> Container:
         name = node["name"].text()
         if node["name"].absent:
@@ -194,7 +198,7 @@ class _Pod:
             **life,
         )
 
-    def _life(self, node: Node, own_ports: Sequence[Port], env: Environment) -> dict[str, Any]:
+    def _life(self, node: Field, own_ports: Sequence[Port], env: Environment) -> dict[str, Any]:
         """How it is asked for its health, and told of its beginning and end."""
         probes = Probes(node, own_ports, env.static, self.grace)
         return {
@@ -206,7 +210,7 @@ class _Pod:
         }
 
 
-def _working_dir(node: Node) -> str:
+def _working_dir(node: Field) -> str:
     directory = node.text() or "/"
     if not directory.startswith("/"):
         node.invalid("must be an absolute path")
@@ -217,7 +221,7 @@ def _working_dir(node: Node) -> str:
 # --- names and name servers -----------------------------------------------------------------------------
 
 
-def _host_aliases(node: Node) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _host_aliases(node: Field) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Lines of ``/etc/hosts``."""
     made = []
     for item in node.items():
@@ -239,7 +243,7 @@ _LONGEST_SEARCHES = 2048
 _CLUSTER_FIRST = Dns()
 
 
-def _dns(spec: Node) -> Dns:
+def _dns(spec: Field) -> Dns:
     if not (spec["dnsPolicy"].given or spec["dnsConfig"].given):
         return _CLUSTER_FIRST
     policy = spec["dnsPolicy"].one_of(("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"), "ClusterFirst")
@@ -265,7 +269,7 @@ def _dns(spec: Node) -> Dns:
     return Dns(policy, nameservers, searches, tuple(map(_option, node["options"].items())))
 
 
-def _option(node: Node) -> str:
+def _option(node: Field) -> str:
     name, value = node["name"].text(), node["value"].text()
     if node["name"].absent:
         node.required("must not be empty")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..model import Handler, Port, Probe
 from . import names
 from .environment import check_argument, expand
-from .reading import Node, is_address
+from .reading import Field, is_address
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")  # of which hooks have no grpc, and probes no sleep
@@ -18,7 +18,7 @@ _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")  # of which hooks 
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7)"
 
 
-def ports(node: Node, host_network: bool) -> tuple[Port, ...]:
+def ports(node: Field, host_network: bool) -> tuple[Port, ...]:
     """``ports`` of a container. On the node's network every one of them is one of the node's."""
     seen: set[str] = set()
     made: list[Port] = []
@@ -47,7 +47,7 @@ def ports(node: Node, host_network: bool) -> tuple[Port, ...]:
     return tuple(made)
 
 
-def check_host_ports(containers: Iterable[tuple[Node, Sequence[Port]]]) -> None:
+def check_host_ports(containers: Iterable[tuple[Field, Sequence[Port]]]) -> None:
     """No two ports of these containers may be one of the node's. One that a manifest does not write is no mistake."""
     seen: set[str] = set()
     for node, made in containers:
@@ -65,7 +65,7 @@ class Probes:
     :param grace: terminationGracePeriodSeconds of the pod, where it is written.
     """
 
-    def __init__(self, node: Node, made: Sequence[Port], static: Mapping[str, str], grace: int | None) -> None:
+    def __init__(self, node: Field, made: Sequence[Port], static: Mapping[str, str], grace: int | None) -> None:
         self.node = node
         self.ports = {port.name: port.number for port in reversed(made) if port.name}
         self.static = static
@@ -101,7 +101,7 @@ class Probes:
         node = self.node["lifecycle"][name]
         return self._handler(node, is_probe=False) if node.given else None
 
-    def _handler(self, node: Node, is_probe: bool) -> Handler:
+    def _handler(self, node: Field, is_probe: bool) -> Handler:
         written = [kind for kind in _HANDLERS if node[kind].given]
         if not written:
             node.required("must specify a handler type")
@@ -124,7 +124,7 @@ class Probes:
             return Handler("sleep", seconds=seconds)
         return Handler("exec", self._command(body["command"], is_probe) if kind == "exec" else ())
 
-    def _command(self, node: Node, is_probe: bool) -> tuple[str, ...]:
+    def _command(self, node: Field, is_probe: bool) -> tuple[str, ...]:
         """The kubelet expands ``$(VAR)`` in what a probe runs, by the variables as written, and not in a hook."""
         if node.absent:
             node.required()
@@ -134,7 +134,7 @@ class Probes:
             check_argument(item, words[-1])
         return tuple(words)
 
-    def _http(self, node: Node) -> Handler:
+    def _http(self, node: Field) -> Handler:
         headers = []
         for header in node["httpHeaders"].items():
             name, value = header["name"].text(), header["value"].text()
@@ -153,7 +153,7 @@ class Probes:
             headers=tuple(headers),
         )
 
-    def _port(self, node: Node) -> int:
+    def _port(self, node: Field) -> int:
         """A number, or the name of one of this container's ports."""
         port = node.number_or_text()
         if isinstance(port, str) and not port:
@@ -170,7 +170,7 @@ class Probes:
         return port if isinstance(port, int) else 0
 
 
-def _number(node: Node) -> int:
+def _number(node: Field) -> int:
     port = node.integer(0)
     if node.value is None:
         node.required()
@@ -179,7 +179,7 @@ def _number(node: Node) -> int:
     return port
 
 
-def _host(node: Node) -> str:
+def _host(node: Field) -> str:
     host = node.text()
     if host and not is_address(host) and names.dns1123_subdomain(host.lower().rstrip(".")):
         node.invalid("must be a host name or a valid IP address, (e.g. 10.9.8.7)")

@@ -15,7 +15,7 @@ from ..scheduler.model import (
 )
 from . import names
 from .field_table import NAMESPACE_SELECTOR
-from .reading import Node, selector
+from .reading import Field, selector
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _EMPTY = "can not be empty"
@@ -25,11 +25,11 @@ _POSITIVE = "must be greater than zero"
 # --- taints ---------------------------------------------------------------------------------------------
 
 
-def tolerations(node: Node) -> tuple[Toleration, ...]:
+def tolerations(node: Field) -> tuple[Toleration, ...]:
     return tuple(map(_toleration, node.items()))
 
 
-def _toleration(node: Node) -> Toleration:
+def _toleration(node: Field) -> Toleration:
     key, operator, value = node["key"].text(), node["operator"].text(), node["value"].text()
     effect = node["effect"].text()
     if key:
@@ -68,7 +68,7 @@ def taint(text: str) -> tuple[str, str, str] | str:
 # --- spreading ------------------------------------------------------------------------------------------
 
 
-def spread(node: Node) -> tuple[Spread, ...]:
+def spread(node: Field) -> tuple[Spread, ...]:
     made = []
     seen: set[tuple[str, str]] = set()
     for item in node.items():
@@ -80,7 +80,7 @@ def spread(node: Node) -> tuple[Spread, ...]:
     return tuple(made)
 
 
-def _spread(node: Node) -> Spread:
+def _spread(node: Field) -> Spread:
     skew, key, when = node["maxSkew"].integer(0), node["topologyKey"].text(), node["whenUnsatisfiable"].text()
     if skew <= 0:
         node["maxSkew"].invalid(_POSITIVE, skew)
@@ -98,7 +98,7 @@ def _spread(node: Node) -> Spread:
     return Spread(key, skew, when == "DoNotSchedule", _own_selector(node["labelSelector"]), domains)
 
 
-def _own_selector(node: Node) -> Selector:
+def _own_selector(node: Field) -> Selector:
     """A selector of pods. One that is not written selects none of them, unlike an empty one, which selects all."""
     return selector(node) if node.given else _NONE
 
@@ -107,7 +107,7 @@ def _own_selector(node: Node) -> Selector:
 _NONE = Selector(expressions=((HOSTNAME, "Exists", ()), (HOSTNAME, "DoesNotExist", ())))
 
 
-def _check_topology(node: Node, key: str) -> None:
+def _check_topology(node: Field, key: str) -> None:
     if node.absent:
         node.required(_EMPTY)
     elif key:
@@ -120,7 +120,7 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-def pod_affinity(node: Node, namespace: str) -> tuple[PodAffinityTerm, ...]:
+def pod_affinity(node: Field, namespace: str) -> tuple[PodAffinityTerm, ...]:
     """``podAffinity`` or ``podAntiAffinity``; ``namespace`` is the pod's own, meant where a term names none."""
     if not node.given:
         return ()
@@ -131,14 +131,14 @@ def pod_affinity(node: Node, namespace: str) -> tuple[PodAffinityTerm, ...]:
     )
 
 
-def _weight(node: Node) -> int:
+def _weight(node: Field) -> int:
     weight = node.integer(0)
     if not 1 <= weight <= 100:
         node.invalid("must be in the range 1-100", weight)
     return weight
 
 
-def _term(node: Node, namespace: str, weight: int) -> PodAffinityTerm:
+def _term(node: Field, namespace: str, weight: int) -> PodAffinityTerm:
     key = node["topologyKey"].text()
     _check_topology(node["topologyKey"], key)
     for item in node["namespaces"].items():
@@ -151,7 +151,7 @@ def _term(node: Node, namespace: str, weight: int) -> PodAffinityTerm:
 # --- nodes ----------------------------------------------------------------------------------------------
 
 
-def node_affinity(node: Node) -> NodeAffinity:
+def node_affinity(node: Field) -> NodeAffinity:
     if not node.given:
         return ANY_NODE
     required = None
@@ -166,12 +166,12 @@ def node_affinity(node: Node) -> NodeAffinity:
     return NodeAffinity(required, tuple(preferred))
 
 
-def _node_selector_term(node: Node) -> NodeSelectorTerm:
+def _node_selector_term(node: Field) -> NodeSelectorTerm:
     labels = tuple(map(_label_requirement, node["matchExpressions"].items()))
     return NodeSelectorTerm(labels, tuple(map(_field_requirement, node["matchFields"].items())))
 
 
-def _label_requirement(node: Node) -> Requirement:
+def _label_requirement(node: Field) -> Requirement:
     key, operator, values = node["key"].text(), node["operator"].text(), node["values"].texts()
     if operator in ("In", "NotIn"):
         if not values:
@@ -188,7 +188,7 @@ def _label_requirement(node: Node) -> Requirement:
     return key, operator, values
 
 
-def _field_requirement(node: Node) -> Requirement:
+def _field_requirement(node: Field) -> Requirement:
     key, operator, values = node["key"].text(), node["operator"].text(), node["values"].texts()
     if operator not in ("In", "NotIn"):
         node["operator"].invalid("not a valid selector operator", operator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...changes.pods.identity import CAPABILITIES
 from ..model import Security
 from . import names
-from .reading import MOST, Node
+from .reading import MOST, Field
 from .references import Scope
 
 # capabilities(7), as far as Linux 6.
@@ -26,7 +26,7 @@ _NAMESPACED_ALONE = ("kernel.sem",)
 _PLAIN = Security()
 
 
-def security(node: Node, pod: Node, scope: Scope, non_root: int | None = None) -> Security:
+def security(node: Field, pod: Field, scope: Scope, non_root: int | None = None) -> Security:
     """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does.
 
     :param scope: the container's.
@@ -53,7 +53,7 @@ def security(node: Node, pod: Node, scope: Scope, non_root: int | None = None) -
     )
 
 
-def pod_security(node: Node) -> int | None:
+def pod_security(node: Field) -> int | None:
     """Checks the ``securityContext`` of a pod; its ``fsGroup``."""
     for name in ("runAsUser", "runAsGroup", "fsGroup"):
         node[name].between(0, 0, MOST)
@@ -62,21 +62,21 @@ def pod_security(node: Node) -> int | None:
     return _number(node["fsGroup"])
 
 
-def _groups(pod: Node) -> tuple[int, ...]:
+def _groups(pod: Field) -> tuple[int, ...]:
     """Supplementary groups: those named, and the one that the volumes belong to."""
     groups = [*pod["supplementalGroups"].items(), pod["fsGroup"]]
     return tuple(dict.fromkeys(number for number in map(_number, groups) if number is not None))
 
 
-def _number(node: Node) -> int | None:
+def _number(node: Field) -> int | None:
     return node.integer(0) if node.given else None
 
 
-def _either(own: Node, pods: Node) -> int | None:
+def _either(own: Field, pods: Field) -> int | None:
     return _number(own) if own.given else _number(pods)
 
 
-def _check_not_root(wish: Node, user: int | None, scope: Scope) -> None:
+def _check_not_root(wish: Field, user: int | None, scope: Scope) -> None:
     """``runAsNonRoot``, in the words of the kubelet, which does not start the container until that is mended."""
     if not wish.boolean():
         return
@@ -86,7 +86,7 @@ def _check_not_root(wish: Node, user: int | None, scope: Scope) -> None:
         scope.wait("container's runAsUser breaks non-root policy", "set another runAsUser")
 
 
-def _capabilities(node: Node) -> tuple[str, ...] | None:
+def _capabilities(node: Field) -> tuple[str, ...] | None:
     """The whole wanted set, by name. As in containerd, ``ALL`` comes first and a drop has the last word."""
     if not node.given:
         return None
@@ -97,7 +97,7 @@ def _capabilities(node: Node) -> tuple[str, ...] | None:
     return tuple(sorted((wanted | set(added)) - set(dropped) - {"ALL"}))
 
 
-def _names(node: Node) -> list[str]:
+def _names(node: Field) -> list[str]:
     """In any case, as containerd reads them. It puts ``CAP_`` before each: one that has it already is unknown to it."""
     found = []
     for item in node.items():
@@ -111,7 +111,7 @@ def _names(node: Node) -> list[str]:
     return found
 
 
-def sysctls(node: Node, host_network: bool) -> dict[str, str]:
+def sysctls(node: Field, host_network: bool) -> dict[str, str]:
     """``sysctls`` of a pod: name, with dots -> value."""
     made: dict[str, str] = {}
     for item in node.items():

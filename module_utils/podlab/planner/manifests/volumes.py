@@ -10,7 +10,7 @@ from . import names
 from .environment import Environment, written
 from .field_table import DIRECTORIES, FILES_OF_ROOT, VOLUME
 from .quantities import WORDS, quantity, rounded_up
-from .reading import Node, no_backsteps, relative_path
+from .reading import Field, no_backsteps, relative_path
 from .references import FILE_FIELDS, Data, Scope, field_ref, resource, source
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
@@ -20,10 +20,10 @@ _ONE_TYPE = "may not specify more than 1 volume type"
 
 
 # Kinds that podlab has; the others are refused by the table of fields.
-_Reader = Callable[[Node, Scope, Mapping[str, Node]], Volume]
+_Reader = Callable[[Field, Scope, Mapping[str, Field]], Volume]
 
 
-def volumes(node: Node, scope: Scope, containers: Mapping[str, Node]) -> dict[str, Volume]:
+def volumes(node: Field, scope: Scope, containers: Mapping[str, Field]) -> dict[str, Volume]:
     """The volumes by name. One that is wrong in itself is there as well, so that its mounts find it."""
     found: dict[str, Volume] = {}
     for volume in node.items():
@@ -44,7 +44,7 @@ def _parents(path: str) -> list[str]:
     return [path[:index] for index, letter in enumerate(path) if letter == "/"]
 
 
-def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _volume(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     kinds = [kind for kind, value in node.mapping().items() if kind != "name" and value is not None]
     # Without any it is an emptyDir, as the API server's defaults have it (``SetDefaults_Volume``).
     for kind in kinds[1:]:
@@ -59,7 +59,7 @@ def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
     return Volume("emptyDir")
 
 
-def _empty_dir(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _empty_dir(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     if node["mode"].given:
         node["mode"].refuse("every user may write to an emptyDir; use securityContext.fsGroup")
     medium = node["medium"].text()
@@ -76,7 +76,7 @@ def _empty_dir(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     return Volume("emptyDir", medium, rounded_up(size) if medium == "Memory" and size else None)
 
 
-def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _host_path(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     path = node["path"].text()
     kind = node["type"].text()
     if node["path"].absent:
@@ -92,7 +92,7 @@ def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     return Volume("hostPath", path=path, type=kind)
 
 
-def _claim(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _claim(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     name = node["claimName"].text()
     if node["claimName"].absent:
         node["claimName"].required()
@@ -104,19 +104,19 @@ def _claim(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
 # --- volumes of files -----------------------------------------------------------------------------------
 
 
-def _config_map(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _config_map(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     return Volume("files", files=_keys(node, "ConfigMap", "name", scope, _mode(node["defaultMode"], 0o644)))
 
 
-def _secret(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _secret(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     return Volume("files", files=_keys(node, "Secret", "secretName", scope, _mode(node["defaultMode"], 0o644)))
 
 
-def _downward(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _downward(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     return Volume("files", files=_fields(node, containers, _mode(node["defaultMode"], 0o644)))
 
 
-def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _projected(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     """Several sources in one directory; no two of them may name the same path."""
     mode = _mode(node["defaultMode"], 0o644)
     files: dict[str, File] = {}
@@ -142,7 +142,7 @@ def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     return Volume("files", files=files)
 
 
-def _keys(node: Node, kind: str, name_field: str, scope: Scope, mode: int) -> dict[str, File]:
+def _keys(node: Field, kind: str, name_field: str, scope: Scope, mode: int) -> dict[str, File]:
     """The files of a ConfigMap or Secret: all of them, or those that ``items`` names."""
     data = source(node, kind, scope, name_field)
     _no_user(node)
@@ -166,7 +166,7 @@ def _content(data: Data | None) -> dict[str, bytes]:
     return {**data.text, **data.binary} if data else {}
 
 
-def _fields(node: Node, containers: Mapping[str, Node], mode: int) -> dict[str, File]:
+def _fields(node: Field, containers: Mapping[str, Field], mode: int) -> dict[str, File]:
     """The files of a downwardAPI source."""
     _no_user(node)
     files: dict[str, File] = {}
@@ -187,7 +187,7 @@ def _fields(node: Node, containers: Mapping[str, Node], mode: int) -> dict[str, 
     return files
 
 
-def _path(node: Node) -> str:
+def _path(node: Field) -> str:
     """Where in its volume a file lies."""
     path = node.text()
     if node.absent:
@@ -201,19 +201,19 @@ def _path(node: Node) -> str:
     return posixpath.normpath(path)
 
 
-def _no_nul(node: Node, path: str) -> None:
+def _no_nul(node: Field, path: str) -> None:
     if "\0" in path:
         node.invalid("must not contain NUL", path)
 
 
-def _no_user(node: Node) -> None:
+def _no_user(node: Field) -> None:
     """Owners of single files, which the API has had since 1.37."""
     for owner in (node["defaultUser"], *(item["user"] for item in node["items"].items())):
         if owner.given:
             owner.refuse(FILES_OF_ROOT)
 
 
-def _mode(node: Node, default: int) -> int:
+def _mode(node: Field, default: int) -> int:
     mode = node.integer(default)
     if not 0 <= mode <= 0o777:
         node.invalid(_MODE_WORDS)
@@ -234,7 +234,7 @@ _READERS: Mapping[str, _Reader] = {
 # --- mounts ---------------------------------------------------------------------------------------------
 
 
-def mounts(node: Node, known: Mapping[str, Volume], env: Environment, scope: Scope) -> tuple[Mount, ...]:
+def mounts(node: Field, known: Mapping[str, Volume], env: Environment, scope: Scope) -> tuple[Mount, ...]:
     """``volumeMounts`` of a container. :param scope: the container's."""
     made: list[Mount] = []
     seen: set[str] = set()
@@ -265,7 +265,7 @@ def mounts(node: Node, known: Mapping[str, Volume], env: Environment, scope: Sco
     return tuple(made)
 
 
-def _sub_path(node: Node, env: Environment) -> tuple[str, bool]:
+def _sub_path(node: Field, env: Environment) -> tuple[str, bool]:
     """The path in the volume, and whether it is to be expanded when the pod has its place."""
     plain, expression = node["subPath"], node["subPathExpr"]
     text = plain.text()

@@ -28,7 +28,7 @@ from ..preflight.problems import Problems
 from ..scheduler.schedule import Placement, place
 from ..scheduler.volume_binding import VolumeBinding
 from ..services.addresses import allocate
-from ..services.model import Given, Service
+from ..services.model import Service, ServiceAllocation
 
 
 class Outcome(Enum):
@@ -72,7 +72,7 @@ def outline(cluster: Cluster, hosts: Sequence[Host], desired: Desired, problems:
     claims = claims_stage(hosts, desired, wanted.pods)
     volumes = VolumeBinding(claims.homes, claims.wanted)
     placement = place(wanted.pods, nodes, room, {}, volumes) if nodes else Placement({})
-    found.unless_invalid(lambda: allocate(cluster, hosts, desired.services), dict[str, Given]())
+    found.unless_invalid(lambda: allocate(cluster, hosts, desired.services), dict[str, ServiceAllocation]())
     known = _objects(desired)
     refused = [_refused(problem, known) for problem in dict.fromkeys([*found.given, *found])]
     without = {row[1:4] for row in refused}

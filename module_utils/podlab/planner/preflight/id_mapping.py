@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from ...configs import ContainerRow
+from ...configs import ContainerConfig
 from ..inputs.host import Host
 from ..model import Container, Pod, PodTemplate
 
@@ -22,13 +22,13 @@ def has(host: Host, kind: Kind, wanted: int) -> bool:
     return any(first <= wanted < first + count for first, count in host.seen["ids"][kind])
 
 
-def mapped(row: ContainerRow, host: Host, *, shares_processes: bool) -> ContainerRow:
+def mapped(row: ContainerConfig, host: Host, *, shares_processes: bool) -> ContainerConfig:
     """A container's row with what its host cannot give it in a user namespace of its own."""
     user, group, groups = row.get("user", 0), row.get("group", 0), row.get("groups", [])
     kept = [one for one in groups if has(host, "gid", one)]
     if has(host, "uid", user) and has(host, "gid", group):
         return row if kept == groups else {**row, "groups": kept}
-    made: ContainerRow = {**row, "user": user, "group": group, "user_namespace": True}
+    made: ContainerConfig = {**row, "user": user, "group": group, "user_namespace": True}
     made.pop("groups", None)
     if not shares_processes:
         return made
@@ -42,7 +42,7 @@ def notes(pods: Sequence[Pod], placed: Mapping[str, str], hosts: Mapping[str, Ho
     users: list[str] = []
     for pod in pods:
         host = hosts.get(placed.get(pod.key, ""))
-        if pod.kept or host is None or not host.is_managed:
+        if pod.pinned or host is None or not host.is_managed:
             continue
         asked = list(_asked(pod.template))
         if not all(has(host, "gid", one) for wanted in asked for one in wanted.groups):

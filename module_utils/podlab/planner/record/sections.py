@@ -63,19 +63,19 @@ def sections(
     placement: Placement,
     addresses: Mapping[str, str | None],
     claims: Claims,
-    born: Mapping[str, str],
+    created_at: Mapping[str, str],
     now: str,
     services: ClusterRecord,
 ) -> Sections:
-    """:param born: pod key -> when it was made.
+    """:param created_at: pod key -> when it was made.
     :param services: what there is to be remembered of services.
     """
     generation = next_generation(hosts)
     known_pods = newest_pods(hosts)
     network = _kept(newest_network(hosts), _network(cluster, hosts, cidrs), generation)
-    whole = _cluster(hosts, desired, wanted, placement, claims, born, now, services)
+    whole = _cluster(hosts, desired, wanted, placement, claims, created_at, now, services)
     cluster_section = _kept(newest_cluster(hosts), whole, generation)
-    placed = _pods_by_node(cidrs, placement, addresses, born)
+    placed = _pods_by_node(cidrs, placement, addresses, created_at)
     held = {node: _pods_record(pods, claims.of_node(node, placement.claims)) for node, pods in placed.items()}
     pods = {node: _kept(known_pods.get(node, PodsRecord()), one, generation) for node, one in held.items()}
     return Sections(network, cluster_section, pods, _parts(hosts, network, cluster_section, pods, generation))
@@ -127,11 +127,11 @@ def _pods_by_node(
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
-    born: Mapping[str, str],
+    created_at: Mapping[str, str],
 ) -> dict[str, dict[str, list[str | None]]]:
     found: dict[str, dict[str, list[str | None]]] = {node: {} for node in cidrs}
     for key, node in placement.nodes.items():
-        found[node][key] = [addresses.get(key), born[key]]
+        found[node][key] = [addresses.get(key), created_at[key]]
     return found
 
 
@@ -145,7 +145,7 @@ def _cluster(
     wanted: Wanted,
     placement: Placement,
     claims: Claims,
-    born: Mapping[str, str],
+    created_at: Mapping[str, str],
     now: str,
     services: ClusterRecord,
 ) -> ClusterRecord:
@@ -160,7 +160,7 @@ def _cluster(
     keys += [f"cronjob/{one.key}" for one in desired.cron_jobs]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
-    waiting = {f"pod/{key}": born[key] for key in (*placement.waiting, *placement.pending)}
+    waiting = {f"pod/{key}": created_at[key] for key in (*placement.waiting, *placement.pending)}
     count = Counter(pod.owner for pod in wanted.pods)
     return {
         "nodes": nodes,
@@ -170,7 +170,7 @@ def _cluster(
         **services,
         "created": {**{key: created.get(key, now) for key in keys}, **waiting},
         "waiting": list(placement.waiting),
-        **({"pending": _pending(wanted, placement, born)} if placement.pending else {}),
+        **({"pending": _pending(wanted, placement, created_at)} if placement.pending else {}),
         **({"claims": {key: _claim(one) for key, one in claims.wanted.items()}} if claims.wanted else {}),
         **({"cronJobs": {one.key: _cron_job(one) for one in desired.cron_jobs}} if desired.cron_jobs else {}),
         **({"jobsByHand": dict(desired.jobs_by_hand)} if desired.jobs_by_hand else {}),
@@ -178,7 +178,7 @@ def _cluster(
     }
 
 
-def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> dict[str, PendingPod]:
+def _pending(wanted: Wanted, placement: Placement, created_at: Mapping[str, str]) -> dict[str, PendingPod]:
     """Pods that no host knows: no other place tells of them."""
     found: dict[str, PendingPod] = {}
     for pod in wanted.pods:
@@ -186,7 +186,7 @@ def _pending(wanted: Wanted, placement: Placement, born: Mapping[str, str]) -> d
             waits: list[Wait] = [
                 {"reason": one.reason, "message": one.message, "container": one.container} for one in held.waits
             ]
-            found[pod.key] = {"object": pod_object(pod, held.node, born[pod.key]), "waits": waits}
+            found[pod.key] = {"object": pod_object(pod, held.node, created_at[pod.key]), "waits": waits}
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..model import Pod
 from .filters import SELECTOR, TAINT
-from .interpod import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, HostPort
+from .inter_pod_affinity import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, HostPort
 from .volume_binding import CONFLICT
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
