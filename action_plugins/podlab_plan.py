@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from podlab.configs import PlannedHost
 from podlab.controller import caller, inputs, module_bundle, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
@@ -86,7 +87,7 @@ class ActionModule(ActionBase):
         return {"changed": False, "_ansible_verbose_override": True, **carried}
 
 
-def groups_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+def groups_of(hosts: Mapping[str, PlannedHost]) -> dict[str, list[str]]:
     """Host -> components whose play it takes part in: what is pending there, and what is for others alone.
 
     Ansible ends a run where all hosts of a play have failed in it, as if there were no other ones. So each play has one

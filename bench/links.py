@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podlab.configs import PlannedHost
+
 from . import node, peers
 from .course import Course
 from .figures import Limit, Row, times_faster, times_peer
@@ -67,7 +69,7 @@ def _round(found: Found) -> None:
                     found.missing[name] = str(error)
 
 
-def _planned(made: BenchLab) -> dict[str, Any]:
+def _planned(made: BenchLab) -> PlannedHost:
     return node.rows(made, deployment("pod", PODS))
 
 

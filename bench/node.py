@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from podlab.configs import PlannedHost
 from podlab.controller import inputs, transport
 from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
@@ -15,7 +16,7 @@ NODE, NOW = "node1", "2030-01-01T00:00:00Z"
 INSIDE = ROOT / "bench" / "inside"
 
 
-def rows(made: BenchLab, *objects: Mapping[str, Any]) -> dict[str, Any]:
+def rows(made: BenchLab, *objects: Mapping[str, Any]) -> PlannedHost:
     """Start the node, read it, and plan. It is alone, so there is no other node to have a route to."""
     made.light(NODE)
     seen = made.module(NODE, "podlab_observe", {"role": "node"})
@@ -23,11 +24,10 @@ def rows(made: BenchLab, *objects: Mapping[str, Any]) -> dict[str, Any]:
     wanted = inputs.read(str(ROOT), str(made.manifests), {})
     host = Host(NODE, "node", address(NODE), observation=transport.opened(seen["observation"]))
     planned = plan(wanted.cluster, [host], wanted.desired, wanted.programs, NOW, wanted.problems)
-    found: dict[str, Any] = planned["hosts"][NODE]
-    return found
+    return planned["hosts"][NODE]
 
 
-def build(made: BenchLab, planned: Mapping[str, Any], *, containers: bool) -> Any:
+def build(made: BenchLab, planned: PlannedHost, *, containers: bool) -> Any:
     """Run ``inside/chapters.py``: ``phases``, and the lines of ``ip`` that were typed."""
-    chapters = {name: planned[name] for name in ("bridge", "pods")}
+    chapters = {"bridge": planned["bridge"], "pods": planned["pods"]}
     return made.module(NODE, "chapters", {"rows": chapters, "containers": containers}, library=INSIDE)

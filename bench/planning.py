@@ -30,7 +30,7 @@ SETTINGS = {"podlab_cluster_cidr": "10.128.0.0/9"}
 GATEWAY, FIRST_NODE = "172.16.0.1", int(IPv4Address("172.16.0.2"))
 RUNS = {
     **{"pid": 100, "started": 0.0, "restarts": 0, "last": None, "backoff": 0},
-    **{"health": None, "down": False},
+    **{"health": None, "down": False, "failed": None, "seen": 1.0},
 }
 
 
@@ -39,8 +39,11 @@ def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     wanted = _wanted(nodes)
     hosts = [bare(f"node{number + 1}", "node", str(IPv4Address(FIRST_NODE + number))) for number in range(nodes)]
     hosts.append(bare("gateway", "gateway", GATEWAY))
+    first_cpu = None
     if again:
+        started = time.process_time()
         first = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, NOW, wanted.problems)
+        first_cpu = time.process_time() - started
         hosts = [built(host, first["hosts"][host.name]) for host in hosts]
         del first
     before = forget_peak()
@@ -54,6 +57,7 @@ def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "cpu": cpu,
+        "first_cpu": first_cpu,
         "peak": peak(),
         "before": before,
         "pods": sum(len(rows.get("pods", {}).get("pods", ())) for rows in result["hosts"].values()),
@@ -167,6 +171,9 @@ def _pod(row: Mapping[str, Any]) -> dict[str, Any]:
         "facts": dict.fromkeys(row["containers"], RUNS),
         "initialized": False,
         "kubelet": False,
+        "age": None,
+        **{"lost": [], "unlogged": [], "incomplete": [], "neighbours": []},
+        "connected": [str(IPv4Interface(row["address"]).network)],
         "eth0": _link("veth", row["mac"], [row["address"]], mtu=row["mtu"]),
         "lo_up": True,
         "routes": [f"default via {row['gateway']} dev eth0"],

@@ -64,6 +64,7 @@ from ansible.module_utils.podlab.changes.kube_proxy import conntrack
 from ansible.module_utils.podlab.changes.kube_proxy.conntrack import Frontends
 from ansible.module_utils.podlab.changes.netfilter import egress, rules
 from ansible.module_utils.podlab.changes.netfilter.rules import HOST_PORTS
+from ansible.module_utils.podlab.configs import EgressConfig
 from ansible.module_utils.podlab.host import actions
 from ansible.module_utils.podlab.host.kube_proxy import conntrack as host_conntrack
 from ansible.module_utils.podlab.host.module_base import run_module
@@ -91,7 +92,7 @@ def work(params: dict[str, Any]) -> actions.Todo:
     return actions.Todo([*before, *rules.write(lines), *after, *flows])
 
 
-def _complete(params: dict[str, Any]) -> dict[str, rules.TableRow]:
+def _complete(params: dict[str, Any]) -> EgressConfig:
     """:raises HostError: with all that is wrong."""
     if wrong := list(egress.problems(params)):
         raise HostError("\n".join(wrong))

@@ -68,6 +68,7 @@ from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
 from ansible.module_utils.podlab.host.system import file_modes, kernel, run_directory
 from ansible.module_utils.podlab.host.system import runners as runners
+from ansible.module_utils.podlab.records.host_record import HostRecord
 
 ARGUMENT_SPEC = {
     "sysctls": {"type": "dict"},
@@ -104,7 +105,7 @@ def work(params: dict[str, Any]) -> actions.Todo:
     return actions.Todo(todo)
 
 
-def _told(params: dict[str, Any]) -> dict[str, Any]:
+def _told(params: dict[str, Any]) -> HostRecord:
     return {**params["record"], **json.loads(params["cluster"] or "{}")}
 
 

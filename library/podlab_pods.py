@@ -57,7 +57,6 @@ from typing import Any
 
 from ansible.module_utils.podlab.changes.actions import Require
 from ansible.module_utils.podlab.changes.network import defaults
-from ansible.module_utils.podlab.changes.network.bridge import Link
 from ansible.module_utils.podlab.changes.pods import configs, pods, problems
 from ansible.module_utils.podlab.changes.pods.actions import (
     InstallBusybox,
@@ -76,6 +75,7 @@ from ansible.module_utils.podlab.host.pods import pods as host_pods
 from ansible.module_utils.podlab.host.pods import runners as runners
 from ansible.module_utils.podlab.host.run import HostError
 from ansible.module_utils.podlab.programs import NODE, PODS
+from ansible.module_utils.podlab.records.observation import Link, ObservedPod
 
 ARGUMENT_SPEC = {
     "pods": {"type": "json", "required": True},
@@ -106,7 +106,7 @@ def _missing(rows: Sequence[PodRow]) -> list[str]:
     return [f"{name}: command not found, and pods need it; install the package {NODE[name]}" for name in found]
 
 
-def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, pods.Pod]) -> list[PodRow]:
+def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, ObservedPod]) -> list[PodRow]:
     """The pods with what a person has not said.
 
     :raises HostError: with all that is wrong with them.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podlab import phases
+from podlab.configs import PodRow
 
 from .. import inventory
 from ..failure import Failure
@@ -38,8 +39,8 @@ class Target:
     service: objects.Object | None = None
 
     @property
-    def row(self) -> Mapping[str, Any]:
-        row: Mapping[str, Any] = self.live["row"]
+    def row(self) -> PodRow:
+        row: PodRow = self.live["row"]
         return row
 
     @property

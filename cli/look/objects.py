@@ -17,6 +17,7 @@ from podlab.controller import signature
 from podlab.phases import timestamp
 from podlab.planner.inputs.host import Host, architecture
 from podlab.planner.record.newest import created_of, generation_of, newest_pods, newest_record
+from podlab.records.host_record import HostRecord
 from podlab.records.version_1 import converted
 
 Object = dict[str, Any]
@@ -63,7 +64,7 @@ def state_of(answers: Answers, nodes: Sequence[str]) -> State:
     return State(record, {name: answers.get(name) for name in nodes}, records=sections[::-1])
 
 
-def _believed(answers: Answers) -> dict[str, Object]:
+def _believed(answers: Answers) -> dict[str, HostRecord]:
     """Host -> its record, without the sections that do not count."""
     records = {name: _copied(answer["record"]) for name, answer in answers.items() if answer and answer["record"]}
     sections = [one for record in records.values() for one in signature.sections_of(record)]
@@ -75,8 +76,8 @@ def _believed(answers: Answers) -> dict[str, Object]:
     return {name: converted(record, {}) or {} for name, record in records.items()}
 
 
-def _copied(record: Mapping[str, Any]) -> Object:
-    return {**record, **({"pods": {**record["pods"]}} if "pods" in record else {})}
+def _copied(record: HostRecord) -> HostRecord:
+    return {**record, "pods": {**record["pods"]}} if "pods" in record else {**record}
 
 
 # --- pods -----------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypedDict
 
 from podlab.records import pod_path
 from podlab.records.formats import Strings
-from podlab.records.pod_row import ObjectMeta, PodContainer, PodSpec
+from podlab.records.object_meta import ObjectMeta
+from podlab.records.pod_row import PodContainer, PodSpec
 from podlab.shapes import Rule, misfit
 
 

@@ -1,8 +1,12 @@
-"""What hosts are told of their pods and Services: the types that planner, changes and modules share."""
+"""What hosts are told: the types that planner, changes and modules share. What they answer is in
+``records/observation.py``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
+
+from .records.host_record import HostRecord
 
 
 class Mount(TypedDict):
@@ -140,3 +144,166 @@ class ServicesRow(_Liberal):
     """Refuse what goes to a service's address and to none of its ports: kube-proxy lets it be routed away."""
     ports: list[ServicePortRow]
     """By (service, port_name, protocol)."""
+
+
+class BridgeRow(TypedDict):
+    name: str
+    address: str  # with prefix length
+    mac: str
+    mtu: int
+
+
+class _Way(TypedDict):
+    to: str
+    via: str
+
+
+class RouteRow(_Way, total=False):
+    """``dev``: the next hop is on that link, whatever the link's addresses say (``onlink``)."""
+
+    dev: str | None
+
+
+class PeerRow(TypedDict):
+    """Another node: its address in the overlay, the MAC there, and the address that carries both."""
+
+    address: str
+    mac: str
+    node: str
+
+
+class VxlanRow(TypedDict):
+    name: str
+    id: int  # the VNI, 24 bits
+    port: int  # UDP
+    local: str
+    link: str  # the link that bears the node's address
+    address: str  # with prefix length
+    mac: str
+    mtu: int
+    peers: list[PeerRow]
+
+
+class _Relay(TypedDict, total=False):
+    relay: bool
+
+
+class RoutesRow(_Relay):
+    """Every route inside ``within`` (None: only what bears its mark) is podlab's, but for those of ``foreign``, which
+    were there before it, and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on
+    this host. ``relay``: the packets are others', as on a gateway."""
+
+    within: str | None
+    foreign: list[str]
+    routes: list[RouteRow]
+    vxlan: VxlanRow | None
+
+
+class _Links(TypedDict, total=False):
+    links: list[str]
+
+
+class TableRow(_Links):
+    """``jumps``: built-in chain -> rules that lead into chains of ours, behind all that the host has there itself, but
+    before what refuses everybody. ``links``: those that pods' packets pass, where that matters."""
+
+    chains: dict[str, list[str]]
+    jumps: dict[str, list[str]]
+
+
+class SystemRow(TypedDict):
+    boot: bool
+    links: list[str]  # podlab's own, as patterns of a shell
+
+
+class _Assumed(TypedDict, total=False):
+    assumed: dict[str, str]
+    """Where the record of what they were before podlab is lost: what the settings are taken to have been."""
+
+
+class NodeConfig(_Assumed):
+    """What a host is told of itself."""
+
+    modules: list[str]
+    """Kernel modules that are not loaded yet."""
+    runtime: bool
+    """Whether it has pods, whose files lie in a directory of their own."""
+    sysctls: dict[str, str]
+    record: HostRecord
+    """What it remembers; its ``sysctls`` are added where they are read."""
+
+
+class PodsConfig(TypedDict):
+    programs: dict[str, str]
+    """podlab's own programs that containers run: file name -> text."""
+    pods: list[PodRow]
+
+
+EgressConfig = dict[str, TableRow]
+"""By table of iptables."""
+
+
+class _Ready(TypedDict):
+    pods: dict[str, str]
+    """Network namespace -> ``Ready`` or ``Ended``."""
+    timeout: int
+
+
+class ReadyConfig(_Ready, total=False):
+    """What a run waits for on a node."""
+
+    available: dict[str, int]
+    """Network namespace -> for how many seconds it has to be ready, where it is more than none."""
+
+
+class PlayExtras(TypedDict, total=False):
+    """What a host's plays need beside its configs."""
+
+    routes_parts: list[str]
+    ready: ReadyConfig
+    parting: ServicesRow
+    """What a node is told of Services while pods go."""
+
+
+class HostConfigs(TypedDict, total=False):
+    """All that one host is told, by component. A gateway has no ``bridge``, ``pods`` and ``services``."""
+
+    bridge: BridgeRow
+    pods: PodsConfig
+    egress: EgressConfig
+    node: NodeConfig
+    routes: RoutesRow
+    services: ServicesRow
+    system: SystemRow
+
+
+class VerifyExtras(TypedDict, total=False):
+    """Whom a host calls for verify: of pods, and of Services."""
+
+    verify: Mapping[str, Any]
+    verify_services: Mapping[str, Any]
+
+
+class _Pending(TypedDict):
+    pending: list[str]
+    """Components that have anything to do there."""
+
+
+class PlannedHost(HostConfigs, PlayExtras, VerifyExtras, _Pending):
+    """All of a host that a plan says."""
+
+
+class Plan(TypedDict):
+    hosts: dict[str, PlannedHost]
+    notes: list[str]
+    """What the user should know."""
+    rolling: Sequence[str]
+    """Workloads that need another step once these pods are ready, in words."""
+    leading: bool
+    """Whether there are Services, which lead to pods that are ready."""
+    moving: bool
+    """Whether this step does anything to pods, so that there is something to wait for."""
+    verify: Mapping[str, Any]
+    """What the probes have to find."""
+    refused: Mapping[str, Sequence[str]]
+    """Host -> why this run does not change it: its pods stay where they are, and those that only it may have wait."""

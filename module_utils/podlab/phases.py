@@ -14,13 +14,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .configs import ContainerRow, PodRow
+from .records import pod_row
+
 Object = dict[str, Any]
-Row = Mapping[str, Any]
-Facts = Mapping[str, Mapping[str, Any]]
+Facts = Mapping[str, pod_row.Facts]
 """Container -> what ``host/pods/status.py`` tells of it. One that is missing has left no trace yet."""
 
-_NOTHING: Mapping[str, Any] = {"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None}
-_PROBES = ("startup", "readiness", "liveness")
 ENDED = ("Succeeded", "Failed")
 """Phases of a pod that nothing starts again."""
 
@@ -28,7 +28,7 @@ _CARED_FOR = frozenset({"startup", "readiness", "post_start"})
 """Keys of a container's row by which it takes more to be ready than to run."""
 
 
-def status(row: Row, facts: Facts) -> Object:
+def status(row: PodRow, facts: Facts) -> Object:
     """What of a pod's status its containers make: phase, conditions, and a status for each container.
 
     :param row: a PodRow. :param facts: of its containers, by name.
@@ -56,10 +56,10 @@ class Summary(NamedTuple):
     reason: str = ""
 
 
-def summary(row: Row, facts: Facts) -> Summary:
+def summary(row: PodRow, facts: Facts) -> Summary:
     """As ``status`` and what is asked of it say. A pod of which nothing is to be said but that it runs has no status
     made for that: a cluster has tens of thousands, and this takes a tenth of the time."""
-    if _merely_runs(row, facts):
+    if merely_runs(row, facts):
         return Summary("Running", True, True, _up_for(row, facts))
     found = status(row, facts)
     return Summary(
@@ -68,8 +68,8 @@ def summary(row: Row, facts: Facts) -> Summary:
     )
 
 
-def _merely_runs(row: Row, facts: Facts) -> bool:
-    """Whether all containers of a pod run, and nothing but that makes any of them ready."""
+def merely_runs(row: PodRow, facts: Facts) -> bool:
+    """Whether all containers of a pod run, and nothing but that makes any of them ready: it is settled then."""
     if row.get("init") or not row["containers"] or not row["containers"].keys() >= facts.keys():
         return False
     for name, container in row["containers"].items():
@@ -84,29 +84,28 @@ def is_ready(status: Mapping[str, Any]) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", ()))
 
 
-def is_settled(row: Row, status: Mapping[str, Any]) -> bool:
-    """Whether a run need not wait for a pod: each of its containers is ready, or has done its work and stays down.
-
-    On Kubernetes a pod of which some containers go on after others have ended is not ready, and never will be.
+def is_settled(row: PodRow, status: Mapping[str, Any]) -> bool:
+    """Whether a run need not wait for a pod: it is ready (how its init containers ended may have been lost since), or
+    each of its containers is or has done its work and stays down, which on Kubernetes is a pod that is never ready.
     """
     if status["phase"] in ENDED:
         return bool(status["phase"] == "Succeeded")
-    return all(
+    return is_ready(status) or all(
         item["ready"] or _has_done_its_work(row, item)
         for item in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
     )
 
 
-def _has_done_its_work(row: Row, item: Object) -> bool:
+def _has_done_its_work(row: PodRow, item: Object) -> bool:
     ended = item["state"].get("terminated")
     return bool(ended) and ended["exitCode"] == 0 and policy_of(row, item["name"]) != "Always"
 
 
-def ready_since(row: Row, facts: Facts) -> float | None:
+def ready_since(row: PodRow, facts: Facts) -> float | None:
     """When the last container of a pod that is ready got ready, by its host's clock; None where it is unknown."""
     since: list[float] = []
     for name in (*regular(row), *sidecars(row)):
-        known, probed = facts.get(name) or _NOTHING, {"startup", "readiness"} & row["containers"][name].keys()
+        known, probed = facts.get(name) or pod_row.NO_FACTS, {"startup", "readiness"} & row["containers"][name].keys()
         moment = health_of(known).get("ready_at") if probed else None
         if (moment := moment or known.get("started")) is None:
             return None
@@ -114,7 +113,7 @@ def ready_since(row: Row, facts: Facts) -> float | None:
     return max(since) if since else None
 
 
-def first_chance(container: Mapping[str, Any]) -> int:
+def first_chance(container: ContainerRow) -> int:
     """Seconds after the start of a container before which none of its probes can have made it ready."""
     startup, readiness = container.get("startup"), container.get("readiness")
     seconds = startup["initial_delay"] if startup else 0
@@ -123,19 +122,19 @@ def first_chance(container: Mapping[str, Any]) -> int:
     return int(seconds)
 
 
-def ready_for(row: Row, status: Mapping[str, Any], facts: Facts) -> float:
+def ready_for(row: PodRow, status: Mapping[str, Any], facts: Facts) -> float:
     """For how many seconds a pod has been ready: minReadySeconds asks for some of them."""
     return _up_for(row, facts) if is_ready(status) else 0.0
 
 
-def _up_for(row: Row, facts: Facts) -> float:
+def _up_for(row: PodRow, facts: Facts) -> float:
     since = ready_since(row, facts)
     return 0.0 if since is None else max(0.0, _seen(facts) - since)
 
 
 def ended_for(status: Mapping[str, Any], facts: Facts) -> float | None:
     """For how many seconds nothing of a pod has run that is over; None if it is not."""
-    ends = [known["last"]["ended"] for known in facts.values() if known.get("last")]
+    ends = [last["ended"] for known in facts.values() if (last := known.get("last"))]
     if not has_ended(status) or not ends or any(known.get("pid") is not None for known in facts.values()):
         return None
     return max(0.0, _seen(facts) - float(max(ends)))
@@ -151,28 +150,27 @@ def has_ended(status: Mapping[str, Any]) -> bool:
     return status["phase"] in ENDED
 
 
-def regular(row: Row) -> list[str]:
+def regular(row: PodRow) -> list[str]:
     """Names of the containers that are no init containers, in their order."""
     return [name for name in row["containers"] if name not in row.get("init", ())]
 
 
-def sidecars(row: Row) -> list[str]:
+def sidecars(row: PodRow) -> list[str]:
     """Init containers that go on beside the others (``restartPolicy: Always``)."""
     return [name for name in row.get("init", ()) if policy_of(row, name) == "Always"]
 
 
-def policy_of(row: Row, name: str) -> str:
+def policy_of(row: PodRow, name: str) -> str:
     """The restart policy of one container: the pod's, unless it has one of its own."""
-    policy: str = row["containers"][name].get("restart_policy") or row["restart_policy"]
-    return policy
+    return row["containers"][name].get("restart_policy") or row["restart_policy"]
 
 
-def stays_down(policy: str, last: Mapping[str, int]) -> bool:
+def stays_down(policy: str, last: pod_row.Ended) -> bool:
     """Whether a container that ended like this is not started again."""
     return policy == "Never" or (policy == "OnFailure" and last["exit"] == 0)
 
 
-def health_of(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def health_of(facts: pod_row.Facts) -> pod_row.Health:
     """What probes and hooks said of the start that runs now; nothing if what is there is about another one."""
     health = facts.get("health") or {}
     return health if facts["pid"] is not None and health.get("pid") == facts["pid"] else {}
@@ -181,8 +179,8 @@ def health_of(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 # --- containers ------------------------------------------------------------------------------------
 
 
-def _container(row: Row, name: str, facts: Facts, *, is_init: bool) -> Object:
-    known = facts.get(name) or _NOTHING
+def _container(row: PodRow, name: str, facts: Facts, *, is_init: bool) -> Object:
+    known = facts.get(name) or pod_row.NO_FACTS
     is_running, last = known["pid"] is not None, known["last"]
     goes_on = not is_init or name in sidecars(row)
     comes_back = not is_running and last is not None and not stays_down(policy_of(row, name), last)
@@ -219,23 +217,23 @@ def _container(row: Row, name: str, facts: Facts, *, is_init: bool) -> Object:
     }
 
 
-def _hook_is_done(row: Row, name: str, known: Mapping[str, Any]) -> bool:
-    hook = health_of(known).get("post_start") or {}
-    return "post_start" not in row["containers"][name] or bool(hook.get("ok"))
+def _hook_is_done(row: PodRow, name: str, known: pod_row.Facts) -> bool:
+    hook = health_of(known).get("post_start")
+    return "post_start" not in row["containers"][name] or bool(hook and hook["ok"])
 
 
-def _is_started(row: Row, name: str, known: Mapping[str, Any]) -> bool:
+def _is_started(row: PodRow, name: str, known: pod_row.Facts) -> bool:
     probed = "startup" in row["containers"][name]
     return _hook_is_done(row, name, known) and (not probed or bool(health_of(known).get("started")))
 
 
-def _probe_is_ready(row: Row, name: str, known: Mapping[str, Any]) -> bool:
+def _probe_is_ready(row: PodRow, name: str, known: pod_row.Facts) -> bool:
     return "readiness" not in row["containers"][name] or bool(health_of(known).get("ready"))
 
 
-def _work_is_done(row: Row, facts: Facts) -> bool:
+def _work_is_done(row: PodRow, facts: Facts) -> bool:
     """Whether every regular container has ended for good: sidecars alone do not keep a pod running."""
-    known = [(name, facts.get(name) or _NOTHING) for name in regular(row)]
+    known = [(name, facts.get(name) or pod_row.NO_FACTS) for name in regular(row)]
     return all(
         item["pid"] is None and item["last"] is not None and stays_down(policy_of(row, name), item["last"])
         for name, item in known
@@ -246,7 +244,7 @@ def _container_id(identity: str) -> str:
     return f"podlab://{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
-def _terminated(last: Mapping[str, int], container_id: str) -> Object:
+def _terminated(last: pod_row.Ended, container_id: str) -> Object:
     """``last`` holds exit code 256 after a signal; Kubernetes counts as a shell does, 128 and the signal."""
     by_signal = last["exit"] == 256
     code = 128 + last["signal"] if by_signal else last["exit"]
@@ -267,7 +265,7 @@ def _succeeded(state: Object) -> bool:
 # --- the pod ---------------------------------------------------------------------------------------
 
 
-def _phase(row: Row, init: Sequence[Object], main: Sequence[Object]) -> str:
+def _phase(row: PodRow, init: Sequence[Object], main: Sequence[Object]) -> str:
     policy, beside = row["restart_policy"], sidecars(row)
     before = [item for item in init if item["name"] not in beside]
     along = [item for item in init if item["name"] in beside]
@@ -305,7 +303,7 @@ def _has_begun(main: Sequence[Object]) -> bool:
     return any("waiting" not in item["state"] or item["lastState"] for item in main)
 
 
-def _conditions(row: Row, phase: str, init: Sequence[Object], main: Sequence[Object]) -> list[Object]:
+def _conditions(row: PodRow, phase: str, init: Sequence[Object], main: Sequence[Object]) -> list[Object]:
     beside = sidecars(row)
     unready = [
         item["name"] for item in (*init, *main) if not item["ready"] and (item in main or item["name"] in beside)
@@ -337,7 +335,7 @@ def _initialized(phase: str, beside: Sequence[str], init: Sequence[Object], main
 # --- words for people ------------------------------------------------------------------------------
 
 
-def words(row: Row, status: Mapping[str, Any], facts: Facts) -> list[str]:
+def words(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[str]:
     """Why a pod is not ready, one line for each container that holds it up; empty for one that is.
 
     :param status: what ``status`` made of the same row and facts.
@@ -345,7 +343,7 @@ def words(row: Row, status: Mapping[str, Any], facts: Facts) -> list[str]:
     return [line for _, line in complaints(row, status, facts)]
 
 
-def complaints(row: Row, status: Mapping[str, Any], facts: Facts) -> list[tuple[str, str]]:
+def complaints(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[tuple[str, str]]:
     """As ``words``, each line with the name of its container."""
     if is_ready(status) or is_settled(row, status):
         return []
@@ -368,8 +366,8 @@ def complaints(row: Row, status: Mapping[str, Any], facts: Facts) -> list[tuple[
     ]
 
 
-def _complaint(whose: str, row: Row, item: Object, facts: Facts) -> str:
-    known = facts.get(item["name"]) or _NOTHING
+def _complaint(whose: str, row: PodRow, item: Object, facts: Facts) -> str:
+    known = facts.get(item["name"]) or pod_row.NO_FACTS
     parts = [f"{whose} {_situation(item)}"]
     if item["restartCount"]:
         parts.append(
@@ -377,13 +375,14 @@ def _complaint(whose: str, row: Row, item: Object, facts: Facts) -> str:
         )
     # What was said of the start before is worth telling when it was that which ended it.
     health = health_of(known) or (known.get("health") if known["last"] or known["pid"] is None else None) or {}
+    said = (health.get("startup"), health.get("readiness"), health.get("liveness"))
     answers = [
-        f"{probe} probe: {health[probe]['message'] or 'it failed without a word'}"
-        for probe in _PROBES
-        if health.get(probe) and not health[probe]["ok"]
+        f"{kind} probe: {one['message'] or 'it failed without a word'}"
+        for kind, one in zip(("startup", "readiness", "liveness"), said, strict=True)
+        if one and not one["ok"]
     ]
-    if (health.get("post_start") or {"ok": True})["ok"] is False:
-        answers.insert(0, f"postStart hook: {health['post_start']['message'] or 'it failed without a word'}")
+    if (hook := health.get("post_start")) and hook["ok"] is False:
+        answers.insert(0, f"postStart hook: {hook['message'] or 'it failed without a word'}")
     if not answers and known["pid"] is not None and not item["ready"]:
         answers = _unanswered(row["containers"][item["name"]], known)
     return "; ".join([*parts, *answers])
@@ -406,21 +405,21 @@ def _end(end: Mapping[str, Any]) -> str:
     return f"exit code {end['exitCode']} ({end['reason']}{signal})"
 
 
-def _unanswered(container: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+def _unanswered(container: ContainerRow, known: pod_row.Facts) -> list[str]:
     """What is waited for when no probe has said anything against it."""
     health = health_of(known)
-    if "post_start" in container and not (health.get("post_start") or {}).get("ok"):
+    if "post_start" in container and not ((hook := health.get("post_start")) and hook["ok"]):
         return ["its postStart hook is at work"]
     if "startup" in container and not health.get("started"):
-        return [_is_not_asked_yet("startup", container, known)]
+        return [_is_not_asked_yet("startup", container["startup"], known)]
     if "readiness" in container:
-        return [_is_not_asked_yet("readiness", container, known)]
+        return [_is_not_asked_yet("readiness", container["readiness"], known)]
     return []
 
 
-def _is_not_asked_yet(kind: str, container: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+def _is_not_asked_yet(kind: str, probe: Mapping[str, Any], known: pod_row.Facts) -> str:
     started, seen = known.get("started"), known.get("seen")
-    left = container[kind].get("initial_delay", 0) - (seen - started) if started and seen else 0
+    left = probe.get("initial_delay", 0) - (seen - started) if started and seen else 0
     return (
         f"its {kind} probe is asked first in {round(left)} s" if left >= 1 else f"its {kind} probe has not answered yet"
     )

@@ -24,6 +24,12 @@ class Rule(NamedTuple):
     words: str
 
 
+class CheckedAs(NamedTuple):
+    """What a value has to be instead of its type: as that it is known once all of it was looked at, elsewhere."""
+
+    kind: Any
+
+
 BOUNDED = Rule(lambda number: -(2**63) <= number < 2**63, "a number of 64 bits")
 """For all numbers, of which JSON has longer ones: one more than the longest that Python reads, it does not write. NaN
 is none of these either."""
@@ -55,7 +61,8 @@ def check_of(kind: Any) -> Check:
     if kind is Any or kind is object:
         return lambda value: ""
     if origin is Annotated:
-        return _ruled(check_of(args[0]), args[1:])
+        instead = [it.kind for it in args[1:] if isinstance(it, CheckedAs)]
+        return check_of(instead[0]) if instead else _ruled(check_of(args[0]), args[1:])
     if origin in (Union, types.UnionType):
         return _either([check_of(arg) for arg in args])
     if is_typeddict(kind):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from ipaddress import IPv4Interface
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from podlab.changes.pods.actions import (
     ResumeContainer,
     StartContainer,
 )
+from podlab.changes.pods.unchanged import all_hold, network_of
 from podlab.configs import PodRow
 from tests.simulated_host import Namespace, Refused, SimulatedHost
 
@@ -59,7 +61,11 @@ def node(*rows: PodRow) -> SimulatedHost:
 
 
 def changes(host: SimulatedHost, *rows: PodRow) -> list[Action]:
+    """What the short way says, where it says anything, is what the long one finds."""
     seen = host.observe()
+    wanted = {row["netns"]: row for row in rows}
+    found = pods.differences(seen["links"], seen["pods"], wanted)
+    assert not (found and all_hold(seen["links"], seen["pods"], wanted))
     return pods.changes(seen["links"], seen["pods"], rows)
 
 
@@ -127,6 +133,18 @@ def test_sound_pods_are_not_named():
     todo = changes(node(WEB, API), WEB, API)
     assert not todo
     assert lines(todo) == []
+
+
+def test_sound_pods_take_the_short_way():
+    seen = node(WEB, API).observe()
+    assert all_hold(seen["links"], seen["pods"], {row["netns"]: row for row in (WEB, API)})
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 32))
+def test_the_network_of_an_address(number, length):
+    interface = IPv4Interface((number, length))
+    assert network_of(str(interface)) == str(interface.network)
+    assert network_of(f"{interface.ip}/{interface.netmask}") == str(interface.network)
 
 
 def drift_wire(**facts):

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from podlab.changes.netfilter import firewalls
-from podlab.changes.netfilter.firewalls import BaseChain
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.preflight import firewalls as planner
 from podlab.planner.verify import pod_report
+from podlab.records.observation import BaseChain
 
 RECORDED = Path(__file__).parents[1] / "nftables"
 

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from podlab.changes.network.vxlan import VxlanRow
+from podlab.configs import VxlanRow
 from podlab.host import observe, run
 from podlab.host.network import network
 

@@ -312,6 +312,13 @@ PROBED = {"readiness": {}}
 TOO_LATE = {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
 
 
+def test_an_init_container_whose_end_is_forgotten_is_not_waited_for() -> None:
+    """What a host knew of it may have been deleted; the containers after it run all the same."""
+    pod = row("Always", ("a",), a=ONCE, c={})
+    found = phases.status(pod, {"a": DOWN, "c": up()})
+    assert phases.is_ready(found) and phases.is_settled(pod, found)
+
+
 @pytest.mark.parametrize("policy", ["Always", "OnFailure", "Never"])
 @pytest.mark.parametrize("facts", [up(), ended(0), again(1)])
 def test_a_pod_whose_time_is_over_has_failed(policy: str, facts: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podlab.changes.network.routes import RouteRow
+from podlab.configs import RouteRow
 from podlab.planner.inputs.cluster import cluster_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster

@@ -8,9 +8,8 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from ..host.lease import PATIENCE, Lease
+from ..host.lease import PATIENCE, Caller
 from ..host.record import text_of
 from ..planner.inputs.host import Host
 from ..records.observation import ObservedLease
@@ -33,7 +32,7 @@ def _beginning(process: int) -> str:
     return fields[19] if len(fields) > 19 else ""
 
 
-def told(seen: str | None) -> dict[str, Any]:
+def told(seen: str | None) -> Caller:
     """:param seen: the stamp of the lease that this run has found on the host, for ``host.lease.take``."""
     user = os.environ.get("SUDO_USER") or _user()
     return {
@@ -53,7 +52,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def at_work(lease: Mapping[str, Any] | None) -> str:
+def at_work(lease: ObservedLease | None) -> str:
     """Which other run is at work on a host with this lease; empty if none is."""
     if not lease or lease["run"] == _run:
         return ""
@@ -63,14 +62,14 @@ def at_work(lease: Mapping[str, Any] | None) -> str:
     return str(lease["who"]) if 0 <= lease["age"] < PATIENCE else ""
 
 
-def leases_of(hosts: Iterable[Host]) -> dict[str, Lease | None]:
+def leases_of(hosts: Iterable[Host]) -> dict[str, ObservedLease | None]:
     """What the hosts have told of it that answer and take part: so ``--limit`` leaves out one that lies."""
     told = {host.name: host.observation for host in hosts if host.in_run}
     seen = {name: found.get("lease") for name, found in told.items() if isinstance(found, dict)}
     return {name: None if misfit(lease, ObservedLease) else lease for name, lease in seen.items()}
 
 
-def refusal(leases: Mapping[str, Lease | None]) -> str:
+def refusal(leases: Mapping[str, ObservedLease | None]) -> str:
     """In words, which other runs are at work where; empty if none is."""
     found: dict[str, list[str]] = {}
     for name, lease in leases.items():

@@ -17,6 +17,7 @@ from ansible.executor.interpreter_discovery import InterpreterDiscoveryRequiredE
 from ansible.executor.module_common import _BuiltModule, _get_shebang
 from ansible.plugins.action import ActionBase
 
+from ..host.lease import Caller
 from ..printable import printable_result
 from . import answers, argument_spec, caller, module_bundle
 
@@ -75,7 +76,7 @@ class ModuleAction(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(f"The module {self._task.action} was not found in configured module paths")
         return Path(found.plugin_resolved_path)
 
-    def _caller(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _caller(self, variables: Mapping[str, Any]) -> Caller:
         leases = variables.get("podlab_plan", {}).get("leases", {})
         return caller.told(leases.get(self._task.delegate_to or variables.get("inventory_hostname")))
 

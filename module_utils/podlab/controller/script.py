@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ..changes import MARK, ROUTE_PROTOCOL, script_text
+from ..changes import ROUTE_PROTOCOL, script_text
 from ..changes.actions import Action
 from ..changes.kube_proxy import diff as kube_proxy_diff
 from ..changes.kube_proxy import record as kube_record
@@ -24,18 +24,19 @@ from ..changes.kube_proxy import restore as kube_restore
 from ..changes.kube_proxy import services
 from ..changes.kube_proxy.actions import STATE
 from ..changes.netfilter import rules
-from ..changes.network import bridge, routes, vxlan
+from ..changes.network import bridge, link_state, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
 from ..changes.pods.actions import StartContainer
 from ..changes.pods.paths import HOME, LOGS, RUN, RUN_MADE, SERVICES
 from ..changes.script_text import Part, Passage, Typed
 from ..changes.system import sysctls, systemd
-from ..configs import PodRow, ServicesRow
+from ..configs import HostConfigs, PodRow, ServicesRow, SystemRow
 from ..host import record
 from ..host.kube_proxy import health_checks
 from ..host.system import kernel
 from ..planner.inputs.request import CHAPTERS
 from ..programs import BY_ROLE
+from ..records.observation import Observation, ObservedPod, ObservedSystem, Route
 
 WIDTH = 118
 
@@ -47,8 +48,8 @@ class Subject:
 
     name: str
     role: str
-    rows: Mapping[str, Any]
-    seen: Mapping[str, Any]
+    rows: HostConfigs
+    seen: Observation
     rolling: tuple[str, ...] = ()
 
     @property
@@ -60,8 +61,7 @@ class Subject:
 
     @property
     def pods(self) -> list[PodRow]:
-        found: list[PodRow] = self.rows["pods"]["pods"] if "pods" in self.rows else []
-        return found
+        return self.rows["pods"]["pods"] if "pods" in self.rows else []
 
 
 def sentences(root: str) -> dict[str, str]:
@@ -209,13 +209,13 @@ def _system_undone(host: Subject) -> Iterator[Part]:
         yield Part("", _typed(systemd.removal({**seen, "files": systemd.files(seen, found), "keeps": False}).actions()))
 
 
-def _drop_ins(host: Subject) -> systemd.SystemRow | None:
-    row: systemd.SystemRow = {"boot": False, "links": host.rows["system"]["links"]}
+def _drop_ins(host: Subject) -> SystemRow | None:
+    row: SystemRow = {"boot": False, "links": host.rows["system"]["links"]}
     return row if systemd.files(_seen_system(host), row) else None
 
 
-def _seen_system(host: Subject) -> systemd.System:
-    seen: systemd.System = host.seen.get("system", {})
+def _seen_system(host: Subject) -> ObservedSystem:
+    seen: ObservedSystem = host.seen.get("system", {})
     return {"daemons": seen.get("daemons", [])}
 
 
@@ -251,8 +251,8 @@ def _bridge(host: Subject) -> Iterator[Part]:
 
 
 def _bridge_undone(host: Subject) -> Iterator[Part]:
-    name = host.rows["bridge"]["name"]
-    yield Part("", [f"ip {line}" for line in bridge.removal({name: {"kind": "bridge", "alias": MARK}}, name)])
+    row, name = host.rows["bridge"], host.rows["bridge"]["name"]
+    yield Part("", [f"ip {line}" for line in bridge.removal({name: link_state.made("bridge", row)}, name)])
 
 
 def _pods(host: Subject) -> Iterator[Part]:
@@ -275,8 +275,8 @@ def _starts_containers(found: Iterable[Action]) -> bool:
 
 def _pods_undone(host: Subject) -> Iterator[Part]:
     """``ends`` is asked for a host on which all of these pods run."""
-    there: dict[str, pods.Pod] = {
-        row["netns"]: {"sandbox": True, "row": row, "services": list(row["containers"]), "kubelet": False}
+    there: dict[str, ObservedPod] = {
+        row["netns"]: {**pods.ABSENT, "sandbox": True, "row": row, "services": list(row["containers"])}
         for row in host.pods
     }
     if there:
@@ -312,17 +312,17 @@ def _routes(host: Subject) -> Iterator[Part]:
 
 
 def _routes_undone(host: Subject) -> Iterator[Part]:
-    row: routes.RoutesRow = host.rows["routes"]
-    there: list[routes.Route] = [
+    row = host.rows["routes"]
+    there: list[Route] = [
         {"to": way["to"], "via": way["via"], "dev": way.get("dev"), "protocol": str(ROUTE_PROTOCOL)}
         for way in row["routes"]
     ]
-    links: dict[str, bridge.Link] = {row["vxlan"]["name"]: {"kind": "vxlan", "alias": MARK}} if row["vxlan"] else {}
+    links = {overlay["name"]: link_state.made("vxlan", overlay)} if (overlay := row["vxlan"]) else {}
     yield Part("", [f"ip {line}" for line in [*routes.removal(there), *vxlan.removal(links)]])
 
 
 def _egress(host: Subject) -> Iterator[Part]:
-    tables: Mapping[str, rules.TableRow] = host.rows["egress"]
+    tables = host.rows["egress"]
     for table, row in tables.items():
         known = [f"{name}: {_CHAINS[name]}." for name in row["chains"] if name in _CHAINS]
         yield Part("\n".join(known), [*rules.commands(table, rules.changes({}, row))])
@@ -330,7 +330,7 @@ def _egress(host: Subject) -> Iterator[Part]:
 
 
 def _egress_undone(host: Subject) -> Iterator[Part]:
-    tables: Mapping[str, rules.TableRow] = host.rows["egress"]
+    tables = host.rows["egress"]
     for table, row in tables.items():
         yield Part("", [*rules.commands(table, rules.removal({**row["chains"], **row["jumps"]}))])
 

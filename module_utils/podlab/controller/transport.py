@@ -13,13 +13,14 @@ from typing import Any
 
 from .. import packed
 from ..changes.pods import configs as pod_configs
+from ..configs import Plan, PlannedHost
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
 from ..planner.inputs.request import CHAPTERS
-from ..records.host_record import PACKED
+from ..records.host_record import PACKED, HostRecord
 from . import signature
 
-Rows = Mapping[str, Any]  # chapter -> row
+Rows = Mapping[str, Any]  # chapter -> row, as it travels
 
 LONG = {"verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
 """Chapter -> parts of its row that grow with the pods. The modules take them as text."""
@@ -95,7 +96,7 @@ def opened_part(value: Any) -> Any:
         return value
 
 
-def opened_rows(rows: Rows) -> dict[str, Any]:
+def opened_rows(rows: Rows) -> PlannedHost:
     """The rows of a host as the planner has made them."""
     found = _with(rows, json.loads)
     if "pods" in found:
@@ -112,13 +113,14 @@ def opened_rows(rows: Rows) -> dict[str, Any]:
         for _, place, name in signature.sections_of(record):
             place[name] = _opened_section(place[name])
         found["node"] = {**node, "record": record}
-    return found
+    planned: PlannedHost = found
+    return planned
 
 
 # --- to a host ------------------------------------------------------------------------------------------
 
 
-def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+def closed(plan: Plan, *, whole: bool = False) -> dict[str, Any]:
     """A plan as Ansible carries it about. The row of a chapter that has nothing to do on a host stays behind.
 
     :param whole: whether it is needed all the same.
@@ -128,7 +130,7 @@ def closed(plan: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
     return {**plan, "hosts": hosts, "verify": _text(plan["verify"])}
 
 
-def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any]:
+def _closed_rows(rows: PlannedHost, whole: bool, once: dict[int, str]) -> dict[str, Any]:
     idle = () if whole else [name for name in CHAPTERS if name in rows and name not in rows["pending"]]
     found = _with({name: row for name, row in rows.items() if name not in idle}, _text)
     if found.get("pods"):
@@ -140,10 +142,10 @@ def _closed_rows(rows: Rows, whole: bool, once: dict[int, str]) -> dict[str, Any
             row = found[name]
             ports = _once(row["ports"], service_configs.text_of_ports, once)
             found[name] = _packed(service_configs.text_of(row, ports))
-    return found | {name: {} for name in idle}
+    return {**found, **{name: {} for name in idle}}
 
 
-def _closed_record(record: Mapping[str, Any], once: dict[int, str]) -> dict[str, Any]:
+def _closed_record(record: HostRecord, once: dict[int, str]) -> dict[str, Any]:
     """What a host remembers of itself, and as text its sections of what it does of the cluster."""
     own: dict[str, str] = {}
     pods: dict[str, str] = {}
@@ -153,7 +155,7 @@ def _closed_record(record: Mapping[str, Any], once: dict[int, str]) -> dict[str,
             once[id(section)] = _closed_section(about, section)
         (own if place is record else pods)[name] = once[id(section)]
     sections = _joined({**own, **({"pods": _joined(pods)} if "pods" in record else {})})
-    return {"record": {key: record[key] for key in record if key not in SECTIONS}, "cluster": sections}
+    return {"record": {key: value for key, value in record.items() if key not in SECTIONS}, "cluster": sections}
 
 
 def _joined(texts: Mapping[str, str]) -> str:
@@ -177,7 +179,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _with(rows: Rows, change: Callable[[Any], Any]) -> dict[str, Any]:
+def _with(rows: Rows, change: Callable[[Any], Any]) -> Any:
     """The rows with their long parts changed."""
     found = dict(rows)
     for chapter, keys in LONG.items():

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, TypedDict
+from typing import Any
 
+from ..records.observation import Lease, ObservedLease, Run
 from ..shapes import misfit
 from . import record
 from .run import HostError
@@ -22,13 +23,11 @@ PATIENCE = 60.0
 """Seconds after its last word that a run counts as at work, where nothing else is known of it."""
 
 
-class Lease(TypedDict):
-    run: str
-    who: str
-    machine: str
-    process: int
-    began: str
-    renewed: float
+class Caller(Run):
+    """A run as it comes to a host (``controller.caller``). ``seen`` is the stamp that it has found there, or None where
+    it has not looked (a role that is used alone)."""
+
+    seen: str | None
 
 
 def read() -> Lease | None:
@@ -40,7 +39,7 @@ def read() -> Lease | None:
     return None if misfit(found, Lease) else found
 
 
-def observe() -> dict[str, Any] | None:
+def observe() -> ObservedLease | None:
     """That, with the seconds since then by this host's clock."""
     found = read()
     return None if found is None else {**found, "age": time.time() - found["renewed"]}
@@ -50,9 +49,8 @@ def stamp(found: Lease | None) -> str:
     return "" if found is None else f"{found['run']} {found['renewed']}"
 
 
-def take(caller: dict[str, Any] | None) -> None:
-    """:param caller: a run, as ``controller.caller`` has it: its lease, and ``seen``, the stamp that it has found, or
-        None where it has not looked (a role that is used alone). None: somebody runs a module by hand.
+def take(caller: Caller | None) -> None:
+    """:param caller: None: somebody runs a module by hand.
     :raises HostError: another run has begun to write since.
     """
     if caller is None:
@@ -63,6 +61,13 @@ def take(caller: dict[str, Any] | None) -> None:
             f"{found['who']} is at work on this host, or was since this run has looked at it; "
             "nothing was changed here: wait for its end, and run this again"
         )
-    lease = {**{key: caller[key] for key in ("run", "who", "machine", "process", "began")}, "renewed": time.time()}
+    lease: Lease = {
+        "run": caller["run"],
+        "who": caller["who"],
+        "machine": caller["machine"],
+        "process": caller["process"],
+        "began": caller["began"],
+        "renewed": time.time(),
+    }
     record.make_directory(record.HOME)
     record.write_file(PATH, json.dumps(lease) + "\n")

@@ -13,7 +13,7 @@ import os
 import sys
 import zlib
 from types import CodeType, ModuleType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 CODE = "/run/podlab/code"
 
@@ -30,7 +30,8 @@ def compiled(name: str, source: str) -> CodeType:
         with open(path, "rb") as file:
             kept, total, data = int(file.readline()), int(file.readline()), file.read()
         if (kept, total) == (key, zlib.crc32(data)):
-            return cast(CodeType, marshal.loads(data))
+            known: CodeType = marshal.loads(data)
+            return known
     except (OSError, ValueError, EOFError, TypeError):
         pass
     code: CodeType = compile(source, name, "exec")
@@ -57,7 +58,8 @@ class InMemoryImporter:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in self.sources:
             return None
-        return importlib.machinery.ModuleSpec(name, cast(Any, self), is_package=self.sources[name][0])
+        loader: Any = self
+        return importlib.machinery.ModuleSpec(name, loader, is_package=self.sources[name][0])
 
     def create_module(self, spec: Any) -> None:
         """An ordinary one."""

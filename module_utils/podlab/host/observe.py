@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from ..changes import MARK
 from ..changes.kube_proxy.services import LIBERAL
@@ -12,6 +11,7 @@ from ..changes.network.link_state import KNOBS, knob
 from ..changes.pods.paths import IMAGES
 from ..programs import BY_ROLE as PACKAGES
 from ..records import reading
+from ..records.observation import Observation
 from . import lease, record
 from .kube_proxy import conntrack, services
 from .network import firewalls, network
@@ -31,7 +31,7 @@ SYSCTLS = (
 RESOLV_CONF, ASKED_BY_RESOLVED = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 
 
-def observe(role: str) -> dict[str, Any]:
+def observe(role: str) -> Observation:
     """:param role: ``node`` or ``gateway``: which programs to look for."""
     told = record.written()
     known = reading.read(told).record or {}
@@ -64,7 +64,7 @@ def observe(role: str) -> dict[str, Any]:
         "missing": {name: PACKAGES[role][name] for name in network.missing_programs(PACKAGES[role])},
         "kernel": kernel.features(),
         "machine": os.uname().machine,
-        "ids": {kind: _mapped(f"/proc/self/{kind}_map") for kind in ("uid", "gid")},
+        "ids": {"uid": _mapped("/proc/self/uid_map"), "gid": _mapped("/proc/self/gid_map")},
         "system": systemd.observe(),
         "resolv_conf": _resolv_conf(),
     }
@@ -89,7 +89,7 @@ def _own_programs() -> dict[str, str]:
     return found
 
 
-def _mapped(path: str) -> list[list[int]]:
+def _mapped(path: str) -> list[tuple[int, int]]:
     """The ids that exist here: first one and how many (user_namespaces(7))."""
     with open(path, encoding="ascii") as file:
-        return [[int(first), int(count)] for first, _, count in map(str.split, file)]
+        return [(int(first), int(count)) for first, _, count in map(str.split, file)]

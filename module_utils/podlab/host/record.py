@@ -11,6 +11,7 @@ from typing import Any
 from .. import records
 from ..changes.pods.paths import RUN
 from ..records import VERSION, reading
+from ..records.host_record import HostRecord
 from .run import HostError
 from .system import run_directory
 
@@ -40,7 +41,7 @@ def read() -> reading.Reading:
     return found
 
 
-def known() -> dict[str, Any]:
+def known() -> HostRecord:
     """What the record has; nothing on a host that podlab has not marked."""
     return read().record or {}
 
@@ -52,7 +53,7 @@ def has_cluster() -> bool:
     return isinstance(told, dict) and not {"network", "cluster"}.isdisjoint(told)
 
 
-def write(record: dict[str, Any]) -> None:
+def write(record: HostRecord) -> None:
     """One that is damaged is put aside before: a person may read from it what podlab could not."""
     make_directory(HOME)
     if reading.read(written()).damage:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any
 
+from ..configs import PodRow
+from ..records.host_record import FixedJob
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from .services.model import Service, Slice, WrittenEndpoints
@@ -216,7 +218,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: Mapping[str, Any] | None = None
+    kept: PodRow | None = None
 
     @cached_property
     def key(self) -> str:
@@ -226,16 +228,6 @@ class Pod:
     def netns(self) -> str:
         """The name of its network namespace, and of its files."""
         return file_name(self.namespace, self.name)
-
-
-class FixedJob(TypedDict):
-    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
-    Job is suspended."""
-
-    completions: int | None
-    suspended: bool
-    template: str
-    unscheduled: str
 
 
 @dataclass(frozen=True)
@@ -281,7 +273,7 @@ class Present:
 
     key: str
     node: str
-    row: Mapping[str, Any] | None
+    row: PodRow | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds
@@ -312,7 +304,7 @@ class Desired:
     pods: tuple[Pod, ...] = ()  # bare ones
     workloads: tuple[Workload, ...] = ()
     namespaces: tuple[str, ...] = ("default",)
-    objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
+    objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
     endpoints: tuple[WrittenEndpoints, ...] = ()

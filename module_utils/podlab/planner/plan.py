@@ -9,8 +9,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+from ..configs import HostConfigs, Plan
 from .configs.pending import pending
 from .configs.stage import host_configs
 from .controllers.stage import Reconciled, reconcile
@@ -53,7 +53,7 @@ def plan(
     settled: bool = False,
     chapters: Collection[str] = CHAPTERS,
     code: str = "",
-) -> dict[str, Any]:
+) -> Plan:
     """Work out every address, route and rule, for the hosts that can be changed.
 
     :param programs: podlab's own programs that containers run: file name -> text.
@@ -62,12 +62,6 @@ def plan(
     :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :param chapters: those that this run was asked for.
     :param code: the digest of podlab's own code, which hosts that put everything back after a reboot have.
-    :return: ``hosts`` (host -> component -> config, with ``pending``: components that have anything to do),
-        ``verify`` (what the probes have to find), ``notes`` (what the user should know), ``rolling`` (workloads that
-        need another step once these pods are ready, in words), ``moving`` (whether this step does anything to pods, so
-        that there is something to wait for), ``leading`` (whether there are Services, which lead to pods that are
-        ready), ``refused`` (host -> why this run does not change it: its pods stay where they are, and those that only
-        it may have wait).
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
     request = Request(cluster, desired, programs, now, settled, chapters, code)
@@ -75,7 +69,7 @@ def plan(
         return _plan(request, hosts, Problems(problems))
 
 
-def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str, Any]:
+def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> Plan:
     """The phases, one after the other. Each hands what it has decided to the next ones, and nothing of it changes."""
     fleet = preflight(request, hosts, found)
     while True:
@@ -97,11 +91,10 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> dict[str,
     return {
         "hosts": {
             name: {
-                **configs.get(name, {}),
+                **configs.get(name, HostConfigs()),
                 **todo.extras[name],
                 "pending": groups,
-                "verify": probes.of_pods[name],
-                **({"verify_services": probes.of_services[name]} if name in probes.of_services else {}),
+                **probes.of_host(name),
             }
             for name, groups in todo.groups.items()
         },

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from ..shapes import Rule
+from ..shapes import CheckedAs, Rule
 from .formats import Address, AnyAddress, ClusterIP, Count, Key, Network, ObjectKey, Strings, Sysctl, Time
-from .pod_row import ObjectMeta
+from .object_meta import ObjectMeta
 
 
 class Taint(TypedDict):
@@ -36,7 +36,8 @@ class WorkloadSelector(TypedDict, total=False):
 
 
 class FixedJob(TypedDict):
-    """What may not change of a Job (``planner.model.FixedJob``)."""
+    """What may not change of a Job. Its templates are hashes; ``unscheduled`` is that without what may change while the
+    Job is suspended."""
 
     completions: int | None
     suspended: bool
@@ -187,10 +188,14 @@ class NetworkRecord(Section, total=False):
     foreign: dict[str, list[Network]]  # of the hosts that have any
 
 
-class PodsRecord(Section, total=False):
-    """The pods of one node: address, and when it was made. The node has it, and a few others."""
+PlacedPod = Annotated[list[str | None], CheckedAs(tuple[Address | None, Time | None])]
+"""Its address, and when it was made."""
 
-    pods: dict[Key, tuple[Address | None, Time | None]]
+
+class PodsRecord(Section, total=False):
+    """The pods of one node. The node has it, and a few others."""
+
+    pods: dict[Key, PlacedPod]
 
 
 class ClusterRecord(Section, total=False):

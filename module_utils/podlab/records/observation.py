@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from ..changes.netfilter.firewalls import BaseChain
-from ..changes.network.vxlan import Tunnel
-from ..changes.system.systemd import System as ObservedSystem
-from ..shapes import misfit
+from ..configs import PodRow
+from ..fitting import fits
+from ..shapes import CheckedAs, misfit
 from . import pod_path
 from .formats import Address, Interface, Moment, Network, Seconds, Strings
-from .pod_row import misfit_of_row, row_damage, sound_facts_of
+from .host_record import HostRecord
+from .pod_row import Facts, misfit_of_row, row_damage, sound_facts_of
 from .reading import Known, read
 from .version_1 import converted
 
 
-class _Tunnelled(TypedDict, total=False):
-    amiss: list[str]
+class VxlanDevice(TypedDict):
+    """What the kernel lets no device change."""
+
+    id: int | None
+    port: int | None
+    local: str | None
+    link: str | None
+    learning: bool | None
+
+
+class _Mending(TypedDict, total=False):
+    """What is there only where it has something to say."""
+
+    amiss: list[str]  # words for ``ip link set`` (``link_state``); of a port of a bridge and of a bridge:
     port: list[str]
     bridge: list[str]
-    queues: list[str]
-    vxlan: dict[str, Any]
-    neighbours: list[str]
-    forwarding: list[str]
+    queues: list[str]  # of links of ours: lines for ``tc -batch``
+    vxlan: Annotated[VxlanDevice, CheckedAs(dict[str, Any])]  # of a vxlan device
+    neighbours: list[str]  # of a bridge: addresses that somebody gave a permanent ARP entry
+    forwarding: list[str]  # of a bridge: FDB entries that somebody wrote, in the words of bridge(8)
 
 
-class Link(_Tunnelled):
-    """``changes.bridge.Link``, as it always comes."""
+class Link(_Mending):
+    """A link of the host as ``ip -d addr show`` tells it."""
 
     kind: str | None
     alias: str
@@ -35,17 +47,18 @@ class Link(_Tunnelled):
     up: bool
     master: str | None
     hairpin: bool
-    addresses: list[Interface]
+    addresses: list[Interface]  # IPv4
 
 
 class _Metric(TypedDict, total=False):
     metric: int
-    table: str
-    more: str
+    table: str  # another one than main: local, by its number
+    more: str  # what a plain route has not: another kind (blackhole ...), an MTU, several next hops
 
 
 class Route(_Metric):
-    """``changes.routes.Route``, as it always comes."""
+    """A route of the main table, or one that somebody wrote into the local one, as ``ip route show`` tells it;
+    ``default`` is 0.0.0.0/0."""
 
     to: Network
     via: Address | None
@@ -53,10 +66,68 @@ class Route(_Metric):
     protocol: str
 
 
+class Tunnel(TypedDict):
+    """What hangs on an overlay's device: permanent ARP entries (address -> MAC), and (MAC, node, whether it is
+    permanent).
+
+    A node has the words after its address that make an entry another one (``10.100.0.3 port 4789``).
+    """
+
+    neighbours: dict[str, str]
+    forwarding: list[tuple[str, str, bool]]
+    settings: dict[str, str]  # of ``changes.network.vxlan.SETTINGS``, as they are
+
+
+Test = tuple[str, bool, list[str]]
+"""``(saddr, True, [10.0.0.0/8])``: what of a packet is looked at, whether it must be another one, and the values.
+
+``saddr``, ``daddr``, ``iif``, ``oif``, ``state`` and ``port`` are what they say. ``all`` are packets of IPv4,
+``elsewhere`` those of other families. A ``set`` has a name, and members that are not read; the rest is ``unknown``."""
+
+
+class ForeignRule(TypedDict):
+    does: str  # accept, drop, reject, masquerade, snat, return or jump
+    only: list[Test]  # what a packet has to be for it
+    depth: int  # of the jumps that lead to it; the rules behind a jump are those of the chain that it leads into
+
+
+class BaseChain(TypedDict):
+    tool: str  # nft, iptables or iptables-legacy: what shows and changes it
+    family: str
+    table: str
+    chain: str
+    hook: str
+    policy: str  # accept or drop
+    rules: list[ForeignRule]
+
+
+class ObservedSystem(TypedDict, total=False):
+    """``daemons``: those of ``changes.system.systemd.DAEMONS`` that are installed; systemd counts where it is
+    process 1."""
+
+    daemons: list[str]
+    files: dict[str, str]  # those of FILES that are there
+    enabled: bool
+    code: str  # a digest of what lies at CODE
+    kept: list[str]  # components of which a boot knows what they were told last
+    keeps: bool  # whether there is a place for it
+    python: str
+
+
+Record = Annotated[HostRecord | None, CheckedAs(Any)]
+"""Read by itself (``reading``): as a host tells it, it may be anything."""
+
+AppliedRow = Annotated[PodRow | None, CheckedAs(Any)]
+"""Read by itself as well, so that one that is damaged stands for itself alone."""
+
+FactsByContainer = dict[str, Annotated[Facts, CheckedAs(dict[str, Any])]]
+"""As far as they fit."""
+
+
 class AnswerPod(TypedDict):
-    row: Any  # a record
+    row: AppliedRow
     started: Moment | None
-    containers: dict[str, dict[str, Any]]  # container -> Facts, as far as they fit
+    containers: FactsByContainer
 
 
 class System(TypedDict):
@@ -67,7 +138,7 @@ class System(TypedDict):
 
 
 class _Answer(TypedDict):
-    record: Any
+    record: Record
     system: System
     pods: list[AnswerPod]
 
@@ -78,35 +149,47 @@ class Answer(_Answer, total=False):
     rebooted: bool
 
 
-class _ObservedPod(TypedDict):
-    sandbox: bool
-    row: Any  # a record: it is read by itself, so that one that is damaged stands for itself alone
-    services: list[str]
-    facts: dict[str, dict[str, Any]]  # container -> Facts, as far as they fit
+class _Inside(TypedDict):
     eth0: Link | None
     lo_up: bool
-    routes: list[str]
+    routes: list[str]  # "default via 10.1.1.1", as far as the kernel did not make them
+
+
+class PodInside(_Inside, total=False):
+    """What a pod's network namespace holds; nothing where there is none to enter."""
+
+    connected: list[str]  # networks on eth0, as far as the kernel made the routes
+    neighbours: list[str]  # addresses that somebody gave a permanent ARP entry on eth0
+
+
+class _ObservedPod(PodInside):
+    sandbox: bool  # pause lives, in the namespaces that bear the pod's name
+    row: AppliedRow
+    services: list[str]  # containers under supervision
+    facts: FactsByContainer
 
 
 class ObservedPod(_ObservedPod, total=False):
-    initialized: bool
-    lost: list[str]
-    incomplete: list[str]
-    unlogged: list[str]
-    age: Seconds | None
-    kubelet: bool
-    connected: list[str]
-    neighbours: list[str]
+    initialized: bool  # one of the containers that come after the init containers was started once
+    lost: list[str]  # volumes that it was given and that are not there any more
+    unlogged: list[str]  # containers whose log directory is gone: what they say is written nowhere
+    incomplete: list[str]  # containers whose s6 directory lacks a file, as where an earlier podlab has started them
+    kubelet: bool  # the host's kubelet is there; the same for all of its pods
+    age: Seconds | None  # since the kubelet has begun with it; it counts them where there is a deadline
 
 
-class Tables(TypedDict):
+class _Tables(TypedDict):
     filter: dict[str, list[str]]
     nat: dict[str, list[str]]
 
 
+Tables = Annotated[dict[str, dict[str, list[str]]], CheckedAs(_Tables)]
+"""Both of them: table -> chain -> its rules as ``iptables-save`` prints them, without the leading ``-A CHAIN``."""
+
+
 class Features(TypedDict):
-    loadable: list[str]
-    missing: list[str]
+    loadable: list[str]  # modules that the kernel has on disk only
+    missing: list[str]  # what it cannot do, as sentences
     may_load: bool
 
 
@@ -116,29 +199,39 @@ class Ids(TypedDict):
 
 
 class _ObservedServices(TypedDict):
-    row: str
-    sound: bool
+    row: str  # the digest of what was applied last
+    sound: bool  # whether all of that is still there
 
 
 class ObservedServices(_ObservedServices, total=False):
     others: list[str]
-    warnings: list[str]
+    """Chains that bear kube-proxy's names on a node without a record of services. On a gateway they are in nobody's
+    way."""
+    warnings: list[str]  # sentences
 
 
-class ObservedLease(TypedDict):
-    """``host.lease.Lease``, with the seconds since it was renewed."""
+class Run(TypedDict):
+    """A run that writes on hosts: who has begun it, where, and by which process."""
 
     run: str
     who: str
     machine: str
     process: int
     began: str
+
+
+class Lease(Run):
+    """Which run was the last to write (``host.lease``)."""
+
     renewed: float
-    age: float
+
+
+class ObservedLease(Lease):
+    age: float  # seconds since it was renewed
 
 
 class _Observation(TypedDict):
-    record: Any  # read by itself, too
+    record: Record
     links: dict[str, Link]
     routes: list[Route]
     tunnels: dict[str, Tunnel]
@@ -172,13 +265,13 @@ class Observation(_Observation, total=False):
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def sound_observation(seen: Any, known: Known) -> tuple[Any, list[str], list[str]]:
+def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list[str], list[str]]:
     """What a host has told, with the records in it read: what is damaged of them left aside.
 
     :param known: as for ``read``.
     :return: that (None if it is of no use), notes, problems.
     """
-    if words := misfit(seen, Observation):
+    if not fits(Observation)(seen) and (words := misfit(seen, Observation)):
         return None, [], [f"what the host tells of itself cannot be read: {words}"]
     found = read(seen["record"], known)
     notes, pods = list(found.damage), dict(seen["pods"])
@@ -188,10 +281,11 @@ def sound_observation(seen: Any, known: Known) -> tuple[Any, list[str], list[str
         notes += [words] * bool(words) + told
         pods[netns] = {**pod, "row": None if words else pod["row"], "facts": facts}
     record = converted(found.record, known)
-    return {**seen, "record": record, "pods": pods}, notes, [found.newer] if found.newer else []
+    sound: Observation = seen | {"record": record, "pods": pods}
+    return sound, notes, [found.newer] if found.newer else []
 
 
-def sound_answer(answer: Any) -> tuple[Any, list[str]]:
+def sound_answer(answer: Any) -> tuple[Answer | None, list[str]]:
     """The same of what ``host.status`` tells, to look at: a pod whose row is of no use is left out."""
     if words := misfit(answer, Answer):
         return None, [f"what the host tells of itself cannot be read: {words}"]
@@ -208,4 +302,5 @@ def sound_answer(answer: Any) -> tuple[Any, list[str]]:
             facts, told = sound_facts_of(pod["containers"], netns)
             notes += told
             pods.append({**pod, "containers": facts})
-    return {**answer, "record": found.record, "pods": pods}, notes
+    sound: Answer = answer | {"record": found.record, "pods": pods}
+    return sound, notes

@@ -6,21 +6,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from ..configs import PodRow as _PodRow
+from ..fitting import fits
 from ..shapes import Rule, misfit, salvaged
 from . import pod_path
-from .formats import Count, Interface, Moment, Name, Strings, Time
-
-
-class OwnerReference(TypedDict):
-    kind: str
-    name: str
-
-
-class ObjectMeta(TypedDict, total=False):
-    labels: Strings | None
-    annotations: Strings | None
-    creationTimestamp: Time
-    ownerReferences: list[OwnerReference] | None
+from .formats import Count, Interface, Moment, Name, Strings
+from .object_meta import ObjectMeta
 
 
 class _Named(TypedDict):
@@ -157,7 +147,7 @@ class Event(_Event, total=False):
 
 def misfit_of_row(row: object, netns: str) -> str:
     """What is wrong with a pod's row, as words; empty for a sound one."""
-    words = misfit(row, PodRow)
+    words = "" if fits(PodRow)(row) else misfit(row, PodRow)
     if not words and isinstance(row, dict):
         unknown = [name for name in row.get("init", []) if name not in row["containers"]]
         if row["netns"] != netns:
@@ -175,20 +165,29 @@ def row_damage(row: object, netns: str) -> str:
     )
 
 
-_NO_FACTS: dict[str, Any] = {
-    **{"pid": None, "started": None, "restarts": 0, "last": None, "backoff": 0, "health": None},
-    **{"down": False, "failed": None, "seen": 0.0},
+NO_FACTS: Facts = {
+    "pid": None,
+    "started": None,
+    "restarts": 0,
+    "last": None,
+    "backoff": 0,
+    "health": None,
+    "down": False,
+    "failed": None,
+    "seen": 0.0,
 }
+"""Of a container that has left no trace yet."""
 
 
-def sound_facts(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def sound_facts(facts: Mapping[str, Any]) -> tuple[Facts, dict[str, str]]:
     """Facts of a container, with what is told where nothing is known in place of what does not fit; and for each of
     these what is wrong."""
-    kept, wrong = salvaged(facts, Facts)
-    return {**_NO_FACTS, **kept}, wrong
+    kept, wrong = (facts, {}) if fits(Facts, partial=True)(facts) else salvaged(facts, Facts)
+    sound: Any = {**NO_FACTS, **kept}
+    return sound, wrong
 
 
-def sound_facts_of(pod: Mapping[str, Any], netns: str) -> tuple[dict[str, Any], list[str]]:
+def sound_facts_of(pod: Mapping[str, Mapping[str, Any]], netns: str) -> tuple[dict[str, Facts], list[str]]:
     """The same of all containers of a pod, with a sentence about each that has something wrong."""
     found, notes = {}, []
     for name, facts in pod.items():

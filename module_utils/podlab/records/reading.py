@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..fitting import fits
 from ..shapes import misfit, salvaged
 from . import DEFAULTS, RECORD, VERSION
 from .host_record import PACKED, ClusterRecord, HostRecord, NetworkRecord, PodsRecord
@@ -16,7 +17,7 @@ class Reading:
     """A host's record, as far as it can be used. None: there is none. What is wrong with it is said in ``damage``,
     or in ``newer`` where nothing of it was read."""
 
-    record: dict[str, Any] | None
+    record: HostRecord | None
     damage: list[str] = field(default_factory=list)
     newer: str = ""
 
@@ -45,7 +46,8 @@ def read(value: object, known: Known | None = None) -> Reading:
         if holder[name] is None:
             del holder[name]
     damage = [_damaged(problems, lost="sysctls" in wrong)] if problems else []
-    return Reading({**found, "version": version_of(value)}, damage)
+    sound: Any = {**found, "version": version_of(value)}
+    return Reading(sound, damage)
 
 
 def _sections_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any], str, Any]]:
@@ -68,6 +70,9 @@ def _read_section(value: object, kind: Any, known: Known | None) -> tuple[dict[s
         return None, [": must be of type object"]
     if known is not None and id(value) in known:
         found: tuple[dict[str, Any], list[str]] = known[id(value)]
+        return found
+    if kind is not ClusterRecord and known is not None and fits(kind, partial=True)(value):
+        found = known[id(value)] = dict(value), []
         return found
     kept, inner = salvaged(value, kind, PACKED)
     for name in PACKED:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .host_record import HostRecord
 from .reading import Known, version_of
 
 
-def converted(record: dict[str, Any] | None, known: Known) -> dict[str, Any] | None:
+def converted(record: HostRecord | None, known: Known) -> HostRecord | None:
     """A record of version 1 with what it tells of the cluster in the sections of today."""
     if not record or version_of(record) > 1 or "cluster" not in record:
         return record

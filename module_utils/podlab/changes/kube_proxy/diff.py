@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
 
+from ...configs import TableRow
 from .. import CHAIN_PREFIX
 from ..netfilter.iptables_save import BUILT_IN as BUILT_IN
 from ..netfilter.iptables_save import Tables, target
 from ..netfilter.renamed_chains import renamed_chains
-from ..netfilter.rules import UNDEFINED_PORTS, TableRow
+from ..netfilter.rules import UNDEFINED_PORTS
 from . import static_chains
 from .trace import SHARED
 

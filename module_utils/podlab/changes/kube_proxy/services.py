@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import NamedTuple
 
-from ...configs import ServicePortRow, ServicesRow
-from ..netfilter.rules import UNDEFINED_PORTS, TableRow
+from ...configs import ServicePortRow, ServicesRow, TableRow
+from ..netfilter.rules import UNDEFINED_PORTS
 from ..system.sysctls import LOCALNET
 from . import static_chains
 from .endpoints import by_address, cluster_wide, on_node

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface
 from typing import TypedDict
 
+from ...records.observation import Link, Route
 from ..actions import Action, Ip, NetnsIp, Run
-from ..network.bridge import Link
 from ..network.defaults import mac
-from ..network.routes import Route
 from . import NAMESPACE_MARK
 from .configs import BRIDGED, ISOLATED, NamespaceConfig, network
 

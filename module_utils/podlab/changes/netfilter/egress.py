@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...configs import TableRow
+from ...records.observation import Link, Route
 from .. import input_checks as check
-from ..network.bridge import Link
 from ..network.defaults import uplink
-from ..network.routes import Route
-from .rules import TableRow
 
 SERVICE_MARK = "0x4000/0x4000"  # kube-proxy's masquerade mark: its packets are not podlab's to translate
 FORWARD = "PODLAB-FORWARD"

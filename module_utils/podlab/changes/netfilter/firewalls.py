@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any
 
+from ...records.observation import BaseChain, ForeignRule, Test
 from .iptables_save import BUILT_IN, parsed, target, unquoted
 
 HOOKS = ("prerouting", "input", "forward", "postrouting")
@@ -18,29 +19,6 @@ FAMILIES = ("ip", "inet", "bridge")
 IPTABLES = ("filter", "nat", "mangle", "raw", "security")  # its tables, of the family ip
 MOST = 500
 """Rules that are kept of a chain: enough to tell what it does, and a list of a country's networks stays at home."""
-
-Test = tuple[str, bool, list[str]]
-"""``(saddr, True, [10.0.0.0/8])``: what of a packet is looked at, whether it must be another one, and the values.
-
-``saddr``, ``daddr``, ``iif``, ``oif``, ``state`` and ``port`` are what they say. ``all`` are packets of IPv4,
-``elsewhere`` those of other families. A ``set`` has a name, and members that are not read; the rest is ``unknown``."""
-
-
-class ForeignRule(TypedDict):
-    does: str  # accept, drop, reject, masquerade, snat, return or jump
-    only: list[Test]  # what a packet has to be for it
-    depth: int  # of the jumps that lead to it; the rules behind a jump are those of the chain that it leads into
-
-
-class BaseChain(TypedDict):
-    tool: str  # nft, iptables or iptables-legacy: what shows and changes it
-    family: str
-    table: str
-    chain: str
-    hook: str
-    policy: str  # accept or drop
-    rules: list[ForeignRule]
-
 
 KEYS = {"iifname": "iif", "iif": "iif", "oifname": "oif", "oif": "oif", "ibrname": "iif", "obrname": "oif"}
 VERDICTS = ("accept", "drop", "reject", "masquerade", "snat", "return")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
+from ...configs import TableRow
 from .. import CHAIN_PREFIX
 from ..actions import Action
 from ..script_text import Typed
@@ -29,18 +29,6 @@ HOST_PORTS = f"{CHAIN_PREFIX}HOSTPORTS"
 UNDEFINED_PORTS = f"{CHAIN_PREFIX}UNDEFINED-PORTS"
 """Of ``filter``: refuses ports that no Service has. It is written with kube-proxy's rules, and there only where
 ``reject_undefined_ports`` is on."""
-
-
-class _Links(TypedDict, total=False):
-    links: list[str]
-
-
-class TableRow(_Links):
-    """``jumps``: built-in chain -> rules that lead into chains of ours, behind all that the host has there itself, but
-    before what refuses everybody. ``links``: those that pods' packets pass, where that matters."""
-
-    chains: dict[str, list[str]]
-    jumps: dict[str, list[str]]
 
 
 def changes(observed: Chains, row: TableRow) -> list[str]:

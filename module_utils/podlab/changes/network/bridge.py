@@ -4,44 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
-from typing import Any, TypedDict
 
+from ...configs import BridgeRow
+from ...records.observation import Link, Route
 from .. import MARK
 from ..actions import Action, Bridge, Ip, Tc, set_sysctls
 from . import link_state
 
 
-class Link(TypedDict, total=False):
-    """A link of the host as ``ip -d addr show`` tells it."""
-
-    kind: str | None
-    alias: str
-    mac: str
-    mtu: int
-    up: bool
-    master: str | None
-    hairpin: bool
-    amiss: list[str]  # words for ``ip link set`` (``link_state``); of a port of a bridge and of a bridge:
-    port: list[str]
-    bridge: list[str]
-    queues: list[str]  # of links of ours: lines for ``tc -batch``
-    addresses: list[str]  # IPv4 with prefix length
-    vxlan: dict[str, Any]  # of a vxlan device: id, port, local, link, learning
-    neighbours: list[str]  # of a bridge: addresses that somebody gave a permanent ARP entry
-    forwarding: list[str]  # of a bridge: FDB entries that somebody wrote, in the words of bridge(8)
-
-
-class BridgeRow(TypedDict):
-    name: str
-    address: str
-    mac: str
-    mtu: int
-
-
 def actions(
     links: Mapping[str, Link],
     row: BridgeRow,
-    routes: Sequence[Mapping[str, Any]] | None = None,
+    routes: Sequence[Route] | None = None,
     seen: Mapping[str, str] | None = None,
 ) -> list[Action]:
     """What separates a host from its bridge: links, kernel settings, FDB entries, queueing disciplines.
@@ -57,7 +31,7 @@ def actions(
     ]
 
 
-def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
+def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Route] | None = None) -> list[str]:
     """Lines for ``ip -batch``. The MAC is pinned: a bridge without one takes that of a port, and changes
     it when the port goes, which leaves every pod with a stale ARP entry for its gateway.
     """
@@ -107,7 +81,7 @@ def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Mapping[
     return lines
 
 
-def _is_connected(routes: Sequence[Mapping[str, Any]] | None, row: BridgeRow) -> bool:
+def _is_connected(routes: Sequence[Route] | None, row: BridgeRow) -> bool:
     wanted = {"to": str(IPv4Interface(row["address"]).network), "dev": row["name"], "protocol": "kernel"}
     return routes is None or any(wanted.items() <= route.items() for route in routes)
 
@@ -115,7 +89,7 @@ def _is_connected(routes: Sequence[Mapping[str, Any]] | None, row: BridgeRow) ->
 def forwarding(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
     """Lines for ``bridge -batch``: the bridge learns by itself who is where, and takes what is written for granted."""
     link = links.get(row["name"])
-    return [f"fdb del {words}" for words in (link or {}).get("forwarding", [])]
+    return [f"fdb del {words}" for words in (link.get("forwarding", []) if link else [])]
 
 
 def settings(links: Mapping[str, Link], row: BridgeRow, seen: Mapping[str, str]) -> dict[str, str]:

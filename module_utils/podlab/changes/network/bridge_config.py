@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface
 from typing import Any
 
+from ...configs import BridgeRow
+from ...records.observation import Link, Route
 from .. import MAC_PREFIX, MARK
 from .. import input_checks as check
 from . import defaults
-from .bridge import BridgeRow, Link
 from .conflicts import holders
-from .routes import Route
 
 EXAMPLE = "10.1.1.1/24"
 

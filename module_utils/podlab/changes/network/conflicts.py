@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface, IPv4Network
 
-from .bridge import Link
-from .routes import Route
+from ...records.observation import Link, Route
 
 
 def holders(wanted: IPv4Network, links: Mapping[str, Link], routes: Sequence[Route]) -> list[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
 
+from ...records.observation import Link, Route
 from .. import MAC_PREFIX
-from .bridge import Link
-from .routes import Route
 
 BRIDGE = "cbr0"
 DEFAULT_ROUTE = "0.0.0.0/0"

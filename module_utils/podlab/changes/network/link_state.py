@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ...configs import BridgeRow, VxlanRow
+from ...records.observation import Link
+from .. import MARK
+
 
 class Wanted(NamedTuple):
     """``key`` of ``ip -j -d link show``, the values that will do, and the words for ``ip link set`` that mend another
@@ -61,6 +65,20 @@ KNOBS = {
     "proxy_arp": "0",
 }
 """Settings of the bridge (``net.ipv4.conf.NAME``): it passes packets on, and answers ARP for itself and nobody else."""
+
+
+def made(kind: str, row: BridgeRow | VxlanRow) -> Link:
+    """A link of podlab's own, as a host tells of it once it is made."""
+    return {
+        "kind": kind,
+        "alias": MARK,
+        "mac": row["mac"],
+        "mtu": row["mtu"],
+        "up": True,
+        "master": None,
+        "hairpin": False,
+        "addresses": [row["address"]],
+    }
 
 
 class Amiss(NamedTuple):

@@ -5,53 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
-from typing import TypedDict
 
+from ...configs import RouteRow, RoutesRow
+from ...records.observation import Link, Route, Tunnel
 from .. import ROUTE_PROTOCOL
 from ..actions import Action, Bridge, Ip, Run, Sysctl, set_sysctls
 from . import vxlan
-from .bridge import Link
-from .vxlan import Tunnel, VxlanRow
-
-
-class Route(TypedDict, total=False):
-    """A route of the main table, or one that somebody wrote into the local one, as ``ip route show`` tells it;
-    ``default`` is 0.0.0.0/0."""
-
-    to: str
-    via: str | None
-    dev: str | None
-    protocol: str
-    metric: int
-    table: str  # another one than main: local, by its number
-    more: str  # what a plain route has not: another kind (blackhole ...), an MTU, several next hops
-
-
-class _Way(TypedDict):
-    to: str
-    via: str
-
-
-class RouteRow(_Way, total=False):
-    """``dev``: the next hop is on that link, whatever the link's addresses say (``onlink``)."""
-
-    dev: str | None
-
-
-class _Relay(TypedDict, total=False):
-    relay: bool
-
-
-class RoutesRow(_Relay):
-    """Every route inside ``within`` (None: only what bears its mark) is podlab's, but for those of ``foreign``, which
-    were there before it, and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on
-    this host. ``relay``: the packets are others', as on a gateway."""
-
-    within: str | None
-    foreign: list[str]
-    routes: list[RouteRow]
-    vxlan: VxlanRow | None
-
 
 PARTS = {
     "make": ("lost", "device", "settings", "entries", "relayed"),

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
+from ...configs import RouteRow, RoutesRow
+from ...records.observation import Link, Route
 from .. import ROUTE_PROTOCOL
 from .. import input_checks as check
-from .bridge import Link
-from .routes import Route, RouteRow, RoutesRow
 
 EXAMPLE = "10.1.2.0/24"
 

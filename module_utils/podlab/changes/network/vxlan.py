@@ -3,44 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
 
+from ...configs import PeerRow, VxlanRow
+from ...records.observation import Link, Tunnel
 from .. import MARK
-from .bridge import Link
 from .link_state import knob
 
 OVERHEAD = 50  # bytes: outer Ethernet, IPv4, UDP and VXLAN headers (RFC 7348, section 5)
-
-
-class PeerRow(TypedDict):
-    """Another node: its address in the overlay, the MAC there, and the address that carries both."""
-
-    address: str
-    mac: str
-    node: str
-
-
-class VxlanRow(TypedDict):
-    name: str
-    id: int  # the VNI, 24 bits
-    port: int  # UDP
-    local: str
-    link: str  # the link that bears the node's address
-    address: str  # with prefix length
-    mac: str
-    mtu: int
-    peers: list[PeerRow]
-
-
-class Tunnel(TypedDict):
-    """What hangs on a device: permanent ARP entries (address -> MAC), and (MAC, node, whether it is permanent).
-
-    A node has the words after its address that make an entry another one (``10.100.0.3 port 4789``).
-    """
-
-    neighbours: dict[str, str]
-    forwarding: list[tuple[str, str, bool]]
-    settings: dict[str, str]  # of ``SETTINGS``, as they are
 
 
 EMPTY: Tunnel = {"neighbours": {}, "forwarding": [], "settings": {}}

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 from ...configs import PodRow
+from ...records.observation import Link
+from ...records.observation import ObservedPod as Pod
 from ..actions import Action
-from ..network.bridge import Link
 from . import veths
 from .actions import (
     AnnouncePod,
@@ -21,17 +22,33 @@ from .actions import (
     StartKubelet,
     StopKubelet,
 )
-from .observed import Pod as Pod
 from .paths import PODS as PODS
 from .paths import SERVICES as SERVICES
 from .pod_changes import PodChanges
 from .sandbox import alias as alias
 from .sandbox import veth_name as veth_name
+from .unchanged import all_hold
+
+ABSENT: Pod = {
+    "sandbox": False,
+    "row": None,
+    "services": [],
+    "facts": {},
+    "eth0": None,
+    "lo_up": False,
+    "routes": [],
+}
 
 
 def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodRow]) -> list[Action]:
     """What separates the node from its rows. What is sound is not named."""
     wanted = {row["netns"]: row for row in rows}
+    actions = [] if all_hold(links, pods, wanted) else differences(links, pods, wanted)
+    return [*actions, *_kubelet(pods, rows, is_changed=bool(actions))]
+
+
+def differences(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodRow]) -> list[Action]:
+    """:param wanted: rows by the names of their pods."""
     sound = {netns for netns, row in wanted.items() if netns in pods and _can_stay(pods[netns], row)}
     found = PodChanges(removed={netns: pods[netns]["services"] for netns in sorted(pods.keys() - sound)})
     with_link = {netns for netns, row in wanted.items() if not row.get("host_network")}
@@ -40,9 +57,8 @@ def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[P
         if netns in sound:
             _repair(found, row, pods[netns], there.get(veth_name(netns)))
         else:
-            _create(found, row, pods.get(netns, Pod()))
-    actions = found.actions({netns: told for netns, pod in pods.items() if (told := pod.get("row"))})
-    return [*actions, *_kubelet(pods, rows, is_changed=bool(actions))]
+            _create(found, row, pods.get(netns, ABSENT))
+    return found.actions({netns: told for netns, pod in pods.items() if (told := pod.get("row"))})
 
 
 def _kubelet(pods: Mapping[str, Pod], rows: Sequence[PodRow], *, is_changed: bool) -> list[Action]:
@@ -73,7 +89,7 @@ def _can_stay(pod: Pod, row: PodRow) -> bool:
         return False  # what mounts them, and what init containers have put there, begins anew
     if before is None:  # cut off on the way: nobody knows what its namespaces are, unless they are a plain pod's
         return pod["sandbox"] and not any(_of_sandbox(row)[1:])
-    return pod["sandbox"] and _of_sandbox(before) == _of_sandbox(row)
+    return pod["sandbox"] and (before is row or _of_sandbox(before) == _of_sandbox(row))
 
 
 def _of_sandbox(row: PodRow) -> tuple[object, ...]:
@@ -225,7 +241,9 @@ def policy_of(row: PodRow, name: str) -> str:
 
 def _has_ended(row: PodRow, name: str, pod: Pod) -> bool:
     """Whether a container has ended and its restart policy, as it is now, leaves it at that."""
-    facts = pod.get("facts", {}).get(name) or {}
+    facts = pod.get("facts", {}).get(name)
+    if not facts:
+        return False
     last, policy = facts.get("last"), policy_of(row, name)
     if facts.get("failed"):
         return True  # with its pod, for good

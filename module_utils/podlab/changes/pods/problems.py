@@ -9,9 +9,9 @@ from ipaddress import IPv4Interface
 from typing import Any
 
 from ... import configs as types
+from ...records.observation import Link
 from ...shapes import misfit
 from .. import input_checks as check
-from ..network.bridge import Link
 from ..network.defaults import BRIDGE, gateway
 from .configs import Item, complete, namespace_of, netns_of
 

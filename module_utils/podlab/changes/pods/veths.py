@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from ipaddress import IPv4Interface
 
 from ...configs import PodRow
+from ...records.observation import Link
+from ...records.observation import ObservedPod as Pod
 from .. import MARK
 from ..actions import Ip, NetnsIp
-from ..network.bridge import Link
-from .observed import Pod
 from .sandbox import alias, veth_name
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
+from ...records.observation import Link, Route
 from .. import CHAIN_PREFIX, MARK, ROUTE_PROTOCOL
+from ..netfilter.iptables_save import Tables
 
 
 def marks(
-    links: Mapping[str, Mapping[str, Any]],
-    routes: Sequence[Mapping[str, Any]],
-    rules: Mapping[str, Mapping[str, Any]],
+    links: Mapping[str, Link],
+    routes: Sequence[Route],
+    rules: Tables,
     pods: Collection[str],
 ) -> list[str]:
     """Each in words: ``link cbr0``. No file is among them, since files are what is lost first."""
@@ -28,6 +29,6 @@ def marks(
     ]
 
 
-def is_marked(link: Mapping[str, Any]) -> bool:
+def is_marked(link: Link) -> bool:
     """Whether a link has podlab's alias, that of a pod's wire (``podlab default/web``) included."""
-    return str(link["alias"]).partition(" ")[0] == MARK
+    return link["alias"].partition(" ")[0] == MARK

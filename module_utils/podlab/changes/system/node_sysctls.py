@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...records.observation import Link, Route
 from .. import MARK
-from ..network.bridge import Link
 from ..network.defaults import uplink
 from ..network.link_state import knob
-from ..network.routes import Route
 from .sysctls import FORWARD, is_forwarding
 
 BRIDGE_NETFILTER = "net.bridge.bridge-nf-call-iptables"

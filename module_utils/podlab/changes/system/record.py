@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ...records import RECORD
+from ...records.host_record import HostRecord
 from ..actions import Action
 from ..script_text import Typed
 
@@ -16,7 +16,7 @@ class BeginRecord(Action):
     """Before the first setting changes: who is killed in between still knows what was. No command: all of it is in what
     ``SettleRecord`` writes, but for settings that are given back."""
 
-    record: Mapping[str, Any]
+    record: HostRecord
     recorded: Mapping[str, str]
     """Settings as they were before podlab, as far as that is known already."""
     unseen: Collection[str]
@@ -28,7 +28,7 @@ class BeginRecord(Action):
 
 @dataclass(frozen=True)
 class SettleRecord(Action):
-    record: Mapping[str, Any]
+    record: HostRecord
     settings: Collection[str]
     """Those whose first values are remembered from now on."""
     is_news: bool

@@ -4,10 +4,11 @@ and to leave its links and routes alone."""
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
 
+from ...configs import SystemRow, VxlanRow
+from ...records.observation import ObservedSystem
 from ..actions import Action, RemoveEmptyDirectory, RemoveFile, RemoveTree, Run, WriteFile
 from ..pods.paths import HOME
 from ..script_text import Typed
@@ -27,23 +28,6 @@ WANTED_BY = f"/etc/systemd/system/multi-user.target.wants/{NAME}"
 DAEMONS = ("systemd", "systemd-networkd", "NetworkManager")
 
 HEAD = "# Written by podlab, which takes it away with the cluster.\n"
-
-
-class SystemRow(TypedDict):
-    boot: bool
-    links: list[str]  # podlab's own, as patterns of a shell
-
-
-class System(TypedDict, total=False):
-    """What a host tells. ``daemons``: those of DAEMONS that are installed; systemd counts where it is process 1."""
-
-    daemons: list[str]
-    files: dict[str, str]  # those of FILES that are there
-    enabled: bool
-    code: str  # a digest of what lies at CODE
-    kept: list[str]  # components of which a boot knows what they were told last
-    keeps: bool  # whether there is a place for it
-    python: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ class KeepCode(Action):
         return [f"# write {CODE}: podlab's own code"]
 
 
-def steps(seen: System, row: SystemRow, code: str) -> Steps:
+def steps(seen: ObservedSystem, row: SystemRow, code: str) -> Steps:
     """:param code: the digest of podlab's own code."""
     wanted, there = files(seen, row), seen.get("files", {})
     write = {path: text for path, text in wanted.items() if there.get(path) != text}
@@ -109,7 +93,7 @@ def steps(seen: System, row: SystemRow, code: str) -> Steps:
     )
 
 
-def removal(seen: System) -> Steps:
+def removal(seen: ObservedSystem) -> Steps:
     return steps({**seen, "daemons": []}, {"boot": False, "links": []}, "")
 
 
@@ -126,7 +110,7 @@ def _reloads(changed: set[str], networkd_asks_anew: bool) -> list[Sequence[str]]
     return found
 
 
-def files(seen: System, row: SystemRow) -> dict[str, str]:
+def files(seen: ObservedSystem, row: SystemRow) -> dict[str, str]:
     """Path -> text, as far as the daemon that reads it is installed."""
     daemons, links = seen.get("daemons", []), row["links"]
     found = {}
@@ -162,6 +146,6 @@ WantedBy=multi-user.target
 """
 
 
-def patterns(bridge: str, overlay: Mapping[str, Any] | None) -> list[str]:
+def patterns(bridge: str, overlay: VxlanRow | None) -> list[str]:
     """Names of podlab's links: veth and eight letters are the wires of pods (``sandbox.veth_name``)."""
     return [bridge, "veth????????", *([overlay["name"]] if overlay else [])]

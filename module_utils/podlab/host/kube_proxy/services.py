@@ -23,6 +23,7 @@ from ...changes.netfilter import rules
 from ...changes.netfilter.iptables_save import Tables
 from ...changes.network import defaults
 from ...configs import ServicesRow
+from ...records.observation import ObservedServices
 from .. import record
 from ..actions import Todo
 from ..network import guarded_sysctls, network, nft_generation
@@ -32,15 +33,13 @@ from . import conntrack as host_conntrack
 from . import health_checks, ipsets, iptables, state
 
 
-def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], dict[str, Any]]:
-    """What ``network.rules`` tells, and of services: ``row``, the digest of what was applied last; ``sound``, whether
-    all of that is still there; ``others``, chains that bear kube-proxy's names on a node without a record of
-    services (on a gateway they are in nobody's way); ``warnings``, sentences."""
+def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], ObservedServices]:
+    """What ``network.rules`` tells, and what there is of services."""
     known, version = state.remembered(), iptables.version()
     told = nft_generation.known() if known and iptables.is_nft(version) else None
     tables: Tables = told["others"] if told else network.saved()
     kernel = told["kernel"] if told else kube_record.fingerprint(tables)
-    seen = {
+    seen: ObservedServices = {
         "row": known["row"] if known and known["form"] == kube_record.FORM else "",
         "sound": known is not None and known["kernel"] == kernel and health_checks.is_sound(known["health"]),
         "others": _others(tables) if role == "node" and not os.path.exists(state.STATE) else [],

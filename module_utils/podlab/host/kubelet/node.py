@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import time
-from typing import Any, cast
+from typing import Any
 
 from . import files
 from .config import PodConfig
@@ -83,9 +83,17 @@ def relevant_config(pod: Any) -> PodConfig | None:
     }
     if not pod.get("init") and "deadline" not in pod and not any(map(has_probes_or_hook, containers.values())):
         return None
-    found = {"netns": pod["netns"], "restart_policy": pod["restart_policy"], "init": pod.get("init", [])}
-    found |= {key: pod[key] for key in ("grace", "deadline") if key in pod}
-    return cast(PodConfig, {**found, "containers": containers})
+    found: PodConfig = {
+        "netns": pod["netns"],
+        "restart_policy": pod["restart_policy"],
+        "init": pod.get("init", []),
+        "containers": containers,
+    }
+    if "grace" in pod:
+        found["grace"] = pod["grace"]
+    if "deadline" in pod:
+        found["deadline"] = pod["deadline"]
+    return found
 
 
 def main() -> None:

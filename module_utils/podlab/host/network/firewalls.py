@@ -13,7 +13,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from ...changes.netfilter.firewalls import HOOKS, IPTABLES, BaseChain, base_chain, from_iptables, is_foreign
+from ...changes.netfilter.firewalls import HOOKS, IPTABLES, base_chain, from_iptables, is_foreign
+from ...records.observation import BaseChain
 from ..record import text_of
 from ..run import HostError, run
 from ..system import kernel

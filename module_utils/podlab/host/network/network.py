@@ -11,11 +11,10 @@ from ...changes.kube_proxy.diff import is_ours
 from ...changes.netfilter.iptables_save import BUILT_IN, Tables, parsed, target
 from ...changes.netfilter.rules import UNDEFINED_PORTS
 from ...changes.network import link_state, vxlan
-from ...changes.network.bridge import Link
 from ...changes.network.link_state import knob
-from ...changes.network.routes import Route
-from ...changes.network.vxlan import Tunnel, VxlanRow
 from ...changes.system.marks import is_marked
+from ...configs import VxlanRow
+from ...records.observation import Link, Route, Tunnel, VxlanDevice
 from ..run import entries, run, run_all
 from . import namespaces
 
@@ -29,7 +28,8 @@ def links() -> dict[str, Link]:
     for name, link in found.items():
         # Somebody may have taken the mark away.
         if link["kind"] == "bridge" and (link["alias"] == MARK or link["mac"].startswith(MAC_PREFIX)):
-            link.update(_written_by_hand(name, {other["mac"] for other in found.values()}))
+            own = {other["mac"] for other in found.values()}
+            link["neighbours"], link["forwarding"] = _written_by_hand(name, own)
     queues = _queues() if any(map(is_marked, found.values())) else {}
     for name, link in found.items():
         if is_marked(link) and (lines := link_state.queues(name, queues.get(name, ()))):
@@ -45,21 +45,18 @@ def _queues() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _written_by_hand(bridge: str, own: Container[str]) -> Link:
+def _written_by_hand(bridge: str, own: Container[str]) -> tuple[list[str], list[str]]:
     """What nobody but a person writes on a bridge of ours: permanent ARP entries, and FDB entries that were not
     learnt and are not for a link's own MAC."""
     asked = ["ip", "-j", "-4", "neigh", "show", "nud", "permanent", "nud", "noarp", "dev", bridge]
     neighbours = entries(run(asked))
     forwarding = entries(run(["bridge", "-j", "fdb", "show", "br", bridge]))
-    return {
-        "neighbours": [entry["dst"] for entry in neighbours if is_written(entry)],
-        "forwarding": [
-            f"{entry['mac']} dev {entry['ifname']} {'self' if entry['ifname'] == bridge else 'master'}"
-            + (f" vlan {entry['vlan']}" if "vlan" in entry else "")
-            for entry in forwarding
-            if entry.get("master") == bridge and entry["mac"] not in own and _was_written(entry)
-        ],
-    }
+    return [entry["dst"] for entry in neighbours if is_written(entry)], [
+        f"{entry['mac']} dev {entry['ifname']} {'self' if entry['ifname'] == bridge else 'master'}"
+        + (f" vlan {entry['vlan']}" if "vlan" in entry else "")
+        for entry in forwarding
+        if entry.get("master") == bridge and entry["mac"] not in own and _was_written(entry)
+    ]
 
 
 def is_written(neighbour: Mapping[str, Any]) -> bool:
@@ -89,12 +86,26 @@ def link_facts(link: Mapping[str, Any]) -> Link:
             if address.get("family") == "inet"
         ],
     }
-    for key, words in zip(("amiss", "port", "bridge"), link_state.amiss(link), strict=True):
-        if words:
-            facts[key] = words  # type: ignore[literal-required]
+    wrong = link_state.amiss(link)
+    if wrong.link:
+        facts["amiss"] = wrong.link
+    if wrong.port:
+        facts["port"] = wrong.port
+    if wrong.bridge:
+        facts["bridge"] = wrong.bridge
     if facts["kind"] == "vxlan":
-        facts["vxlan"] = {key: info["info_data"].get(key) for key in ("id", "port", "local", "link", "learning")}
+        facts["vxlan"] = _vxlan_device(info["info_data"])
     return facts
+
+
+def _vxlan_device(data: Mapping[str, Any]) -> VxlanDevice:
+    return {
+        "id": data.get("id"),
+        "port": data.get("port"),
+        "local": data.get("local"),
+        "link": data.get("link"),
+        "learning": data.get("learning"),
+    }
 
 
 def tunnels(links: Mapping[str, Link]) -> dict[str, Tunnel]:

@@ -12,10 +12,10 @@ from ...changes.namespaces import NAMESPACE_MARK
 from ...changes.namespaces.links import Observed, ObservedNamespace
 from ...changes.namespaces.namespaces import ForgetForwarding, RememberForwarding
 from ...changes.netfilter.iptables_save import Tables
-from ...changes.network.bridge import Link
 from ...changes.system import sysctls
 from ...records import HOME
 from ...records.formats import Sysctl
+from ...records.observation import Link
 from ...shapes import misfit
 from .. import record
 from ..actions import runs

@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...changes.pods.containers import UNIT_FILES, unit_files
-from ...changes.pods.observed import Pod
 from ...changes.pods.paths import NETNS, PODS, SERVICES, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
 from ...configs import PodRow
 from ...records import pod_path, pod_row
+from ...records.observation import FactsByContainer, ObservedPod, PodInside
 from ..kubelet.started import active_since
 from ..network.network import is_written, link_facts
 from ..run import documents, run_all
 from . import containers, kubelet_service, status, volumes
 
 
-def observe(*, as_written: bool = False) -> dict[str, Pod]:
+def observe(*, as_written: bool = False) -> dict[str, ObservedPod]:
     """Every pod that has left a trace here, by the name of its network namespace.
 
     :param as_written: with rows that are damaged: the planner says so of each.
@@ -31,7 +31,7 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
     services: dict[str, list[str]] = {}
     for owner, name in containers.supervised():
         services.setdefault(owner, []).append(name)
-    pods: dict[str, Pod] = {}
+    pods: dict[str, ObservedPod] = {}
     with_own_net = list[str]()
     for netns in names:
         told = _written_row(netns)
@@ -55,18 +55,18 @@ def observe(*, as_written: bool = False) -> dict[str, Pod]:
             "connected": [],
         }
     for netns, inside in _insides([netns for netns in with_own_net if pods[netns]["sandbox"]]).items():
-        pods[netns].update(inside)
+        pods[netns] = {**pods[netns], **inside}
     return pods
 
 
-def _insides(names: Sequence[str]) -> dict[str, Pod]:
+def _insides(names: Sequence[str]) -> dict[str, PodInside]:
     """What network namespaces hold: one process each tells links with their kind, addresses, routes and neighbours."""
     question = "addr show\nroute show\nneigh show nud permanent nud noarp\n"
     answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in names], names)
     return {netns: _inside(out) for netns, (_, out, _) in zip(names, answers, strict=True)}
 
 
-def _inside(answer: str) -> Pod:
+def _inside(answer: str) -> PodInside:
     addresses, routes, neighbours = [*documents(answer), [], [], []][:3]
     links = {link["ifname"]: link for link in addresses}
     by_kernel = [route for route in routes if route.get("protocol") == "kernel"]
@@ -90,7 +90,7 @@ def _lacks_files(netns: str, name: str, row: PodRow | None) -> bool:
     return not all(os.path.exists(f"{_service(netns, name)}/{file}") for file in files)
 
 
-def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> dict[str, Any]:
+def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> FactsByContainer:
     """How each container fares. What is damaged counts for as little here as it does to the planner."""
     told = {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())}
     return told if as_written else {name: pod_row.sound_facts(facts)[0] for name, facts in told.items()}

@@ -11,7 +11,7 @@ from ... import phases
 from ...changes.pods.paths import log_directory
 from ...changes.pods.pods import SERVICES
 from ...configs import PodRow
-from ...records.pod_row import sound_facts
+from ...records.pod_row import Facts, sound_facts
 from . import pods, status
 
 LOG_LINES = 10
@@ -23,7 +23,7 @@ class Look(NamedTuple):
     """A pod as it is now. ``row`` is None where there is no such pod."""
 
     row: PodRow | None
-    facts: dict[str, dict[str, Any]]
+    facts: dict[str, Facts]
     status: dict[str, Any]
 
 

@@ -20,6 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...records.observation import Answer, System
+    from ...records.pod_row import Ended, Facts
+
 RECORD = "/var/lib/podlab/record.json"
 PODS = "/run/podlab/pods"
 SERVICES = "/run/podlab/services"
@@ -28,7 +31,7 @@ REBOOTED = "/run/podlab/rebooted"
 PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespace
 
 
-def status() -> dict[str, Any]:
+def status() -> Answer:
     """The whole answer. Times are seconds since the epoch, pids are this host's."""
     born = _begins()
     names = sorted(os.listdir(PODS)) if os.path.isdir(PODS) else []
@@ -48,7 +51,7 @@ def status() -> dict[str, Any]:
     }
 
 
-def container(service: str) -> dict[str, Any]:
+def container(service: str) -> Facts:
     """How a supervised process fares: ``pid`` is None unless it runs, ``last`` how it ended before, if it did."""
     last = ended(service)
     pid = running(service)
@@ -64,17 +67,20 @@ def container(service: str) -> dict[str, Any]:
         # The wait before the start after the next: 10 means that this one does not wait at all.
         "backoff": next(iter(_numbers(f"{service}/backoff")), 0),
         # What the kubelet has found out, if it looks after this one; its ``pid`` says about which start.
-        "health": health if isinstance(health := _json(f"{service}/health"), dict) else None,
+        "health": _object(f"{service}/health"),
         "down": os.path.exists(f"{service}/down"),
-        "failed": failed if isinstance(failed := _json(f"{service}/failed"), dict) else None,  # its pod, and why
+        "failed": _object(f"{service}/failed"),  # its pod, and why
         "seen": time.time(),  # when this was looked at, on this host's clock
     }
 
 
-def ended(directory: str) -> dict[str, int] | None:
+def ended(directory: str) -> Ended | None:
     """How a container ended last, by the file of its service directory, or by the one beside its logs."""
-    last = dict(zip(("exit", "signal", "started", "ended"), _numbers(f"{directory}/last"), strict=False))
-    return last if len(last) == 4 else None
+    numbers = _numbers(f"{directory}/last")[:4]
+    if len(numbers) < 4:
+        return None
+    exit_code, signal, began, end = numbers
+    return {"exit": exit_code, "signal": signal, "started": began, "ended": end}
 
 
 def events(netns: str) -> list[dict[str, Any]]:
@@ -96,7 +102,7 @@ def running(service: str) -> int | None:
     return pid if isinstance(pid, int) and pid and "exit-code" not in facts and os.path.isdir(f"/proc/{pid}") else None
 
 
-def system() -> dict[str, str]:
+def system() -> System:
     """What ``kubectl get nodes -o wide`` tells of the host itself."""
     release = dict(line.split("=", 1) for line in _text("/etc/os-release").splitlines() if "=" in line)
     return {
@@ -201,6 +207,12 @@ def _json(path: str) -> Any:
         return json.loads(_text(path))
     except (ValueError, RecursionError):
         return "" if os.path.exists(path) else None
+
+
+def _object(path: str) -> Any:
+    """The same of a JSON object; None for anything else."""
+    found = _json(path)
+    return found if isinstance(found, dict) else None
 
 
 ANSWERS: dict[str, Any] = {"events": events, "pause": lambda netns: pauses().get(netns)}

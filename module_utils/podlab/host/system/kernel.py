@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TypedDict
 
+from ...records.observation import Features
 from ..network.namespaces import more_namespaces
 from ..run import HostError, run
 
@@ -17,14 +17,6 @@ OPTIONAL = {"dummy": "link add podlab0 type dummy"}
 """The same of what there is another way without."""
 
 MODULES = (*TRIALS, "br_netfilter")
-
-
-class Features(TypedDict):
-    """``loadable``: modules that the kernel has on disk only; ``missing``: what it cannot do, as sentences."""
-
-    loadable: list[str]
-    missing: list[str]
-    may_load: bool
 
 
 def features() -> Features:

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ...changes.system.systemd import FILES, WANTED_BY, KeepCode, System
+from ...changes.system.systemd import FILES, WANTED_BY, KeepCode
+from ...records.observation import ObservedSystem
 from ..actions import runs
 from ..boot import last_configs
 from ..record import text_of
@@ -17,7 +18,7 @@ _PROGRAMS = {
 }
 
 
-def observe() -> System:
+def observe() -> ObservedSystem:
     has_systemd = os.path.isdir("/run/systemd/system")
     installed = [name for name, paths in _PROGRAMS.items() if any(map(os.path.exists, paths))]
     return {

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...changes.netfilter.rules import GUARD, HOST_PORTS, TableRow
+from ...changes.netfilter.rules import GUARD, HOST_PORTS
 from ...changes.system.sysctls import LOCALNET
-from ...configs import PodRow
+from ...configs import PodRow, TableRow
 
 MARK = "0x2000/0x2000"  # portmap's; kube-proxy's is 0x4000
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from ...changes.network.bridge import BridgeRow
 from ...changes.system import node_sysctls
 from ...changes.system.node_sysctls import BRIDGE_NETFILTER
 from ...changes.system.sysctls import FORWARD
-from ...changes.system.systemd import SystemRow, patterns
+from ...changes.system.systemd import patterns
+from ...configs import BridgeRow, RoutesRow, SystemRow
+from ...records.observation import ObservedSystem
 from ..inputs.host import Host
 from ..inputs.host_links import legs, uplink, ways_out
 from ..inputs.settings import Cluster
@@ -55,9 +55,9 @@ def bridge_row(host: Host, cluster: Cluster, cidr: str) -> BridgeRow:
     return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
 
 
-def system_row(host: Host, cluster: Cluster, ways: Mapping[str, Any]) -> SystemRow:
+def system_row(host: Host, cluster: Cluster, ways: RoutesRow) -> SystemRow:
     """:param ways: the host's row of routes, with its end of the overlay."""
-    return {"boot": boots(host), "links": patterns(cluster.bridge, ways.get("vxlan"))}
+    return {"boot": boots(host), "links": patterns(cluster.bridge, ways["vxlan"])}
 
 
 def boots(host: Host) -> bool:
@@ -75,5 +75,5 @@ def kept_of(host: Host) -> list[str]:
     return ["system", *_system(host).get("kept", ())]
 
 
-def _system(host: Host) -> Mapping[str, Any]:
+def _system(host: Host) -> ObservedSystem:
     return host.seen.get("system") or {}

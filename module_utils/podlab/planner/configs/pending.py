@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 from ...changes.netfilter import rules
 from ...changes.network import bridge, routes
 from ...changes.pods import pods as pod_changes
 from ...changes.system import sysctls, systemd
+from ...configs import EgressConfig, HostConfigs, NodeConfig, PlayExtras, PodsConfig, ReadyConfig, RoutesRow
 from ...records.observation import Observation
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
@@ -19,7 +19,6 @@ from ..preflight.stage import Fleet
 from ..scheduler.stage import Scheduled
 from ..services.stage import Chapter
 from .hosts import kept_of
-from .stage import Configs
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Pending:
     these plays need beside its configs."""
 
     groups: Mapping[str, list[str]]
-    extras: Mapping[str, Mapping[str, Any]]
+    extras: Mapping[str, PlayExtras]
 
     @property
     def moves_pods(self) -> bool:
@@ -42,10 +41,14 @@ def pending(
     reconciled: Reconciled,
     scheduled: Scheduled,
     services: Chapter,
-    configs: Mapping[str, Configs],
+    configs: Mapping[str, HostConfigs],
 ) -> Pending:
     hosts = [host for host in fleet.hosts if host.in_run]
-    own = {host.name: _components(request, host, services, configs.get(host.name, {})) for host in hosts}
+    parts = {host.name: _routes_parts(host.seen, configs[host.name]["routes"]) for host in hosts if host.is_managed}
+    own = {
+        host.name: _components(request, host, services, configs.get(host.name, HostConfigs()), parts.get(host.name, []))
+        for host in hosts
+    }
     ready = {
         host.name: waits
         for host in hosts
@@ -54,7 +57,7 @@ def pending(
     # What is yet to come is shown at once where all is taken for settled: nobody is led anywhere in between.
     drains = not request.settled and services.leaves_pods and any("pods" in names for names in own.values())
     groups: dict[str, list[str]] = {}
-    extras: dict[str, dict[str, Any]] = {}
+    extras: dict[str, PlayExtras] = {}
     for host in hosts:
         mine = own[host.name]
         is_led = drains and "services" in mine
@@ -69,8 +72,7 @@ def pending(
         ]
         extras[host.name] = {}
         if host.is_managed:
-            parts = _routes_parts(host.seen, configs[host.name]["routes"])
-            extras[host.name]["routes_parts"] = parts or (["switch"] if "routes" in mine else [])
+            extras[host.name]["routes_parts"] = parts[host.name] or (["switch"] if "routes" in mine else [])
         if host.name in ready:
             extras[host.name]["ready"] = ready[host.name]
         if is_led:
@@ -78,73 +80,68 @@ def pending(
     return Pending(groups, extras)
 
 
-def _components(request: Request, host: Host, services: Chapter, configs: Configs) -> list[str]:
+def _components(
+    request: Request, host: Host, services: Chapter, configs: HostConfigs, routes_parts: Sequence[str]
+) -> list[str]:
     """Those that have anything to do, and those of which a boot would not know what they were told."""
-    is_pending: dict[str, Callable[[Observation, Any], bool]] = {
+    is_pending: dict[str, Callable[[Observation, HostConfigs], bool]] = {
         **_PENDING,
-        "node": lambda seen, row: bool(host.lost) or _node_pending(seen, row),
-        "system": lambda seen, row: bool(systemd.steps(seen.get("system", {}), row, request.code)),
-        "services": services.is_pending,
+        "node": lambda seen, configs: bool(host.lost) or _node_pending(seen, configs["node"]),
+        "system": lambda seen, configs: bool(systemd.steps(seen.get("system", {}), configs["system"], request.code)),
+        "routes": lambda seen, configs: bool(routes_parts),
+        "services": lambda seen, configs: services.is_pending(seen, configs["services"]),
     }
     untold = [name for name in configs if name not in kept_of(host)] if configs and configs["system"]["boot"] else []
-    return [
-        name for name in CHAPTERS if name in configs and (name in untold or is_pending[name](host.seen, configs[name]))
-    ]
+    return [name for name in CHAPTERS if name in configs and (name in untold or is_pending[name](host.seen, configs))]
 
 
 def _waits(
     request: Request, node: Host, reconciled: Reconciled, scheduled: Scheduled, own: Mapping[str, list[str]]
-) -> dict[str, Any]:
-    """What the run waits for on a node; empty where it is there."""
+) -> ReadyConfig | None:
+    """What the run waits for on a node; None where it is there."""
     wanted = reconciled.wanted
     new = [pod for pod in scheduled.by_node[node.name] if not pod.kept]
     awaited = {pod.netns: pod.until for pod in new if not reconciled.is_over(pod)}
     if not (wanted.rolling or "pods" in own[node.name] or any(unready(node, *item) for item in awaited.items())):
-        return {}
-    waits: dict[str, Any] = {"pods": awaited, "timeout": request.cluster.ready_timeout}
+        return None
+    waits: ReadyConfig = {"pods": awaited, "timeout": request.cluster.ready_timeout}
     if available := {pod.netns: wanted.min_ready[pod.owner] for pod in new if pod.owner in wanted.min_ready}:
         waits["available"] = available
     return waits
 
 
-def _node_pending(seen: Observation, row: Mapping[str, Any]) -> bool:
+def _node_pending(seen: Observation, config: NodeConfig) -> bool:
     record = seen["record"] or {}
     recorded = record.get("sysctls", {})
-    remembered = {**row["record"], "sysctls": sysctls.originals(seen["sysctls"], row["sysctls"], recorded)}
-    changes = sysctls.changes(seen["sysctls"], row["sysctls"], recorded)
+    remembered = {**config["record"], "sysctls": sysctls.originals(seen["sysctls"], config["sysctls"], recorded)}
+    changes = sysctls.changes(seen["sysctls"], config["sysctls"], recorded)
     amiss = seen.get("modes") or not seen.get("runtime", True)
-    return bool(row["modules"] or changes or amiss) or record != remembered
+    return bool(config["modules"] or changes or amiss) or record != remembered
 
 
-def _pods_pending(seen: Observation, row: Mapping[str, Any]) -> bool:
-    if seen["pods"].keys() != {pod["netns"] for pod in row["pods"]}:
+def _pods_pending(seen: Observation, config: PodsConfig) -> bool:
+    if seen["pods"].keys() != {pod["netns"] for pod in config["pods"]}:
         return True  # what exactly differs is the module's question
-    differing = pod_changes.changes(_links(seen), cast("Mapping[str, pod_changes.Pod]", seen["pods"]), row["pods"])
-    return bool(differing) or any(seen["programs"].get(name) != text for name, text in row["programs"].items())
+    differing = pod_changes.changes(seen["links"], seen["pods"], config["pods"])
+    return bool(differing) or any(seen["programs"].get(name) != text for name, text in config["programs"].items())
 
 
-def _egress_pending(seen: Observation, row: Any) -> bool:
-    tables = cast("Mapping[str, Mapping[str, list[str]]]", seen["rules"])
+def _egress_pending(seen: Observation, config: EgressConfig) -> bool:
     return (
-        any(rules.changes(tables[table], row[table]) for table in row)
-        or bool(sysctls.opening(seen["sysctls"], rules.sysctls(row)))
+        any(rules.changes(seen["rules"][table], row) for table, row in config.items())
+        or bool(sysctls.opening(seen["sysctls"], rules.sysctls(config)))
         or bool(seen.get("flows"))
     )
 
 
-_PENDING: dict[str, Callable[[Observation, Any], bool]] = {
-    "bridge": lambda seen, row: bool(bridge.actions(_links(seen), row, seen["routes"], seen["sysctls"])),
-    "pods": _pods_pending,
-    "routes": lambda seen, row: bool(_routes_parts(seen, row)),
-    "egress": _egress_pending,
+_PENDING: dict[str, Callable[[Observation, HostConfigs], bool]] = {
+    "bridge": lambda seen, configs: bool(
+        bridge.actions(seen["links"], configs["bridge"], seen["routes"], seen["sysctls"])
+    ),
+    "pods": lambda seen, configs: _pods_pending(seen, configs["pods"]),
+    "egress": lambda seen, configs: _egress_pending(seen, configs["egress"]),
 }
 
 
-def _routes_parts(seen: Observation, row: Any) -> list[str]:
-    found = cast("Sequence[routes.Route]", seen["routes"])
-    return routes.steps(_links(seen), seen["tunnels"], found, row).parts()
-
-
-def _links(seen: Observation) -> Mapping[str, bridge.Link]:
-    """What differs is asked of links that lack a key as well: they have a type of their own there."""
-    return cast("Mapping[str, bridge.Link]", seen["links"])
+def _routes_parts(seen: Observation, row: RoutesRow) -> list[str]:
+    return routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).parts()

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ...changes.network.bridge import BridgeRow
-from ...configs import ContainerRow, PodRow
+from ...configs import BridgeRow, ContainerRow, PodRow
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import pod_mac
@@ -45,8 +44,7 @@ def pod_row(
     """
     if pod.kept:
         # It stays as it was made; the bridge that it hangs on may be another by now.
-        kept: Any = {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
-        return kept  # type: ignore[no-any-return]
+        return {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
     template = pod.template
     way, _, length = frame["address"].partition("/")
     uid = _uid(pod, created)

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
 from ...changes import MARK
 from ...changes.kube_proxy.services import LIBERAL
@@ -80,7 +79,7 @@ def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
     return list(dict.fromkeys([*own, *map(str, strangers)]))
 
 
-def digest_of(row: Mapping[str, Any]) -> str:
+def digest_of(row: ServicesRow) -> str:
     """SHA-256 of a row as compact JSON with sorted keys: by it a node knows what it was told last."""
     return _sha256(compact(row))
 
@@ -89,7 +88,7 @@ def compact(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def text_of(row: Mapping[str, Any], ports: str) -> str:
+def text_of(row: ServicesRow, ports: str) -> str:
     """``compact(row)``. :param ports: what ``text_of_ports`` has made of its ports."""
     values = {key: ports if key == "ports" else compact(value) for key, value in row.items()}
     return "{" + ",".join(f"{compact(key)}:{values[key]}" for key in sorted(values)) + "}"

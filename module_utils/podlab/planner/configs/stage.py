@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ...changes.netfilter import rules
-from ...changes.network.bridge import BridgeRow
 from ...changes.system import sysctls
-from ...configs import PodRow
+from ...configs import BridgeRow, HostConfigs, NodeConfig, PodRow, RoutesRow
 from ...records import VERSION
+from ...records.host_record import HostRecord
 from ..inputs.host import Host
 from ..inputs.request import Request
 from ..ipam.stage import Allocated
@@ -24,8 +23,6 @@ from . import host_ports
 from .hosts import bridge_row, sysctls_of, system_row
 from .pods import Alike, pod_row
 
-Configs = Mapping[str, Any]
-
 
 def host_configs(
     request: Request,
@@ -34,31 +31,35 @@ def host_configs(
     allocated: Allocated,
     services: Chapter,
     remembered: Remembered,
-) -> dict[str, Configs]:
+) -> dict[str, HostConfigs]:
     """Host -> its configs, for those that this run may write to."""
     cluster, alike = request.cluster, Alike()
-    configs: dict[str, Configs] = {}
-    addresses = tuple(host.address for host in fleet.hosts)
+    configs: dict[str, HostConfigs] = {}
+    addresses, nodes = [host.address for host in fleet.hosts], [node.address for node in fleet.nodes]
     for host in fleet.hosts:
         if not host.is_managed:
             continue
-        node: dict[str, Any] = {}
-        pods: list[PodRow] = []
+        found, pods = HostConfigs(), list[PodRow]()
         if host.role == "node":
             bridge = bridge_row(host, cluster, fleet.cidrs[host.name])
             pods = _pods(request, host, bridge, scheduled, allocated, remembered.created, alike)
-            node = _of_node(request, fleet, host, bridge, pods)
-        common = _of_all(request, fleet, host, addresses, pods)
-        common["node"]["record"]["cursor"] = allocated.cursors.get(host.name)
-        common["node"]["record"] |= remembered.sections.of_host[host.name]
+            found = _of_node(request, fleet, host, bridge, pods)
+        foreign = foreign_routes(host, cluster)
+        record: HostRecord = {
+            "version": VERSION,
+            "node": host.name,
+            "foreign": foreign,
+            "cursor": allocated.cursors.get(host.name),
+            **remembered.sections.of_host[host.name],
+        }
+        found["node"] = _node(request, fleet, host, addresses, pods, services, record)
+        found["routes"] = _routes(request, fleet, host, foreign)
         if host.role == "node":
-            common["node"]["sysctls"] |= services.sysctls
-            common["services"] = services.row(host, fleet.cidrs[host.name])
-        if "sysctls" in host.lost:
-            common["node"]["assumed"] = {
-                key: sysctls.kernels(key, host.seen["sysctls"]) for key in common["node"]["sysctls"]
-            }
-        configs[host.name] = {**node, **common, "system": system_row(host, cluster, common["routes"])}
+            found["services"] = services.row(host, fleet.cidrs[host.name])
+        if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, nodes)):
+            found["egress"] = relayed
+        found["system"] = system_row(host, cluster, found["routes"])
+        configs[host.name] = found
     return configs
 
 
@@ -80,7 +81,7 @@ def _pods(
     ]
 
 
-def _of_node(request: Request, fleet: Fleet, host: Host, bridge: BridgeRow, pods: Sequence[PodRow]) -> dict[str, Any]:
+def _of_node(request: Request, fleet: Fleet, host: Host, bridge: BridgeRow, pods: list[PodRow]) -> HostConfigs:
     """What only nodes have."""
     cluster = request.cluster
     way = pod_routing(cluster)
@@ -89,33 +90,41 @@ def _of_node(request: Request, fleet: Fleet, host: Host, bridge: BridgeRow, pods
     ports = host_ports.rows(host_ports.of_rows(pods))
     return {
         "bridge": bridge,
-        "pods": {"programs": dict(request.programs), "pods": list(pods)},
+        "pods": {"programs": dict(request.programs), "pods": pods},
         "egress": rules.merged(egress.rows(cluster, way.carriers(cluster, host), peers), ports),
     }
 
 
-def _of_all(
-    request: Request, fleet: Fleet, host: Host, addresses: Sequence[str], pods: Sequence[PodRow]
-) -> dict[str, Any]:
-    """What nodes and gateways have. :param addresses: those of all hosts. :param pods: those of this one."""
-    cluster, is_node, is_gateway = request.cluster, host.role == "node", host.role == "gateway"
-    nodes = [node.address for node in fleet.nodes] if is_gateway else []
-    foreign = foreign_routes(host, cluster)
-    configs: dict[str, Any] = {
-        "node": {
-            "modules": host.seen["kernel"]["loadable"] if is_node else [],
-            "runtime": is_node,
-            "sysctls": sysctls_of(host, cluster, host_ports.of_rows(pods), nodes, addresses),
-            "record": {"version": VERSION, "node": host.name, "foreign": foreign},
-        },
-        "routes": {
-            "within": cluster.cidr,
-            "foreign": foreign,
-            "relay": is_gateway,
-            "routes": fleet.routes[host.name],
-            "vxlan": pod_routing(cluster).overlay(cluster, host, fleet.nodes, fleet.cidrs),
-        },
+def _node(
+    request: Request,
+    fleet: Fleet,
+    host: Host,
+    addresses: Sequence[str],
+    pods: Sequence[PodRow],
+    services: Chapter,
+    record: HostRecord,
+) -> NodeConfig:
+    """:param addresses: those of all hosts. :param pods: those of this one."""
+    is_node, ports = host.role == "node", host_ports.of_rows(pods)
+    nodes = [] if is_node else [node.address for node in fleet.nodes]
+    wanted = sysctls_of(host, request.cluster, ports, nodes, addresses) | (dict(services.sysctls) if is_node else {})
+    config: NodeConfig = {
+        "modules": host.seen["kernel"]["loadable"] if is_node else [],
+        "runtime": is_node,
+        "sysctls": wanted,
+        "record": record,
     }
-    if is_gateway and (relayed := egress.relay_rows(cluster, host, nodes)):
-        configs["egress"] = relayed
-    return configs
+    if "sysctls" in host.lost:
+        config["assumed"] = {key: sysctls.kernels(key, host.seen["sysctls"]) for key in wanted}
+    return config
+
+
+def _routes(request: Request, fleet: Fleet, host: Host, foreign: list[str]) -> RoutesRow:
+    cluster = request.cluster
+    return {
+        "within": cluster.cidr,
+        "foreign": foreign,
+        "relay": host.role == "gateway",
+        "routes": fleet.routes[host.name],
+        "vxlan": pod_routing(cluster).overlay(cluster, host, fleet.nodes, fleet.cidrs),
+    }

@@ -135,8 +135,8 @@ class Scene:
 
     def _template_of(self, present: Present) -> PodTemplate:
         """One for all that are alike: a workload's pods with the same labels and revision had the same template."""
-        labels = ((present.row or {})["object"]["metadata"].get("labels") or {}).items()
-        alike = (revision_of(present), *labels)
+        labels = (present.row["object"]["metadata"].get("labels") or {}) if present.row else {}
+        alike = (revision_of(present), *labels.items())
         template = self._templates.get(alike)
         if template is None:
             template = self._templates[alike] = template_of(present)
@@ -160,7 +160,7 @@ def label_of(present: Present, name: str) -> str | None:
 
 
 def revision_of(present: Present) -> str:
-    return str((present.row or {}).get("revision", ""))
+    return present.row.get("revision", "") if present.row else ""
 
 
 def is_ready(present: Present) -> bool:

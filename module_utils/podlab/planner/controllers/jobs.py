@@ -99,7 +99,8 @@ def _in_time(scene: Scene, template: PodTemplate, task: _Task, age: float) -> Po
     if scene.workload.deadline is None:
         return template
     left = max(scene.workload.deadline - int(age), 1)
-    given = ((task.there.row or {}) if task.there else {}).get("deadline", left)
+    row = task.there.row if task.there else None
+    given = row.get("deadline", left) if row else left
     own = template.deadline
     return replace(template, deadline=given if own is None else min(own, given))
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Interface, IPv4Network
-from typing import Any, cast
+from typing import Any
 
 from ...changes.system.marks import marks
+from ...records.host_record import HostRecord
 from ...records.observation import Observation
 
 _NOTHING: Any = {}
@@ -45,7 +46,7 @@ class Host:
         return self.observation or _NOTHING
 
     @property
-    def record(self) -> Mapping[str, Any]:
+    def record(self) -> HostRecord:
         """What the host was told last; empty on a host that podlab has not marked."""
         return self.seen.get("record") or {}
 
@@ -80,7 +81,7 @@ class Host:
     @property
     def rules(self) -> Mapping[str, Mapping[str, list[str]]]:
         """Table -> chain -> its rules, as ``iptables-save`` prints them."""
-        return cast("Mapping[str, Mapping[str, list[str]]]", self.seen["rules"])
+        return self.seen["rules"]
 
     def all_labels(self) -> dict[str, str]:
         """The node's labels with those that a kubelet sets by itself

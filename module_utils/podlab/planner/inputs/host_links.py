@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface
-from typing import Any
 
 from ...changes import MARK, ROUTE_PROTOCOL
-from ...records.observation import Link
+from ...records.observation import Link, Route
 from .host import Host
 from .settings import Cluster
 
@@ -74,7 +73,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def is_own(route: Mapping[str, Any], host: Host, cluster: Cluster) -> bool:
+def is_own(route: Route, host: Host, cluster: Cluster) -> bool:
     on_bridge = route.get("dev") == cluster.bridge and own_bridge(host, cluster) is not None
     return route["protocol"] == str(ROUTE_PROTOCOL) or on_bridge
 

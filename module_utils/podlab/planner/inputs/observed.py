@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ...changes.system import sysctls
 from ...records import DEFAULTS, RECORD
+from ...records.host_record import HostRecord
 from ...records.observation import sound_observation
 from ...records.reading import Known
 from ..preflight.host_checks import Refusals
@@ -68,6 +69,6 @@ def _recovered(host: Host, foreign: Sequence[str]) -> Host:
         for key, value in sysctls.forgotten(seen["sysctls"]).items()
         if key == f"net.ipv4.conf.{str(uplink(host)).replace('.', '/')}.rp_filter"
     }
-    record = {"foreign": list(foreign), "sysctls": loose, **host.record}
+    record: HostRecord = {"foreign": list(foreign), "sysctls": loose, **host.record}
     lost = tuple(sorted(_RECOVERED - host.record.keys()))
     return replace(host, observation={**seen, "record": record}, lost=lost)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ... import phases
 from ..ipam.allocations import Past
@@ -37,8 +36,10 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
 
 def unready(host: Host, netns: str, until: str) -> bool:
     """Whether a pod of this host is yet to become what its row is waited for: ``Ready`` or ``Ended``."""
-    pod: Mapping[str, Any] | None = host.seen.get("pods", {}).get(netns)
+    pod = host.seen.get("pods", {}).get(netns)
     if not pod or not pod["row"] or not pod["sandbox"]:
         return True
+    if until != "Ended" and phases.merely_runs(pod["row"], pod["facts"]):
+        return False
     fares = phases.summary(pod["row"], pod["facts"])
     return not (fares.phase in phases.ENDED if until == "Ended" else fares.is_settled)

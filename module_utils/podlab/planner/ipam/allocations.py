@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from ..inputs.host import ARCH_LABELS, Host
 from ..inputs.host_links import is_own, own_bridge
@@ -12,6 +12,7 @@ from ..inputs.settings import Cluster
 from ..model import Invalid
 from ..record.newest import newest_pods, newest_record
 from ..scheduler.schedule import Placement
+from .parsing import addresses_of, parsed_address
 from .pod_addresses import pod_addresses
 from .pod_cidrs import pod_cidrs
 
@@ -94,9 +95,9 @@ def allocate_addresses(
         keys[home].append(key)
     held: dict[str, dict[str, str]] = {node.name: {} for node in nodes}
     homes = {home for home, _ in past.values()}
-    networks = {node.name: IPv4Network(cidrs[node.name]) for node in nodes if node.name in homes}
+    ranges = {node.name: addresses_of(cidrs[node.name]) for node in nodes if node.name in homes}
     for key, (home, address) in past.items():
-        if address and home in held and IPv4Address(address) in networks[home]:
+        if address and home in held and parsed_address(key, address, []) in ranges[home]:
             held[home][key] = address
     addresses: dict[str, str | None] = {}
     cursors: dict[str, str | None] = {}

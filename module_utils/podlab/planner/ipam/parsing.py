@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from socket import inet_aton, inet_ntoa  # noqa: TID251 - they translate, and speak to nobody
-from typing import Any
+from typing import TypeVar
 
 NO_IPV6 = "IPv6 is not supported, the lab is IPv4"
 
@@ -48,6 +48,12 @@ def parsed_network(path: str, text: str, problems: list[str]) -> IPv4Network | N
     return network
 
 
+def addresses_of(network: str) -> range:
+    """All of a sound network's."""
+    parsed = IPv4Network(network)
+    return range(int(parsed[0]), int(parsed[-1]) + 1)
+
+
 def dotted(number: int) -> str:
     return inet_ntoa(number.to_bytes(4, "big"))
 
@@ -67,7 +73,10 @@ def parsed_address(path: str, text: str, problems: list[str]) -> int | None:
         return None
 
 
-def parsed_addresses(path: str, named: Iterable[tuple[Any, str]], problems: list[str]) -> dict[Any, int]:
+_Name = TypeVar("_Name")
+
+
+def parsed_addresses(path: str, named: Iterable[tuple[_Name, str]], problems: list[str]) -> dict[_Name, int]:
     numbers = {key: parsed_address(f"{path}[{key}]", text, problems) for key, text in named}
     return {key: number for key, number in numbers.items() if number is not None}
 

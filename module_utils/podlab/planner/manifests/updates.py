@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..model import Desired, FixedJob, Pod, Present, Workload
+from ...records.host_record import Expression, FixedJob, WorkloadSelector
+from ..model import Desired, Pod, Present, Workload
 from ..scheduler.model import Selector
 from ..services.model import LOAD_BALANCER, Service
 from . import fields
@@ -58,16 +59,22 @@ def _hash(value: Any) -> str:
     return short_hash(json.dumps(value, sort_keys=True, separators=(",", ":")), 10)
 
 
-def selector_object(selector: Selector) -> dict[str, Any]:
+def selector_object(selector: Selector) -> WorkloadSelector:
     """A selector as a manifest has it."""
-    expressions = [
-        {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
-        for key, operator, values in selector.expressions
-    ]
-    return {"matchLabels": dict(selector.labels), **({"matchExpressions": expressions} if expressions else {})}
+    found: WorkloadSelector = {"matchLabels": dict(selector.labels)}
+    if selector.expressions:
+        found["matchExpressions"] = [_expression(*one) for one in selector.expressions]
+    return found
 
 
-def forbidden_updates(desired: Desired, record: Object) -> list[str]:
+def _expression(key: str, operator: str, values: Sequence[str]) -> Expression:
+    found: Expression = {"key": key, "operator": operator}
+    if values:
+        found["values"] = list(values)
+    return found
+
+
+def forbidden_updates(desired: Desired, record: Mapping[str, Any]) -> list[str]:
     """:param record: the newest one; empty where nothing was ever applied."""
     workloads = {f"{one['kind']}/{one['namespace']}/{one['name']}": one for one in record.get("workloads", ())}
     found: list[str] = []

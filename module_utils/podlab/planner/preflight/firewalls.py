@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from typing import TypedDict
 
-from ...changes.netfilter.firewalls import BaseChain, ForeignRule, Test, iptables_rules
+from ...changes.netfilter.firewalls import iptables_rules
+from ...records.observation import BaseChain, ForeignRule, Test
 from ..inputs.host import Host
 from ..inputs.host_links import uplink, ways_out
 from ..inputs.settings import Cluster

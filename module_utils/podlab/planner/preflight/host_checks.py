@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from ...changes import MAC_PREFIX, MARK
 from ...changes.kube_proxy.names import service_chains, service_port_name
-from ...changes.network.routes import RouteRow
 from ...changes.system.node_sysctls import BRIDGE_NETFILTER
+from ...configs import RouteRow
 from ...records.observation import Observation
 from ..inputs.host import Host
 from ..inputs.host_links import is_own, own_bridge, uplink

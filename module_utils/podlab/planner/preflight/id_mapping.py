@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from ..inputs.host import Host
 from ..model import Pod, PodTemplate
@@ -67,5 +67,5 @@ def _asked(template: PodTemplate) -> Iterator[tuple[Kind, str, int]]:
                 yield "gid", "securityContext.supplementalGroups", group
 
 
-def _words(ranges: Sequence[Any]) -> str:
+def _words(ranges: Sequence[tuple[int, int]]) -> str:
     return ", ".join(f"id {first}" if count == 1 else f"ids {first} to {first + count - 1}" for first, count in ranges)

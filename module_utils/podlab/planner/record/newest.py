@@ -6,27 +6,32 @@ A section is what runs write and replace as a whole: ``network`` (on every host)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from ...records.host_record import ClusterRecord, NetworkRecord, PodsRecord, Section
 from ..inputs.host import Host
 
-Section = Mapping[str, Any]
+
+def newest_network(hosts: Sequence[Host]) -> NetworkRecord:
+    """Empty where no host has it."""
+    found = [host.record.get("network", NetworkRecord()) for host in hosts]
+    return max(found, key=generation_of, default=NetworkRecord())
 
 
-def newest(hosts: Sequence[Host], name: str) -> Section:
-    """``network`` or ``cluster``; empty where no host has it."""
-    return max((host.record.get(name, {}) for host in hosts), key=generation_of, default={})
+def newest_cluster(hosts: Sequence[Host]) -> ClusterRecord:
+    """Empty where no host has it."""
+    found = [host.record.get("cluster", ClusterRecord()) for host in hosts]
+    return max(found, key=generation_of, default=ClusterRecord())
 
 
-def newest_record(hosts: Sequence[Host]) -> Section:
+def newest_record(hosts: Sequence[Host]) -> ClusterRecord:
     """Both of them. An older record may tell of what is gone since."""
-    return {**newest(hosts, "cluster"), **newest(hosts, "network")}
+    return {**newest_cluster(hosts), **newest_network(hosts)}
 
 
-def newest_pods(hosts: Sequence[Host]) -> dict[str, Section]:
+def newest_pods(hosts: Sequence[Host]) -> dict[str, PodsRecord]:
     """Node -> the section of its pods, those of an earlier run first."""
-    found: dict[str, Section] = {}
+    found: dict[str, PodsRecord] = {}
     for host in hosts:
         for node, section in host.record.get("pods", {}).items():
             if node not in found or generation_of(section) > generation_of(found[node]):
@@ -43,7 +48,7 @@ def created_of(hosts: Sequence[Host]) -> dict[str, str]:
     """``kind/namespace/name`` -> when it was made."""
     pods = newest_pods(hosts).values()
     born = {f"pod/{key}": time for one in pods for key, (_, time) in one.get("pods", {}).items() if time}
-    return {**born, **newest(hosts, "cluster").get("created", {})}
+    return {**born, **newest_cluster(hosts).get("created", {})}
 
 
 def out_of_reach(hosts: Sequence[Host]) -> list[str]:
@@ -51,12 +56,12 @@ def out_of_reach(hosts: Sequence[Host]) -> list[str]:
     run elsewhere, and give them other addresses."""
     kept = [host for host in hosts if host.role in ("node", "gateway")]
     unseen = [host.name for host in kept if host.observation is None]
-    network, pods = newest(hosts, "network"), newest_pods(hosts)
+    network, pods = newest_network(hosts), newest_pods(hosts)
     lost = [name for name in unseen if name in network.get("podCIDRs", {}) and name not in pods]
     words = "and no host that keeps a copy of it does; bring one of them back, or take {} out of the inventory: "
     words += "its pods are placed anew then"
     problems = [f"{name}: which pods it has is not known: it does not answer, {words.format(name)}" for name in lost]
-    if network and unseen and not newest(hosts, "cluster"):
+    if network and unseen and not newest_cluster(hosts):
         problems.append(
             "what the cluster has been told (its Services' addresses, its workloads) is not known: no host that keeps "
             f"it answers; bring one of these back, or take them all out of the inventory: {', '.join(unseen)}"
@@ -65,7 +70,8 @@ def out_of_reach(hosts: Sequence[Host]) -> list[str]:
 
 
 def _sections(host: Host) -> Iterator[Section]:
-    yield from (host.record.get(name, {}) for name in ("network", "cluster"))
+    yield host.record.get("network", {})
+    yield host.record.get("cluster", {})
     yield from host.record.get("pods", {}).values()
 
 

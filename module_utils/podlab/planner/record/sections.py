@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
+from ...records.host_record import ClusterRecord, HostRecord, NetworkRecord, NodeEntry, PodsRecord, Taint, WorkloadEntry
 from ..controllers.reconcile import Wanted
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
@@ -18,17 +19,17 @@ from ..model import Desired, Pod, Workload
 from ..preflight.host_checks import foreign_routes
 from ..scheduler.schedule import Placement
 from .copies import Copies
-from .newest import Section, created_of, newest, newest_pods, next_generation
+from .newest import created_of, newest_cluster, newest_network, newest_pods, next_generation
 
 
 @dataclass(frozen=True)
 class Sections:
     """All of them, and host -> what of them it keeps, as parts of its record."""
 
-    network: Section
-    cluster: Section
-    pods: Mapping[str, Section]  # by node
-    of_host: Mapping[str, Mapping[str, Any]]
+    network: NetworkRecord
+    cluster: ClusterRecord
+    pods: Mapping[str, PodsRecord]  # by node
+    of_host: Mapping[str, HostRecord]
 
 
 def created_at(hosts: Sequence[Host], pods: Iterable[Pod], now: str) -> dict[str, str]:
@@ -47,31 +48,38 @@ def sections(
     addresses: Mapping[str, str | None],
     born: Mapping[str, str],
     now: str,
-    services: Mapping[str, Any],
+    services: ClusterRecord,
 ) -> Sections:
     """:param born: pod key -> when it was made.
     :param services: what there is to be remembered of services.
     """
     generation = next_generation(hosts)
     known_pods = newest_pods(hosts)
-    network = _kept(newest(hosts, "network"), _network(cluster, hosts, cidrs), generation)
+    network = _kept(newest_network(hosts), _network(cluster, hosts, cidrs), generation)
     whole = _cluster(hosts, desired, wanted, placement, born, now, services)
-    cluster_section = _kept(newest(hosts, "cluster"), whole, generation)
+    cluster_section = _kept(newest_cluster(hosts), whole, generation)
     pods = {
-        node: _kept(known_pods.get(node, {}), {"pods": held}, generation)
+        node: _kept(known_pods.get(node, PodsRecord()), PodsRecord(pods=held), generation)
         for node, held in _pods_by_node(cidrs, placement, addresses, born).items()
     }
     return Sections(network, cluster_section, pods, _parts(hosts, network, cluster_section, pods, generation))
 
 
-def _kept(before: Section, told: dict[str, Any], generation: int) -> Section:
+_Section = TypeVar("_Section", NetworkRecord, ClusterRecord, PodsRecord)
+
+
+def _kept(before: _Section, told: _Section, generation: int) -> _Section:
     same = {key: value for key, value in before.items() if key != "generation"} == told
     return before if same and before else {**told, "generation": generation}
 
 
 def _parts(
-    hosts: Sequence[Host], network: Section, cluster: Section, pods: Mapping[str, Section], generation: int
-) -> dict[str, dict[str, Any]]:
+    hosts: Sequence[Host],
+    network: NetworkRecord,
+    cluster: ClusterRecord,
+    pods: Mapping[str, PodsRecord],
+    generation: int,
+) -> dict[str, HostRecord]:
     """Host -> its parts of the record."""
     copies = Copies(hosts)
     having: dict[str, list[str]] = {node: [] for node in pods}
@@ -79,7 +87,7 @@ def _parts(
         for node, section in host.record.get("pods", {}).items():
             if node in pods and section == pods[node]:
                 having[node].append(host.name)
-    parts: dict[str, dict[str, Any]] = {host.name: {"network": network, "pods": {}} for host in hosts}
+    parts: dict[str, HostRecord] = {host.name: {"network": network, "pods": {}} for host in hosts}
     for node, section in pods.items():
         is_changed = section["generation"] == generation
         for name in copies.keepers(node, having[node], is_changed=is_changed, is_node=True):
@@ -94,8 +102,8 @@ def _parts(
 # --- the sections ---------------------------------------------------------------------------------------
 
 
-def _network(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, Any]:
-    foreign = _foreign(hosts, cluster, newest(hosts, "network").get("foreign", {}))
+def _network(cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> NetworkRecord:
+    foreign = _foreign(hosts, cluster, newest_network(hosts).get("foreign", {}))
     return {"cidr": cluster.cidr, "podCIDRs": dict(cidrs), **({"foreign": foreign} if foreign else {})}
 
 
@@ -118,10 +126,10 @@ def _cluster(
     placement: Placement,
     born: Mapping[str, str],
     now: str,
-    services: Mapping[str, Any],
-) -> dict[str, Any]:
+    services: ClusterRecord,
+) -> ClusterRecord:
     """What is about no single node. It grows with manifests, with endpoints of Services, and with the list of nodes."""
-    before = newest(hosts, "cluster")
+    before = newest_cluster(hosts)
     created = before.get("created", {})
     workloads = [item for item in desired.workloads if item.key not in wanted.expired]
     nodes = {host.name: _node(host) for host in hosts if host.role == "node"}
@@ -154,14 +162,17 @@ def _created_key(key: str) -> str:
     return f"{kind.lower()}/{rest}"
 
 
-def _node(host: Host) -> dict[str, Any]:
-    taints = [{"key": key, "value": value, "effect": effect} for key, value, effect in host.taints]
-    return {"address": host.address, "labels": host.all_labels(), **({"taints": taints} if taints else {})}
+def _node(host: Host) -> NodeEntry:
+    taints: list[Taint] = [{"key": key, "value": value, "effect": effect} for key, value, effect in host.taints]
+    entry: NodeEntry = {"address": host.address, "labels": host.all_labels()}
+    if taints:
+        entry["taints"] = taints
+    return entry
 
 
-def _workload(item: Workload, desired: int) -> dict[str, Any]:
+def _workload(item: Workload, desired: int) -> WorkloadEntry:
     """What ``get`` needs to know of a workload beyond its pods, and the next run of what may not change."""
-    return {
+    entry: WorkloadEntry = {
         "kind": item.kind,
         "namespace": item.namespace,
         "name": item.name,
@@ -176,15 +187,15 @@ def _workload(item: Workload, desired: int) -> dict[str, Any]:
         "serviceName": item.service_name,
         "parallelism": item.parallelism,
         "nodeSelector": dict(item.template.node_selector),
-        **({"job": item.fixed_job} if item.fixed_job else {}),
-        **{key: value for key, value in _times(item).items() if value is not None},
     }
-
-
-def _times(item: Workload) -> dict[str, int | None]:
-    return {
-        "minReadySeconds": item.min_ready or None,
-        "activeDeadlineSeconds": item.deadline,
-        "ttlSecondsAfterFinished": item.ttl,
-        "backoffLimit": item.backoff_limit if item.kind == "Job" and item.backoff_limit != 6 else None,
-    }
+    if item.fixed_job:
+        entry["job"] = item.fixed_job
+    if item.min_ready:
+        entry["minReadySeconds"] = item.min_ready
+    if item.deadline is not None:
+        entry["activeDeadlineSeconds"] = item.deadline
+    if item.ttl is not None:
+        entry["ttlSecondsAfterFinished"] = item.ttl
+    if item.kind == "Job" and item.backoff_limit != 6:
+        entry["backoffLimit"] = item.backoff_limit
+    return entry

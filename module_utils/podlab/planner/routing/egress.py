@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...changes.netfilter.closing_rules import end_of
 from ...changes.netfilter.egress import FORWARD, passing, tables
-from ...changes.netfilter.rules import TableRow
+from ...configs import TableRow
 from ..inputs.host import Host
 from ..inputs.host_links import ways_out
 from ..inputs.settings import Cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
-from ...changes.network.routes import RouteRow
+from ...configs import RouteRow
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from .pod_routing import PodRouting

@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ...changes.network.routes import RouteRow
-from ...changes.network.vxlan import VxlanRow
+from ...configs import RouteRow, VxlanRow
 from ..inputs.host import Host
 from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...changes import MAC_PREFIX, MARK
-from ...changes.network.routes import RouteRow
-from ...changes.network.vxlan import OVERHEAD, PeerRow, VxlanRow
+from ...changes.network.vxlan import OVERHEAD
+from ...configs import PeerRow, RouteRow, VxlanRow
 from ..inputs.host import Host
 from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster

@@ -19,7 +19,8 @@ def cluster_ips(cluster: Cluster, services: Sequence[Service], past: Past, probl
     pool = Range(first, last, lower_band(network.num_addresses, 16, 256))
     found = {service.key: HEADLESS for service in services if service.is_headless}
     for service in services:
-        before, wanted = past.get(service.key, {}).get("clusterIP", ""), service.cluster_ip
+        told, wanted = past.get(service.key), service.cluster_ip
+        before = told.get("clusterIP", "") if told else ""
         if before and wanted and before != wanted:
             words = fields.invalid("spec.clusterIPs[0]", fields.go_strings([wanted]), ONCE_SET)
             problems.append(subject(service) + words)

@@ -67,7 +67,8 @@ def load_balancer_ips(
         return found
     for service in balanced:
         if service.key not in found:
-            before = [item["ip"] for item in past.get(service.key, {}).get("ingress", ()) if "ip" in item]
+            told = past.get(service.key)
+            before = [item["ip"] for item in (told.get("ingress", ()) if told else ()) if "ip" in item]
             kept = next((ip for ip in before if pool.take(number_of(ip), service.key)), None)
             if kept:
                 found[service.key] = (Ingress(kept),)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from ...records.host_record import ServiceEntry
 from ..inputs.settings import Cluster
 from ..manifests import fields
 from ..manifests.updates import IMMUTABLE
@@ -43,7 +43,7 @@ class NodePorts:
         words = "failed to allocate a HealthCheck NodePort: range is full"
         problems += shortage("spec.healthCheckNodePort", words, left)
 
-    def _keep(self, service: Service, before: Mapping[str, Any] | None) -> None:
+    def _keep(self, service: Service, before: ServiceEntry | None) -> None:
         """What it has had, unless it asks for something else now."""
         if not before:
             return

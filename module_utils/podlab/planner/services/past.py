@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from ...records.host_record import ServiceEntry
 from ..inputs.host import Host
 from ..record.newest import newest_record
 
-Past = Mapping[str, Mapping[str, Any]]
+Past = Mapping[str, ServiceEntry]
 """Service -> what is remembered of it."""
 
 

@@ -7,13 +7,15 @@ what an API server would keep.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from ...records.host_record import ClusterRecord, EndpointsEntry, ServiceEntry, SliceEntry
 from ..manifests.reading import Node
 from ..manifests.services import service
 from .model import EXTERNAL_NAME, LOAD_BALANCER, Endpoint, Given, Ingress, Service, Slice, WrittenEndpoints
 
 Object = dict[str, Any]
+_Entry = TypeVar("_Entry", ServiceEntry, SliceEntry, EndpointsEntry)
 
 
 def remembered(
@@ -21,31 +23,30 @@ def remembered(
     given: Mapping[str, Given],
     slices: Iterable[Slice],
     endpoints: Iterable[WrittenEndpoints],
-    past: Mapping[str, Any],
+    past: ClusterRecord,
     now: str,
-) -> dict[str, Any]:
+) -> ClusterRecord:
     """Three parts of the cluster's record, each by key: ``services``, ``slices`` and ``endpoints``.
 
     :param past: the newest record.
     :param now: the time of what is new.
     """
-    found = {
+    return {
         "services": _by_key(services, past.get("services", {}), now, lambda one: _service(one, given[one.key])),
         "slices": _by_key(slices, past.get("slices", {}), now, _Slices().item),
         "endpoints": _by_key(endpoints, past.get("endpoints", {}), now, lambda one: {"body": one.body}),
     }
-    # What did not change is the very same thing: comparing it with what a host remembers costs nothing then.
-    return {name: past[name] if past.get(name) == part else part for name, part in found.items()}
 
 
 def _by_key(
-    items: Iterable[Any], past: Mapping[str, Any], now: str, made: Callable[[Any], Object]
-) -> dict[str, Object]:
-    found: dict[str, Object] = {}
+    items: Iterable[Any], past: dict[str, _Entry], now: str, made: Callable[[Any], Object]
+) -> dict[str, _Entry]:
+    found: dict[str, Any] = {}
     for item in items:
         before = past.get(item.key)
         found[item.key] = {"created": before["created"] if before else now, **made(item)}
-    return found
+    # What did not change is the very same thing: comparing it with what a host remembers costs nothing then.
+    return past if past == found else found
 
 
 # --- Services -------------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def _ingress(item: Ingress) -> Object:
     return _filled(ip=item.ip, ipMode=item.mode if item.ip else "", hostname=item.hostname)
 
 
-def node_ports_of(entry: Mapping[str, Any]) -> list[tuple[str, str, int, int]]:
+def node_ports_of(entry: ServiceEntry) -> list[tuple[str, str, int, int]]:
     """Name, protocol, port and node port of the ports of a Service that is remembered with node ports."""
     ports = (entry["body"].get("spec") or {}).get("ports") or ()
     return [

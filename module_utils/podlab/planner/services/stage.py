@@ -9,6 +9,7 @@ from typing import Any
 from ...changes.kube_proxy import services
 from ...changes.system import sysctls
 from ...configs import ServicePortRow, ServicesRow
+from ...records.host_record import ClusterRecord
 from ...records.observation import Observation
 from ..configs.services import Rows, port_rows
 from ..controllers.stage import Reconciled
@@ -40,7 +41,7 @@ class Chapter:
     rows: Rows
     parting: Rows
     slices: Mapping[str, Sequence[Slice]]
-    record: Mapping[str, Any]
+    record: ClusterRecord
     notes: tuple[str, ...]
     sysctls: Mapping[str, str]
     leaves_pods: bool

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...configs import VerifyExtras
 from ..configs.hosts import has_systemd
 from ..controllers.stage import Reconciled
 from ..inputs.request import Request
@@ -25,6 +26,12 @@ class Verify:
     matrix: Mapping[str, Any]
     of_pods: Mapping[str, Mapping[str, Any]]
     of_services: Mapping[str, Mapping[str, Any]]
+
+    def of_host(self, name: str) -> VerifyExtras:
+        found: VerifyExtras = {"verify": self.of_pods[name]}
+        if name in self.of_services:
+            found["verify_services"] = self.of_services[name]
+        return found
 
 
 def verify(
