@@ -24,7 +24,7 @@ process.end_workers_with_run()  # Ansible loads this before it forks the first o
 
 
 class ActionModule(ActionBase):
-    """Runs on the controller, in its own process: the hosts that it lights are not there to run a module."""
+    """Runs on the controller, in its own process: the hosts that it starts are not there to run a module."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -40,11 +40,11 @@ class ActionModule(ActionBase):
             variables = settings.of_hosts(task_vars, task_vars["groups"]["all"])
             refuse_old_names(variables, task_vars["groups"], only="podlab_keep_power" if args["state"] == "off" else "")
             if args["state"] == "off":
-                off = lab.holder() is not None if check else lab.power_off()
+                off = lab.lab_init() is not None if check else lab.power_off()
                 done = ["power off"] if off else []
             else:
                 hosts = embedded_hosts(variables, task_vars["groups"])
-                # The worker's parent is ansible-playbook: a lab that check mode lights ends with it.
+                # The worker's parent is ansible-playbook: a lab that check mode starts ends with it.
                 done = lab.power_on(hosts, check=check, until_exit_of=os.getppid()) if hosts else []
         except (PowerError, BadInventory) as error:
             return {"failed": True, "msg": printable(str(error))}
@@ -66,16 +66,16 @@ def refuse_old_names(variables: Variables, groups: Mapping[str, Sequence[str]], 
 
 
 def embedded_hosts(hostvars: Variables, groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """Embedded hosts of the inventory with their legs; a leg is an address with the prefix of its segment.
+    """Embedded hosts of the inventory with their interfaces; an interface is an address with the prefix of its segment.
 
-    A host with one leg sends everything else to the gateway of its segment.
+    A host with one interface sends everything else to the gateway of its segment.
     """
-    legs, wrong = {}, []
+    interfaces, wrong = {}, []
     for name, variables in hostvars.items():
         if variables.get("ansible_connection") == "embedded":
             written = variables.get("interfaces", [f"{variables.get('ansible_host', name)}/24"])
-            legs[name] = [str(leg) for leg in written] if isinstance(written, list) else []
-            if not legs[name] or not all(map(_is_leg, legs[name])):
+            interfaces[name] = [str(interface) for interface in written] if isinstance(written, list) else []
+            if not interfaces[name] or not all(map(_is_interface, interfaces[name])):
                 shown = json.dumps(written, default=str)
                 wrong.append(
                     f"inventory: {name}: interfaces: Invalid value: {shown}: must be a list of IPv4 addresses with "
@@ -84,21 +84,21 @@ def embedded_hosts(hostvars: Variables, groups: Mapping[str, Sequence[str]]) -> 
     if wrong:
         raise BadInventory("\n".join(wrong))
     gateways = {
-        IPv4Interface(leg).network: str(IPv4Interface(leg).ip)
+        IPv4Interface(interface).network: str(IPv4Interface(interface).ip)
         for name in groups.get("gateways", [])
-        for leg in legs.get(name, [])
+        for interface in interfaces.get(name, [])
     }
     return [
         {
             "name": name,
-            "legs": ends,
+            "interfaces": ends,
             "gateway": gateways.get(IPv4Interface(ends[0]).network) if len(ends) == 1 else None,
         }
-        for name, ends in legs.items()
+        for name, ends in interfaces.items()
     ]
 
 
-def _is_leg(text: str) -> bool:
+def _is_interface(text: str) -> bool:
     try:
         IPv4Interface(text)
     except ValueError:

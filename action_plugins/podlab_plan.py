@@ -23,7 +23,7 @@ from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
 from podlab.planner.inputs.host import Host
-from podlab.planner.inputs.request import chapters_of
+from podlab.planner.inputs.request import components_of
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
 from podlab.planner.preflight.listing import listed
@@ -59,15 +59,15 @@ class ActionModule(ActionBase):
         wanted = inputs.read(ROOT, *settings.of_cluster(task_vars, variables, self._templar.template))
         try:
             found = (wanted.desired, wanted.programs, now, wanted.problems)
-            chapters = chapters_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
+            components = components_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             # Nothing is made in check mode, so nobody can look again at what has become of it.
-            settled = args["whole"] or self._task.check_mode
+            assume_ready = args["whole"] or self._task.check_mode
             booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
             code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
-            result = plan(wanted.cluster, hosts, *found, settled=settled, chapters=chapters, code=digest)
+            result = plan(wanted.cluster, hosts, *found, assume_ready=assume_ready, components=components, code=digest)
             there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
             limit = most_steps(wanted.desired.workloads, sum(host.role == "node" for host in hosts), there)
-            result["turn"] = next_turn(task_vars.get("podlab_plan", {}).get("turn"), limit, result["rolling"])
+            result["turn"] = next_turn(task_vars.get("podlab_plan", {}).get("turn"), limit, result["unfinished"])
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
             return {"failed": True, "msg": printable("\n".join(lines))}
@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
             result["code"] = code
         # No fact: Ansible copies every fact for every host and task, deeply.
         # Not even with -v it is printed: values of Secrets are in it.
-        carried = transport.closed(result, whole=args["whole"])
+        carried = transport.encode(result, whole=args["whole"])
         carried["groups"] = groups_of(result["hosts"])
         return {"changed": False, "_ansible_verbose_override": True, **carried}
 

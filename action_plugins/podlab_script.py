@@ -27,18 +27,18 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(argument_spec={"directory": {"type": "path", "required": True}})
-        plan, headings = task_vars["podlab_plan"], script.sentences(ROOT)
+        plan, headings = task_vars["podlab_plan"], script.play_names(ROOT)
         written = []
         for name, rows in plan["hosts"].items():
             if "node" not in rows:  # it does not answer, or is nobody that podlab changes
                 continue
-            told = transport.opened(task_vars["hostvars"][name]["observe_result"]["observation"])
+            told = transport.decode(task_vars["hostvars"][name]["observe_result"]["observation"])
             seen, _, _ = sound_observation(told, {})  # what is wrong with it the plan has told
             role = "node" if name in task_vars["groups"]["nodes"] else "gateway"
             opened = transport.opened_rows(rows)
             # As hosts keep it, for it is signed.
             opened["node"]["record"] |= json.loads(rows["node"]["cluster"])
-            host = script.Subject(name, role, opened, seen, tuple(plan["rolling"]))
+            host = script.HostPlan(name, role, opened, seen, tuple(plan["unfinished"]))
             for suffix, text in (("", script.script(host, headings)), ("-undo", script.undo(host, headings))):
                 path = Path(args["directory"], f"{name}{suffix}.sh")
                 path.touch(mode=0o600)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import containers, growth, links, plan, pods, service_traffic, services, ssh, throughput
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Row
 
 
 @dataclass(frozen=True)
 class Benchmark:
     what: str
-    rows: Callable[[Course], Iterator[Row]]
+    rows: Callable[[BenchRun], Iterator[Row]]
 
 
 ALL = {

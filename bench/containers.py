@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import memory, node
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Row, at_most
 from .labs import NETEXEC, SLEEPER, deployment, lab
 
@@ -27,13 +27,13 @@ class Found:
     phases: dict[str, float] = field(default_factory=dict)  # of the last round
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     yield from _kind(course, "sleeping", SLEEPER, 25, 6)
     yield from _kind(course, "agnhost netexec", NETEXEC, 60, 12)
     yield _get(course)
 
 
-def _kind(course: Course, words: str, container: Any, most_time: float, most_memory: float) -> Iterator[Row]:
+def _kind(course: BenchRun, words: str, container: Any, most_time: float, most_memory: float) -> Iterator[Row]:
     found = Found()
     for _ in course.rounds(f"{PODS} pods, {words}"):
         _measure(found, container)
@@ -50,15 +50,15 @@ def _measure(found: Found, container: Any) -> None:
     """Memory is what all processes of the node have more than before: supervisors and pauses are among them."""
     with lab("containers") as made:
         planned = node.rows(made, deployment("pod", PODS, container))
-        before = memory.of(memory.below(made.holder()))
+        before = memory.of(memory.below(made.lab_init()))
         found.phases = node.build(made, planned, containers=True)["phases"]
-        more = memory.of(memory.below(made.holder())) - before
+        more = memory.of(memory.below(made.lab_init())) - before
     found.time.append(1000 / PODS * sum(seconds for name, seconds in found.phases.items() if name not in LINKS))
     found.pss.append(more.pss / PODS)
     found.rss.append(more.rss / PODS)
 
 
-def _get(course: Course) -> Row:
+def _get(course: BenchRun) -> Row:
     times = []
     with lab("get") as made:
         made.has_nodes(3)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 from itertools import pairwise
 
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Row, times_peer
 from .labs import deployment, lab
 
@@ -15,7 +15,7 @@ WHAT = "site.yml without verify over 2, 10 and 50 nodes with 4 pods each: time a
 SIZES, PODS = (2, 10, 50), 4
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     first: dict[int, tuple[float, ...]] = {}
     again: dict[int, tuple[float, ...]] = {}
     for size in SIZES:
@@ -35,7 +35,7 @@ def rows(course: Course) -> Iterator[Row]:
             )
 
 
-def _measured(course: Course, size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _measured(course: BenchRun, size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Seconds from nothing and unchanged. The gateway is one more host, and counted as none."""
     first, again = [], []
     with lab("growth") as made:
@@ -44,7 +44,7 @@ def _measured(course: Course, size: int) -> tuple[tuple[float, ...], tuple[float
         for _ in course.rounds(f"{size} nodes x {PODS} pods"):
             first.append(made.site()[0])
             again.append(made.site()[0])
-            made.put_off()
+            made.stop()
     return tuple(first), tuple(again)
 
 

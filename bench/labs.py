@@ -1,4 +1,4 @@
-"""A lab of its own for a benchmark: lit when it is needed, put off in the end, however that comes about."""
+"""A lab of its own for a benchmark: started when it is needed, stopped in the end, however that comes about."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ class BenchLab:
     def _lab(self) -> Lab:
         return Lab(str(ROOT), self.name)
 
-    def light(self, *hosts: str) -> None:
+    def start(self, *hosts: str) -> None:
         """Power on bare hosts, by names of the inventory's kind."""
-        order = [{"name": name, "legs": [f"{address(name)}/24"], "gateway": None} for name in hosts]
+        order = [{"name": name, "interfaces": [f"{address(name)}/24"], "gateway": None} for name in hosts]
         try:
             self._lab.power_on(order, check=False, until_exit_of=os.getpid())
         except PowerError as error:
@@ -114,12 +114,12 @@ class BenchLab:
         """The way into hosts that are on, the controller among them."""
         return OverSsh(self._lab, directory, CONTROLLER)
 
-    def put_off(self) -> bool:
+    def stop(self) -> bool:
         return self._lab.power_off()
 
-    def holder(self) -> int:
+    def lab_init(self) -> int:
         """Pid of the process below which all of the lab is."""
-        pid = self._lab.holder()
+        pid = self._lab.lab_init()
         if pid is None:
             raise Failed(f"lab {self.name} is off")
         return pid
@@ -164,7 +164,7 @@ def lab(name: str) -> Iterator[BenchLab]:
         try:
             yield made
         finally:
-            made.put_off()
+            made.stop()
 
 
 def _program(name: str) -> str:

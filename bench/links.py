@@ -9,7 +9,7 @@ from typing import Any
 from podlab.configs import PlannedHost
 
 from . import node, peers
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Limit, Row, times_faster, times_peer
 from .labs import BenchLab, deployment, lab
 from .processes import NotHere
@@ -36,7 +36,7 @@ class Found:
     phases: dict[str, float] = field(default_factory=dict)  # of podlab, in the last round
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     found = Found()
     for _ in course.rounds(f"{PODS} pods: podlab, ip -batch, {', '.join(OTHERS)}"):
         _round(found)
@@ -57,7 +57,7 @@ def _round(found: Found) -> None:
     found.ours[WHOLE].append(whole)
     found.ours[LINKS].append(whole - found.phases["sandboxes"])
     with lab("links") as made:
-        names, links = peers.ip_batch(made, _planned(made), built["wires"], built["insides"])
+        names, links = peers.ip_batch(made, _planned(made), built["wires"], built["netns_commands"])
     found.floor[LINKS].append(links)
     found.floor[WHOLE].append(names + links)
     for name, (_, peer) in OTHERS.items():
@@ -79,7 +79,7 @@ def _row(found: Found, what: str, limit: Limit, peer: str, theirs: list[float], 
     return Row(f"{PODS} pods: {what}", "s", samples, limit, peer, tuple(theirs), paired=paired, note=note)
 
 
-def _looped(course: Course, found: Found) -> Row:
+def _looped(course: BenchRun, found: Found) -> Row:
     """Once: it takes as long as all others together."""
     course.say(f"{LOOPED} pods: looped Ansible tasks")
     with lab("links") as made:

@@ -18,16 +18,16 @@ INSIDE = ROOT / "bench" / "inside"
 
 def rows(made: BenchLab, *objects: Mapping[str, Any]) -> PlannedHost:
     """Start the node, read it, and plan. It is alone, so there is no other node to have a route to."""
-    made.light(NODE)
+    made.start(NODE)
     seen = made.module(NODE, "podlab_observe", {"role": "node"})
     made.wants(*objects)
     wanted = inputs.read(str(ROOT), str(made.manifests), {})
-    host = Host(NODE, "node", address(NODE), observation=transport.opened(seen["observation"]))
+    host = Host(NODE, "node", address(NODE), observation=transport.decode(seen["observation"]))
     planned = plan(wanted.cluster, [host], wanted.desired, wanted.programs, NOW, wanted.problems)
     return planned["hosts"][NODE]
 
 
 def build(made: BenchLab, planned: PlannedHost, *, containers: bool) -> Any:
-    """Run ``inside/chapters.py``: ``phases``, and the lines of ``ip`` that were typed."""
-    chapters = {"bridge": planned["bridge"], "pods": planned["pods"]}
-    return made.module(NODE, "chapters", {"rows": chapters, "containers": containers}, library=INSIDE)
+    """Run ``inside/components.py``: ``phases``, and the lines of ``ip`` that were typed."""
+    components = {"bridge": planned["bridge"], "pods": planned["pods"]}
+    return made.module(NODE, "components", {"rows": components, "containers": containers}, library=INSIDE)

@@ -19,7 +19,7 @@ CLOCK = "date +%s%N"
 
 
 def ip_batch(
-    made: BenchLab, planned: Mapping[str, Any], wires: Sequence[str], insides: Mapping[str, Sequence[str]]
+    made: BenchLab, planned: Mapping[str, Any], wires: Sequence[str], netns_commands: Mapping[str, Sequence[str]]
 ) -> tuple[float, float]:
     """The floor: the very lines that podlab has typed, by ip alone. Seconds for namespaces, and for all the rest."""
     bridge = planned["bridge"]
@@ -29,7 +29,7 @@ def ip_batch(
         f"addr add {bridge['address']} brd + dev {bridge['name']}",
         *wires,
     ]
-    files = {"names": [f"netns add {netns}" for netns in insides], "outside": outside, **insides}
+    files = {"names": [f"netns add {netns}" for netns in netns_commands], "outside": outside, **netns_commands}
     script = [
         "cd /tmp",
         *(f"cat >{name} <<'END'\n" + "\n".join(lines) + "\nEND" for name, lines in files.items()),
@@ -37,7 +37,7 @@ def ip_batch(
         "ip -batch names",
         CLOCK,
         "ip -batch outside",
-        *(f"ip -n {netns} -batch {netns}" for netns in insides),
+        *(f"ip -n {netns} -batch {netns}" for netns in netns_commands),
         CLOCK,
     ]
     names, rest = _between(made, script)

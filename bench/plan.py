@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Limit, Row, at_most, times_peer
 from .labs import ROOT
 from .processes import run
@@ -21,7 +21,7 @@ AGAIN = 1.5  # what stands is read and compared, but not made anew
 LINEAR = 1.3  # a pod of a cluster five times as big may cost a little more: caches are not
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     measured: dict[int, list[dict[str, Any]]] = {}
     for size in SIZES:
         measured[size] = [_measure(size) for _ in course.rounds(f"{size:,} nodes")]

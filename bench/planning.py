@@ -53,7 +53,7 @@ def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     own = result["hosts"]["node1"]["node"]["record"]
     pending = sum(len(rows["pending"]) for rows in result["hosts"].values())
     if again and pending:
-        raise SystemExit(f"the second plan finds {pending} chapters to do")
+        raise SystemExit(f"the second plan finds {pending} components to do")
     return {
         "seconds": seconds,
         "cpu": cpu,

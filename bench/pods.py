@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from . import memory
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Row, at_most
 from .labs import deployment, lab, pod
 from .processes import Failed
@@ -16,7 +16,7 @@ WHAT = "site.yml without verify over 3 nodes with 110 pods each (the kubelet's l
 NODES, PODS = 3, 110
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     times: dict[str, list[float]] = defaultdict(list)
     full = deployment("sleeper", NODES * PODS)
     with lab("pods") as made:
@@ -29,7 +29,7 @@ def rows(course: Course) -> Iterator[Row]:
             if changes:
                 raise Failed(f"the same run again has changed {changes} things")
             times["again"].append(seconds)
-            times["memory"].append(memory.of(memory.below(made.holder())).pss)
+            times["memory"].append(memory.of(memory.below(made.lab_init())).pss)
             times["taken"].append(free - memory.available())
             made.wants(full, pod("one-more"))
             times["more"].append(made.site()[0])

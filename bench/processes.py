@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 900.0
+TIMEOUT = 900.0
 
 
 class Failed(RuntimeError):
@@ -36,7 +36,7 @@ def run(
     """Run a command that has to succeed; ``text`` is its standard input.
 
     It is no child of the terminal's, so Ctrl-C is ours to pass on: ansible-playbook ends its workers before it ends
-    itself, and none of them lights a lab that was just put off.
+    itself, and none of them starts a lab that was just stopped.
 
     :raises Failed: it did not succeed.
     """
@@ -55,11 +55,11 @@ def run(
     except OSError as error:
         raise Failed(f"{argv[0]}: {error.strerror}") from error
     try:
-        out, errors = process.communicate(text, timeout=PATIENCE)
+        out, errors = process.communicate(text, timeout=TIMEOUT)
     except BaseException as error:
         end(process)
         if isinstance(error, subprocess.TimeoutExpired):
-            raise Failed(f"{_words(argv)}: not within {PATIENCE:g} s") from error
+            raise Failed(f"{_words(argv)}: not within {TIMEOUT:g} s") from error
         raise
     seconds = time.perf_counter() - started
     if process.returncode:

@@ -32,14 +32,14 @@ def measure(manifests: str, node: str, answers: Mapping[str, Mapping[str, Any]])
     gc.disable()  # as the action plugin does
     stamps = [time.perf_counter()]
     hosts = [
-        Host(name, each["role"], each["address"], observation=transport.opened(each["observation"]))
+        Host(name, each["role"], each["address"], observation=transport.decode(each["observation"]))
         for name, each in answers.items()
     ]
     wanted = inputs.read(str(ROOT), manifests, {})
     stamps.append(time.perf_counter())
     planned = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, NOW, wanted.problems)
     stamps.append(time.perf_counter())
-    row = transport.closed(planned)["hosts"][node]["services"]
+    row = transport.encode(planned)["hosts"][node]["services"]
     stamps.append(time.perf_counter())
     seconds = (after - before for before, after in pairwise(stamps))
     return {"phases": dict(zip(("read", "plan", "pack"), seconds, strict=True)), "row": row, "text": text_of(row)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from . import iptables
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Limit, Row, as_much_as_peer
 from .labs import ROOT, lab, pod, service
 from .processes import Failed, NotHere
@@ -21,7 +21,7 @@ ENDS = ("first", "last")
 WAYS = {"on one node": ("near", "b"), "across nodes": ("far", "c")}
 
 
-def rows(course: Course, count: int = SERVICES) -> Iterator[Row]:
+def rows(course: BenchRun, count: int = SERVICES) -> Iterator[Row]:
     for kind in iptables.KINDS:
         try:
             yield from _kind(course, kind, count)
@@ -29,7 +29,7 @@ def rows(course: Course, count: int = SERVICES) -> Iterator[Row]:
             yield Row(f"pod to service, {kind}", "Gbit/s", limit=_limit("stream"), note=str(error))
 
 
-def _kind(course: Course, kind: str, count: int) -> Iterator[Row]:
+def _kind(course: BenchRun, kind: str, count: int) -> Iterator[Row]:
     course.say(f"two labs, iptables-{kind}, with {FEW} and {count:,} services")
     wires: dict[tuple[str, str], list[list[float]]] = {key: [] for key in product(WAYS, QUESTIONS)}
     calls: dict[str, list[list[float]]] = {end: [] for end in ENDS}

@@ -17,7 +17,7 @@ from typing import Any
 from podlab.controller import transport
 
 from . import iptables
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Limit, Row, at_most
 from .labs import ROOT, BenchLab, address, changed, deployment, lab, own_endpoints, service
 from .memory import Watch
@@ -46,7 +46,7 @@ class Found:
     notes: dict[str, str] = field(default_factory=dict)  # of the last round; or why a peer is not here
 
 
-def rows(course: Course, count: int = SERVICES) -> Iterator[Row]:
+def rows(course: BenchRun, count: int = SERVICES) -> Iterator[Row]:
     """:param count: of Services. The limits and kube-proxy's figures are for 10,000."""
     for kind in iptables.KINDS:
         found = Found()
@@ -117,7 +117,7 @@ def _from_plan_to_kernel(found: Found, made: BenchLab, key: str, objects: list[d
     with Watch() as watch:
         answer = made.module(NODE, "podlab_services", {"config": planned["row"]})
     seconds = {**planned["phases"], "module": time.perf_counter() - started}
-    seen = transport.opened(made.module(NODE, "podlab_observe", {"role": "node"})["observation"])
+    seen = transport.decode(made.module(NODE, "podlab_observe", {"role": "node"})["observation"])
     if not (answer.get("changed") and seen["services"]["sound"]):
         raise Failed(f"the rules are not what they shall be: {answer.get('msg', 'nothing was said')}")
     found.samples[key].append(sum(seconds[phase] for phase in COUNTED))

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from embedded.over_ssh import OverSsh, Unavailable, why_not
 
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Row, at_most, times_peer
 from .labs import CONTROLLER, GATEWAY, BenchLab, address, deployment, lab
 from .processes import Failed
@@ -28,7 +28,7 @@ class Times:
     embedded: list[float]
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     if why := why_not():
         yield Row(f"{SMALL} nodes over SSH", "s", note=why)
         return
@@ -43,7 +43,7 @@ def rows(course: Course) -> Iterator[Row]:
                 yield Row(f"{size} nodes {words}: a host", "s", each, at_most(MOST[words], "s"))
 
 
-def _measured(course: Course, size: int) -> dict[str, Times]:
+def _measured(course: BenchRun, size: int) -> dict[str, Times]:
     found = {words: Times([], []) for words in MOST}
     for _ in course.rounds(f"{size} nodes x {PODS} pods"):
         with lab("ssh") as made, TemporaryDirectory(prefix="podlab-ssh-") as directory:
@@ -51,7 +51,7 @@ def _measured(course: Course, size: int) -> dict[str, Times]:
             made.wants(deployment("sleeper", size * PODS))
             for words in MOST:
                 found[words].embedded.append(made.site()[0])
-            made.put_off()
+            made.stop()
             ssh = made.over_ssh(Path(directory))
             inventory = _opened(made, ssh, size)
             for words in MOST:
@@ -62,7 +62,7 @@ def _measured(course: Course, size: int) -> dict[str, Times]:
 def _opened(made: BenchLab, ssh: OverSsh, size: int) -> Path:
     """Light bare hosts and let SSH in; an inventory of them."""
     nodes = {f"node{number}": address(f"node{number}") for number in range(1, size + 1)}
-    made.light("gateway", *nodes, CONTROLLER)
+    made.start("gateway", *nodes, CONTROLLER)
     try:
         ssh.open({"gateway": GATEWAY, **nodes})
     except Unavailable as error:

@@ -12,7 +12,7 @@ from podlab.planner.inputs.cluster import cluster_of
 from podlab.planner.model import Invalid
 
 from . import by_hand, processes
-from .course import Course
+from .bench_run import BenchRun
 from .figures import Limit, Row, as_much_as_peer
 from .labs import BenchLab, lab, pod
 from .node import INSIDE
@@ -54,7 +54,7 @@ class Side:
             yield
 
 
-def rows(course: Course) -> Iterator[Row]:
+def rows(course: BenchRun) -> Iterator[Row]:
     for way in WAYS:
         try:
             cluster_of({"podlab_pod_routing": way})
@@ -64,7 +64,7 @@ def rows(course: Course) -> Iterator[Row]:
             yield from _way(course, way)
 
 
-def _way(course: Course, way: str) -> Iterator[Row]:
+def _way(course: BenchRun, way: str) -> Iterator[Row]:
     targets = {"c": f"across nodes, {way}"} if way != WAYS[0] else {"b": "on one node", "c": f"across nodes, {way}"}
     found: dict[tuple[str, str], list[list[float]]] = {key: [] for key in product(targets, QUESTIONS)}
     course.say(f"three labs, {way}")
@@ -115,7 +115,7 @@ def _ours(made: BenchLab, way: str) -> Side:
 
 
 def _plain(made: BenchLab, way: str) -> Side:
-    made.light(*HOSTS)
+    made.start(*HOSTS)
     for host, script in by_hand.scripts(way, PODS).items():
         made.on(host, "sh", "-e", text=script)
     return Side(made, {name: name for name in PODS}, by_hand.addresses(PODS))

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:1] = [str(ROOT / "module_utils"), str(ROOT)]
 
 from cli import verbs
-from cli.failure import Failure
-from cli.output import complain
+from cli.errors import CommandError
+from cli.output import print_error
 from podlab.embedded import usual_limits
 
 NO_VENV = "there is no .venv yet to read the inventory with; ./lab up makes it"
@@ -30,13 +30,13 @@ def main(argv: Sequence[str]) -> int:
     usual_limits()
     try:
         return int(verbs.main_of(verb)(words, command) or 0)
-    except Failure as error:
-        complain(str(error))
+    except CommandError as error:
+        print_error(str(error))
         return error.code
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("ansible", "yaml", "jinja2"):
             raise
-        complain(NO_VENV)
+        print_error(NO_VENV)
         return 1
 
 
@@ -72,14 +72,14 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:
         full = error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
         where = "standard output" if full else error.filename
-        complain(f"error: {f'{where}: ' if where else ''}{error.strerror or error}")
+        print_error(f"error: {f'{where}: ' if where else ''}{error.strerror or error}")
         _close_stdout()
         return 1
     except Exception as error:
         if type(error).__module__ != "ansible.errors":
             raise
         # While it is imported: it wants a directory of its own.
-        complain(f"error: {str(error).rstrip('.')}; set HOME, or ANSIBLE_HOME, to a directory that can be written")
+        print_error(f"error: {str(error).rstrip('.')}; set HOME, or ANSIBLE_HOME, to a directory that can be written")
         return 1
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from podlab.embedded import Lab
 
-from .failure import Failure
+from .errors import CommandError
 from .hosts import Embedded, Host, Local, Ssh
 from .passwords import KNOWN
 
@@ -44,7 +44,7 @@ def read(sources: Sequence[str]) -> list[Host]:
     """Every host of the inventory, in its order.
 
     :param sources: as for ``ansible-playbook -i``; with none, what the environment or ansible.cfg names.
-    :raises Failure: it cannot be read, or there is no host in it.
+    :raises CommandError: it cannot be read, or there is no host in it.
     """
     # Only here: it takes a third of a second, and ``--help`` shall not wait for it.
     from ansible import constants
@@ -86,9 +86,9 @@ def read(sources: Sequence[str]) -> list[Host]:
             known = KNOWN.become_password()
             hosts = [dataclasses.replace(host, password=host.password or known) for host in hosts]
     except AnsibleError as error:
-        raise Failure(f"error: {error}") from error
+        raise CommandError(f"error: {error}") from error
     if not hosts:
-        raise Failure(f"error: there is no host in the inventory {', '.join(chosen)}")
+        raise CommandError(f"error: there is no host in the inventory {', '.join(chosen)}")
     return hosts
 
 

@@ -9,7 +9,7 @@ import sys
 from podlab.printable import printable
 
 
-def say(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
+def print_text(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
     """Print text, podlab's or quoted: control characters are made visible, so none steers the terminal.
 
     :raises OSError: as well where standard output is closed, which ``print`` takes for nothing.
@@ -21,7 +21,7 @@ def say(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
         sys.stdout.flush()
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """The same on standard error. That it is closed cannot be reported."""
     if sys.stderr is not None:
         sys.stderr.write(printable(text) + "\n")

@@ -30,7 +30,7 @@ from podlab.controller import process
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 # After a command's end: for the last words of what it has left behind in the background, which may hold its streams
 # for ever. dockerd waits as long.
-PATIENCE = 2.0
+TIMEOUT = 2.0
 BLOCK = 65536
 MOST_IN_PIPE = 1 << 20  # as a command may widen it (fs.pipe-max-size)
 GONE = (errno.EPIPE, errno.ECONNRESET)  # the reader, which is no fault
@@ -163,7 +163,7 @@ def _end(stream: int, pipes: Collection[int]) -> int:
     return subprocess.PIPE
 
 
-def lead(*sessions: Copied) -> int:
+def wait_for_all(*sessions: Copied) -> int:
     """Stay with them to their ends; the highest exit code. One that was ended by a forwarded signal ends this
     process by the same."""
     with process.handing_on(sessions) as received, _raw_terminal(sessions[0]):
@@ -210,7 +210,7 @@ def _copy(source: int, target: int, ended: int) -> None:
             return
         if ended in ready:
             poller.unregister(ended)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
         if source in ready:
             block = _read(source)
             if not block:

@@ -59,7 +59,7 @@ class Connection(ConnectionBase):
             self._pid = Lab(ROOT, lab).find(name)
             if self._pid is None:
                 raise AnsibleConnectionFailure(
-                    f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) lights it."
+                    f"The embedded host {name} of lab {lab} is off. ./lab up (or playbooks/power_on.yml) starts it."
                 )
             process.forget_the_shell()
             self._connected = True
@@ -103,7 +103,7 @@ class Connection(ConnectionBase):
     def _gone(self, words: str) -> AnsibleConnectionFailure:
         """To Ansible a host is then unreachable, and the others go on."""
         self._connected = False
-        return AnsibleConnectionFailure(f"The embedded host {self._name} {words}. ./lab up lights it anew.")
+        return AnsibleConnectionFailure(f"The embedded host {self._name} {words}. ./lab up starts it anew.")
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)

@@ -19,7 +19,7 @@ attributes:
 """
 
 EXAMPLES = """
-- name: Of two runs at once the first one here goes on
+- name: Take the lock of the host
   podlab_claim:
   run_once: true
 """

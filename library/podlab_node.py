@@ -9,7 +9,7 @@ description:
   - Writes kernel settings and loads the kernel modules that they need, and remembers the old values in podlab's record.
   - A setting that is wanted no more gets its old value back.
   - Closes what podlab keeps on the host to everybody but root, where somebody has opened it.
-  - One that a rule of iptables has to guard is only remembered; the chapter that writes the rule makes it afterwards.
+  - One that a rule of iptables has to guard is only remembered; the component that writes the rule makes it afterwards.
 author: podlab
 options:
   sysctls:

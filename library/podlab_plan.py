@@ -1,10 +1,10 @@
-"""Work out every address, route and rule. The work is done by the action plugin of the same name."""
+"""Plan every address, route and rule. The work is done by the action plugin of the same name."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 module: podlab_plan
-short_description: Work out every address, route and rule from what the inventory declares
+short_description: "Plan: addresses, routes and rules from inventory and manifests"
 description:
   - Reads the manifests and what M(podlab_observe) registered as C(observe_result) on every host, and plans the
     cluster. It runs on the controller and writes nothing.
@@ -25,14 +25,14 @@ attributes:
 """
 
 EXAMPLES = """
-- name: Work out every address, route and rule
+- name: Plan every address, route and rule
   podlab_plan:
   run_once: true
 """
 
 RETURN = """
 hosts:
-  description: Host -> row of every chapter, and C(pending), the chapters that have anything to do there.
+  description: Host -> row of every component, and C(pending), the components that have anything to do there.
   returned: success
   type: dict
 verify:
@@ -56,12 +56,12 @@ notes:
   returned: success
   type: list
   elements: str
-rolling:
+unfinished:
   description: Workloads that need another step once these pods are ready, in words.
   returned: success
   type: list
   elements: str
-leading:
+has_services:
   description: Whether there are Services, which lead to pods that are ready.
   returned: success
   type: bool
@@ -69,7 +69,7 @@ turn:
   description: Which C(step) of its run this plan is, from 0 on, and the C(limit) by which a rollout has to be finished.
   returned: success
   type: dict
-moving:
+pods_changed:
   description: Whether this step does anything to pods, so that there is somebody to wait for.
   returned: success
   type: bool

@@ -66,7 +66,7 @@ from ansible.module_utils.podlab.changes.pods.actions import (
     StopKubelet,
 )
 from ansible.module_utils.podlab.changes.pods.configs import Item
-from ansible.module_utils.podlab.configs import PodRow
+from ansible.module_utils.podlab.configs import PodConfig
 from ansible.module_utils.podlab.host import actions, record
 from ansible.module_utils.podlab.host.module_base import run_module
 from ansible.module_utils.podlab.host.network import network
@@ -100,13 +100,13 @@ def work(params: dict[str, Any]) -> actions.Todo:
     return actions.Todo([*lacking, *install, *busybox, *lost, *found, *restart])
 
 
-def _missing(rows: Sequence[PodRow]) -> list[str]:
+def _missing(rows: Sequence[PodConfig]) -> list[str]:
     """Programs that this host lacks. Not in check mode: a run may bring them before it comes here."""
     found = network.missing_programs(PODS) if rows else []
     return [f"{name}: command not found, and pods need it; install the package {NODE[name]}" for name in found]
 
 
-def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, ObservedPod]) -> list[PodRow]:
+def _complete(items: list[Item], links: Mapping[str, Link], observed: Mapping[str, ObservedPod]) -> list[PodConfig]:
     """The pods with what a person has not said.
 
     :raises HostError: with all that is wrong with them.

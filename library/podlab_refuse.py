@@ -19,7 +19,7 @@ attributes:
 """
 
 EXAMPLES = """
-- name: Set aside the hosts that this run cannot change
+- name: Leave out the hosts that this run cannot change
   podlab_refuse:
     words: "{{ podlab_plan.refused[inventory_hostname] }}"
   when: inventory_hostname in podlab_plan.refused

@@ -12,8 +12,8 @@ description:
 author: podlab
 options:
   asks:
-    description: What to call, as JSON - a list of C(id), C(netns), C(address), C(port), C(protocol), C(tries), C(lane),
-      C(until), C(service), C(together), C(patience).
+    description: What to call, as JSON - a list of C(id), C(netns), C(address), C(port), C(protocol), C(tries),
+      C(serial_key), C(until), C(service), C(together), C(patience).
     type: str
     default: '[]'
   watched:
@@ -36,13 +36,13 @@ attributes:
 EXAMPLES = """
 - name: Call a cluster IP from node1
   podlab_service_probe:
-    asks: '[{"id": 0, "netns": null, "address": "10.96.0.10", "port": 80, "protocol": "tcp", "tries": 1, "lane": "",
-      "until": "", "service": "default/web", "together": 1, "patience": 7.5}]'
+    asks: '[{"id": 0, "netns": null, "address": "10.96.0.10", "port": 80, "protocol": "tcp", "tries": 1,
+      "serial_key": "", "until": "", "service": "default/web", "together": 1, "patience": 7.5}]'
     watched: '[["10.96.0.10", 80]]'
 """
 
 RETURN = """
-heard:
+outcomes:
   description: JSON - of each ask by its id a list of what was heard (C(answer), C(refused), C(silence)) and of the port
     that was called from.
   returned: always
@@ -78,7 +78,7 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = ansible_module(ARGUMENT_SPEC)
     if module.check_mode:
-        module.exit_json(changed=False, heard="{}", flows="[]", listening="{}")
+        module.exit_json(changed=False, outcomes="{}", flows="[]", listening="{}")
     asks, watched, endpoints = (json.loads(module.params[name]) for name in ("asks", "watched", "endpoints"))
     try:
         found = call(asks, watched, module.params["deadline"], endpoints)
@@ -88,7 +88,7 @@ def main() -> None:
         module.fail_json(msg=words_of(error))
     module.exit_json(
         changed=False,
-        heard=json.dumps(found.heard),
+        outcomes=json.dumps(found.outcomes),
         flows=json.dumps([*connections.among(watched, told.flows), *found.flows]),
         is_whole=told.is_whole,
         listening=json.dumps(found.listening),

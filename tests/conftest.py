@@ -11,8 +11,8 @@ import pytest
 GOLDEN = Path(__file__).parent / "golden"
 
 
-# A shell starts with these ignored what it leaves in the background, and nohup does: podlab keeps to that, so that whoever
-# sends them in a test would wait for ever.
+# A shell starts with these ignored what it leaves in the background, and nohup does: podlab keeps to that, so that
+# whoever sends them in a test would wait for ever.
 for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)

@@ -12,7 +12,7 @@ from typing import Any
 from podlab.embedded import ENVIRONMENT, Lab, enter
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 300.0  # seconds for one word and its echo
+TIMEOUT = 300.0  # seconds for one word and its echo
 
 LISTENER = """
 import socket, sys
@@ -74,7 +74,7 @@ class Conversation:
         address = callee[1]["address"].split("/")[0]
         self.listener = inside(lab, callee[0], callee[1]["netns"], LISTENER, address)
         assert _line(self.listener) == "ready"
-        self.speaker = inside(lab, caller[0], caller[1]["netns"], SPEAKER, address, str(PATIENCE), str(pause))
+        self.speaker = inside(lab, caller[0], caller[1]["netns"], SPEAKER, address, str(TIMEOUT), str(pause))
         self.said = 0
 
     def goes_on(self) -> bool:

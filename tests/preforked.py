@@ -1,4 +1,5 @@
-"""``./lab`` and ``ansible-playbook`` without a start of Python for each call: most of a short call's time goes into imports.
+"""``./lab`` and ``ansible-playbook`` without a start of Python for each call: most of a short call's time goes into
+imports.
 
 One process has a program loaded and forks for every call. That child has the caller's own streams, directory and
 environment, and runs the program's own ``main``. How a program starts, and what signals do to it, is asked of the
@@ -47,11 +48,11 @@ def _lab() -> Main:
     sys.path[:1] = [str(ROOT / "cli"), str(ROOT)]  # cli puts its own directories into the place of the first one
     import cli.__main__ as program
     from cli import inventory, verbs
-    from cli.failure import Failure
+    from cli.errors import CommandError
 
     for verb in QUICK:
         verbs.main_of(verb)
-    with contextlib.suppress(Failure):  # Ansible's plugins, too, which it loads as it reads
+    with contextlib.suppress(CommandError):  # Ansible's plugins, too, which it loads as it reads
         inventory.read(())
     return program.run
 
@@ -69,7 +70,8 @@ def _playing() -> Main:
 
 
 def _planner() -> None:
-    """What a run loads beside Ansible, but for what remembers the process that has loaded it: each call has to do that."""
+    """What a run loads beside Ansible, but for what remembers the process that has loaded it: each call has to do
+    that."""
     import ansible.cli.playbook  # noqa: F401
 
     import podlab.controller.manifests

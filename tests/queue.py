@@ -1,7 +1,8 @@
 """One queue for all that ``./lab test`` runs: files of tests, and each of the steps of ``tests/steps.py``.
 
-What took longest the last time comes first, so that what is short fills the end, and as soon as a file or a step is done
-its line is printed. The times are kept in the clone, beside the code that they are of; a fresh clone has those of ``USUAL``.
+What took longest the last time comes first, so that what is short fills the end, and as soon as a file or a step is
+done its line is printed. The times are kept in the clone, beside the code that they are of; a fresh clone has those of
+``USUAL``.
 
 Not ``--dist=loadfile`` alone: that takes the file with the most tests for the longest, and all steps for one file.
 """

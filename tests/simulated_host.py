@@ -302,7 +302,7 @@ def _network(address: str) -> str:
 class SimulatedHost:
     """A host with one uplink, as Debian leaves it behind: bare, or with what drift and others put there."""
 
-    def __init__(self, address: str, *, gateway: str | None = None, **more_legs: str) -> None:
+    def __init__(self, address: str, *, gateway: str | None = None, **more_interfaces: str) -> None:
         self.root = Namespace()
         self.root.links["lo"]["up"] = True
         self.pods: dict[str, dict[str, Any]] = {}
@@ -326,8 +326,8 @@ class SimulatedHost:
         self.kubernetes = ""
         self.observe_as: dict[str, Any] = {}  # what stands in for a part of the observation
         self.kernel: dict[str, Any] = {"loadable": [], "missing": [], "may_load": False}
-        for name, leg in {"eth0": address, **more_legs}.items():
-            self.link(name, leg)
+        for name, interface in {"eth0": address, **more_interfaces}.items():
+            self.link(name, interface)
         if gateway:
             self.root.route("add", "default", {"via": gateway})
 
@@ -400,11 +400,11 @@ class SimulatedHost:
         }
 
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
-        """Run the chapters that have anything to do, as the modules do."""
-        for chapter in pending:
-            if chapter in ("rollout", "services_drain", "services_finalize", "record"):
+        """Run the components that have anything to do, as the modules do."""
+        for component in pending:
+            if component in ("rollout", "services_drain", "services_finalize", "record"):
                 continue  # here every pod is ready as soon as it runs, and nobody calls it in between
-            getattr(self, f"_apply_{chapter}")(copy.deepcopy(rows[chapter]))
+            getattr(self, f"_apply_{component}")(copy.deepcopy(rows[component]))
 
     def _apply_node(self, row: dict[str, Any]) -> None:
         recorded = (self.record or {}).get("sysctls", row.get("assumed", {}))
@@ -419,14 +419,14 @@ class SimulatedHost:
         if key == "net.ipv4.ip_forward":
             self.sysctls |= {other: value for other in self.sysctls if sysctls.is_forwarding(other)}
 
-    def _apply_bridge(self, row: bridge.BridgeRow) -> None:
+    def _apply_bridge(self, row: bridge.BridgeConfig) -> None:
         self.take(bridge.actions(self.root.facts(), row, self.root.routes))
 
-    def _apply_routes(self, row: routes.RoutesRow) -> None:
+    def _apply_routes(self, row: routes.RoutesConfig) -> None:
         seen = self.observe()
         self.take(routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).actions())
 
-    def _apply_egress(self, row: dict[str, rules.TableRow]) -> None:
+    def _apply_egress(self, row: dict[str, rules.TableConfig]) -> None:
         for table, wanted in row.items():
             restore(self.rules[table], rules.changes(self.rules[table], wanted))
         self.sysctls |= sysctls.opening(self.sysctls, rules.sysctls(row))

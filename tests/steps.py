@@ -29,7 +29,7 @@ def home() -> Iterator[str]:
 
 
 def proven(step: check.Step, home: str) -> None:
-    wrong = check.wrong_with(step, Path(home))
+    wrong = check.failure_of(step, Path(home))
     if wrong:
         pytest.fail(wrong, pytrace=False)
 

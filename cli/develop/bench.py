@@ -11,14 +11,14 @@ from types import FrameType
 from typing import NoReturn
 
 from bench import report
+from bench.bench_run import BenchRun
 from bench.catalogue import ALL
-from bench.course import Course
 from bench.figures import Row
 from bench.machine import machine
 from bench.processes import Failed
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -62,7 +62,7 @@ def run(names: Sequence[str], repeat: int, file: str, *, markdown: bool) -> int:
         facts, rows = machine(), list[Row]()
         print(name, file=live, flush=True)
         try:
-            for row in ALL[name].rows(Course(repeat)):
+            for row in ALL[name].rows(BenchRun(repeat)):
                 rows.append(row)
                 print(report.line(row), file=live, flush=True)
         except Failed as error:
@@ -74,7 +74,7 @@ def run(names: Sequence[str], repeat: int, file: str, *, markdown: bool) -> int:
     if markdown:
         print(report.markdown(results), end="")
     if failed:
-        raise Failure(f"error: these could not be measured: {', '.join(failed)}")
+        raise CommandError(f"error: these could not be measured: {', '.join(failed)}")
     return int(report.is_over(results))
 
 
@@ -84,9 +84,9 @@ def show(file: str, names: Sequence[str], *, markdown: bool) -> int:
     try:
         results = report.read(Path(file))
     except (OSError, ValueError, KeyError) as error:
-        raise Failure(f"error: {file}: {error}") from error
+        raise CommandError(f"error: {file}: {error}") from error
     if not results:
-        raise Failure(f"error: {file}: no such file")
+        raise CommandError(f"error: {file}: no such file")
     results = {name: body for name, body in results.items() if not names or name in names}
     print(report.markdown(results) if markdown else report.text(results), end="")
     return int(report.is_over(results))
@@ -109,11 +109,11 @@ def _times(word: str) -> int:
 def _must_be_known(names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in ALL]
     if unknown:
-        raise Failure(f"error: there is no benchmark {unknown[0]!r}; there are: {', '.join(ALL)}")
+        raise CommandError(f"error: there is no benchmark {unknown[0]!r}; there are: {', '.join(ALL)}")
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    """Labs are put off on the way out. Who presses Ctrl-C twice still wants that."""
+    """Labs are stopped on the way out. Who presses Ctrl-C twice still wants that."""
     for other in ENDING:
         signal.signal(other, signal.SIG_IGN)
     raise SystemExit(128 + number)

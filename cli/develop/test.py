@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import arguments, inventory
-from ..failure import Failure
-from ..output import complain, say
+from ..errors import CommandError
+from ..output import print_error, print_text
 
 LINT = {
     "ruff check": ["ruff", "check", "--no-cache", "."],
@@ -23,14 +23,14 @@ LINT = {
     "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
 }
 # What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
-HOLLOW = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
+VACUOUS = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
 PROOF = re.compile("[1-9][0-9]* passed")
 FAST = ("tests/steps.py::test_lint", "tests/unit")
 # Not "tests" for all of it: of two names pytest leaves out the one that lies below the other, and so the steps.
 WHOLE = ("tests/steps.py", "tests/lab", "tests/unit")
-PATIENCE = 600.0
+TIMEOUT = 600.0
 SKIPPED = 77  # as with automake and meson: neither good nor bad
-NOBODY = 65534
+NOBODY_UID = 65534
 ORDINARY = ("pods", "rootless")  # scenarios that root runs as the user nobody
 
 
@@ -92,14 +92,14 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
     from tests.vm import images, needs
 
     if image is not None and not os.path.isfile(image):
-        raise Failure(f"there is no image {image}")
+        raise CommandError(f"there is no image {image}")
     if wrong := needs.missing(builds=image is None):
-        complain("no virtual machines here, so nothing was tested. They need:")
+        print_error("no virtual machines here, so nothing was tested. They need:")
         for words in wrong:
-            say(f"  {words}")
+            print_text(f"  {words}")
         return SKIPPED
     for suite in () if image else images.SUITES:
-        images.build(suite, needs.mirror(), lambda words: say(words, flush=True))
+        images.build(suite, needs.mirror(), lambda words: print_text(words, flush=True))
     _find_programs()
     outside = os.open("/proc/self/ns/net", os.O_RDONLY)
     environment = {**os.environ, "PODLAB_VM_OUTSIDE": str(outside)}
@@ -130,7 +130,7 @@ def _for_campaigns() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{inventory.ROOT}/module_utils:{inventory.ROOT}"}
 
 
-def wrong_with(step: Step, directory: Path) -> str:
+def failure_of(step: Step, directory: Path) -> str:
     """Run it: why it proves nothing, and the end of what it has said; nothing if all is well."""
     # What pytest tells its own workers is not meant for a pytest below them.
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -138,9 +138,7 @@ def wrong_with(step: Step, directory: Path) -> str:
     with log.open("wb") as file:
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
         try:
-            code = subprocess.run(
-                step.argv, **streams, cwd=inventory.ROOT, env=environment, timeout=PATIENCE
-            ).returncode
+            code = subprocess.run(step.argv, **streams, cwd=inventory.ROOT, env=environment, timeout=TIMEOUT).returncode
         except (subprocess.TimeoutExpired, OSError) as error:
             file.write(f"{error}\n".encode())
             code = 1
@@ -148,14 +146,14 @@ def wrong_with(step: Step, directory: Path) -> str:
             if step.finally_:
                 subprocess.run(step.finally_, cwd=inventory.ROOT, env=environment, capture_output=True)
     text = log.read_text("utf-8", errors="replace")
-    hollow = is_hollow(text) if step.is_scenario else ""
-    lines = [f"it proves nothing: {hollow}"] if hollow else []
-    return "\n".join([*lines, *text.splitlines()[-60:]]) or "it says nothing" if code or hollow else ""
+    vacuous = is_vacuous(text) if step.is_scenario else ""
+    lines = [f"it proves nothing: {vacuous}"] if vacuous else []
+    return "\n".join([*lines, *text.splitlines()[-60:]]) or "it says nothing" if code or vacuous else ""
 
 
-def is_hollow(text: str) -> str:
+def is_vacuous(text: str) -> str:
     """Why a scenario proves nothing, whatever it ended with, or nothing."""
-    found = HOLLOW.search(text)
+    found = VACUOUS.search(text)
     return found.group() if found else "" if PROOF.search(text) else "no test has passed"
 
 
@@ -169,7 +167,7 @@ def scenarios() -> list[str]:
 def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
     """A whole scenario, as the user who runs the tests; ``ordinary``: by root as the user nobody."""
     lab = f"molecule-{name}{'-nobody' if ordinary and name != 'rootless' else ''}"
-    # Of this user and of the scenario's own name, as .config/molecule/config.yml has it: this lights it and ends it.
+    # Of this user and of the scenario's own name, as .config/molecule/config.yml has it: this starts it and ends it.
     environment = {"PODLAB_LAB": f"molecule-{name}", "ANSIBLE_FORCE_COLOR": "0", "PY_COLORS": "0"}
     home = Path(directory, lab)
     home.mkdir()
@@ -177,10 +175,17 @@ def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
     environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(home / "molecule")
     prefix: list[str] = []
     if ordinary:
-        os.chown(home, NOBODY, NOBODY)
+        os.chown(home, NOBODY_UID, NOBODY_UID)
         environment |= {"HOME": str(home), "USER": "nobody", "LOGNAME": "nobody", "XDG_RUNTIME_DIR": str(home)}
         environment["TMPDIR"] = str(home)
-        prefix = [*_opened(str(home)), "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+        prefix = [
+            *_opened(str(home)),
+            "setpriv",
+            f"--reuid={NOBODY_UID}",
+            f"--regid={NOBODY_UID}",
+            "--clear-groups",
+            "--",
+        ]
     return Step(
         lab.replace("-", " ", 1),
         # By itself molecule finds the shared settings only where git trusts the repository.

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterable
 from typing import NoReturn
 
-from ..failure import Failure
-from ..hosts import Call, Silent
-from ..session import lead
+from ..errors import CommandError
+from ..hosts import Call, HostUnreachable
+from ..session import wait_for_all
 
 
-def become(call: Call, apart: Iterable[int] = (), stdin: int | None = None) -> NoReturn:
+def replace_process(call: Call, apart: Iterable[int] = (), stdin: int | None = None) -> NoReturn:
     """Replace this process, or stay to hand on what the command shall not have itself: signals as well, if it is in a
     lab.
 
@@ -37,7 +37,7 @@ def become(call: Call, apart: Iterable[int] = (), stdin: int | None = None) -> N
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             call.become()
     except OSError as error:
-        raise Failure(f"error: {call.argv[0]}: {error.strerror or error}") from error
-    except Silent as error:
-        raise Failure(f"error: {error}") from error
-    raise SystemExit(lead(session))
+        raise CommandError(f"error: {call.argv[0]}: {error.strerror or error}") from error
+    except HostUnreachable as error:
+        raise CommandError(f"error: {error}") from error
+    raise SystemExit(wait_for_all(session))

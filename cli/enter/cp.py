@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import IO
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Call
-from ..output import complain
+from ..output import print_error
 from .target import Target, find
 
 # Types of what is about the entry that comes next.
@@ -33,7 +33,7 @@ WORDS = (
 )
 MOST_WORDS = 1 << 20
 MOST_ENTRIES = 1 << 20
-FORM = "error: filespec must match the canonical format: [[namespace/]pod:]file/path"
+FILESPEC_FORMAT = "error: filespec must match the canonical format: [[namespace/]pod:]file/path"
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,17 @@ def copy(source: str, destination: str, *, container: str, namespace: str, sourc
     """Copy a file or a directory.
 
     :param source: ``POD:PATH``, ``NAMESPACE/POD:PATH`` or a path of this machine; so is ``destination``.
-    :raises Failure: in kubectl's words.
+    :raises CommandError: in kubectl's words.
     """
     here, there = parse(source), parse(destination)
     if here.pod and there.pod:
-        raise Failure("error: one of src or dest must be a local file specification")
+        raise CommandError("error: one of src or dest must be a local file specification")
     if not here.pod and not there.pod:
-        raise Failure("error: one of src or dest must be a remote file specification")
+        raise CommandError("error: one of src or dest must be a remote file specification")
     if not here.path or not there.path:
-        raise Failure("error: filepath can not be empty")
+        raise CommandError("error: filepath can not be empty")
     if not here.pod and not os.path.lexists(here.path):
-        raise Failure(f"error: {here.path} doesn't exist in local filesystem")
+        raise CommandError(f"error: {here.path} doesn't exist in local filesystem")
     far = here if here.pod else there
     target = find(far.pod, far.namespace or namespace, sources)
     inside = Inside(target, target.container(container))
@@ -91,14 +91,14 @@ def copy(source: str, destination: str, *, container: str, namespace: str, sourc
 def parse(word: str) -> Place:
     """A word of the command line. What begins like a path is one, colon or not.
 
-    :raises Failure: it is neither.
+    :raises CommandError: it is neither.
     """
     pod, colon, path = word.partition(":")
     if not colon or pod.startswith(("/", ".")):
         return Place(word)
     parts = pod.split("/")
     if len(parts) > 2 or not all(parts):
-        raise Failure(FORM)
+        raise CommandError(FILESPEC_FORMAT)
     return Place(path, parts[-1], parts[0] if len(parts) == 2 else "")
 
 
@@ -130,13 +130,13 @@ class Inside:
             pass
         except OSError as error:
             process.wait()
-            raise Failure(f"error: {error.filename or source}: {error.strerror}") from error
+            raise CommandError(f"error: {error.filename or source}: {error.strerror}") from error
         return _ended(process)
 
     def fetch(self, source: str, destination: str) -> int:
         """Copy out of the container."""
         if posixpath.basename(posixpath.normpath(source)) == "..":
-            raise Failure(f"error: {source} leads upwards; give the name of what is to be copied")
+            raise CommandError(f"error: {source} leads upwards; give the name of what is to be copied")
         absolute = source.startswith("/")
         # Below ./ whatever it is: no name shall look like an option.
         member = "./" + posixpath.normpath(source).lstrip("/")
@@ -153,7 +153,7 @@ class Inside:
                 process.stdout.close()
                 if process.wait() not in (-signal.SIGPIPE, 128 + signal.SIGPIPE):
                     _ended(process)  # mostly tar had nothing for its output, and has said why on the other one
-                raise Failure("error: tar contents corrupted") from error
+                raise CommandError("error: tar contents corrupted") from error
         return _ended(process) or min(refused, 1)
 
 
@@ -166,17 +166,17 @@ def _asked(member: str) -> str:
 
 
 def _below_its_name(directory: str, prefix: str) -> str:
-    """:raises Failure: it is a link there that was not named."""
+    """:raises CommandError: it is a link there that was not named."""
     path = os.path.join(directory, posixpath.basename(prefix))
     if os.path.islink(path):
-        raise Failure(f"error: {path} is a symbolic link; name as the destination what it leads to")
+        raise CommandError(f"error: {path} is a symbolic link; name as the destination what it leads to")
     return path
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
-    """:raises Failure: in kubectl's words, if a command has not ended well."""
+    """:raises CommandError: in kubectl's words, if a command has not ended well."""
     if code := process.wait():
-        raise Failure(f"command terminated with exit code {code}", code)
+        raise CommandError(f"command terminated with exit code {code}", code)
     return 0
 
 
@@ -195,11 +195,11 @@ class Entry(tarfile.TarInfo):
         found = super().frombuf(buf, encoding, errors)
         is_unasked = found.type in (tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE)
         if is_unasked or (found.size > MOST_WORDS and found.type in WORDS):
-            raise Failure("error: tar contents corrupted")
+            raise CommandError("error: tar contents corrupted")
         return found
 
     def _proc_gnusparse_10(self, *_: object) -> None:  # the one list of holes that lies in a file's own content
-        raise Failure("error: tar contents corrupted")
+        raise CommandError("error: tar contents corrupted")
 
 
 def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
@@ -209,7 +209,7 @@ def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
 
     :param prefix: what was asked for, and every name begins with.
     :return: how many entries lie outside of ``destination`` and were refused.
-    :raises Failure: the archive is not what was asked for, or it cannot be written.
+    :raises CommandError: the archive is not what was asked for, or it cannot be written.
     """
     refused = 0
     written: dict[str, str] = {}
@@ -217,24 +217,24 @@ def unpack(file: IO[bytes], prefix: str, destination: str) -> int:
         while entry := archive.next():
             archive.members.clear()  # type: ignore[attr-defined]  # the module keeps all that it has met
             if len(written) == MOST_ENTRIES:
-                raise Failure(f"error: more than {MOST_ENTRIES} files")
+                raise CommandError(f"error: more than {MOST_ENTRIES} files")
             name = entry.name.removeprefix("./")
             if "\0" in name:
-                raise Failure("error: tar contents corrupted")
+                raise CommandError("error: tar contents corrupted")
             if name != prefix and prefix != "." and not name.startswith(prefix + "/"):
-                raise Failure("error: tar contents corrupted")
+                raise CommandError("error: tar contents corrupted")
             path = os.path.join(destination, *(part for part in _below(name, prefix).split("/") if part))
             try:
                 if not _is_inside(path, destination):
-                    complain(f'warning: file "{path}" is outside target destination, skipping')
+                    print_error(f'warning: file "{path}" is outside target destination, skipping')
                     refused += 1
                 elif entry.issym():
-                    complain(f'warning: skipping symlink: "{path}" -> "{entry.linkname}"')
+                    print_error(f'warning: skipping symlink: "{path}" -> "{entry.linkname}"')
                 else:
                     _write(archive, entry, path, written)
                     written[entry.name] = path
             except OSError as error:
-                raise Failure(f"error: {error.filename or path}: {error.strerror}") from error
+                raise CommandError(f"error: {error.filename or path}: {error.strerror}") from error
     return refused
 
 

@@ -9,11 +9,11 @@ from typing import NoReturn
 from podlab.controller import process
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Local, on_terminal
-from ..output import complain
+from ..output import print_error
 from ..session import STREAMS
-from .become import become
+from .become import replace_process
 from .target import find
 
 
@@ -61,16 +61,16 @@ def execute(
     :param word: ``POD``, ``pod/POD`` or a workload such as ``deploy/NAME``, whose first pod it is then.
     """
     if not command:
-        raise Failure("error: you must specify at least one command for the container")
+        raise CommandError("error: you must specify at least one command for the container")
     target = find(word, namespace, sources)
     name = target.container(container)
     if tty and not (stdin and os.isatty(0)):
         if stdin:
-            complain("Unable to use a TTY - input is not a terminal or the right kind of file")
+            print_error("Unable to use a TTY - input is not a terminal or the right kind of file")
         tty = False
     process.forget_the_shell()
     call = target.host.call(target.entering(name, on_terminal(command) if tty else command), tty=tty)
     if not stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # In a container of this machine's it could open them anew; over SSH there are none of ours.
-    become(call, () if tty else STREAMS if isinstance(target.host, Local) else filter(os.isatty, STREAMS))
+    replace_process(call, () if tty else STREAMS if isinstance(target.host, Local) else filter(os.isatty, STREAMS))

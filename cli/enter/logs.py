@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import arguments
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Call
-from ..session import lead
-from .become import become
+from ..session import wait_for_all
+from .become import replace_process
 from .target import Target, find
 
 FOLLOW = Path(__file__).with_name("follow.py")
@@ -60,24 +60,24 @@ def logs(
     :param every: of all containers of the pod, one after another; followed, side by side.
     """
     if every and container:
-        raise Failure("error: --all-containers=true should not be specified with container name " + container)
+        raise CommandError("error: --all-containers=true should not be specified with container name " + container)
     if follow and previous:
-        raise Failure("error: only one of follow (-f) or previous (-p) is allowed")
+        raise CommandError("error: only one of follow (-f) or previous (-p) is allowed")
     target = find(word, namespace, sources)
     names = list(target.row["containers"]) if every else [target.container(container)]
     # Of several containers each begins a line; the last words of a single one are left as it wrote them.
     words = [*(["follow"] if follow else []), *(["line"] if every else [])]
     calls = [_log_reader(target, name, _starts_back(target, name, previous), tail, words) for name in names]
     if not every:
-        become(calls[0], stdin=_program())
+        replace_process(calls[0], stdin=_program())
     started = []
     for call in calls:
         program = _program()
         started.append(call.start(stdin=program))
         os.close(program)
         if not follow:
-            lead(started[-1])
-    return lead(*started)
+            wait_for_all(started[-1])
+    return wait_for_all(*started)
 
 
 def _program() -> int:
@@ -99,19 +99,19 @@ def _starts_back(target: Target, container: str, previous: bool) -> int:
     The kubelet's rules (pkg/kubelet/kubelet_pods.go, validateContainerLogStatus): while a container waits for
     its next start, its end before that is the previous one and the one to be read at once.
 
-    :raises Failure: it has not been started yet, or not twice.
+    :raises CommandError: it has not been started yet, or not twice.
     """
     status = target.status(container)
     state, has_ended_before = status["state"], "terminated" in status["lastState"]
     if previous:
         if not has_ended_before:
-            raise Failure(
+            raise CommandError(
                 "Error from server (BadRequest): "
                 f'previous terminated container "{container}" in pod "{target.name}" not found'
             )
         return 0 if "waiting" in state else 1
     if "waiting" in state and not has_ended_before:
-        raise Failure(
+        raise CommandError(
             f'Error from server (BadRequest): container "{container}" in pod "{target.name}" is waiting to start: '
             + state["waiting"]["reason"]
         )

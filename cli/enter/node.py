@@ -9,10 +9,10 @@ from typing import NoReturn
 from podlab.controller import process
 
 from .. import arguments, inventory
-from ..failure import Failure
-from ..hosts import Embedded, Silent
+from ..errors import CommandError
+from ..hosts import Embedded, HostUnreachable
 from ..look.cluster import must_be_on, not_found
-from .become import become
+from .become import replace_process
 
 
 def main(words: list[str], command: list[str]) -> None:
@@ -33,11 +33,11 @@ def node(name: str, command: Sequence[str], *, sources: Sequence[str]) -> NoRetu
     must_be_on(hosts)
     host = next((host for host in hosts if host.name == name), None)
     if host is None:
-        raise Failure(not_found("nodes", name))
+        raise CommandError(not_found("nodes", name))
     if isinstance(host, Embedded):
         process.forget_the_shell()
     tty = os.isatty(0) and os.isatty(1)
     try:
-        become(host.call(command, tty=tty) if command else host.login(tty=tty))
-    except Silent as error:
-        raise Failure(f"error: {name} does not answer: {error}") from error
+        replace_process(host.call(command, tty=tty) if command else host.login(tty=tty))
+    except HostUnreachable as error:
+        raise CommandError(f"error: {name} does not answer: {error}") from error

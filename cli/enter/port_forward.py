@@ -23,17 +23,17 @@ from typing import IO, NoReturn
 from podlab.planner.services.model import HEADLESS
 
 from .. import arguments
-from ..failure import Failure
-from ..hosts import Call, Silent
+from ..errors import CommandError
+from ..hosts import Call, HostUnreachable
 from ..look import objects
-from ..output import complain, say
+from ..output import print_error, print_text
 from .target import Target, find
 
 LOOPBACK = "127.0.0.1"
 RELAY = Path(__file__).with_name("relay.py")
 BLOCK = 65536  # no relay sends more at once
 MOST_WORDS = 4096
-PATIENCE = 5.0
+TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -63,29 +63,29 @@ def port_forward(word: str, ports: Sequence[str], *, namespace: str, sources: Se
     """Carry connections until Ctrl-C.
 
     :param ports: ``8080:80``, ``80``, ``:80``; the port of the pod, or of the Service, may be a name.
-    :raises Failure: in kubectl's words.
+    :raises CommandError: in kubectl's words.
     """
     target = find(word, namespace, sources)
     mappings = [parse(port, target.pod, target.service) for port in ports]
     if (phase := target.pod["status"]["phase"]) != "Running":
-        raise Failure(f"error: unable to forward port because pod is not running. Current status={phase}")
+        raise CommandError(f"error: unable to forward port because pod is not running. Current status={phase}")
     Forwarder(target.name, target.row["netns"], _relay(target)).serve(mappings)
 
 
 def parse(word: str, pod: objects.Object, service: objects.Object | None = None) -> Mapping:
     """One mapping of ports. Where a Service was asked for, the far port is the Service's, and leads to the pod's.
 
-    :raises Failure: no such thing, in the words of client-go's portforward and of kubectl.
+    :raises CommandError: no such thing, in the words of client-go's portforward and of kubectl.
     """
     local, sign, remote = word.rpartition(":")
     if ":" in local or not remote:
-        raise Failure(f"error: invalid port format '{word}'")
+        raise CommandError(f"error: invalid port format '{word}'")
     if service:
         near, far = _behind(remote, service, pod)
     else:
         near = far = _number(remote, "remote") if remote.isdigit() else _named(remote, pod)
     if not far:
-        raise Failure("error: remote port must be > 0")
+        raise CommandError("error: remote port must be > 0")
     return Mapping(_number(local or "0", "local") if sign else near, far)
 
 
@@ -94,12 +94,12 @@ def _behind(remote: str, service: objects.Object, pod: objects.Object) -> tuple[
     name, ports = service["metadata"]["name"], service["spec"].get("ports", [])
     found = [port for port in ports if remote in (str(port["port"]), port.get("name"))]
     if not found and not remote.isdigit():
-        raise Failure(f"error: Service '{name}' does not have a named port '{remote}'")
+        raise CommandError(f"error: Service '{name}' does not have a named port '{remote}'")
     if not found:
-        raise Failure(f"error: Service {name} does not have a service port {remote}")
+        raise CommandError(f"error: Service {name} does not have a service port {remote}")
     port = next((port for port in found if port["protocol"] == "TCP"), found[0])
     if port["protocol"] == "UDP":
-        raise Failure(f"error: UDP protocol is not supported for {remote}")
+        raise CommandError(f"error: UDP protocol is not supported for {remote}")
     number, target = int(port["port"]), port["targetPort"]
     if service["spec"].get("clusterIP") == HEADLESS:  # who calls a pod by its name gets no other port
         return number, number
@@ -108,7 +108,7 @@ def _behind(remote: str, service: objects.Object, pod: objects.Object) -> tuple[
 
 def _number(word: str, side: str) -> int:
     if not word.isdigit() or int(word) > 65535:
-        raise Failure(f"error: error parsing {side} port '{word}': it is no number from 0 to 65535")
+        raise CommandError(f"error: error parsing {side} port '{word}': it is no number from 0 to 65535")
     return int(word)
 
 
@@ -117,7 +117,7 @@ def _named(name: str, pod: objects.Object) -> int:
         for port in container.get("ports", []):
             if port.get("name") == name:
                 return int(port["containerPort"])
-    raise Failure(f"error: Pod '{pod['metadata']['name']}' does not have a named port '{name}'")
+    raise CommandError(f"error: Pod '{pod['metadata']['name']}' does not have a named port '{name}'")
 
 
 def _relay(target: Target) -> Callable[[int], Call]:
@@ -140,7 +140,7 @@ class Forwarder:
     def serve(self, mappings: Sequence[Mapping]) -> NoReturn:
         """Carry connections for ever, each in threads of its own.
 
-        :raises Failure: none of the ports can be listened on.
+        :raises CommandError: none of the ports can be listened on.
         """
         listeners = selectors.DefaultSelector()
         for mapping in mappings:
@@ -148,13 +148,13 @@ class Forwarder:
                 listeners.register(listener, selectors.EVENT_READ, mapping.remote)
         if not listeners.get_map():
             pairs = " ".join(f"{{{mapping.local} {mapping.remote}}}" for mapping in mappings)
-            raise Failure(f"error: unable to listen on any of the requested ports: [{pairs}]")
+            raise CommandError(f"error: unable to listen on any of the requested ports: [{pairs}]")
         while True:
             for key, _ in listeners.select():
                 assert isinstance(key.fileobj, socket.socket)
                 client, _ = key.fileobj.accept()
                 local = key.fileobj.getsockname()[1]
-                say(f"Handling connection for {local}", flush=True)
+                print_text(f"Handling connection for {local}", flush=True)
                 threading.Thread(target=self._carry, args=(client, local, key.data), daemon=True).start()
 
     def _carry(self, client: socket.socket, local: int, far: int) -> None:
@@ -164,7 +164,7 @@ class Forwarder:
             try:
                 # In a session of its own: Ctrl-C is meant for us.
                 process = self.relay(far).start(stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True)
-            except (OSError, Silent) as error:
+            except (OSError, HostUnreachable) as error:
                 return self._tell(local, far, str(error))
             assert process.stdin
             assert process.stdout
@@ -188,14 +188,14 @@ class Forwarder:
                 process.stdout.close()
                 process.stderr.close()
                 try:
-                    process.wait(PATIENCE)
+                    process.wait(TIMEOUT)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    process.wait(PATIENCE)
+                    process.wait(TIMEOUT)
         return None
 
     def _tell(self, local: int, far: int, words: str) -> None:
-        complain(
+        print_error(
             f"an error occurred forwarding {local} -> {far}: error forwarding port {far} to pod {self.pod}: "
             f'failed to connect to localhost:{far} inside namespace "{self.netns}": {words}'
         )
@@ -205,13 +205,13 @@ def _listen(mapping: Mapping) -> socket.socket | None:
     try:
         listener = socket.create_server((LOOPBACK, mapping.local))
     except OSError as error:
-        complain(
+        print_error(
             f"Unable to listen on port {mapping.local}: Listeners failed to create with the following errors: "
             f"[unable to create listener: Error listen tcp4 {LOOPBACK}:{mapping.local}: bind: "
             f"{os.strerror(error.errno or errno.EADDRINUSE).lower()}]"
         )
         return None
-    say(f"Forwarding from {LOOPBACK}:{listener.getsockname()[1]} -> {mapping.remote}", flush=True)
+    print_text(f"Forwarding from {LOOPBACK}:{listener.getsockname()[1]} -> {mapping.remote}", flush=True)
     return listener
 
 

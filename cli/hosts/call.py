@@ -15,15 +15,15 @@ from typing import Any, NamedTuple, NoReturn
 
 from podlab.controller import process
 
-from ..failure import Failure
+from ..errors import CommandError
 from ..session import STREAMS, Copied
 
 
-class Silent(Failure):
+class HostUnreachable(CommandError):
     """A host does not answer; the text says why."""
 
 
-class Said(NamedTuple):
+class CommandResult(NamedTuple):
     """What a command has said, and its exit code."""
 
     code: int
@@ -57,7 +57,7 @@ class Call:
             return Copied(self.argv, apart, terminal=terminal, prepare=self.prepare, env=self.environment, **options)
 
     def succeeds(self) -> bool:
-        """Whether it ends with 0, without a word. :raises Silent: the host has just ended."""
+        """Whether it ends with 0, without a word. :raises HostUnreachable: the host has just ended."""
         with self._entering():
             nothing = subprocess.DEVNULL
             code = subprocess.call(
@@ -70,11 +70,11 @@ class Call:
             )
         return code == 0
 
-    def ask(self, words: str = "", *, patience: float) -> Said:
+    def ask(self, words: str = "", *, patience: float) -> CommandResult:
         """Run it to its end with these words as its input.
 
         :param patience: seconds.
-        :raises Silent: the host does not answer in time, has just ended, or its output is too long.
+        :raises HostUnreachable: the host does not answer in time, has just ended, or its output is too long.
         """
         pipe = subprocess.PIPE
         with self._entering():
@@ -86,14 +86,14 @@ class Call:
                 out, err = process.communicate(child, (self.password + words).encode(), patience)
             except process.TooLong as error:
                 child.kill()
-                raise Silent(str(error)) from None
+                raise HostUnreachable(str(error)) from None
             except subprocess.TimeoutExpired:
                 child.kill()
-                raise Silent(f"not within {patience:g} s") from None
+                raise HostUnreachable(f"not within {patience:g} s") from None
             except BaseException:
                 child.kill()
                 raise
-        return Said(child.returncode, out.decode(errors="replace"), err.decode(errors="replace").strip())
+        return CommandResult(child.returncode, out.decode(errors="replace"), err.decode(errors="replace").strip())
 
     @contextlib.contextmanager
     def _entering(self) -> Iterator[None]:
@@ -101,9 +101,9 @@ class Call:
         try:
             yield
         except FileNotFoundError:
-            raise Silent(f"there is no program {self.argv[0]} on this machine") from None
+            raise HostUnreachable(f"there is no program {self.argv[0]} on this machine") from None
         except subprocess.SubprocessError:  # all that Popen tells of what ``prepare`` raises
-            raise Silent(f"host {self.host} has just ended, or cannot be entered") from None
+            raise HostUnreachable(f"host {self.host} has just ended, or cannot be entered") from None
 
     def become(self) -> NoReturn:
         """In the place of this process; who enters a lab cannot be in it."""

@@ -14,7 +14,7 @@ from podlab import entry
 from podlab.embedded import ENVIRONMENT
 
 from . import sudo
-from .call import Call, Silent, on_terminal
+from .call import Call, HostUnreachable, on_terminal
 
 FILTER = Path(__file__).resolve().parents[2] / "module_utils" / "podlab" / "seccomp.py"
 
@@ -33,7 +33,7 @@ class Host(ABC):
         """What to run here so that ``command`` runs there, as root.
 
         :param tty: give it a terminal of its own there.
-        :raises Silent: the host is off.
+        :raises HostUnreachable: the host is off.
         """
 
     def login(self, *, tty: bool) -> Call:
@@ -103,7 +103,7 @@ class Embedded(Host):
 
     def call(self, command: Sequence[str], *, tty: bool = False) -> Call:
         if self.pid is None:
-            raise Silent("it is off")
+            raise HostUnreachable("it is off")
         # From the start: who is in the host already can read the environment of who comes in.
         words = {**ENVIRONMENT, "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
         inside = ["/usr/bin/env", "--default-signal", "-C", "/root", *(on_terminal(command) if tty else command)]

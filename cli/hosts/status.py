@@ -14,14 +14,14 @@ from podlab.controller import status_line
 from podlab.printable import printable
 from podlab.records.observation import sound_answer
 
-from ..look.shown import showable
-from ..output import complain
-from .call import Silent
+from ..look.answer_types import checked_answer
+from ..output import print_error
+from .call import HostUnreachable
 from .host import Host
 
 STATUS = Path(__file__).resolve().parents[2] / "module_utils" / "podlab" / "host" / "pods" / "status.py"
-PATIENCE_OF_PEOPLE = 1.5  # seconds, before they want to know what it waits for
-NEEDS = "password is required"  # sudo's words
+SILENCE_BEFORE_NOTICE = 1.5  # seconds, before they want to know what it waits for
+PASSWORD_REQUIRED = "password is required"  # sudo's words
 
 
 def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
@@ -34,21 +34,21 @@ def ask(hosts: Sequence[Host]) -> dict[str, dict[str, Any] | None]:
     for name, answer in ((name, future.result()) for name, future in asked.items()):
         answers[name] = None
         if isinstance(answer, str):
-            complain(f"warning: {name} does not answer: {answer}")
+            print_error(f"warning: {name} does not answer: {answer}")
             continue
         sound, damage = sound_answer(answer)
         if sound is not None:
-            answers[name], odd = showable(sound)
+            answers[name], odd = checked_answer(sound)
             damage += odd
         for words in damage:
-            complain(f"warning: {name}: {words}")
+            print_error(f"warning: {name}: {words}")
     return answers
 
 
 def _wait(asked: Mapping[str, Future[Any]]) -> None:
     """Until all have answered; a line on the terminal names the hosts that are waited for."""
     terminal, began = sys.stderr.fileno() if sys.stderr and sys.stderr.isatty() else None, time.monotonic()
-    left = wait(asked.values(), timeout=PATIENCE_OF_PEOPLE).not_done
+    left = wait(asked.values(), timeout=SILENCE_BEFORE_NOTICE).not_done
     while left:
         names = [name for name, future in asked.items() if future in left]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -62,7 +62,7 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
     """What ``host/pods/status.py`` prints on a host, or why it does not."""
     try:
         said = host.question([host.python, "-IS", "-"]).ask(program, patience=host.patience)
-    except Silent as error:
+    except HostUnreachable as error:
         hint = " (ansible_ssh_timeout or PODLAB_TIMEOUT sets another limit)"
         return f"{error}{hint}" if str(error).startswith("not within") else str(error)
     try:
@@ -71,5 +71,9 @@ def _status(host: Host, program: str) -> dict[str, Any] | str:
         return str(error)
     except (ValueError, RecursionError):
         words = (said.err.splitlines() or [f"exit code {said.code}"])[-1]
-        return f"{words}; -K asks for it" if host.becomes and host.password is None and NEEDS in words else words
+        return (
+            f"{words}; -K asks for it"
+            if host.becomes and host.password is None and PASSWORD_REQUIRED in words
+            else words
+        )
     return answer

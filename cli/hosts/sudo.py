@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..session import STREAMS
-from .call import Silent
+from .call import HostUnreachable
 
 ASKPASS = Path(__file__).with_name("askpass.py")
 _askpasses: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
@@ -25,7 +25,7 @@ def askpass(name: str, command: Sequence[str], password: str, patience: float) -
 
     :param command: what to run here so that ``askpass.py`` runs there.
     :param patience: seconds.
-    :raises Silent: the host does not answer.
+    :raises HostUnreachable: the host does not answer.
     """
     with _one_at_a_time:
         if name not in _askpasses:
@@ -46,10 +46,10 @@ def _leave_password(command: Sequence[str], password: str, patience: float) -> t
     _keep_open()
     if not select.select([child.stdout], [], [], patience)[0]:
         child.kill()
-        raise Silent(f"not within {patience:g} s")
+        raise HostUnreachable(f"not within {patience:g} s")
     if path := child.stdout.readline().decode().strip():
         return path, child
-    raise Silent((child.stderr.read().decode(errors="replace").splitlines() or ["it ends without a word"])[-1])
+    raise HostUnreachable((child.stderr.read().decode(errors="replace").splitlines() or ["it ends without a word"])[-1])
 
 
 def _keep_open() -> None:

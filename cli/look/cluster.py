@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from .. import inventory
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Embedded, Host, ask
 from . import objects, workloads
 
@@ -38,29 +38,29 @@ def observe(sources: Sequence[str]) -> objects.State:
     """Ask all hosts of the inventory that have anything to tell."""
     hosts = inventory.read(sources)
     must_be_on(hosts)
-    return state_of(hosts)
+    return observed_state(hosts)
 
 
-def state_of(hosts: Sequence[Host]) -> objects.State:
+def observed_state(hosts: Sequence[Host]) -> objects.State:
     """Hosts beyond the cluster are not asked: podlab keeps nothing there."""
     answers = ask([host for host in hosts if host.role in ("node", "gateway")])
-    return objects.state_of(answers, [host.name for host in hosts if host.role == "node"])
+    return objects.cluster_state(answers, [host.name for host in hosts if host.role == "node"])
 
 
 def must_be_known(state: objects.State, missing: Sequence[str]) -> None:
     """Tell "there is none" from "no host has answered". What a run has made is in the record of every host.
 
     :param missing: what was asked for by name and is not there.
-    :raises Failure: nodes are silent, and the others do not know either.
+    :raises CommandError: nodes are silent, and the others do not know either.
     """
     if state.silent and not (missing and state.record):
-        raise Failure(f"error: what there is cannot be told: no answer from {', '.join(state.silent)}")
+        raise CommandError(f"error: what there is cannot be told: no answer from {', '.join(state.silent)}")
 
 
 def must_be_on(hosts: Sequence[Host]) -> None:
-    """:raises Failure: the inventory is nothing but embedded hosts, and none of them is on."""
+    """:raises CommandError: the inventory is nothing but embedded hosts, and none of them is on."""
     if all(isinstance(host, Embedded) and host.pid is None for host in hosts):
-        raise Failure("the lab is off; ./lab up lights it")
+        raise CommandError("the lab is off; ./lab up starts it")
 
 
 def not_found(plural: str, name: str) -> str:

@@ -18,10 +18,10 @@ from podlab.records import pod_row
 from podlab.shapes import misfit
 
 from .. import arguments, inventory
-from ..failure import Failure
-from ..hosts import Host, Silent, ask
+from ..errors import CommandError
+from ..hosts import Host, HostUnreachable, ask
 from ..hosts.status import STATUS
-from ..output import say
+from ..output import print_text
 from . import objects
 from .cluster import LISTS, must_be_known, must_be_on, not_found
 from .columns import KINDS
@@ -55,18 +55,18 @@ def main(words: list[str], command: list[str]) -> None:
 def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Sequence[str]) -> None:
     """Print at length what was asked for.
 
-    :raises Failure: in kubectl's words.
+    :raises CommandError: in kubectl's words.
     """
     wanted = parse(words)
     if unknown := [plural for plural in wanted if plural not in KNOWN]:
-        raise Failure(
+        raise CommandError(
             f"error: describe knows pods, services, nodes and deployments; try ./lab get {unknown[0]} -o yaml"
         )
     requirements = parse_selector(selector)
     hosts = inventory.read(sources)
     must_be_on(hosts)
     answers = ask([host for host in hosts if host.role in ("node", "gateway")])
-    state = objects.state_of(answers, [host.name for host in hosts if host.role == "node"])
+    state = objects.cluster_state(answers, [host.name for host in hosts if host.role == "node"])
     chosen, missing = [], []
     for plural, names in wanted.items():
         items = [
@@ -82,7 +82,7 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
         must_be_known(state, missing)
     if not chosen and not missing:
         everywhere = not all(KINDS[plural].is_namespaced for plural in wanted)
-        raise Failure("No resources found" if everywhere else f"No resources found in {namespace} namespace.", 0)
+        raise CommandError("No resources found" if everywhere else f"No resources found in {namespace} namespace.", 0)
     now = datetime.datetime.now(datetime.timezone.utc)
     more = _more(state, chosen, {host.name: host for host in hosts})
     pages = []
@@ -92,9 +92,9 @@ def describe(words: Sequence[str], *, namespace: str, selector: str, sources: Se
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # one object hides no other
             words = f"what is recorded of it is damaged: {type(error).__name__}: {error}"
             missing.append(f"error: {item['kind'].lower()} {item['metadata']['name']} cannot be described: {words}")
-    say("\n\n".join(pages), end="")
+    print_text("\n\n".join(pages), end="")
     if missing:
-        raise Failure("\n".join(missing))
+        raise CommandError("\n".join(missing))
 
 
 def text(state: objects.State, item: Object, now: datetime.datetime, events: Sequence[Event], pause: str) -> str:
@@ -145,7 +145,7 @@ def _more(
 def _output(host: Host, command: Sequence[str], program: str = "") -> str:
     try:
         return host.question(command).ask(program, patience=host.patience).out
-    except (OSError, Silent):
+    except (OSError, HostUnreachable):
         return ""
 
 

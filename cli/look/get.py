@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import arguments
-from ..failure import Failure
-from ..output import complain, say
+from ..errors import CommandError
+from ..output import print_error, print_text
 from . import columns, objects
 from .cluster import LISTS, must_be_known, not_found, observe
 from .columns import KINDS
@@ -21,7 +21,7 @@ from .table import Kind, table
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputOptions:
     """How ``get`` shows what it has found."""
 
     output: str = ""  # "", wide, name, json, yaml
@@ -49,7 +49,7 @@ def main(words: list[str], command: list[str]) -> None:
         known.words,
         namespace=known.namespace,
         selector=known.selector,
-        form=Form(known.output, known.all_namespaces, not known.no_headers, known.show_labels),
+        form=OutputOptions(known.output, known.all_namespaces, not known.no_headers, known.show_labels),
         sources=known.sources,
     )
 
@@ -60,18 +60,18 @@ def _kinds() -> str:
     return "\n".join(["kinds, and how they are called for short:", *lines, f"  {'all':13} {', '.join(columns.ALL)}"])
 
 
-def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sources: Sequence[str]) -> None:
+def get(words: Sequence[str], *, namespace: str, selector: str, form: OutputOptions, sources: Sequence[str]) -> None:
     """Print what was asked for, as kubectl would.
 
     :param words: ``pods``, ``pods,deploy``, ``all``, ``pod NAME...``, ``pod/NAME deploy/NAME...``.
-    :raises Failure: in kubectl's words.
+    :raises CommandError: in kubectl's words.
     """
     wanted = parse(words)
     by_name = any(wanted.values())
     if form.all_namespaces and any(names and KINDS[plural].is_namespaced for plural, names in wanted.items()):
-        raise Failure("error: a resource cannot be retrieved by name across all namespaces")
+        raise CommandError("error: a resource cannot be retrieved by name across all namespaces")
     if selector and by_name:
-        raise Failure("error: name cannot be provided when a selector is specified")
+        raise CommandError("error: name cannot be provided when a selector is specified")
     requirements = parse_selector(selector)
     state = observe(sources)
     found, missing = {}, []
@@ -94,12 +94,12 @@ def get(words: Sequence[str], *, namespace: str, selector: str, form: Form, sour
         show(found, form, single=single)
     elif not missing:
         everywhere = form.all_namespaces or not all(KINDS[plural].is_namespaced for plural in wanted)
-        complain("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
+        print_error("No resources found" if everywhere else f"No resources found in {namespace} namespace.")
     if missing:
-        raise Failure("\n".join(missing))
+        raise CommandError("\n".join(missing))
 
 
-def show(found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: bool = False) -> None:
+def show(found: Mapping[str, Sequence[objects.Object]], form: OutputOptions, *, single: bool = False) -> None:
     """Print objects in one of the forms of ``-o``.
 
     :param found: plural of a kind -> its objects. Several kinds are several tables.
@@ -108,18 +108,20 @@ def show(found: Mapping[str, Sequence[objects.Object]], form: Form, *, single: b
     items = [item for some in found.values() for item in some]
     if form.output in ("json", "yaml"):
         document = items[0] if single else objects.listed(items)
-        say(_json(document) if form.output == "json" else _yaml(document), end="")
+        print_text(_json(document) if form.output == "json" else _yaml(document), end="")
         return
     if form.output == "name":
         named = [(KINDS[plural], item) for plural, some in found.items() for item in some]
-        say("".join(f"{kind.prefix}/{item['metadata']['name']}\n" for kind, item in named), end="")
+        print_text("".join(f"{kind.prefix}/{item['metadata']['name']}\n" for kind, item in named), end="")
         return
     now = datetime.datetime.now(datetime.timezone.utc)
     tables = [_table(KINDS[plural], some, now, form, len(found) > 1) for plural, some in found.items() if some]
-    say(("\n" if form.headers else "").join(tables), end="")
+    print_text(("\n" if form.headers else "").join(tables), end="")
 
 
-def _table(kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: Form, prefixed: bool) -> str:
+def _table(
+    kind: Kind, items: Sequence[objects.Object], now: datetime.datetime, form: OutputOptions, prefixed: bool
+) -> str:
     return table(
         kind,
         items,

@@ -50,7 +50,7 @@ class State:
         return pods(self)
 
 
-def state_of(answers: Answers, nodes: Sequence[str]) -> State:
+def cluster_state(answers: Answers, nodes: Sequence[str]) -> State:
     """Of each section of the hosts' records the newest is right, if a run has written it."""
     # The record alone is read of them.
     records: dict[str, Any] = {name: {"record": one} for name, one in _believed(answers).items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..failure import Failure
+from ..errors import CommandError
 from .columns import ALIASES, ALL
 
 Wanted = dict[str, list[str]]
@@ -14,20 +14,20 @@ Wanted = dict[str, list[str]]
 def parse(words: Sequence[str]) -> Wanted:
     """What the words after ``get`` or ``describe`` ask for.
 
-    :raises Failure: a kind that there is not, or both forms in one.
+    :raises CommandError: a kind that there is not, or both forms in one.
     """
     wanted: Wanted = {}
     if any("/" in word for word in words):
         for word in words:
             kind, sign, name = word.partition("/")
             if not sign:
-                raise Failure(
+                raise CommandError(
                     "error: there is no need to specify a resource type as a separate argument when passing "
                     "arguments in resource/name form (e.g. './lab get resource/<resource_name>' instead of "
                     "'./lab get resource resource/<resource_name>'"
                 )
             if not kind or not name or "/" in name:
-                raise Failure("error: arguments in resource/name form must have a single resource and name")
+                raise CommandError("error: arguments in resource/name form must have a single resource and name")
             (plural,) = _plurals(kind) if "," not in kind else [_no_such_kind(kind)]
             wanted.setdefault(plural, []).append(name)
         return wanted
@@ -48,4 +48,4 @@ def _plurals(kinds: str) -> list[str]:
 
 
 def _no_such_kind(kind: str) -> str:
-    raise Failure(f'error: the server doesn\'t have a resource type "{kind}"')
+    raise CommandError(f'error: the server doesn\'t have a resource type "{kind}"')

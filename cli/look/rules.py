@@ -9,16 +9,16 @@ from podlab import packed
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.changes.kube_proxy import trace
 from podlab.changes.netfilter import iptables_save
-from podlab.configs import ServicesRow
+from podlab.configs import ServicesConfig
 
 from .. import arguments, inventory
-from ..failure import Failure
-from ..hosts import Host, Silent
-from ..output import say
+from ..errors import CommandError
+from ..hosts import Host, HostUnreachable
+from ..output import print_text
 from .cluster import must_be_on, not_found
 
 STATE = "/var/lib/podlab/services.json"
-PATIENCE = 60.0  # seconds; iptables-save of 10,000 Services takes one or two
+TIMEOUT = 60.0  # seconds; iptables-save of 10,000 Services takes one or two
 
 
 def main(words: list[str], command: list[str]) -> None:
@@ -40,30 +40,30 @@ def rules(name: str, service: str, *, namespace: str, sources: Sequence[str]) ->
     """Print the way of a packet to one service, or to all.
 
     :param service: ``web``, ``default/web``, ``svc/web``; empty: all of them.
-    :raises Failure: there is no such node, or it has no rules of that service.
+    :raises CommandError: there is no such node, or it has no rules of that service.
     """
     hosts = inventory.read(sources)
     must_be_on(hosts)
     host = next((host for host in hosts if host.name == name), None)
     if host is None:
-        raise Failure(not_found("nodes", name))
+        raise CommandError(not_found("nodes", name))
     with ThreadPoolExecutor() as pool:
         state, saved = pool.map(lambda command: _output(host, command), (["cat", STATE], ["iptables-save"]))
     if not state:
-        raise Failure(f"error: {name} has no service rules: podlab has not told it of any services")
+        raise CommandError(f"error: {name} has no service rules: podlab has not told it of any services")
     row = _row(state)
     if row is None:
-        raise Failure(f"error: {name}: the record ({STATE}) is damaged; ./lab up writes it anew")
+        raise CommandError(f"error: {name}: the record ({STATE}) is damaged; ./lab up writes it anew")
     wanted = full_name(service, namespace) if service else None
     if wanted and not any(port["service"] == wanted for port in row["ports"]):
-        raise Failure(
+        raise CommandError(
             f'error: {name} has no rules of service "{wanted}"; '
             "one that is headless, or of type ExternalName, has none anywhere"
         )
-    say("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
+    print_text("\n".join(trace.path(iptables_save.parsed(saved), row, wanted)))
 
 
-def _row(text: str) -> ServicesRow | None:
+def _row(text: str) -> ServicesConfig | None:
     """What a node was told last, if what it has kept of that is sound."""
     try:
         state = kube_record.sound_state(packed.loads(text))
@@ -81,12 +81,12 @@ def full_name(word: str, namespace: str) -> str:
 def _output(host: Host, command: Sequence[str]) -> str:
     """What a command prints there; nothing if it fails.
 
-    :raises Failure: the host does not answer.
+    :raises CommandError: the host does not answer.
     """
     try:
-        said = host.question(command).ask(patience=max(PATIENCE, host.patience))
-    except Silent as error:
-        raise Failure(f"error: {host.name} does not answer: {error}") from error
+        said = host.question(command).ask(patience=max(TIMEOUT, host.patience))
+    except HostUnreachable as error:
+        raise CommandError(f"error: {host.name} does not answer: {error}") from error
     if said.code == 255:  # ssh's own
-        raise Failure(f"error: {host.name} does not answer: {said.err}")
+        raise CommandError(f"error: {host.name} does not answer: {said.err}")
     return "" if said.code else said.out

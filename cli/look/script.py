@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import arguments, inventory
-from ..failure import Failure
-from ..output import say
+from ..errors import CommandError
+from ..output import print_text
 from ..passwords import KNOWN
 
 
@@ -34,14 +34,14 @@ def main(words: list[str], command: list[str]) -> None:
     options += KNOWN.options()
     options += [word for value in known.extra_vars for word in ("-e", value)]
     # A script has to stay one: it brings nothing that would steer a terminal.
-    say(script(known.host, options, known.manifests, undo=known.undo), end="")
+    print_text(script(known.host, options, known.manifests, undo=known.undo), end="")
 
 
 def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bool) -> str:
     """What a person would run on a bare host, or what takes it away again.
 
     :param options: for ansible-playbook.
-    :raises Failure: there is no such host, or no plan; with all that the playbook said.
+    :raises CommandError: there is no such host, or no plan; with all that the playbook said.
     """
     import ansible.constants  # noqa: F401 - or .venv is missing, or HOME, which the caller reports
 
@@ -59,8 +59,8 @@ def script(host: str, options: Sequence[str], manifests: str | None, *, undo: bo
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         written = Path(directory, f"{host}-undo.sh" if undo else f"{host}.sh")
         if done.returncode and not written.exists():
-            raise Failure((done.stdout + done.stderr).strip())
+            raise CommandError((done.stdout + done.stderr).strip())
         if not written.exists():
             names = sorted(file.stem for file in Path(directory).glob("*.sh") if not file.stem.endswith("-undo"))
-            raise Failure(f"error: there is no script for {host}; there is one for each of: {', '.join(names)}")
+            raise CommandError(f"error: there is no script for {host}; there is one for each of: {', '.join(names)}")
         return written.read_text("utf-8")

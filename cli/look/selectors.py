@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ..failure import Failure
+from ..errors import CommandError
 
 Requirement = tuple[str, str, tuple[str, ...]]
 """Key, operator (``in``, ``notin``, ``exists``, ``!``) and values."""
@@ -33,7 +33,7 @@ def parse_selector(text: str) -> list[Requirement]:
         elif bare:
             found.append((bare["key"], "!" if bare["negated"] else "exists", ()))
         else:
-            raise Failure(f"error: unable to parse requirement: {term!r} is no label selector")
+            raise CommandError(f"error: unable to parse requirement: {term!r} is no label selector")
     return found
 
 

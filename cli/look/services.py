@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from podlab.controller.transport import opened_part
+from podlab.controller.transport import decode_part
 from podlab.planner.services.model import BY_MIRROR, BY_SELECTOR, HEADLESS
 from podlab.planner.services.record import as_object, service_object
 from podlab.records import RECORD
 from podlab.records.reading import misfit_of_part
 
-from ..failure import Failure
+from ..errors import CommandError
 from .objects import Object, State
 
 Entry = Mapping[str, Any]
@@ -57,17 +57,17 @@ def _entries(state: State, part: str) -> list[tuple[str, Entry]]:
 def _part(state: State, part: str) -> Mapping[str, Entry]:
     """Of the newest record that is sound there: of hosts that remember the same one may have its own damaged.
 
-    :raises Failure: none is.
+    :raises CommandError: none is.
     """
     damage = ""
     for record in state.records:
         if part in record:
-            found: Mapping[str, Entry] = opened_part(record[part])
+            found: Mapping[str, Entry] = decode_part(record[part])
             if not (words := misfit_of_part(part, found)):
                 return found
             damage = damage or words
     if damage:
-        raise Failure(f"error: the record ({RECORD}) of the cluster is damaged: {damage}; ./lab up writes it anew")
+        raise CommandError(f"error: the record ({RECORD}) of the cluster is damaged: {damage}; ./lab up writes it anew")
     return {}
 
 

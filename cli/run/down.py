@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from podlab.embedded import Lab
 
 from .. import arguments, inventory
-from ..failure import Failure
+from ..errors import CommandError
 from ..hosts import Embedded, Host
-from ..output import complain, say
+from ..output import print_error, print_text
 from ..passwords import KNOWN
 
 
@@ -35,8 +35,8 @@ def down(sources: Sequence[str]) -> int:
         _switch_off([lab])
         words = f"the inventory cannot be read, so only the embedded lab was switched off: {error}"
         if sources:
-            raise Failure(words) from error
-        complain(f"warning: {words}")
+            raise CommandError(words) from error
+        print_error(f"warning: {words}")
         return 0
     if all(isinstance(host, Embedded) for host in hosts):
         return _switch_off(dict.fromkeys(host.lab for host in hosts if isinstance(host, Embedded)))
@@ -50,5 +50,5 @@ def down(sources: Sequence[str]) -> int:
 def _switch_off(names: Iterable[str]) -> int:
     for name in names:
         words = "the lab is off" if Lab(inventory.ROOT, name).power_off() else "the lab was off already"
-        say(words if name == "default" else f"{words} ({name})")
+        print_text(words if name == "default" else f"{words} ({name})")
     return 0

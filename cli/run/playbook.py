@@ -11,7 +11,7 @@ from podlab.controller.rollout_report import IN_PLACE
 
 from .. import inventory
 from ..look import cluster, get
-from ..output import say
+from ..output import print_text
 from ..passwords import KNOWN
 from .suggestions import suggestions
 
@@ -66,13 +66,13 @@ def play(name: str, options: Sequence[str]) -> int:
 def summary(sources: Sequence[str]) -> None:
     """Nodes, pods and Services, and what to do with them."""
     hosts = inventory.read(sources)
-    state = cluster.state_of(hosts)
+    state = cluster.observed_state(hosts)
     found = {plural: cluster.LISTS[plural](state) for plural in ("nodes", "pods", "services")}
     for plural, items in found.items():
         if items:
-            say()
-            get.show({plural: items}, get.Form("wide", all_namespaces=True))
-    say("\nTry next:")
+            print_text()
+            get.show({plural: items}, get.OutputOptions("wide", all_namespaces=True))
+    print_text("\nTry next:")
     lines = suggestions(found["pods"], found["services"], [host.name for host in hosts])
-    say("".join(f"  ./lab {line}\n" for line in lines), end="")
+    print_text("".join(f"  ./lab {line}\n" for line in lines), end="")
     sys.stdout.flush()

@@ -10,7 +10,7 @@ def main(words: list[str], command: list[str]) -> int:
     parser = arguments.parser(
         "up",
         "[--manifests DIR] [OPTION OF ansible-playbook]...",
-        "Make .venv, light the embedded lab, run site.yml, verify, and show nodes and pods.\n"
+        "Make .venv, start the embedded lab, run site.yml, verify, and show nodes and pods.\n"
         "Options of ansible-playbook are handed on: -i INVENTORY, -e NAME=VALUE, --check, --limit NODES, -v, ...",
     )
     parser.add_argument("--manifests", metavar="DIR", help="Kubernetes YAML, instead of manifests/")

@@ -112,7 +112,7 @@ def take_null() -> None:
 
 
 def keepers(identity: list[str]) -> Iterator[tuple[int, int | None, str, list[str]]]:
-    """Of each host the keeper, the init if it lives, the name and the legs that it was booted with.
+    """Of each host the keeper, the init if it lives, the name and the interfaces that it was booted with.
 
     Only words make anything else look like a keeper, which is a child of the lab's init and in its pid namespace.
     """
@@ -130,13 +130,13 @@ def keepers(identity: list[str]) -> Iterator[tuple[int, int | None, str, list[st
         except (OSError, UnicodeDecodeError):
             continue
         if status[b"PPid"].strip() == b"1" and len(status[b"NSpid"].split()) == 1:
-            name, *legs = argv[len(identity) :]
-            yield int(pid), init, name, legs
+            name, *interfaces = argv[len(identity) :]
+            yield int(pid), init, name, interfaces
 
 
 def running(identity: list[str]) -> dict[str, tuple[int, list[str]]]:
-    """Hosts that are on: name -> (pid of init, legs)."""
-    return {name: (init, legs) for _, init, name, legs in keepers(identity) if init}
+    """Hosts that are on: name -> (pid of init, interfaces)."""
+    return {name: (init, interfaces) for _, init, name, interfaces in keepers(identity) if init}
 
 
 def halt(identity: list[str], surplus: Container[str]) -> None:

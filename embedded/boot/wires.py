@@ -1,4 +1,4 @@
-"""The lab's segments: bridges of the holder, and the veth pairs that lead from them into hosts."""
+"""The lab's segments: bridges of the lab's init, and the veth pairs that lead from them into hosts."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ def ip(lines: list[str], pid: int | None = None) -> None:
         raise OSError(done.stderr.strip())
 
 
-def segment(leg: str) -> str:
+def segment(interface: str) -> str:
     """The bridge that stands for a network is named by the network's address: it fits in 15 characters."""
-    return str(ipaddress.ip_interface(leg).network.network_address)
+    return str(ipaddress.ip_interface(interface).network.network_address)
 
 
-def port(name: str, leg: str) -> str:
+def port(name: str, interface: str) -> str:
     """The bridge's end of a wire. Its alias tells what a host's name may be too long for."""
-    return "p" + hashlib.sha256(f"{name} {leg}".encode()).hexdigest()[:12]
+    return "p" + hashlib.sha256(f"{name} {interface}".encode()).hexdigest()[:12]
 
 
 def links() -> dict[str, str]:
-    """Links of the holder: name -> operational state."""
+    """Links of the lab's init: name -> operational state."""
     listing = subprocess.run(["ip", "-j", "link", "show"], capture_output=True, text=True, check=True)
     return {link["ifname"]: link["operstate"] for link in json.loads(listing.stdout)}
 
 
-def outer_lines(name: str, pid: int, legs: list[str], present: dict[str, str]) -> list[str]:
+def outer_lines(name: str, pid: int, interfaces: list[str], present: dict[str, str]) -> list[str]:
     lines = []
-    for index, leg in enumerate(legs):
-        end = port(name, leg)
+    for index, interface in enumerate(interfaces):
+        end = port(name, interface)
         if end in present:
             lines.append(f"link del {end}")
         lines += [
             f"link add {end} type veth peer name eth{index} netns {pid}",
-            f"link set {end} alias {name}:eth{index} master {segment(leg)} up",
+            f"link set {end} alias {name}:eth{index} master {segment(interface)} up",
         ]
     return lines
 
 
-def inner_lines(host: dict, legs: list[str]) -> list[str]:
+def inner_lines(host: dict, interfaces: list[str]) -> list[str]:
     lines = ["link set lo up"]
-    for index, leg in enumerate(legs):
-        lines += [f"addr add {leg} brd + dev eth{index}", f"link set eth{index} up"]
+    for index, interface in enumerate(interfaces):
+        lines += [f"addr add {interface} brd + dev eth{index}", f"link set eth{index} up"]
     if host["gateway"]:
         lines.append(f"route add default via {host['gateway']}")
     return lines

@@ -25,7 +25,7 @@ class _PlainContainer(TypedDict):
     working_dir: str
 
 
-class ContainerRow(_PlainContainer, total=False):
+class ContainerConfig(_PlainContainer, total=False):
     """A plain container has the first four keys alone. Argument vector, environment and paths are fully expanded.
 
     Probes and hooks are the kubelet's; nothing here reads more of them than whether they are there.
@@ -57,11 +57,11 @@ class _PlainPod(TypedDict):
     hostname: str
     restart_policy: str
     etc: dict[str, str]  # resolv.conf, hosts, hostname
-    containers: dict[str, ContainerRow]
+    containers: dict[str, ContainerConfig]
     object: dict[str, Any]
 
 
-class PodRow(_PlainPod, total=False):
+class PodConfig(_PlainPod, total=False):
     """One pod on one node. ``object`` is the Kubernetes object for ``get``; nothing here reads it.
 
     The rest is there only where a pod differs from a plain one, so that rows stay small, and those that an older
@@ -79,7 +79,7 @@ class PodRow(_PlainPod, total=False):
     deadline: int  # seconds that it may be active
 
 
-class EndpointRow(TypedDict):
+class EndpointConfig(TypedDict):
     address: str
     port: int
     node: str
@@ -92,7 +92,7 @@ class EndpointRow(TypedDict):
     """``hints.forZones``."""
 
 
-class ServicePortRow(TypedDict):
+class ServicePortConfig(TypedDict):
     """One port of one Service. Headless ones, ExternalName and those that opted out are in no row."""
 
     service: str
@@ -116,7 +116,7 @@ class ServicePortRow(TypedDict):
     """0: none."""
     health_check_node_port: int
     """0: none."""
-    endpoints: list[EndpointRow]
+    endpoints: list[EndpointConfig]
 
 
 class _Liberal(TypedDict, total=False):
@@ -124,7 +124,7 @@ class _Liberal(TypedDict, total=False):
     """There, and true, where the node's kernel is so (LIBERAL)."""
 
 
-class ServicesRow(_Liberal):
+class ServicesConfig(_Liberal):
     """What a node is told about services. It writes the rules itself: they are several times as long."""
 
     node: str
@@ -142,11 +142,11 @@ class ServicesRow(_Liberal):
     """Remember sticky clients in ipsets: xt_recent, which kube-proxy uses, forgets all but 100 of each endpoint."""
     reject_undefined_ports: bool
     """Refuse what goes to a service's address and to none of its ports: kube-proxy lets it be routed away."""
-    ports: list[ServicePortRow]
+    ports: list[ServicePortConfig]
     """By (service, port_name, protocol)."""
 
 
-class BridgeRow(TypedDict):
+class BridgeConfig(TypedDict):
     name: str
     address: str  # with prefix length
     mac: str
@@ -158,13 +158,13 @@ class _Way(TypedDict):
     via: str
 
 
-class RouteRow(_Way, total=False):
+class RouteConfig(_Way, total=False):
     """``dev``: the next hop is on that link, whatever the link's addresses say (``onlink``)."""
 
     dev: str | None
 
 
-class PeerRow(TypedDict):
+class PeerConfig(TypedDict):
     """Another node: its address in the overlay, the MAC there, and the address that carries both."""
 
     address: str
@@ -172,7 +172,7 @@ class PeerRow(TypedDict):
     node: str
 
 
-class VxlanRow(TypedDict):
+class VxlanConfig(TypedDict):
     name: str
     id: int  # the VNI, 24 bits
     port: int  # UDP
@@ -181,29 +181,29 @@ class VxlanRow(TypedDict):
     address: str  # with prefix length
     mac: str
     mtu: int
-    peers: list[PeerRow]
+    peers: list[PeerConfig]
 
 
 class _Relay(TypedDict, total=False):
     relay: bool
 
 
-class RoutesRow(_Relay):
+class RoutesConfig(_Relay):
     """Every route inside ``within`` (None: only what bears its mark) is podlab's, but for those of ``foreign``, which
     were there before it, and those that the kernel makes for an address of a link. ``vxlan`` is the overlay's end on
     this host. ``relay``: the packets are others', as on a gateway."""
 
     within: str | None
     foreign: list[str]
-    routes: list[RouteRow]
-    vxlan: VxlanRow | None
+    routes: list[RouteConfig]
+    vxlan: VxlanConfig | None
 
 
 class _Links(TypedDict, total=False):
     links: list[str]
 
 
-class TableRow(_Links):
+class TableConfig(_Links):
     """``jumps``: built-in chain -> rules that lead into chains of ours, behind all that the host has there itself, but
     before what refuses everybody. ``links``: those that pods' packets pass, where that matters."""
 
@@ -211,7 +211,7 @@ class TableRow(_Links):
     jumps: dict[str, list[str]]
 
 
-class SystemRow(TypedDict):
+class SystemConfig(TypedDict):
     boot: bool
     links: list[str]  # podlab's own, as patterns of a shell
 
@@ -236,10 +236,10 @@ class NodeConfig(_Assumed):
 class PodsConfig(TypedDict):
     programs: dict[str, str]
     """podlab's own programs that containers run: file name -> text."""
-    pods: list[PodRow]
+    pods: list[PodConfig]
 
 
-EgressConfig = dict[str, TableRow]
+EgressConfig = dict[str, TableConfig]
 """By table of iptables."""
 
 
@@ -261,20 +261,20 @@ class PlayExtras(TypedDict, total=False):
 
     routes_parts: list[str]
     ready: ReadyConfig
-    parting: ServicesRow
+    draining: ServicesConfig
     """What a node is told of Services while pods go."""
 
 
 class HostConfigs(TypedDict, total=False):
     """All that one host is told, by component. A gateway has no ``bridge``, ``pods`` and ``services``."""
 
-    bridge: BridgeRow
+    bridge: BridgeConfig
     pods: PodsConfig
     egress: EgressConfig
     node: NodeConfig
-    routes: RoutesRow
-    services: ServicesRow
-    system: SystemRow
+    routes: RoutesConfig
+    services: ServicesConfig
+    system: SystemConfig
 
 
 class VerifyExtras(TypedDict, total=False):
@@ -297,11 +297,11 @@ class Plan(TypedDict):
     hosts: dict[str, PlannedHost]
     notes: list[str]
     """What the user should know."""
-    rolling: Sequence[str]
+    unfinished: Sequence[str]
     """Workloads that need another step once these pods are ready, in words."""
-    leading: bool
+    has_services: bool
     """Whether there are Services, which lead to pods that are ready."""
-    moving: bool
+    pods_changed: bool
     """Whether this step does anything to pods, so that there is something to wait for."""
     verify: Mapping[str, Any]
     """What the probes have to find."""

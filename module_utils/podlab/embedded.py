@@ -1,9 +1,9 @@
-"""The embedded lab seen from the machine: find it, light it, enter it, put it out.
+"""The embedded lab seen from the machine: find it, start it, enter it, stop it.
 
-A lab is one process tree and nothing else. Its root, the holder, is ``catatonit -P`` in a user
+A lab is one process tree and nothing else. Its root, the lab's init, is ``catatonit -P`` in a user
 namespace; below it every embedded host is another ``catatonit -P`` in namespaces of its own. Who
 they are stands in their command lines, so there is no state file that could be stale: what ``ps``
-shows is what there is, and killing the holder takes everything with it.
+shows is what there is, and killing the lab's init takes everything with it.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Lab:
     def _host_argv(self) -> tuple[str, ...]:
         return ("catatonit", "-P", "podlab-host", self.clone, self.name)
 
-    def holder(self) -> int | None:
-        """Pid of the holder, or None while the lab is off."""
+    def lab_init(self) -> int | None:
+        """Pid of the lab's init, or None while the lab is off."""
         for process in _own_processes():
             # The first process of a pid namespace right below ours: nobody in a lab can be that.
             if process.argv == self._holder_argv and process.pids[1:] == (1,):
@@ -81,26 +81,27 @@ class Lab:
         return {name: pid for name, pid, _ in self._booted()}
 
     def find(self, name_or_address: str) -> int | None:
-        """Pid of the init of the host with this name, or with this address on one of its legs."""
+        """Pid of the init of the host with this name, or with this address on one of its interfaces."""
         # A host's init is older than all that it holds: with a thousand pods most of /proc is never read.
-        for name, pid, legs in self._booted():
-            if name_or_address == name or name_or_address in {leg.split("/")[0] for leg in legs}:
+        for name, pid, interfaces in self._booted():
+            if name_or_address == name or name_or_address in {interface.split("/")[0] for interface in interfaces}:
                 return pid
         return None
 
     def _booted(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-        """Name, pid of the init and legs of each host, by its keeper: what an init says of itself its host can change.
+        """Name, pid of the init and interfaces of each host, by its keeper: what an init says of itself its host can
+        change.
 
-        The word of a process is not enough for a keeper, either: any pod may call itself so. A child of the holder, in
-        the holder's pid namespace, it cannot be.
+        The word of a process is not enough for a keeper, either: any pod may call itself so. A child of the lab's init,
+        in the lab init's pid namespace, it cannot be.
         """
-        depth, holder = len(self._host_argv), None
+        depth, lab_init = len(self._host_argv), None
         for process in _own_processes():
             argv = process.argv
             if argv[:depth] != self._host_argv or len(argv) == depth or len(process.pids) != 2:
                 continue
-            holder = holder or self.holder()
-            if process.parent == holder and (init := _child_of(process.pids[0])):
+            lab_init = lab_init or self.lab_init()
+            if process.parent == lab_init and (init := _child_of(process.pids[0])):
                 yield argv[depth], init, argv[depth + 1 :]
 
     @contextlib.contextmanager
@@ -116,40 +117,40 @@ class Lab:
     def power_on(self, hosts: Sequence[Mapping[str, Any]], *, check: bool, until_exit_of: int) -> list[str]:
         """Make the lab hold exactly ``hosts``; return what was done, a sentence each.
 
-        ``hosts`` are ``{"name", "legs": ["10.0.0.1/24"], "gateway": "10.0.0.254" | None}``. In check mode a
+        ``hosts`` are ``{"name", "interfaces": ["10.0.0.1/24"], "gateway": "10.0.0.254" | None}``. In check mode a
         running lab is only compared. One that is off is lit for the length of the run (until the process
         ``until_exit_of`` ends), so that the run has bare hosts to look at; it leaves nothing behind.
         """
         usual_limits()
         with self.lock():
-            holder = self.holder()
-            if holder is not None:
-                return self._wire(holder, hosts, check=check)
-            holder = self._light()
+            lab_init = self.lab_init()
+            if lab_init is not None:
+                return self._wire(lab_init, hosts, check=check)
+            lab_init = self._start()
             if check:
-                _kill_after(until_exit_of, holder)
+                _kill_after(until_exit_of, lab_init)
             # Half a lab is none, also where this process is killed, as Ansible kills a worker that is late to end.
-            with _kill_after(os.getpid(), holder) as guard:
+            with _kill_after(os.getpid(), lab_init) as guard:
                 try:
-                    return self._wire(holder, hosts, check=False)
+                    return self._wire(lab_init, hosts, check=False)
                 except BaseException:  # Ctrl-C as well
-                    _kill(holder)
+                    _kill(lab_init)
                     raise
                 finally:
                     guard.kill()
 
     def power_off(self) -> bool:
-        """Kill the holder and wait until the kernel has taken it away; False if the lab was off."""
+        """Kill the lab's init and wait until the kernel has taken it away; False if the lab was off."""
         with self.lock():
-            holder = self.holder()
-            if holder is None:
+            lab_init = self.lab_init()
+            if lab_init is None:
                 return False
-            _kill(holder)
+            _kill(lab_init)
             return True
 
-    def _light(self) -> int:
-        """Start the holder: first the user namespace and its id maps, then all others inside of it."""
-        # It only keeps the user namespace until the holder is in it. (unshare --map-users needs newuidmap and
+    def _start(self) -> int:
+        """Start the lab's init: first the user namespace and its id maps, then all others inside of it."""
+        # It only keeps the user namespace until the lab's init is in it. (unshare --map-users needs newuidmap and
         # /etc/subuid.)
         first = subprocess.Popen(
             ["unshare", "--user", "sh", "-c", "read -r _"],
@@ -165,7 +166,7 @@ class Lab:
             _wait_for(lambda: user_namespace.is_own(first.pid) or first.poll() is not None)
             user_namespace.map_ids(first.pid)
             second = self._start_holder(first.pid)
-            _wait_for(lambda: self.holder() is not None or second.poll() is not None)
+            _wait_for(lambda: self.lab_init() is not None or second.poll() is not None)
         except (OSError, subprocess.SubprocessError) as error:
             first.kill()
             raise PowerError(user_namespace.why_none(first, error)) from error
@@ -173,10 +174,10 @@ class Lab:
             assert first.stdin is not None
             first.stdin.close()
         first.wait()
-        holder = self.holder()
-        if holder is None:
+        lab_init = self.lab_init()
+        if lab_init is None:
             raise PowerError(user_namespace.why_none(second, None))
-        return holder
+        return lab_init
 
     def _start_holder(self, pid: int) -> subprocess.Popen[str]:
         namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--mount-proc"]
@@ -192,16 +193,16 @@ class Lab:
             text=True,
         )
 
-    def _wire(self, holder: int, hosts: Sequence[Mapping[str, Any]], *, check: bool) -> list[str]:
+    def _wire(self, lab_init: int, hosts: Sequence[Mapping[str, Any]], *, check: bool) -> list[str]:
         # Its text, as the clone may lie where the lab cannot read it.
         program = join(Path(self.clone, "embedded", "boot"))
         order = {"identity": list(self._host_argv), "hosts": list(hosts), "check": check}
         code, out, err = run_attended(
-            [*entry.command(holder, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
+            [*entry.command(lab_init, "mnpiuC"), "/usr/bin/python3", "-IS", "-c", program],
             json.dumps(order),
             text=True,
             env=ENVIRONMENT,
-            preexec_fn=entry.seal(holder),
+            preexec_fn=entry.seal(lab_init),
         )
         if code in (-signal.SIGINT, -signal.SIGTERM):
             raise PowerError("The embedded hosts were not powered on: interrupted")

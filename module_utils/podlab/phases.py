@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .configs import ContainerRow, PodRow
+from .configs import ContainerConfig, PodConfig
 from .records import pod_row
 
 Object = dict[str, Any]
@@ -28,10 +28,10 @@ _CARED_FOR = frozenset({"startup", "readiness", "post_start"})
 """Keys of a container's row by which it takes more to be ready than to run."""
 
 
-def status(row: PodRow, facts: Facts) -> Object:
+def status(row: PodConfig, facts: Facts) -> Object:
     """What of a pod's status its containers make: phase, conditions, and a status for each container.
 
-    :param row: a PodRow. :param facts: of its containers, by name.
+    :param row: a PodConfig. :param facts: of its containers, by name.
     """
     init = [_container(row, name, facts, is_init=True) for name in row.get("init", ())]
     main = [_container(row, name, facts, is_init=False) for name in regular(row)]
@@ -56,7 +56,7 @@ class Summary(NamedTuple):
     reason: str = ""
 
 
-def summary(row: PodRow, facts: Facts) -> Summary:
+def summary(row: PodConfig, facts: Facts) -> Summary:
     """As ``status`` and what is asked of it say. A pod of which nothing is to be said but that it runs has no status
     made for that: a cluster has tens of thousands, and this takes a tenth of the time."""
     if merely_runs(row, facts):
@@ -68,7 +68,7 @@ def summary(row: PodRow, facts: Facts) -> Summary:
     )
 
 
-def merely_runs(row: PodRow, facts: Facts) -> bool:
+def merely_runs(row: PodConfig, facts: Facts) -> bool:
     """Whether all containers of a pod run, and nothing but that makes any of them ready: it is settled then."""
     if row.get("init") or not row["containers"] or not row["containers"].keys() >= facts.keys():
         return False
@@ -84,7 +84,7 @@ def is_ready(status: Mapping[str, Any]) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", ()))
 
 
-def is_settled(row: PodRow, status: Mapping[str, Any]) -> bool:
+def is_settled(row: PodConfig, status: Mapping[str, Any]) -> bool:
     """Whether a run need not wait for a pod: it is ready (how its init containers ended may have been lost since), or
     each of its containers is or has done its work and stays down, which on Kubernetes is a pod that is never ready.
     """
@@ -96,12 +96,12 @@ def is_settled(row: PodRow, status: Mapping[str, Any]) -> bool:
     )
 
 
-def _has_done_its_work(row: PodRow, item: Object) -> bool:
+def _has_done_its_work(row: PodConfig, item: Object) -> bool:
     ended = item["state"].get("terminated")
     return bool(ended) and ended["exitCode"] == 0 and policy_of(row, item["name"]) != "Always"
 
 
-def ready_since(row: PodRow, facts: Facts) -> float | None:
+def ready_since(row: PodConfig, facts: Facts) -> float | None:
     """When the last container of a pod that is ready got ready, by its host's clock; None where it is unknown."""
     since: list[float] = []
     for name in (*regular(row), *sidecars(row)):
@@ -113,7 +113,7 @@ def ready_since(row: PodRow, facts: Facts) -> float | None:
     return max(since) if since else None
 
 
-def first_chance(container: ContainerRow) -> int:
+def first_chance(container: ContainerConfig) -> int:
     """Seconds after the start of a container before which none of its probes can have made it ready."""
     startup, readiness = container.get("startup"), container.get("readiness")
     seconds = startup["initial_delay"] if startup else 0
@@ -122,12 +122,12 @@ def first_chance(container: ContainerRow) -> int:
     return int(seconds)
 
 
-def ready_for(row: PodRow, status: Mapping[str, Any], facts: Facts) -> float:
+def ready_for(row: PodConfig, status: Mapping[str, Any], facts: Facts) -> float:
     """For how many seconds a pod has been ready: minReadySeconds asks for some of them."""
     return _up_for(row, facts) if is_ready(status) else 0.0
 
 
-def _up_for(row: PodRow, facts: Facts) -> float:
+def _up_for(row: PodConfig, facts: Facts) -> float:
     since = ready_since(row, facts)
     return 0.0 if since is None else max(0.0, _seen(facts) - since)
 
@@ -150,17 +150,17 @@ def has_ended(status: Mapping[str, Any]) -> bool:
     return status["phase"] in ENDED
 
 
-def regular(row: PodRow) -> list[str]:
+def regular(row: PodConfig) -> list[str]:
     """Names of the containers that are no init containers, in their order."""
     return [name for name in row["containers"] if name not in row.get("init", ())]
 
 
-def sidecars(row: PodRow) -> list[str]:
+def sidecars(row: PodConfig) -> list[str]:
     """Init containers that go on beside the others (``restartPolicy: Always``)."""
     return [name for name in row.get("init", ()) if policy_of(row, name) == "Always"]
 
 
-def policy_of(row: PodRow, name: str) -> str:
+def policy_of(row: PodConfig, name: str) -> str:
     """The restart policy of one container: the pod's, unless it has one of its own."""
     return row["containers"][name].get("restart_policy") or row["restart_policy"]
 
@@ -179,7 +179,7 @@ def health_of(facts: pod_row.Facts) -> pod_row.Health:
 # --- containers ------------------------------------------------------------------------------------
 
 
-def _container(row: PodRow, name: str, facts: Facts, *, is_init: bool) -> Object:
+def _container(row: PodConfig, name: str, facts: Facts, *, is_init: bool) -> Object:
     known = facts.get(name) or pod_row.NO_FACTS
     is_running, last = known["pid"] is not None, known["last"]
     goes_on = not is_init or name in sidecars(row)
@@ -217,21 +217,21 @@ def _container(row: PodRow, name: str, facts: Facts, *, is_init: bool) -> Object
     }
 
 
-def _hook_is_done(row: PodRow, name: str, known: pod_row.Facts) -> bool:
+def _hook_is_done(row: PodConfig, name: str, known: pod_row.Facts) -> bool:
     hook = health_of(known).get("post_start")
     return "post_start" not in row["containers"][name] or bool(hook and hook["ok"])
 
 
-def _is_started(row: PodRow, name: str, known: pod_row.Facts) -> bool:
+def _is_started(row: PodConfig, name: str, known: pod_row.Facts) -> bool:
     probed = "startup" in row["containers"][name]
     return _hook_is_done(row, name, known) and (not probed or bool(health_of(known).get("started")))
 
 
-def _probe_is_ready(row: PodRow, name: str, known: pod_row.Facts) -> bool:
+def _probe_is_ready(row: PodConfig, name: str, known: pod_row.Facts) -> bool:
     return "readiness" not in row["containers"][name] or bool(health_of(known).get("ready"))
 
 
-def _work_is_done(row: PodRow, facts: Facts) -> bool:
+def _work_is_done(row: PodConfig, facts: Facts) -> bool:
     """Whether every regular container has ended for good: sidecars alone do not keep a pod running."""
     known = [(name, facts.get(name) or pod_row.NO_FACTS) for name in regular(row)]
     return all(
@@ -265,7 +265,7 @@ def _succeeded(state: Object) -> bool:
 # --- the pod ---------------------------------------------------------------------------------------
 
 
-def _phase(row: PodRow, init: Sequence[Object], main: Sequence[Object]) -> str:
+def _phase(row: PodConfig, init: Sequence[Object], main: Sequence[Object]) -> str:
     policy, beside = row["restart_policy"], sidecars(row)
     before = [item for item in init if item["name"] not in beside]
     along = [item for item in init if item["name"] in beside]
@@ -303,7 +303,7 @@ def _has_begun(main: Sequence[Object]) -> bool:
     return any("waiting" not in item["state"] or item["lastState"] for item in main)
 
 
-def _conditions(row: PodRow, phase: str, init: Sequence[Object], main: Sequence[Object]) -> list[Object]:
+def _conditions(row: PodConfig, phase: str, init: Sequence[Object], main: Sequence[Object]) -> list[Object]:
     beside = sidecars(row)
     unready = [
         item["name"] for item in (*init, *main) if not item["ready"] and (item in main or item["name"] in beside)
@@ -335,7 +335,7 @@ def _initialized(phase: str, beside: Sequence[str], init: Sequence[Object], main
 # --- words for people ------------------------------------------------------------------------------
 
 
-def words(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[str]:
+def words(row: PodConfig, status: Mapping[str, Any], facts: Facts) -> list[str]:
     """Why a pod is not ready, one line for each container that holds it up; empty for one that is.
 
     :param status: what ``status`` made of the same row and facts.
@@ -343,7 +343,7 @@ def words(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[str]:
     return [line for _, line in complaints(row, status, facts)]
 
 
-def complaints(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[tuple[str, str]]:
+def complaints(row: PodConfig, status: Mapping[str, Any], facts: Facts) -> list[tuple[str, str]]:
     """As ``words``, each line with the name of its container."""
     if is_ready(status) or is_settled(row, status):
         return []
@@ -366,7 +366,7 @@ def complaints(row: PodRow, status: Mapping[str, Any], facts: Facts) -> list[tup
     ]
 
 
-def _complaint(whose: str, row: PodRow, item: Object, facts: Facts) -> str:
+def _complaint(whose: str, row: PodConfig, item: Object, facts: Facts) -> str:
     known = facts.get(item["name"]) or pod_row.NO_FACTS
     parts = [f"{whose} {_situation(item)}"]
     if item["restartCount"]:
@@ -405,7 +405,7 @@ def _end(end: Mapping[str, Any]) -> str:
     return f"exit code {end['exitCode']} ({end['reason']}{signal})"
 
 
-def _unanswered(container: ContainerRow, known: pod_row.Facts) -> list[str]:
+def _unanswered(container: ContainerConfig, known: pod_row.Facts) -> list[str]:
     """What is waited for when no probe has said anything against it."""
     health = health_of(known)
     if "post_start" in container and not ((hook := health.get("post_start")) and hook["ok"]):

@@ -16,7 +16,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 mkdir -p -m 700 /run/podlab /var/lib/podlab
 
 
-# --- Let each node carry packets that are not its own ---------------------------------------------------------------
+# --- Node: forwarding sysctls and kernel modules --------------------------------------------------------------------
 
 # A file system of podlab's own, for what is run when a container starts: where systemd is, no program may be started
 # from /run.
@@ -33,7 +33,7 @@ sysctl -w net.ipv4.ip_forward=1
 sysctl -w net.bridge.bridge-nf-call-iptables=1
 
 
-# --- Give the pods of a node a bridge to meet on --------------------------------------------------------------------
+# --- Bridge: cbr0 with the first address of the pod CIDR ------------------------------------------------------------
 
 # Its address is the pods' gateway. Its MAC address is pinned: else it would be that of a port, and go with it.
 ip link add cbr0 address 0a:58:0a:01:01:01 mtu 1500 type bridge
@@ -41,7 +41,7 @@ ip link set cbr0 alias podlab up
 ip addr add 10.1.1.1/24 brd + dev cbr0
 
 
-# --- Give every pod a namespace, an address and a wire to its node --------------------------------------------------
+# --- Pods: namespaces, veth pairs, containers -----------------------------------------------------------------------
 
 # The names of pods' namespaces lie in mounts of their own, as those of `ip netns` do: a container drops these two,
 # and so sees none of them.
@@ -441,13 +441,13 @@ chmod 600 /run/podlab/pods/default_web-bj5g7cqwgs-67xfb/pod.json
 for service in /run/podlab/services/*; do until s6-svok $service; do sleep 0.1; done; done
 
 
-# --- Show each node the way to the pods of the others ---------------------------------------------------------------
+# --- Routes: pod CIDRs of other nodes -------------------------------------------------------------------------------
 
 # 117 is podlab's mark on a route.
 ip route replace 10.1.0.0/16 via 10.100.0.1 proto 117
 
 
-# --- Let pods speak to the world, and the world answer --------------------------------------------------------------
+# --- Egress: masquerade and forward ---------------------------------------------------------------------------------
 
 # PODLAB-EGRESS: who leaves with the host's address, because nobody out there knows the way to a pod.
 iptables -t nat -N PODLAB-EGRESS || iptables -t nat -F PODLAB-EGRESS
@@ -470,7 +470,7 @@ iptables -t filter -A INPUT -j PODLAB-INPUT
 iptables -t filter -A FORWARD -j PODLAB-FORWARD
 
 
-# --- Turn Services into rules on every node -------------------------------------------------------------------------
+# --- Services: kube-proxy's rules -----------------------------------------------------------------------------------
 
 # kube-proxy's canary, here and below: nobody comes to it. If it is gone, somebody has emptied the table.
 iptables-restore --wait 5 --noflush <<'END'

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.develop.test import NOBODY, _opened
+from cli.develop.test import NOBODY_UID, _opened
 from podlab.embedded import ENVIRONMENT, Lab, enter
 from tests import preforked
 
@@ -100,9 +100,9 @@ def as_nobody(home: Path) -> tuple[list[str], dict[str, str]]:
     """What makes root's command an ordinary user's, and that user's environment; ``home`` is open to everybody."""
     nest = home / "nest"
     nest.mkdir()
-    os.chown(nest, NOBODY, NOBODY)
+    os.chown(nest, NOBODY_UID, NOBODY_UID)
     words = {"USER": "nobody", "LOGNAME": "nobody", **dict.fromkeys(("HOME", "TMPDIR", "XDG_RUNTIME_DIR"), str(nest))}
-    change = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    change = ["setpriv", f"--reuid={NOBODY_UID}", f"--regid={NOBODY_UID}", "--clear-groups", "--"]
     return [*_opened(str(home)), *change], words
 
 

@@ -63,7 +63,7 @@ def test_old_names_of_settings_are_told_with_the_new_ones_before_a_host_is_made(
         "podlab_dsn: unknown setting; did you mean podlab_dns?",
     ):
         assert f"\n{line}\n" in said
-    assert Lab(str(ROOT), unlit.name).holder() is None
+    assert Lab(str(ROOT), unlit.name).lab_init() is None
 
 
 def test_teardown_takes_no_old_name_for_its_setting(lab):

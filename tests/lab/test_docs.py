@@ -194,7 +194,7 @@ def follow(pages: Sequence[Path], directory: Path, programs: Programs) -> dict[P
 
 
 def wants_a_lab(page: Path) -> bool:
-    """Else the page lights it by itself, or asks for none."""
+    """Else the page starts it by itself, or asks for none."""
     first = next(command.text for command in commands_of(page) if command.is_run and command.text.startswith("./lab"))
     return not first.startswith(("./lab up", "./lab bench")) or "--check" in first
 

@@ -1,4 +1,4 @@
-"""A run that is interrupted while it lights a lab leaves no part of one."""
+"""A run that is interrupted while it starts a lab leaves no part of one."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ all:
             node1: {ansible_host: 10.100.0.2}
             node2: {ansible_host: 10.100.0.3}
 """
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -86,11 +86,11 @@ def lighting(name: str, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
             (boot,) = booting(run.pid)
             os.kill(boot, signal.SIGSTOP)
             yield run, boot
-            assert run.wait(PATIENCE) != 0
+            assert run.wait(TIMEOUT) != 0
         finally:
             run.kill()
     wait_for(lambda: not Path(f"/proc/{boot}").exists())
-    wait_for(lambda: Lab(str(ROOT), name).holder() is None)
+    wait_for(lambda: Lab(str(ROOT), name).lab_init() is None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -107,6 +107,6 @@ def test_a_worker_that_is_killed_while_it_lights_a_lab_leaves_none(name: str, tm
         worker = next(child for child in children(run.pid) if boot in descendants(child))
         nsenter = [child for child in descendants(worker) if boot in children(child)]
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda: Lab(str(ROOT), name).holder() is None)
+        wait_for(lambda: Lab(str(ROOT), name).lab_init() is None)
         for stopped in nsenter:  # nsenter stops with what it has entered for, and would never hear of its end
             os.kill(stopped, signal.SIGCONT)

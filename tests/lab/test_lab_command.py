@@ -92,7 +92,7 @@ def lit(lab: TestLab, run: Run) -> subprocess.CompletedProcess[str]:
         },
     )
     off = run("get", "pods", cwd=ROOT)
-    assert (off.returncode, off.stderr) == (1, "the lab is off; ./lab up lights it\n")
+    assert (off.returncode, off.stderr) == (1, "the lab is off; ./lab up starts it\n")
     done = run("up", "--manifests", str(lab.manifests), "--skip-tags", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
     return done

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.develop.test import NOBODY
+from cli.develop.test import NOBODY_UID
 
 from .conftest import ROOT
 
@@ -159,7 +159,7 @@ def root() -> Iterator[Machine]:
 
 @pytest.fixture
 def ordinary() -> Iterator[Machine]:
-    yield from machine(*ODDITIES, uid=NOBODY)
+    yield from machine(*ODDITIES, uid=NOBODY_UID)
 
 
 def test_an_ordinary_users_lab_on_a_machine_with_all_of_it(ordinary: Machine) -> None:
@@ -217,7 +217,8 @@ def test_a_host_does_not_begin_with_the_machines_network_settings() -> None:
 
 
 def test_a_limit_that_is_too_low_is_named_with_the_line_that_raises_it() -> None:
-    """In a user namespace with all ids, whose limits are its own: 3 network namespaces for the lab and its four hosts."""
+    """In a user namespace with all ids, whose limits are its own: 3 network namespaces for the lab and its four
+    hosts."""
     limited = "echo 3 >/proc/sys/user/max_net_namespaces && exec ansible-playbook playbooks/power_on.yml"
     environment = os.environ | {
         **{"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"},

@@ -54,7 +54,7 @@ LOGGED = "head -qn 1 /var/log/pods/default_%s/main/0/current 2>/dev/null"
 
 
 class Mounted(Attacked):
-    def light(self) -> None:
+    def start(self) -> None:
         (self.home / "hosts.yml").write_text(
             "all: {vars: {ansible_connection: embedded, ansible_python_interpreter: /usr/bin/python3, "
             "podlab_allow_host_path: true}, children: {embedded: {children: {nodes: {hosts: {node1: {ansible_host: 10.100.0.2}}}}}}}\n"
@@ -107,7 +107,7 @@ def mounted() -> Iterator[Mounted]:
         home.chmod(0o755)
         found = Mounted(f"mounted-{uuid.uuid4().hex[:8]}", home, [], {})
         undone.callback(found.run, "down")
-        found.light()
+        found.start()
         yield found
 
 

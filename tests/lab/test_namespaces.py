@@ -1,4 +1,5 @@
-"""The role ``namespaces`` in a playbook of anybody's: outside of this directory, without a plan and without manifests."""
+"""The role ``namespaces`` in a playbook of anybody's: outside of this directory, without a plan and without
+manifests."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import yaml
 
 from .conftest import pod
 
-PATIENCE = ["--skip-tags", "verify", "-e", '{"podlab_pod_routing": "gateway", "podlab_ready_timeout": 3}']
+SHORT_TIMEOUT = ["--skip-tags", "verify", "-e", '{"podlab_pod_routing": "gateway", "podlab_ready_timeout": 3}']
 
 
 def server(says: str, answer: str) -> dict:
@@ -35,20 +35,20 @@ def test_a_pod_that_never_gets_ready_ends_the_run_with_what_is_known(lab):
     stubborn = {"name": "main", "image": "busybox", "command": ["sh", "-c", "echo last words; sleep infinity"]}
     probe = {"exec": {"command": ["sh", "-c", "echo not today; exit 1"]}, "periodSeconds": 1}
     lab.write(stubborn=pod("stubborn", {**stubborn, "readinessProbe": probe}), sound=pod("sound", stubborn))
-    done = lab.play(*PATIENCE)
+    done = lab.play(*SHORT_TIMEOUT)
     assert done.returncode == 2
     said = done.stdout[done.stdout.index("1 pod is not ready; everything else is in place") :]
     for words in ("pod default/stubborn on node", "not today", "last words"):
         assert words in said
     assert "default/sound" not in said
-    assert lab.play(*PATIENCE).returncode == 2, "a second run says it again"
+    assert lab.play(*SHORT_TIMEOUT).returncode == 2, "a second run says it again"
 
 
 def test_a_rollout_that_does_not_get_ready_leaves_the_old_pods_serving(lab):
     lab.write(server=server("old", "true"))
-    lab.play(*PATIENCE)
+    lab.play(*SHORT_TIMEOUT)
     lab.write(server=yaml.safe_dump(server("new", "false")))
-    done = lab.play(*PATIENCE)
+    done = lab.play(*SHORT_TIMEOUT)
     assert done.returncode == 2
     assert "unfinished: Deployment default/server" in done.stdout
     probes = []
@@ -61,7 +61,7 @@ def test_a_rollout_that_does_not_get_ready_leaves_the_old_pods_serving(lab):
     assert sorted(words.split(";")[0] for words in probes) == ["echo new", "echo old", "echo old"]
 
     lab.write(server=yaml.safe_dump(server("new", "true")))
-    assert lab.play(*PATIENCE).returncode == 0
+    assert lab.play(*SHORT_TIMEOUT).returncode == 0
 
 
 def sleeper(name: str, command: str = "sleep infinity", **spec: object) -> dict:
@@ -76,8 +76,8 @@ def job(name: str, command: str, **spec: object) -> dict:
 
 
 def test_times_of_a_manifest_are_kept(lab):
-    """A delay is waited for though it is longer than the timeout; a pod and a Job end by their deadlines, and a Job that
-    is over goes and does not come again."""
+    """A delay is waited for though it is longer than the timeout; a pod and a Job end by their deadlines, and a Job
+    that is over goes and does not come again."""
     late = {"exec": {"command": ["true"]}, "initialDelaySeconds": 7, "periodSeconds": 1}
     lab.write(
         slow=sleeper("slow", readinessProbe=late),
@@ -86,11 +86,11 @@ def test_times_of_a_manifest_are_kept(lab):
         kept=job("kept", "printf 42"),
         long=job("long", "sleep infinity", activeDeadlineSeconds=4, completions=2),
     )
-    done = lab.play(*PATIENCE)
+    done = lab.play(*SHORT_TIMEOUT)
     assert done.returncode == 0, done.stdout
     logs = [lab.sh(node, "cat /var/log/pods/default_kept-*/c/0/current", check=False) for node in ("node1", "node2")]
     assert "".join(logs) == "42", "a last line needs no newline"
-    again = lab.play(*PATIENCE)
+    again = lab.play(*SHORT_TIMEOUT)
     assert again.returncode == 0, again.stdout
     assert "Job default/quick: it has finished, and is not there any more" in again.stdout
     assert "Job default/long: Job was active longer than specified deadline" in again.stdout
@@ -102,6 +102,6 @@ def test_times_of_a_manifest_are_kept(lab):
         "default_long",
         "default_slow",
     ]
-    last = lab.play(*PATIENCE)
+    last = lab.play(*SHORT_TIMEOUT)
     assert last.returncode == 0, last.stdout
     assert "changed=1" not in last.stdout, "nothing is left to do, and the Job is not made again"

@@ -1,5 +1,5 @@
-"""A host that is rebooted gets everything back by itself. An embedded host has no systemd: what podlab-boot.service runs
-is run by hand, on a host that has kept its disk and nothing else."""
+"""A host that is rebooted gets everything back by itself. An embedded host has no systemd: what podlab-boot.service
+runs is run by hand, on a host that has kept its disk and nothing else."""
 
 from __future__ import annotations
 

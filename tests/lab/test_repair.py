@@ -263,7 +263,7 @@ def test_a_host_that_is_lost_under_way_is_given_up_and_the_other_is_mended(sampl
     lines = output.partition("PLAY RECAP")[2].splitlines()
     why = {
         "stopped": "does not answer: its processes are stopped.",
-        "ended": "has ended while something ran there. ./lab up lights it anew.",
+        "ended": "has ended while something ran there. ./lab up starts it anew.",
     }[how]
     assert "node1: mended (pods)" in lines
     assert f"node2: lost in this run (The embedded host 10.100.0.3 {why})" in lines

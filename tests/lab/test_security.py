@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.develop.test import NOBODY
+from cli.develop.test import NOBODY_UID
 
 from .attack import CALLS
 from .conftest import as_nobody, pod
@@ -109,7 +109,7 @@ class Attacked:
 
     @property
     def owner(self) -> int:
-        return NOBODY if self.prefix else os.getuid()
+        return NOBODY_UID if self.prefix else os.getuid()
 
     @property
     def canaries(self) -> Path:
@@ -152,7 +152,7 @@ class Attacked:
         ]
         return [*inside, *Path("/sys/fs/cgroup").glob(self.mark), *Path("/sys/fs/cgroup").glob(f"*/{self.mark}")]
 
-    def light(self) -> None:
+    def start(self) -> None:
         (self.home / "hosts.yml").write_text(INVENTORY)
         (self.home / "manifests").mkdir()
         container = {"name": "main", "image": "debian", "command": ["sleep", "infinity"]}
@@ -179,7 +179,8 @@ class Attacked:
         return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=90, **options)  # type: ignore[call-overload,no-any-return]
 
     def on_terminal(self, *words: str, streams: tuple[str, ...] = ("stdin", "stdout", "stderr")) -> tuple[str, int]:
-        """What is said by a command at the terminal of its user, as after a login, and the terminal's mode after that."""
+        """What is said by a command at the terminal of its user, as after a login, and the terminal's mode after
+        that."""
         ours, terminal = os.openpty()
         os.fchmod(terminal, 0o600)
         os.fchown(terminal, self.owner, -1)
@@ -252,7 +253,7 @@ def attacked(request: pytest.FixtureRequest) -> Iterator[Attacked]:
         )
         undone.callback(caller.kill)
         undone.callback(found.run, "down")
-        found.light()
+        found.start()
         for place in PLACES:
             found.achieved[place] = found.attack(place)
         yield found

@@ -31,8 +31,8 @@ KINDS = [
 ONE_KIND = pytest.mark.parametrize("node", KINDS[:1], indirect=True)
 """For what has nothing to do with iptables."""
 HOSTS = [
-    {"name": "node1", "legs": ["10.100.0.2/24"], "gateway": "10.100.0.1"},
-    {"name": "client", "legs": ["10.100.0.1/24"], "gateway": "10.100.0.2"},
+    {"name": "node1", "interfaces": ["10.100.0.2/24"], "gateway": "10.100.0.1"},
+    {"name": "client", "interfaces": ["10.100.0.1/24"], "gateway": "10.100.0.2"},
 ]
 # Two pods in one namespace: 10.1.1.2 and 10.1.1.3, each of which tells its address to whoever sends a line.
 PODS = """
@@ -148,7 +148,7 @@ class Node:
     def others(self) -> dict[tuple[str, str], list[str]]:
         """Everything that is not ours, in its order."""
         found = {
-            (table, name): [rule for rule in rules if not kube_proxy_diff.is_way_in(rule)]
+            (table, name): [rule for rule in rules if not kube_proxy_diff.is_entry_jump(rule)]
             for table, chains in self.tables().items()
             for name, rules in chains.items()
             if not kube_proxy_diff.is_ours(name)
@@ -732,7 +732,7 @@ def test_a_set_that_a_chain_names_which_stays_is_left_and_told(synced):
 
 
 def test_127_0_0_1_is_open_as_long_as_it_is_guarded(synced):
-    """However the other chapters go, or do not."""
+    """However the other components go, or do not."""
     key = "net.ipv4.conf.all.route_localnet"
     guard, opened = "iptables -t filter -A KUBE-FIREWALL ! -s 127.0.0.0/8", f"sysctl -w {key}=1"
     web = port(LEFT, node_port=30090)

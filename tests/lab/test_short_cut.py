@@ -199,8 +199,8 @@ def comparable(result: dict[str, Any]) -> dict[str, Any]:
         found["diff"] = {"prepared": found["diff"]["prepared"].replace("rm -r /var/lib/podlab\n", "")}
     if "results" in found:
         found["results"] = [comparable(item) for item in found["results"]]
-    if "heard" in found:
-        found["heard"] = [how for how, _ in json.loads(found["heard"])["0"]]
+    if "outcomes" in found:
+        found["outcomes"] = [how for how, _ in json.loads(found["outcomes"])["0"]]
     if "observation" in found:
         seen = json.loads(found["observation"])
         seen["rules"] = {  # a table that was used once has its chains from then on

@@ -1,8 +1,8 @@
 """Thirty manifests of the kinds that Kubernetes' documentation shows, in one lab: each keeps what it promises.
 
-The lab is lit twice: by root, and by an ordinary user, whose user namespace has one id. There, where root asks about all of
-them, only what hangs on ids, rights, mounts and settings is asked once more. What is seen is what a reader would see:
-``./lab get``, ``exec``, ``logs``, ``node``.
+The lab is lit twice: by root, and by an ordinary user, whose user namespace has one id. There, where root asks about
+all of them, only what hangs on ids, rights, mounts and settings is asked once more. What is seen is what a reader would
+see: ``./lab get``, ``exec``, ``logs``, ``node``.
 """
 
 from __future__ import annotations

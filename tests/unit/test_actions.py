@@ -13,7 +13,7 @@ import pytest
 from podlab import changes
 from podlab import host as host_package
 from podlab.changes.actions import Action, Ip, NetnsIp, Sysctl, lines
-from podlab.changes.script_text import Passage, Typed
+from podlab.changes.script_text import Snippet, Typed
 from podlab.changes.system.record import BeginRecord, SettleRecord
 from podlab.host import actions, record
 from podlab.host.run import HostError
@@ -52,7 +52,7 @@ class Say(Action):
 @dataclass(frozen=True)
 class Shout(Say):
     def commands(self) -> list[Typed]:
-        return [Passage(f"echo {self.word}!", (f"echo {self.word}", "echo !"))]
+        return [Snippet(f"echo {self.word}!", (f"echo {self.word}", "echo !"))]
 
 
 @pytest.fixture

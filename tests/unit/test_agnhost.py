@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 AGNHOST = str(IMAGES / "agnhost")
-PATIENCE = 10  # seconds after which a test fails rather than hangs
+TIMEOUT = 10  # seconds after which a test fails rather than hangs
 
 
 class Server:
@@ -35,7 +35,7 @@ class Server:
         self.ports = ports
 
     def connect(self, protocol: str = "HTTP") -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.ports[protocol]), timeout=PATIENCE)
+        return socket.create_connection(("127.0.0.1", self.ports[protocol]), timeout=TIMEOUT)
 
     def raw(self, request: bytes) -> bytes:
         """All that comes back for these bytes and an end of file."""
@@ -52,7 +52,7 @@ class Server:
     def ask(self, datagram: bytes) -> tuple[str, str]:
         """The answer to a datagram, and the address from which it was asked."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT)
             sock.connect(("127.0.0.1", self.ports["UDP"]))
             sock.send(datagram)
             return sock.recv(4096).decode(), "{}:{}".format(*sock.getsockname())
@@ -63,7 +63,7 @@ class Server:
         return self.process.stdout.readline().rstrip("\n").split(" ", 2)[2]
 
     def exit_code(self) -> int:
-        return self.process.wait(timeout=PATIENCE)
+        return self.process.wait(timeout=TIMEOUT)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def namespaces(*options: str) -> tuple[str, ...]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([AGNHOST, *arguments], capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run([AGNHOST, *arguments], capture_output=True, text=True, timeout=TIMEOUT)
 
 
 # netexec over HTTP
@@ -386,10 +386,10 @@ def test_who_is_silent_for_too_long_is_dropped() -> None:
     loop = program.Loop()
     idle, slow = socket.socketpair(), socket.socketpair()
     for ours, theirs in (idle, slow):
-        theirs.settimeout(PATIENCE)
+        theirs.settimeout(TIMEOUT)
         loop.add(ours, program.converse(ours, "client", lambda request: (200, "")))
     slow[1].sendall(b"GET")
-    for fd, _ in loop.epoll.poll(PATIENCE):
+    for fd, _ in loop.epoll.poll(TIMEOUT):
         loop.advance(loop.talks[fd])
 
     loop.expire(time.monotonic() + program.REQUEST_SECONDS + 1)
@@ -425,7 +425,7 @@ def test_udp_clientip_and_serverport(shared: Server) -> None:
 
 def test_unknown_datagrams_get_no_answer_and_do_no_harm(netexec: Server) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         for datagram in (b"", b"\xff\xfe\n", b"echo", b"hostname"):
             sock.sendto(datagram, ("127.0.0.1", netexec.ports["UDP"]))
         assert sock.recv(4096).decode() == socket.gethostname()  # the first answer is that to the last one
@@ -465,7 +465,7 @@ def test_pause_waits_for_a_signal() -> None:
     with subprocess.Popen([AGNHOST, "pause"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "Paused\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=PATIENCE) == 143
+        assert process.wait(timeout=TIMEOUT) == 143
 
 
 # How it starts and ends
@@ -483,7 +483,7 @@ def test_sigterm_reaches_the_first_process_of_a_pid_namespace() -> None:
         assert process.stdout and process.stdout.readline() == "Paused\n"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGTERM)
-        assert process.wait(timeout=PATIENCE) == 143
+        assert process.wait(timeout=TIMEOUT) == 143
 
 
 def test_delayed_shutdown_serves_on_and_says_not_ready() -> None:

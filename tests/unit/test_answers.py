@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from action_plugins import podlab_verdict
+from action_plugins import podlab_verify_report
 from podlab import packed
 from podlab.controller import answers, transport
 from podlab.planner.verify import service_report
@@ -18,7 +18,7 @@ from podlab.records.observation import sound_observation
 PROBED = {"changed": False, "answers": {"a": {"b": {"seen": "10.1.1.2"}, "c": {"error": "refused"}}}, "watcher": 7}
 PROBED |= {"deaf": {"d": "address already in use"}}
 PROBED |= {"listening": '{"10.1.1.2:80/tcp": ["listens"]}'}
-CALLED = {"heard": '{"0": [["answer", 4000]]}', "listening": "{}", "is_whole": True}
+CALLED = {"outcomes": '{"0": [["answer", 4000]]}', "listening": "{}", "is_whole": True}
 CALLED |= {"flows": '[["tcp", "10.1.1.2", 4000, "10.96.0.1", 80, "10.1.1.2", 4000, "10.1.2.2", 80]]'}
 UNREADY = {"unready": [{"pod": "default/web", "words": ["it waits"]}], "state": {"began": 1.5}}
 UNREADY |= {"waiting": [{"pod": "default/web", "left": 3, "words": "it waits"}]}
@@ -78,8 +78,8 @@ def test_what_no_module_tells_is_left_out(lie: dict[str, object]) -> None:
         ("podlab_probe", {**PROBED, "answers": {"a": {"b": {}}}}, "answers.a.b: must be seen or error"),
         ("podlab_probe", {**PROBED, "deaf": {"a": 7}}, "deaf.a: must be of type string"),
         ("podlab_probe", {**PROBED, "listening": "{"}, "listening: must be JSON of what listened"),
-        ("podlab_service_probe", {**CALLED, "heard": '{"x": []}'}, "heard: must be JSON"),
-        ("podlab_service_probe", {**CALLED, "heard": '{"0": [["answer"]]}'}, "heard: must be JSON"),
+        ("podlab_service_probe", {**CALLED, "outcomes": '{"x": []}'}, "outcomes: must be JSON"),
+        ("podlab_service_probe", {**CALLED, "outcomes": '{"0": [["answer"]]}'}, "outcomes: must be JSON"),
         ("podlab_service_probe", {**CALLED, "flows": "[[1]]"}, "flows: must be JSON"),
         ("podlab_service_probe", {**CALLED, "flows": "[" * 100_000}, "flows: must be JSON"),
         ("podlab_ready", {"unready": [{"pod": "x"}]}, r"unready\[0\].words: is missing"),
@@ -103,7 +103,7 @@ def test_what_is_no_answer_is_none() -> None:
 
 @pytest.mark.parametrize("text", ["no JSON", "[" * 100_000, "7", '{"links": NaN}'])
 def test_an_observation_that_is_none_is_named(text: str) -> None:
-    seen, _, problems = sound_observation(transport.opened(text), {})
+    seen, _, problems = sound_observation(transport.decode(text), {})
     assert seen is None
     assert problems
     assert problems[0].startswith("what the host tells of itself cannot be read")
@@ -112,17 +112,17 @@ def test_an_observation_that_is_none_is_named(text: str) -> None:
 def test_a_word_that_unpacks_without_end_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "MOST", 1000)
     bomb = base64.b64encode(zlib.compress(b"[" + b" " * 1000 + b"]")).decode()
-    assert transport.opened_part(bomb) == bomb
-    assert transport.opened_part(transport.pack(["a"] * 100)) == ["a"] * 100
+    assert transport.decode_part(bomb) == bomb
+    assert transport.decode_part(transport.pack(["a"] * 100)) == ["a"] * 100
 
 
 def test_a_word_of_few_bytes_and_many_values_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "MOST_VALUES", 1000)
     many = transport.pack([{}] * 501)
-    assert transport.opened_part(many) == many
-    assert transport.opened_part(transport.pack([{}] * 499)) == [{}] * 499
+    assert transport.decode_part(many) == many
+    assert transport.decode_part(transport.pack([{}] * 499)) == [{}] * 499
     words = ["," * 10_000, '\\"[' * 10_000, "\\"]
-    assert transport.opened_part(transport.pack(words)) == words, "what is in a string is no value"
+    assert transport.decode_part(transport.pack(words)) == words, "what is in a string is no value"
 
 
 @pytest.mark.parametrize("text", ['"' * 200_001, '"\\"' * 200_001, '"' + '\\"' * 200_000, '"' + "\\" * 200_001])
@@ -136,7 +136,7 @@ def test_an_answer_of_too_many_values_is_none(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(packed, "MOST_VALUES", 1000)
     with pytest.raises(answers.Unbelievable, match="it has more than 1000 values"):
         answers.read("podlab_bridge", json.dumps({"changed": [{}] * 1001}))
-    assert isinstance(transport.opened(json.dumps([{}] * 1001)), str), "and so it fits nothing"
+    assert isinstance(transport.decode(json.dumps([{}] * 1001)), str), "and so it fits nothing"
 
 
 def test_of_a_job_that_was_started_no_more_is_taken_than_where_it_is() -> None:
@@ -153,19 +153,19 @@ def test_nobody_answers_for_another_hosts_pods() -> None:
     lies = {"a": {"b": {"seen": "10.1.1.9"}}, "b": {"a": {"seen": "10.1.1.3"}}, "c": {}}
     told = {"answers": lies, "deaf": {"a": "in use", "b": "in use"}}
     found = {"on-b": {"verify_result": told}, "on-a": {"verify_result": {"failed": True, "msg": "no"}}}
-    answered = podlab_verdict.answered({"ends": ENDS}, set(), {"hostvars": found})
+    answered = podlab_verify_report.answered({"ends": ENDS}, set(), {"hostvars": found})
     assert answered == ({"b": lies["b"]}, {"b": "in use"}, ["on-a: no"])
 
 
 def test_nor_for_its_calls_and_programs_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
     asks = [{"source": "a"}, {"source": "b"}]
     listening = {"10.1.1.2:80/tcp": ["nothing"], "10.1.2.2:80/tcp": ["listens"], "10.1.3.3:80/tcp": ["nothing"]}
-    met = {"heard": json.dumps({at: [["answer", at]] for at in range(4)}), "listening": json.dumps(listening)}
+    met = {"outcomes": json.dumps({at: [["answer", at]] for at in range(4)}), "listening": json.dumps(listening)}
     found = {"on-a": {}, "on-b": {"verify_services": met}}
     told: list[Any] = []
     monkeypatch.setattr(service_report, "judge", lambda *given: told.extend(given) or service_report.Report())
     variables = {"ansible_play_hosts": list(found), "hostvars": found}
     endpoints = {"10.1.1.2:80/tcp": {"host": "on-a"}, "10.1.2.2:80/tcp": {"host": "on-b"}}
-    podlab_verdict.judged({"asks": asks, "endpoints": endpoints}, ENDS, variables, set(), False)
+    podlab_verify_report.judged({"asks": asks, "endpoints": endpoints}, ENDS, variables, set(), False)
     assert told[2] == {1: [["answer", 1]]}
     assert told[4] == {"10.1.2.2:80/tcp": ["listens"]}

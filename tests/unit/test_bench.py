@@ -22,12 +22,12 @@ from bench import (
     service_planning,
     service_traffic,
 )
+from bench.bench_run import BenchRun
 from bench.catalogue import ALL
-from bench.course import Course
 from bench.figures import Limit, Row, as_much_as_peer, at_most, times_faster, times_peer
 from bench.processes import Failed, NotHere, run
 from cli.develop import bench as verb
-from cli.failure import Failure
+from cli.errors import CommandError
 from podlab.changes.kube_proxy import diff as kube_proxy_diff
 from podlab.changes.kube_proxy import restore as kube_restore
 from podlab.changes.kube_proxy import services
@@ -171,7 +171,7 @@ def test_every_benchmark_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_benchmark_that_there_is_not_is_named() -> None:
-    with pytest.raises(Failure, match="no benchmark 'pod'; there are: pods, links"):
+    with pytest.raises(CommandError, match="no benchmark 'pod'; there are: pods, links"):
         verb.run(["pod"], 1, "", markdown=False)
 
 
@@ -182,13 +182,13 @@ def test_an_earlier_run_is_shown_and_ends_as_it_ended(tmp_path: Path, capsys: py
     assert "links" not in capsys.readouterr().out
     assert verb.show(str(file), [], markdown=True) == 1
     assert "| what | 3 s |  |  | 2 s | over |" in capsys.readouterr().out
-    with pytest.raises(Failure, match="no such file"):
+    with pytest.raises(CommandError, match="no such file"):
         verb.show(str(tmp_path / "none"), [], markdown=False)
 
 
 def test_rounds_say_what_is_going_on() -> None:
     said: list[str] = []
-    assert list(Course(2, said.append).rounds("pods")) == [0, 1]
+    assert list(BenchRun(2, said.append).rounds("pods")) == [0, 1]
     assert said == ["pods (1 of 2)", "pods (2 of 2)"]
 
 

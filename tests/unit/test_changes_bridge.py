@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from podlab.changes.network import bridge
 from tests.simulated_host import SimulatedHost
 
-ROW: bridge.BridgeRow = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
+ROW: bridge.BridgeConfig = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
 
 
 def link(**facts) -> bridge.Link:

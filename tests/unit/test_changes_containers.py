@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from podlab.changes.pods import container_root, containers, execline, identity, paths
-from podlab.configs import ContainerRow, PodRow
+from podlab.configs import ContainerConfig, PodConfig
 from podlab.host import enter
 from podlab.planner.manifests import security
 
 NETNS, POD = "default_web", "/run/podlab/pods/default_web"
-SLEEP: ContainerRow = {
+SLEEP: ContainerConfig = {
     "image": "busybox",
     "argv": ["sleep", "9"],
     "env": {"PATH": "/usr/bin:/bin"},
@@ -26,7 +26,7 @@ SLEEP: ContainerRow = {
 }
 
 
-def pod_of(row: ContainerRow, hostname: str = "web", policy: str = "Always", **extras) -> PodRow:
+def pod_of(row: ContainerConfig, hostname: str = "web", policy: str = "Always", **extras) -> PodConfig:
     """The pod of one container, ``main``."""
     return {"netns": NETNS, "hostname": hostname, "restart_policy": policy, "containers": {"main": row}, **extras}
 
@@ -54,7 +54,7 @@ def service(tmp_path_factory) -> Path:
 HIDE = ("umount", "--lazy", "--quiet", paths.NETNS, paths.PODS)
 
 
-def arguments(service: Path, row: ContainerRow, hostname: str = "web") -> list[str]:
+def arguments(service: Path, row: ContainerConfig, hostname: str = "web") -> list[str]:
     """What the first program of the run script is started with."""
     (service / "env").touch()
     run = service / "run"
@@ -79,7 +79,7 @@ any_word = st.one_of(
 @given(st.lists(any_word, min_size=1, max_size=4), any_word, any_word)
 @example(["sh", "-c", "echo \"$0\" '${n}' \\\n{ }", "", " ", "{", "}", "\\", '"', "#", "é\u2028🐚"], "$1", "/a b")
 def test_every_word_arrives_as_it_was_written(service, argv, value, directory):
-    row: ContainerRow = {**SLEEP, "argv": argv, "env": {"WORD": value}, "working_dir": f"/{directory}"}
+    row: ContainerConfig = {**SLEEP, "argv": argv, "env": {"WORD": value}, "working_dir": f"/{directory}"}
     assert arguments(service, row, hostname=value) == [
         *("netns", "exec", NETNS, "nsenter", f"--ipc={POD}/ipc", f"--uts={POD}/uts", "--"),
         *(f"{execline.EXECLINE}/foreground", *(f" {word}" for word in HIDE), ""),  # a block, as execline passes it on
@@ -94,7 +94,7 @@ names = st.from_regex("[-._a-zA-Z][-._a-zA-Z0-9]{0,9}", fullmatch=True)
 @given(st.dictionaries(names, any_word))
 @example({"my.env-name": "\n", "A": 'b"\\\n\\n#', "-x": " = ", ".e": "\x01\x1b\x7f\x85é\u2028🐚", "B": "\\"})
 def test_a_container_gets_its_variables_as_they_were_written(tmp_path, variables):
-    row: ContainerRow = {**SLEEP, "env": variables}
+    row: ContainerConfig = {**SLEEP, "env": variables}
     file = tmp_path / "env"
     file.write_text(containers.environment_file("web", row), encoding="utf-8", newline="")
     read = enter.variables(file.read_bytes())  # by who enters later
@@ -134,7 +134,7 @@ def test_the_start_is_dated_and_the_status_of_the_last_one_is_gone(service):
     ],
 )
 def test_who_enters_becomes_what_the_container_is(tmp_path, more, mask, ids):
-    row: ContainerRow = {**SLEEP, **more}
+    row: ContainerConfig = {**SLEEP, **more}
     for name, text in containers.service_files(pod_of(row), "main").items():
         (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     wanted = enter.Wanted(str(tmp_path))

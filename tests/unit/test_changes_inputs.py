@@ -6,7 +6,7 @@ import pytest
 
 from podlab.changes.network import bridge_config, defaults
 from podlab.changes.pods import configs, problems
-from podlab.configs import PodRow, ServicesRow
+from podlab.configs import PodConfig, ServicesConfig
 from podlab.planner.model import Invalid
 from podlab.planner.services.standalone import services_config
 from podlab.shapes import misfit
@@ -20,7 +20,7 @@ WEB = {"name": "web", "address": "10.1.1.2/24", "containers": [{"name": "web", "
 
 def test_a_pod_of_three_words_is_whole() -> None:
     config = configs.complete(WEB, lambda bridge: 1450)
-    assert not misfit(config, PodRow)
+    assert not misfit(config, PodConfig)
     computed = ("netns", "gateway", "mac", "mtu", "bridge", "hostname", "restart_policy")
     assert {key: config[key] for key in computed} == {  # type: ignore[literal-required]
         **{"netns": "default_web", "gateway": "10.1.1.1", "mac": "0a:58:0a:01:01:02", "mtu": 1450},
@@ -108,7 +108,7 @@ def test_objects_become_what_a_node_is_told() -> None:
     (port,) = found["ports"]
     assert port["cluster_ip"] == "10.96.54.115", "as with site.yml"
     assert [(end["address"], end["port"], end["node"]) for end in port["endpoints"]] == [("10.1.1.2", 80, "node1")]
-    assert not misfit({**found, "addresses": ["10.100.0.2"]}, ServicesRow)
+    assert not misfit({**found, "addresses": ["10.100.0.2"]}, ServicesConfig)
 
 
 @pytest.mark.parametrize(

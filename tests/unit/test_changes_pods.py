@@ -24,13 +24,13 @@ from podlab.changes.pods.actions import (
     StartContainer,
 )
 from podlab.changes.pods.unchanged import all_hold, network_of
-from podlab.configs import PodRow
+from podlab.configs import PodConfig
 from tests.simulated_host import Namespace, Refused, SimulatedHost
 
 WEB_WIRE, WEB_ALIAS = "veth7e9b3e61", "podlab default/web"
 
 
-def row(name="web", address="10.1.1.2", **more) -> PodRow:
+def row(name="web", address="10.1.1.2", **more) -> PodConfig:
     number = int(address.rsplit(".", 1)[1])
     container = {"image": "busybox", "argv": ["sleep", "9"], "env": {"PATH": "/bin"}, "working_dir": "/"}
     return {
@@ -52,7 +52,7 @@ def row(name="web", address="10.1.1.2", **more) -> PodRow:
 WEB, API = row(), row("api", "10.1.1.3")
 
 
-def node(*rows: PodRow) -> SimulatedHost:
+def node(*rows: PodConfig) -> SimulatedHost:
     """A node on which these pods run."""
     host = SimulatedHost("10.100.0.2/24")
     bridge = {"name": "cbr0", "address": "10.1.1.1/24", "mac": "0a:58:0a:01:01:01", "mtu": 1500}
@@ -60,7 +60,7 @@ def node(*rows: PodRow) -> SimulatedHost:
     return host
 
 
-def changes(host: SimulatedHost, *rows: PodRow) -> list[Action]:
+def changes(host: SimulatedHost, *rows: PodConfig) -> list[Action]:
     """What the short way says, where it says anything, is what the long one finds."""
     seen = host.observe()
     wanted = {row["netns"]: row for row in rows}
@@ -77,7 +77,7 @@ def links(todo: list[Action]) -> list[str]:
     return [action.words for action in of(Ip, todo)]
 
 
-def insides(todo: list[Action]) -> list[tuple[str, str]]:
+def netns_commands(todo: list[Action]) -> list[tuple[str, str]]:
     return [(action.netns, action.words) for action in of(NetnsIp, todo)]
 
 
@@ -85,7 +85,7 @@ def removed(todo: list[Action]) -> list[str]:
     return [action.netns for action in of(RemovePod, todo)]
 
 
-def made(todo: list[Action]) -> list[PodRow]:
+def made(todo: list[Action]) -> list[PodConfig]:
     return [action.row for action in of(MakeSandbox, todo)]
 
 
@@ -111,7 +111,7 @@ def test_a_node_without_pods_gets_the_whole_pod():
         f'link set {WEB_WIRE} alias "{WEB_ALIAS}" master cbr0 up',
         f"link set {WEB_WIRE} type bridge_slave hairpin on",
     ]
-    assert insides(todo) == [
+    assert netns_commands(todo) == [
         ("default_web", "link set lo up"),
         ("default_web", "addr add 10.1.1.2/24 brd + dev eth0"),
         ("default_web", "link set eth0 up"),
@@ -287,7 +287,7 @@ def test_drift_is_mended_by_just_these_lines(drift, typed):
     drift(host)
     todo = changes(host, WEB, API)
     assert [line for line in lines(todo) if " arping " not in line] == typed
-    assert of(AnnouncePod, todo) == ([AnnouncePod(WEB)] if insides(todo) else [])
+    assert of(AnnouncePod, todo) == ([AnnouncePod(WEB)] if netns_commands(todo) else [])
     assert {type(action) for action in todo} <= {Ip, NetnsIp, AnnouncePod}
     host.take(todo)
     assert not changes(host, WEB, API)
@@ -297,7 +297,7 @@ def test_an_arp_entry_that_somebody_wrote_inside_goes():
     seen = node(WEB).observe()
     seen["pods"]["default_web"]["neighbours"] = ["10.1.1.1"]
     todo = pods.changes(seen["links"], seen["pods"], [WEB])
-    assert insides(todo) == [("default_web", "neigh del 10.1.1.1 dev eth0")]
+    assert netns_commands(todo) == [("default_web", "neigh del 10.1.1.1 dev eth0")]
 
 
 def kill_pause(host):
@@ -370,7 +370,7 @@ def test_a_pod_that_is_wanted_no_more_takes_its_wire_along():
     host = node(WEB, API)
     todo = changes(host, API)
     assert removed(todo) == ["default_web"]
-    assert (links(todo), insides(todo), ended(todo)) == ([], [], BOTH)
+    assert (links(todo), netns_commands(todo), ended(todo)) == ([], [], BOTH)
     host.take(todo)
     assert WEB_WIRE not in host.root.links
     assert not changes(host, API)
@@ -429,7 +429,7 @@ def test_a_changed_pod_keeps_its_sandbox(now, stop, start):
     assert [name for _, name in ended(todo)] == stop
     assert [name for _, name in started(todo)] == start
     assert of(RecordPod, todo) == [RecordPod(now)]
-    assert (removed(todo), made(todo), links(todo), insides(todo)) == ([], [], [], [])
+    assert (removed(todo), made(todo), links(todo), netns_commands(todo)) == ([], [], [], [])
     host.take(todo)
     assert not changes(host, now)
 
@@ -443,7 +443,7 @@ def test_a_pod_with_another_hostname_is_another_pod():
 def test_a_pod_that_moves_to_another_address_keeps_its_sandbox():
     host, now = node(WEB), row(address="10.1.1.9")
     todo = changes(host, now)
-    assert insides(todo) == [
+    assert netns_commands(todo) == [
         ("default_web", "link set eth0 address 0a:58:0a:01:01:09"),
         ("default_web", "addr del 10.1.1.2/24 dev eth0"),
         ("default_web", "addr replace 10.1.1.9/24 brd + dev eth0"),
@@ -519,7 +519,7 @@ def test_one_run_mends_any_mishap_and_touches_nobody_else(todo, wanted):
     host.apply({"bridge": bridge}, ["bridge"])
     neighbour, uplink = copy.deepcopy(inside(host, "default_api").facts()), host.root.facts()["eth0"]
     found = changes(host, *rows)
-    inside_of = {netns for netns, _ in insides(found)}
+    inside_of = {netns for netns, _ in netns_commands(found)}
     assert "default_api" not in {*removed(found), *inside_of, *(row["netns"] for row in made(found))}
     host.take(found)
     assert not changes(host, *rows)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from podlab.changes.network import routes
 from tests.simulated_host import SimulatedHost
 
-NODE: routes.RoutesRow = {
+NODE: routes.RoutesConfig = {
     "within": "10.1.0.0/16",
     "foreign": ["10.1.200.0/24"],
     "routes": [{"to": "10.1.0.0/16", "via": "10.100.0.1"}],
     "vxlan": None,
 }
-GATEWAY: routes.RoutesRow = {
+GATEWAY: routes.RoutesConfig = {
     "within": "10.1.0.0/16",
     "foreign": [],
     "routes": [{"to": "10.1.1.0/24", "via": "10.100.0.2"}, {"to": "10.1.2.0/24", "via": "10.100.0.3"}],
@@ -155,7 +155,7 @@ def test_one_run_mends_and_nothing_foreign_is_touched(foreign, wrong):
     untouched = host.observe()["routes"]
     for verb, to, via, metric, protocol in wrong:
         host.root.route(verb, to, {"via": via, "metric": str(metric), "proto": protocol})
-    row: routes.RoutesRow = {**GATEWAY, "foreign": ["10.1.200.0/24"]}
+    row: routes.RoutesConfig = {**GATEWAY, "foreign": ["10.1.200.0/24"]}
     host.root.ip(changes(host.observe()["routes"], row))
     after = host.observe()["routes"]
     assert changes(after, row) == []

@@ -12,7 +12,7 @@ from tests.simulated_host import restore
 
 EGRESS = ["-d 10.0.0.0/8 -j RETURN", "-j MASQUERADE --random-fully"]
 JUMP = "-s 10.1.0.0/16 -j PODLAB-EGRESS"
-NAT: rules.TableRow = {"chains": {"PODLAB-EGRESS": EGRESS}, "jumps": {"POSTROUTING": [JUMP]}}
+NAT: rules.TableConfig = {"chains": {"PODLAB-EGRESS": EGRESS}, "jumps": {"POSTROUTING": [JUMP]}}
 KUBE = '-m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'
 WHOLE_CHAIN = [":PODLAB-EGRESS - [0:0]", *(f"-A PODLAB-EGRESS {rule}" for rule in EGRESS)]
 
@@ -85,7 +85,7 @@ def test_a_rule_of_somebody_else_stays(rule):
 
 
 def test_an_empty_chain_is_made_too():
-    row: rules.TableRow = {"chains": {"PODLAB-X": []}, "jumps": {}}
+    row: rules.TableConfig = {"chains": {"PODLAB-X": []}, "jumps": {}}
     assert rules.changes({}, row) == [":PODLAB-X - [0:0]"]
     assert rules.changes({"PODLAB-X": []}, row) == []
 
@@ -153,7 +153,7 @@ def test_one_run_mends_and_nothing_foreign_is_touched(table, row):
 
 
 def test_layers_share_a_built_in_chain_in_their_order():
-    other: rules.TableRow = {"chains": {"PODLAB-MASQ": ["-j ACCEPT"]}, "jumps": {"POSTROUTING": ["-j PODLAB-MASQ"]}}
+    other: rules.TableConfig = {"chains": {"PODLAB-MASQ": ["-j ACCEPT"]}, "jumps": {"POSTROUTING": ["-j PODLAB-MASQ"]}}
     whole = rules.merged({"nat": NAT}, {"nat": other})["nat"]
     assert whole["jumps"] == {"POSTROUTING": [JUMP, "-j PODLAB-MASQ"]}
     assert set(whole["chains"]) == {"PODLAB-EGRESS", "PODLAB-MASQ"}
@@ -171,13 +171,13 @@ def test_a_rule_of_the_services_counts_where_a_jump_is_inserted_by_its_number():
     undefined = f"-d 10.96.0.0/16 -m conntrack --ctstate NEW -j {rules.UNDEFINED_PORTS}"
     table = {"FORWARD": [undefined, "-s 10.9.9.9/32 -j ACCEPT", "-j REJECT"], rules.UNDEFINED_PORTS: ["-j REJECT"]}
     observed = network.rules({"filter": table})["filter"]
-    row: rules.TableRow = {"chains": {"PODLAB-FORWARD": []}, "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]}}
+    row: rules.TableConfig = {"chains": {"PODLAB-FORWARD": []}, "jumps": {"FORWARD": ["-j PODLAB-FORWARD"]}}
     assert rules.changes(observed, row) == [":PODLAB-FORWARD - [0:0]", "-I FORWARD 3 -j PODLAB-FORWARD"]
     assert rules.removal(observed) == []
 
 
 def test_a_renamed_chain_that_two_missing_ones_could_be_is_taken_away_once():
-    row: rules.TableRow = {
+    row: rules.TableConfig = {
         "chains": {"PODLAB-A": ["-j RETURN"], "PODLAB-B": ["-j RETURN"]},
         "jumps": {"FORWARD": ["-j PODLAB-A", "-j PODLAB-B"]},
     }

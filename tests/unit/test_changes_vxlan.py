@@ -14,12 +14,12 @@ from podlab.changes.actions import lines as lines_of
 from podlab.changes.network import routes, vxlan
 from tests.simulated_host import Refused, SimulatedHost
 
-ROW: vxlan.VxlanRow = {
+ROW: vxlan.VxlanConfig = {
     **{"name": "vxlan.1", "id": 1, "port": 8472, "local": "10.100.0.2", "link": "eth0", "address": "10.1.1.0/32"},
     **{"mac": "0a:58:0a:01:01:00", "mtu": 1450},
     "peers": [{"address": "10.1.2.0", "mac": "0a:58:0a:01:02:00", "node": "10.100.0.3"}],
 }
-NODE: routes.RoutesRow = {
+NODE: routes.RoutesConfig = {
     **{"within": "10.1.0.0/16", "foreign": [], "vxlan": ROW},
     "routes": [{"to": "10.1.2.0/24", "via": "10.1.2.0", "dev": "vxlan.1"}],
 }
@@ -226,7 +226,7 @@ def test_one_run_mends_all_of_it(wrong):
 # --- make before break
 
 
-def gateway_row(*, relay: bool) -> routes.RoutesRow:
+def gateway_row(*, relay: bool) -> routes.RoutesConfig:
     return {**NODE, "vxlan": None, "routes": [{"to": "10.1.0.0/16", "via": "10.100.0.1"}], "relay": relay}
 
 

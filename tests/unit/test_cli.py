@@ -16,7 +16,7 @@ import pytest
 from cli import hosts
 from cli.develop import test as test_verb
 from cli.enter import follow, logs, target
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.look import objects
 from cli.run import suggestions as after_up
 from podlab.changes.pods import pods, sandbox
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def one_pod(policy: str = "Always", **settings: Any) -> objects.Object:
-    (pod,) = objects.state_of({"node1": answer(live("p", policy, **settings))}, ["node1"]).pods
+    (pod,) = objects.cluster_state({"node1": answer(live("p", policy, **settings))}, ["node1"]).pods
     return pod
 
 
@@ -137,7 +137,7 @@ def test_sudo_is_told_a_password_and_the_command_reads_all_of_its_input(
             said = call.ask("one\ntwo\n", patience=60)
         else:
             done = subprocess.run(call.argv, input="one\ntwo\n", capture_output=True, text=True, check=False)
-            said = hosts.Said(done.returncode, done.stdout, done.stderr.strip())
+            said = hosts.CommandResult(done.returncode, done.stdout, done.stderr.strip())
         if password == "wrong":
             assert said == (1, "", "sudo: no password was provided")
         else:
@@ -166,12 +166,12 @@ def read_inventory(directory: Path, known: dict[str, dict[str, Any]], **environm
 
 
 def test_an_embedded_host_that_is_off_is_silent() -> None:
-    with pytest.raises(hosts.Silent, match="off"):
+    with pytest.raises(hosts.HostUnreachable, match="off"):
         hosts.Embedded("node1", "node", {}, "default", None).call(["true"])
 
 
 def test_status_and_the_modules_mean_the_same_files() -> None:
-    assert (status.PODS, status.SERVICES, status.RECORD) == (pods.PODS, pods.SERVICES, record.PATH)
+    assert (status.PODS, status.SCAN_DIR, status.RECORD) == (pods.PODS, pods.SCAN_DIR, record.PATH)
     assert [*status.PAUSE, "x"] == sandbox.pause_command("x")
     assert len(Path(str(follow.__file__)).read_bytes()) < 65536  # it has to fit into a pipe
 
@@ -199,7 +199,7 @@ def test_container_facts_of_a_service_directory(tmp_path: Path) -> None:
 
 
 def state(*lives: dict[str, Any], **settings: Any) -> objects.State:
-    return objects.state_of({"node1": answer(*lives, **settings)}, ["node1"])
+    return objects.cluster_state({"node1": answer(*lives, **settings)}, ["node1"])
 
 
 def one_target(policy: str = "Always", **settings: Any) -> target.Target:
@@ -228,10 +228,10 @@ def test_a_workload_means_one_of_its_pods_that_is_ready() -> None:
         ("node/x", "error: cannot attach to node/x: it is neither a pod nor does it make any"),
         ("sts/db", "error: there is no pod of sts/db yet"),
     ):
-        with pytest.raises(Failure) as caught:
+        with pytest.raises(CommandError) as caught:
             target.pod_name(found, word, "default")
         assert str(caught.value) == why
-    with pytest.raises(Failure, match="not found"):
+    with pytest.raises(CommandError, match="not found"):
         target.pod_name(found, "deploy/web", "other")
 
 
@@ -265,10 +265,10 @@ def test_a_service_means_one_of_its_pods_that_is_ready() -> None:
             "error: cannot attach to *v1.Service: invalid service 'mine': Service is defined without a selector",
         ),
     ):
-        with pytest.raises(Failure) as caught:
+        with pytest.raises(CommandError) as caught:
             target.pod_name(found, word, "default")
         assert str(caught.value) == why
-    with pytest.raises(Failure, match="not found"):
+    with pytest.raises(CommandError, match="not found"):
         target.pod_name(found, "svc/web", "other")
 
 
@@ -279,20 +279,22 @@ def test_the_container_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None
     assert (pod.container("i"), one_target(a=RUNS).container("")) == ("i", "a")
     pod.pod["metadata"]["annotations"] = {target.DEFAULT: "b"}
     assert (pod.container(""), capsys.readouterr().err) == ("b", "")
-    with pytest.raises(Failure, match=r"^error: container x is not valid for pod p$"):
+    with pytest.raises(CommandError, match=r"^error: container x is not valid for pod p$"):
         pod.container("x")
 
 
 def test_a_container_is_entered_by_the_script_that_was_written_with_it() -> None:
     *filtered, filter_, script, pid, ls, name = one_target(a=RUNS).entering("a", ["ls", "a b"])
-    assert [script, pid, ls, name] == [f"{pods.SERVICES}/default_p.a/enter", "7", "ls", "a b"]
+    assert [script, pid, ls, name] == [f"{pods.SCAN_DIR}/default_p.a/enter", "7", "ls", "a b"]
     # Who enters a real host's container brings the filter that the container has; a lab has it for all that enters.
     assert filtered == ["/usr/bin/python3", "-IS", "-c"]
     assert "seccomp" in filter_
     assert hosts.Embedded("node1", "node", {}, "default", 7).filtered(["ls"]) == ["ls"]
-    with pytest.raises(Failure, match=r'unable to upgrade connection: container not found \("a"\)$'):
+    with pytest.raises(CommandError, match=r'unable to upgrade connection: container not found \("a"\)$'):
         one_target(a={**ENDED, "restarts": 1, "last": last(1)}).entering("a", ["ls"])
-    with pytest.raises(Failure, match="cannot exec into a container in a completed pod; current phase is Succeeded"):
+    with pytest.raises(
+        CommandError, match="cannot exec into a container in a completed pod; current phase is Succeeded"
+    ):
         one_target("Never", a={**ENDED, "last": last(0)}).entering("a", ["ls"])
 
 
@@ -357,7 +359,7 @@ def test_which_start_a_log_is_of(policy: str, facts: dict[str, Any], present: in
     }
     for before, back in ((False, present), (True, previous)):
         if back is None:
-            with pytest.raises(Failure) as caught:
+            with pytest.raises(CommandError) as caught:
                 logs._starts_back(pod, "a", before)
             assert str(caught.value) == f"Error from server (BadRequest): {words[before]}"
         else:
@@ -432,7 +434,7 @@ def service(
     ],
 )
 def test_a_scenario_that_proves_nothing_is_told_from_one_that_does(words: str, why: str) -> None:
-    assert test_verb.is_hollow(words) == why
+    assert test_verb.is_vacuous(words) == why
 
 
 def lab(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

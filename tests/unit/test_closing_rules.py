@@ -12,7 +12,7 @@ from tests.simulated_host import restore
 
 LINKS = ["cbr0", "eth0"]
 JUMP = "-j PODLAB-FORWARD"
-ROW: rules.TableRow = {
+ROW: rules.TableConfig = {
     "chains": {"PODLAB-FORWARD": ["-s 10.1.0.0/16 -j ACCEPT"]},
     "jumps": {"FORWARD": [JUMP]},
     "links": LINKS,
@@ -97,7 +97,7 @@ def test_the_jump_stands_before_the_end(observed, lines):
 
 
 def test_two_jumps_keep_their_order_before_the_end():
-    row: rules.TableRow = {
+    row: rules.TableConfig = {
         "chains": {"PODLAB-A": [], "PODLAB-B": []},
         "jumps": {"INPUT": ["-j PODLAB-A", "-j PODLAB-B"]},
     }

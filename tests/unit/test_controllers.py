@@ -34,7 +34,7 @@ def workload(kind: str, replicas: int, template_hash: str = "aaaa", name: str = 
 
 
 def row_of(pod: Pod) -> dict[str, Any]:
-    """As much of a PodRow as anybody asks for."""
+    """As much of a PodConfig as anybody asks for."""
     kind, _, name = pod.controller.partition("/")
     meta = {"namespace": pod.namespace, "name": pod.name, "labels": dict(pod.template.labels)}
     if kind:
@@ -66,7 +66,7 @@ class World:
         after = {key: one for key, one in self.present.items() if one.node not in managed}
         for pod in wanted.pods:
             one = self.present.get(pod.key)
-            same = one and (pod.kept is not None or (one.row or {}).get("revision", "") == pod.revision)
+            same = one and (pod.pinned is not None or (one.row or {}).get("revision", "") == pod.revision)
             if one and (same or one.node not in managed):
                 after[pod.key] = one
             elif homes.get(pod.key) in managed:
@@ -102,8 +102,8 @@ class World:
         said: list[str] = []
         for _ in range(100):
             wanted = self.step(*items)
-            said += wanted.rolling
-            if not wanted.rolling:
+            said += wanted.unfinished
+            if not wanted.unfinished:
                 self.get_ready()
                 return said
             self.get_ready()
@@ -239,11 +239,11 @@ def test_two_replicas_of_one_name_give_way_and_lower_ordinals_keep_theirs(monkey
 def test_a_new_deployment_comes_at_once():
     wanted = World().look(workload("Deployment", 3))
     assert names_of(wanted) == [replica_name("default", "web", "aaaa", ordinal) for ordinal in range(3)]
-    assert wanted.rolling == [] and wanted.notes == []
+    assert wanted.unfinished == [] and wanted.notes == []
     assert {pod.controller for pod in wanted.pods} == {"ReplicaSet/web-aaaa"}
     assert wanted.pods[0].template.labels == {"app": "web", "pod-template-hash": "aaaa"}
     assert all(pod.template is wanted.pods[0].template for pod in wanted.pods)
-    assert all((pod.until, pod.revision, pod.kept) == ("Ready", "", None) for pod in wanted.pods)
+    assert all((pod.until, pod.revision, pod.pinned) == ("Ready", "", None) for pod in wanted.pods)
 
 
 def test_scaling_keeps_low_ordinals_even_if_one_of_them_is_not_ready():
@@ -260,7 +260,7 @@ def test_pods_of_an_older_podlab_belong_to_the_deployment_itself():
     world.settle(workload("Deployment", 2, "old1"))
     for one in world.present.values():
         one.row["object"]["metadata"]["ownerReferences"] = [{"kind": "Deployment", "name": "web", "controller": True}]
-    assert world.step(workload("Deployment", 2)).rolling == ["Deployment default/web: 1 of 2 replaced"]
+    assert world.step(workload("Deployment", 2)).unfinished == ["Deployment default/web: 1 of 2 replaced"]
 
 
 # replicas, maxSurge, maxUnavailable -> (new, old) in each step, all new ones being ready before the next one.
@@ -286,8 +286,8 @@ def test_a_rollout_goes_in_steps(bounds, steps):
         wanted = world.step(changed)
         assert (world.revisions()["new1"], world.revisions()["old1"]) == (new, old)
         last = step == len(steps)
-        assert wanted.rolling == ([] if last else [f"Deployment default/web: {new} of {replicas} replaced"])
-        assert world.look(changed).rolling == wanted.rolling  # nobody is ready yet, so nothing goes on
+        assert wanted.unfinished == ([] if last else [f"Deployment default/web: {new} of {replicas} replaced"])
+        assert world.look(changed).unfinished == wanted.unfinished  # nobody is ready yet, so nothing goes on
         world.get_ready()
     before = dict(world.present)
     world.step(changed)
@@ -310,8 +310,8 @@ def test_who_stays_is_kept_with_its_row_and_what_the_scheduler_asks_for():
     }
     world.settle(workload("Deployment", 1, "old1", template=PodTemplate(SLEEP, labels={"app": "web"}, spec=spec)))
     (key,) = world.present
-    kept = next(pod for pod in world.look(workload("Deployment", 1)).pods if pod.kept)
-    assert (kept.key, kept.kept, kept.controller) == (key, world.present[key].row, "ReplicaSet/web-old1")
+    kept = next(pod for pod in world.look(workload("Deployment", 1)).pods if pod.pinned)
+    assert (kept.key, kept.pinned, kept.controller) == (key, world.present[key].row, "ReplicaSet/web-old1")
     assert kept.template.containers == ()
     assert kept.template.labels == {"app": "web", "pod-template-hash": "old1"}
     assert kept.template.node_selector == {"kubernetes.io/os": "linux"}
@@ -360,9 +360,9 @@ def test_recreate_takes_the_old_ones_away_before_new_ones_come():
     world = World()
     world.settle(workload("Deployment", 2, "old1"))
     changed = workload("Deployment", 2, "new1", strategy="Recreate")
-    assert world.step(changed).rolling == ["Deployment default/web: 0 of 2 replaced"]
+    assert world.step(changed).unfinished == ["Deployment default/web: 0 of 2 replaced"]
     assert world.names == []
-    assert world.step(changed).rolling == []
+    assert world.step(changed).unfinished == []
     assert world.revisions() == {"new1": 2}
 
 
@@ -377,7 +377,7 @@ def test_pods_of_a_node_that_is_not_seen_count_and_are_not_counted_on():
     assert world.revisions() == {"aaaa": 1, "new1": 2}
     world.get_ready()
     wanted = world.step(workload("Deployment", 2, "new1"))
-    assert wanted.rolling == [] and world.revisions() == {"new1": 2}
+    assert wanted.unfinished == [] and world.revisions() == {"new1": 2}
 
 
 def test_a_rollout_that_waits_for_a_node_that_is_not_seen_says_so_and_makes_nobody_wait():
@@ -390,7 +390,7 @@ def test_a_rollout_that_waits_for_a_node_that_is_not_seen_says_so_and_makes_nobo
     for _ in range(3):
         world.get_ready()
         wanted = world.step(changed)
-    assert wanted.rolling == []
+    assert wanted.unfinished == []
     old = next(one for one in world.present.values() if "old1" in one.key and one.row)
     assert old.key in {pod.key for pod in wanted.pods}
     assert wanted.notes == [
@@ -415,7 +415,7 @@ def test_who_is_sent_away_by_a_taint_is_not_kept():
     world = World(node("node1"), node("node2"))
     world.settle(workload("Deployment", 2, "old1"))
     world.nodes[0] = node("node1", ("gone", "", "NoExecute"))
-    kept = [pod for pod in world.look(workload("Deployment", 2, "new1")).pods if pod.kept]
+    kept = [pod for pod in world.look(workload("Deployment", 2, "new1")).pods if pod.pinned]
     assert [world.present[pod.key].node for pod in kept] == ["node2"]
 
 
@@ -438,13 +438,13 @@ def test_a_rollout_keeps_its_bounds_whoever_gets_ready_and_settles(bounds, befor
         wanted = world.step(changed)
         names = names_of(wanted)
         assert len(names) == len(set(names))
-        assert names == names_of(world.look(changed)) or wanted.rolling
+        assert names == names_of(world.look(changed)) or wanted.unfinished
         still = sum(1 for key, one in world.present.items() if key in available and one.ready)
         assert still >= min(least, len(available)), "too few left"
         assert len(world.present) <= max(replicas + surge, total), "too many"
         order = sorted(names)
         world.get_ready(lambda name, ready=ready, order=order: ready is None or order.index(name) in ready)
-    assert not wanted.rolling and not wanted.notes
+    assert not wanted.unfinished and not wanted.notes
     assert world.revisions() == +Counter({"new1": replicas})
 
 
@@ -468,9 +468,9 @@ def test_a_replica_set_leaves_pods_of_an_older_template_alone():
     first = world.names
     assert all(name.startswith("web-") and len(name) == len("web-") + 5 for name in first)
     wanted = world.step(workload("ReplicaSet", 3, "new1"))
-    assert names_of(wanted)[:2] == first and [bool(pod.kept) for pod in wanted.pods] == [True, True, False]
+    assert names_of(wanted)[:2] == first and [bool(pod.pinned) for pod in wanted.pods] == [True, True, False]
     assert [pod.revision for pod in wanted.pods] == ["old1", "old1", "new1"]
-    assert wanted.rolling == []
+    assert wanted.unfinished == []
     assert names_of(world.step(workload("ReplicaSet", 1, "new1"))) == first[:1]
 
 
@@ -538,7 +538,7 @@ def test_daemons_are_updated_so_many_at_a_time(bounds, steps):
     for new, old in steps:
         wanted = world.step(changed)
         assert (world.revisions()["new1"], world.revisions()["old1"]) == (new, old)
-        assert wanted.rolling == ([f"DaemonSet default/web: {4 - old} of 4 replaced"] if old else [])
+        assert wanted.unfinished == ([f"DaemonSet default/web: {4 - old} of 4 replaced"] if old else [])
         world.get_ready()
 
 
@@ -555,7 +555,7 @@ def test_daemons_that_do_not_get_ready_stop_the_update():
     world.settle(workload("DaemonSet", 0, "old1"))
     changed = workload("DaemonSet", 0, "new1", max_surge=0, max_unavailable=1)
     for _ in range(3):
-        assert world.step(changed).rolling
+        assert world.step(changed).unfinished
         assert world.revisions() == {"new1": 1, "old1": 2}
 
 
@@ -567,7 +567,7 @@ def test_daemons_of_nodes_out_of_the_run_stay_as_they_are():
     world.step(changed)
     world.get_ready()
     wanted = world.step(changed)
-    assert world.revisions() == {"new1": 2, "old1": 1} and wanted.rolling == []
+    assert world.revisions() == {"new1": 2, "old1": 1} and wanted.unfinished == []
     assert wanted.notes == [
         "DaemonSet default/web: 2 of 3 replaced; the rest waits for nodes that are not part of this run"
     ]
@@ -590,7 +590,7 @@ def test_an_update_of_daemons_keeps_its_bounds_and_settles(count, surge, unavail
         assert len(world.present) <= count + surge
         order = sorted(world.names)
         world.get_ready(lambda name, ready=ready, order=order: ready is None or order.index(name) in ready)
-    assert not wanted.rolling and world.revisions() == {"new1": count}
+    assert not wanted.unfinished and world.revisions() == {"new1": count}
 
 
 # --- StatefulSet ----------------------------------------------------------------------------------------
@@ -611,13 +611,13 @@ def test_stateful_pods_have_names_labels_and_a_host_name_that_stay():
 def test_stateful_pods_come_one_after_the_other():
     world = World()
     item = workload("StatefulSet", 3, name="db", strategy="OrderedReady")
-    assert world.step(item).rolling == ["StatefulSet default/db: 1 of 3 created"]
+    assert world.step(item).unfinished == ["StatefulSet default/db: 1 of 3 created"]
     assert names_of(world.step(item)) == ["db-0"]  # it is not ready yet
     world.get_ready()
     assert names_of(world.step(item)) == ["db-0", "db-1"]
     world.get_ready()
     wanted = world.step(item)
-    assert names_of(wanted) == ["db-0", "db-1", "db-2"] and wanted.rolling == []
+    assert names_of(wanted) == ["db-0", "db-1", "db-2"] and wanted.unfinished == []
 
 
 def test_one_that_is_missing_comes_back_before_those_after_it():
@@ -638,7 +638,7 @@ def test_stateful_pods_go_from_the_highest_one_at_a_time():
     seen = []
     for _ in range(4):
         wanted = world.step(fewer)
-        seen.append((names_of(wanted), wanted.rolling))
+        seen.append((names_of(wanted), wanted.unfinished))
     assert seen == [
         (["db-0", "db-1", "db-2"], ["StatefulSet default/db: 2 more to remove"]),
         (["db-0", "db-1"], ["StatefulSet default/db: 1 more to remove"]),
@@ -655,7 +655,7 @@ def test_nobody_goes_while_one_that_stays_is_not_ready():
 
 
 def changes_of(wanted: Wanted) -> list[str]:
-    return [pod.name for pod in wanted.pods if pod.kept is None]
+    return [pod.name for pod in wanted.pods if pod.pinned is None]
 
 
 @pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
@@ -666,13 +666,13 @@ def test_stateful_pods_are_replaced_from_the_highest_each_when_the_others_are_re
     before = {key: one.node for key, one in world.present.items()}
     assert changes_of(world.look(changed)) == ["db-2"]
     wanted = world.step(changed)
-    assert wanted.rolling == ["StatefulSet default/db: 1 of 3 replaced"]
+    assert wanted.unfinished == ["StatefulSet default/db: 1 of 3 replaced"]
     assert changes_of(world.step(changed)) == ["db-2"]
     world.get_ready()
     assert changes_of(world.step(changed)) == ["db-1", "db-2"]
     world.get_ready()
     wanted = world.step(changed)
-    assert changes_of(wanted) == ["db-0", "db-1", "db-2"] and wanted.rolling == []
+    assert changes_of(wanted) == ["db-0", "db-1", "db-2"] and wanted.unfinished == []
     assert {key: one.node for key, one in world.present.items()} == before
 
 
@@ -700,7 +700,7 @@ def test_parallel_ones_come_and_go_at_once():
     world = World()
     assert names_of(world.step(workload("StatefulSet", 3, name="db", strategy="Parallel"))) == ["db-0", "db-1", "db-2"]
     wanted = world.step(workload("StatefulSet", 1, name="db", strategy="Parallel"))
-    assert names_of(wanted) == ["db-0"] and wanted.rolling == []
+    assert names_of(wanted) == ["db-0"] and wanted.unfinished == []
 
 
 def test_a_node_that_is_not_seen_holds_up_the_order_and_nobody_waits():
@@ -708,7 +708,7 @@ def test_a_node_that_is_not_seen_holds_up_the_order_and_nobody_waits():
     world.settle(workload("StatefulSet", 2, name="db"))
     world.lose(world.present["default/db-0"].node)
     wanted = world.step(workload("StatefulSet", 3, name="db"))
-    assert names_of(wanted) == ["db-0", "db-1"] and wanted.rolling == []
+    assert names_of(wanted) == ["db-0", "db-1"] and wanted.unfinished == []
     assert wanted.notes == [
         "StatefulSet default/db: 2 of 3 created; the rest waits for nodes that are not part of this run"
     ]
@@ -726,8 +726,8 @@ def test_a_stateful_set_settles_and_ordered_ones_change_one_at_a_time(before, af
         touched = sum(1 for key in {*was, *world.present} if was.get(key) != world.present.get(key))
         assert touched <= 1 or policy == "Parallel"
         world.get_ready()
-    assert not wanted.rolling and sorted(world.names) == [f"db-{ordinal}" for ordinal in range(after)]
-    old = {pod.name for pod in wanted.pods if pod.kept}
+    assert not wanted.unfinished and sorted(world.names) == [f"db-{ordinal}" for ordinal in range(after)]
+    old = {pod.name for pod in wanted.pods if pod.pinned}
     assert old == {f"db-{ordinal}" for ordinal in range(min(partition, before, after))}
 
 
@@ -740,22 +740,22 @@ def job(completions: int, parallelism: int = 1, template_hash: str = "aaaa", **m
 
 
 def untils(wanted: Wanted) -> list[tuple[str, bool]]:
-    return [(pod.until, pod.kept is not None) for pod in wanted.pods]
+    return [(pod.until, pod.pinned is not None) for pod in wanted.pods]
 
 
 def test_a_job_has_so_many_at_work_as_may_be_and_waits_for_the_end_where_others_wait():
     world = World()
     wanted = world.step(job(5, 2))
     assert untils(wanted) == [("Ended", False)] * 2
-    assert wanted.rolling == ["Job default/pi: 0 of 5 completed"]
+    assert wanted.unfinished == ["Job default/pi: 0 of 5 completed"]
     first = names_of(wanted)
     world.fare("Succeeded", *first)
     wanted = world.step(job(5, 2))
     assert untils(wanted) == [("Ended", True)] * 2 + [("Ended", False)] * 2
-    assert names_of(wanted)[:2] == first and wanted.rolling == ["Job default/pi: 2 of 5 completed"]
+    assert names_of(wanted)[:2] == first and wanted.unfinished == ["Job default/pi: 2 of 5 completed"]
     world.fare("Succeeded", *names_of(wanted))
     wanted = world.step(job(5, 2))
-    assert untils(wanted) == [("Ended", True)] * 4 + [("Ready", False)] and wanted.rolling == []
+    assert untils(wanted) == [("Ended", True)] * 4 + [("Ready", False)] and wanted.unfinished == []
     world.fare("Succeeded", *names_of(wanted))
     assert untils(world.step(job(5, 2))) == [("Ended", True)] * 5
     labels = wanted.pods[-1].template.labels
@@ -775,7 +775,7 @@ def test_a_failed_pod_is_replaced_until_the_limit_and_then_the_job_has_failed():
     wanted = world.step(item)
     assert names_of(wanted) == [first[0], names_of(wanted)[1]]  # who still worked is sent away
     assert untils(wanted) == [("Ended", True)] * 2
-    assert wanted.rolling == [] and wanted.notes == ["Job default/pi: Job has reached the specified backoff limit"]
+    assert wanted.unfinished == [] and wanted.notes == ["Job default/pi: Job has reached the specified backoff limit"]
 
 
 def test_a_changed_job_starts_over():
@@ -791,7 +791,7 @@ def test_a_suspended_job_has_nobody_at_work():
     first = names_of(world.step(job(3, 2)))
     world.fare("Succeeded", first[0])
     wanted = world.step(job(3, 2, suspended=True))
-    assert names_of(wanted) == first[:1] and wanted.rolling == []
+    assert names_of(wanted) == first[:1] and wanted.unfinished == []
 
 
 def test_less_parallelism_sends_the_last_ones_away():
@@ -805,7 +805,7 @@ def test_pods_of_a_job_whose_node_is_not_seen_are_still_at_work():
     two = names_of(world.step(job(4, 2)))
     world.lose("node2")
     wanted = world.step(job(4, 2))
-    assert names_of(wanted) == two and wanted.rolling
+    assert names_of(wanted) == two and wanted.unfinished
 
 
 def test_an_indexed_job_tells_each_pod_its_number_and_tries_it_again():
@@ -821,8 +821,8 @@ def test_an_indexed_job_tells_each_pod_its_number_and_tries_it_again():
     world.fare("Succeeded", names_of(wanted)[1])
     again = world.step(item)
     assert sorted(name[:5] for name in names_of(again)) == ["pi-0-", "pi-0-", "pi-1-", "pi-2-"]
-    assert again.rolling == []
-    world.fare("Succeeded", *(pod.name for pod in again.pods if pod.kept is None))
+    assert again.unfinished == []
+    world.fare("Succeeded", *(pod.name for pod in again.pods if pod.pinned is None))
     assert untils(world.step(item)) == [("Ended", True)] * 4
 
 
@@ -839,7 +839,7 @@ def test_a_job_ends_whatever_becomes_of_its_pods(completions, parallelism, mode,
     fates = iter(ends)
     for _ in range(30):
         wanted = world.step(item)
-        active = [pod.name for pod in wanted.pods if pod.kept is None]
+        active = [pod.name for pod in wanted.pods if pod.pinned is None]
         phases = Counter(one.phase for one in world.present.values())
         assert len(active) <= parallelism and len(active) <= completions - phases["Succeeded"]
         assert len({pod.key for pod in wanted.pods}) == len(wanted.pods)
@@ -909,7 +909,7 @@ def test_a_rollout_goes_on_when_pods_have_been_ready_for_long_enough(kind: str, 
     before = dict(world.present)
     again = world.step(new)
     assert world.present.keys() == before.keys(), "it is ready, and yet to count"
-    assert again.rolling and again.min_ready == {new.key: 10}
+    assert again.unfinished and again.min_ready == {new.key: 10}
     aged(world, 10.0)
     world.step(new)
     assert world.present.keys() != before.keys() or world.present != before
@@ -940,8 +940,10 @@ def test_a_job_is_over_when_its_time_is() -> None:
     world.present[key] = replace(world.present[key], age=61.0)
     late = world.look(item)
     assert late.notes == ["Job default/web: Job was active longer than specified deadline"]
-    assert {one.key for one in late.pods if one.kept} == {key, second.key}, "its node ends it, and it stays to be seen"
-    assert late.rolling == []
+    assert {one.key for one in late.pods if one.pinned} == {key, second.key}, (
+        "its node ends it, and it stays to be seen"
+    )
+    assert late.unfinished == []
     world.present[second.key] = replace(world.present[second.key], phase="Failed", age=41.0)
     assert len(world.look(item).pods) == 2, "nobody comes in its place"
 

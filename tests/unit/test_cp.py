@@ -17,7 +17,7 @@ import pytest
 from cli import hosts
 from cli.enter import cp, target
 from cli.enter.cp import Place
-from cli.failure import Failure
+from cli.errors import CommandError
 
 
 class Here(target.Target):
@@ -108,7 +108,7 @@ def test_a_link_that_stands_under_its_name_is_not_written_through(
 ) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "run").symlink_to(tmp_path / "other")
-    with pytest.raises(Failure, match=r"home/run is a symbolic link; name"):
+    with pytest.raises(CommandError, match=r"home/run is a symbolic link; name"):
         inside.fetch(f"{source}/run", f"{tmp_path}/home")
     assert not (tmp_path / "other").exists()
 
@@ -122,12 +122,12 @@ def test_what_goes_in_belongs_to_whoever_unpacks_it(inside: cp.Inside, source: P
 
 
 def test_what_is_not_there(inside: cp.Inside, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Failure, match=r"^command terminated with exit code [12]$"):
+    with pytest.raises(CommandError, match=r"^command terminated with exit code [12]$"):
         inside.fetch(f"{tmp_path}/nope", f"{tmp_path}/x")
     assert "nope" in capfd.readouterr().err
     assert not (tmp_path / "x").exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(Failure, match=r"^command terminated with exit code [12]$"):
+    with pytest.raises(CommandError, match=r"^command terminated with exit code [12]$"):
         inside.store(f"{tmp_path}/file", f"{tmp_path}/nowhere/x")
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_here_is_said(inside: cp.Inside, tmp_path: Path, mon
         raise PermissionError(13, "Permission denied", "/secret")
 
     monkeypatch.setattr(cp, "pack", refuse)
-    with pytest.raises(Failure, match=r"^error: /secret: Permission denied$"):
+    with pytest.raises(CommandError, match=r"^error: /secret: Permission denied$"):
         inside.store(str(tmp_path), f"{tmp_path}/x")
 
 
@@ -182,7 +182,7 @@ def test_nothing_is_written_outside_of_the_destination(tmp_path: Path, capsys: p
 
 @pytest.mark.parametrize("name", ["/etc/evil", "other/evil", "srcevil", "../evil", "src-evil/x"])
 def test_an_archive_of_something_else_is_corrupted(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Failure, match=r"^error: tar contents corrupted$"):
+    with pytest.raises(CommandError, match=r"^error: tar contents corrupted$"):
         cp.unpack(archive(("src", None), (name, "x")), "src", str(tmp_path / "dst"))
     assert tree(tmp_path) == {"dst": None}
 
@@ -271,7 +271,7 @@ class Stream(io.RawIOBase):
 def test_an_archive_without_end_fills_no_memory(tmp_path: Path, make: Callable[[], Iterator[bytes]]) -> None:
     tracemalloc.start()
     try:
-        with contextlib.suppress(Failure, tarfile.TarError, ValueError):
+        with contextlib.suppress(CommandError, tarfile.TarError, ValueError):
             cp.unpack(Stream(make()), "src", str(tmp_path / "dst"))
         assert tracemalloc.get_traced_memory()[1] < 1 << 22
     finally:
@@ -301,7 +301,7 @@ def test_a_name_of_any_length_is_not_read(tmp_path: Path, kind: bytes) -> None:
             return header.read(size) or b"x" * size
 
     header = io.BytesIO(hostile(("src", kind, "", 1 << 40))[:512])
-    with pytest.raises(Failure, match="tar contents corrupted"):
+    with pytest.raises(CommandError, match="tar contents corrupted"):
         cp.unpack(Endless(), "src", str(tmp_path / "dst"))  # type: ignore[arg-type]
 
 
@@ -319,7 +319,7 @@ def test_what_is_damaged_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "tar").write_text(f"#!/bin/sh\ncat {tmp_path}/archive\n")
     (tmp_path / "tar").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(Failure, match=r"^error: tar contents corrupted$"):
+    with pytest.raises(CommandError, match=r"^error: tar contents corrupted$"):
         cp.Inside(Here(hosts.Local("here", "node", {}), {}, {}), "main").fetch("src", str(tmp_path / "dst"))
 
 
@@ -338,7 +338,7 @@ def test_what_was_there_keeps_its_mode(inside: cp.Inside, source: Path, tmp_path
 def test_nothing_is_asked_for_by_the_way_up_to_it(inside: cp.Inside, tmp_path: Path, path: str) -> None:
     if path.startswith("/"):
         path = "../" + path.lstrip("/")
-    with pytest.raises(Failure, match="leads upwards"):
+    with pytest.raises(CommandError, match="leads upwards"):
         inside.fetch(path, str(tmp_path))
 
 
@@ -369,5 +369,5 @@ def test_places(word: str, place: Place) -> None:
     ],
 )
 def test_places_that_are_none(words: tuple[str, str], why: str) -> None:
-    with pytest.raises(Failure, match=f"^error: {why}"):
+    with pytest.raises(CommandError, match=f"^error: {why}"):
         cp.copy(*words, container="", namespace="default", sources=[])

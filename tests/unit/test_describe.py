@@ -111,7 +111,7 @@ def rich() -> dict[str, Any]:
 
 
 def text(lives: list[dict[str, Any]], plural: str = "pods", events: Any = (), pause: str = "", **settings: Any) -> str:
-    state = objects.state_of({"node1": answer(*lives, **settings)}, ["node1"])
+    state = objects.cluster_state({"node1": answer(*lives, **settings)}, ["node1"])
     return describe.text(state, get.LISTS[plural](state)[0], NOW, events, pause)
 
 

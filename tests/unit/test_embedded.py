@@ -21,7 +21,7 @@ def test_a_process_may_call_itself_anything(name: bytes) -> None:
     with subprocess.Popen(argv, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdin
         process.stdout.readline()
-        assert lab.holder() is None and lab.hosts() == {}
+        assert lab.lab_init() is None and lab.hosts() == {}
         process.stdin.close()
 
 

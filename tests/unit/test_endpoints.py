@@ -237,20 +237,20 @@ ANOTHER = [
 def test_who_stays_is_as_ready_as_it_was_found(is_ready, stage):
     found = backend_of(pod(), present(ready=is_ready), stage=stage)
     assert found
-    assert (found.is_ready, found.is_leaving) == (is_ready, False)
+    assert (found.is_ready, found.is_terminating) == (is_ready, False)
 
 
-@pytest.mark.parametrize(("stage", "is_ready"), [(Stage.NOW, False), (Stage.NEXT, False), (Stage.SETTLED, True)])
+@pytest.mark.parametrize(("stage", "is_ready"), [(Stage.NOW, False), (Stage.NEXT, False), (Stage.ALL_READY, True)])
 @pytest.mark.parametrize("there", NOBODY_YET)
 def test_who_is_yet_to_be_made_is_ready_when_all_is_settled(there, stage, is_ready):
     found = backend_of(pod(), *there, stage=stage)
     assert found
-    assert (found.address, found.is_ready, found.is_leaving) == ("10.1.1.2", is_ready, False)
+    assert (found.address, found.is_ready, found.is_terminating) == ("10.1.1.2", is_ready, False)
 
 
 @pytest.mark.parametrize("how", [{"node": "away"}, {"node": "limited"}, {"touches_pods": False}], ids=str)
 def test_who_is_not_made_by_this_run_does_not_get_ready_by_it(how):
-    found = backend_of(pod(), stage=Stage.SETTLED, **how)
+    found = backend_of(pod(), stage=Stage.ALL_READY, **how)
     assert found
     assert not found.is_ready
 
@@ -260,25 +260,25 @@ def test_another_pod_of_its_name_serves_until_it_goes(there):
     found = backend_of(pod(), there)
     assert found
     assert (found.address, found.node) == (there.row["address"].removesuffix("/24"), there.node)
-    assert (found.is_ready, found.is_leaving) == (True, True)
+    assert (found.is_ready, found.is_terminating) == (True, True)
     assert (found.labels, found.ports) == ({"app": "old"}, {("http", "TCP"): 8080})
-    for stage, is_ready in ((Stage.NEXT, False), (Stage.SETTLED, True)):
+    for stage, is_ready in ((Stage.NEXT, False), (Stage.ALL_READY, True)):
         after = backend_of(pod(), there, stage=stage)
         assert after
-        assert (after.address, after.is_ready, after.is_leaving) == ("10.1.1.2", is_ready, False)
+        assert (after.address, after.is_ready, after.is_terminating) == ("10.1.1.2", is_ready, False)
 
 
 def gone(there: Present, **how: Any) -> list[tuple[str, bool, bool]]:
     """Nothing is planned any more."""
     found = backends([], {}, {}, {there.key: there}, HOSTS, **how)
-    return [(one.address, one.is_ready, one.is_leaving) for one in found]
+    return [(one.address, one.is_ready, one.is_terminating) for one in found]
 
 
 @pytest.mark.parametrize("is_ready", [True, False])
 def test_a_pod_that_is_planned_no_more_serves_until_it_goes(is_ready):
     there = present(ready=is_ready)
     assert gone(there) == [("10.1.1.2", is_ready, True)]
-    assert gone(there, stage=Stage.NEXT) == gone(there, stage=Stage.SETTLED) == []
+    assert gone(there, stage=Stage.NEXT) == gone(there, stage=Stage.ALL_READY) == []
     assert gone(present(ready=False, phase="Succeeded")) == []
     assert gone(present(ready=False, row=None, phase="Unknown")) == []
 
@@ -292,7 +292,7 @@ def test_a_pod_that_this_run_does_not_touch_is_as_it_was(how, there, stage):
     found = backend_of(pod(), one, stage=stage, **{"node": "node1", **how})
     assert found
     address = one.row["address"].removesuffix("/24")
-    assert (found.address, found.is_ready, found.is_leaving) == (address, True, False)
+    assert (found.address, found.is_ready, found.is_terminating) == (address, True, False)
     how = {key: value for key, value in how.items() if key != "node"}
     assert gone(one, stage=stage, **how) == [(address, True, False)]
 
@@ -322,7 +322,7 @@ def test_a_pod_that_stays_as_it_was_made_is_what_it_was_made_as():
         ],
     }
     kept = {"address": "10.1.1.2/24", "object": {"metadata": {"labels": {"app": "old"}}, "spec": spec}}
-    found = backend_of(Pod("default", "web-0", PodTemplate((HTTP,)), "a.yml:1", kept=kept), present())
+    found = backend_of(Pod("default", "web-0", PodTemplate((HTTP,)), "a.yml:1", pinned=kept), present())
     assert found
     assert (found.labels, found.ports) == ({"app": "old"}, {("http", "TCP"): 8080, ("side", "UDP"): 2})
     assert (found.hostname, found.subdomain) == ("a", "b")
@@ -427,7 +427,7 @@ def test_who_is_not_ready_is_published_where_the_service_says_so(publishes, read
 )
 def test_the_conditions_of_who_is_leaving(is_ready, publishes, conditions):
     """As the endpointslice controller has them: ``ready`` is never true of one that ends, unless all are published."""
-    pods = some(1, zone="a", is_ready=is_ready, is_leaving=True)
+    pods = some(1, zone="a", is_ready=is_ready, is_terminating=True)
     (found,) = made(pods, publishNotReadyAddresses=publishes, trafficDistribution="PreferClose")
     (one,) = found.endpoints
     assert (one.ready, one.serving, one.terminating) == conditions

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli import hosts
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.hosts import status
 from cli.look import columns, describe, get, objects, rules, table
 from podlab.changes.kube_proxy import record as kube_record
@@ -80,7 +80,7 @@ def show(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> str:
     """Every kind in every form. A Failure of one kind is what its verb says."""
     asked = [hosts.Local(name, "node", {}) for name in answers]
     monkeypatch.setattr(status, "_status", lambda host, program: json.loads(json.dumps(answers[host.name])))
-    found = objects.state_of(hosts.ask(asked), list(answers))
+    found = objects.cluster_state(hosts.ask(asked), list(answers))
     pages = []
     for plural, listed in get.LISTS.items():
         try:
@@ -89,7 +89,7 @@ def show(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> str:
             get._json(objects.listed(items))
             if plural in describe.KNOWN:
                 pages += [describe.text(found, item, NOW, EVENTS, "") for item in items]
-        except Failure as error:
+        except CommandError as error:
             pages.append(str(error))
     return "".join(pages)
 
@@ -150,18 +150,18 @@ def test_whatever_a_node_keeps_of_its_service_rules(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rules.inventory, "read", lambda sources: [hosts.Local("node1", "node", {})])
     monkeypatch.setattr(rules, "_output", lambda host, command: saved if command[0] == "cat" else SAVED.read_text())
     pages: list[str] = []
-    monkeypatch.setattr(rules, "say", pages.append)
+    monkeypatch.setattr(rules, "print_text", pages.append)
     sound = json.loads(json.dumps(kube_record.state(PACKED, *kube_record.unpack(PACKED))))
     for at, place in enumerate(places(WEB)):
         for step in range(AT_ONCE):
             row = kube_record.pack(changed(WEB, place, STRANGE[(at * AT_ONCE + step) % len(STRANGE)]))
             saved = json.dumps({**sound, "packed": row, "row": kube_record.unpack(row)[1]})
-            with contextlib.suppress(Failure):
+            with contextlib.suppress(CommandError):
                 rules.rules("node1", "web", namespace="default", sources=[])
     for place in places(sound):
         for new in STRANGE:
             saved = json.dumps(changed(sound, place, new))
-            with contextlib.suppress(Failure):
+            with contextlib.suppress(CommandError):
                 rules.rules("node1", "", namespace="default", sources=[])
     assert len(pages) > 50, "most of it is of another shape, and told so"
 
@@ -171,11 +171,11 @@ def test_an_object_that_cannot_be_described_hides_no_other(monkeypatch: pytest.M
     answers["node1"]["pods"][1]["row"]["object"]["spec"]["containers"] = 7  # as if no shape knew of it
     monkeypatch.setattr(status, "_status", lambda host, program: answers[host.name])
     monkeypatch.setattr(status, "sound_answer", lambda one: (one, []))
-    monkeypatch.setattr(status, "showable", lambda one: (one, []))
+    monkeypatch.setattr(status, "checked_answer", lambda one: (one, []))
     monkeypatch.setattr(describe.inventory, "read", lambda sources: [hosts.Local(n, "node", {}) for n in answers])
     monkeypatch.setattr(describe, "_more", lambda state, items, hosts: [([], "")] * len(items))
     pages: list[str] = []
-    monkeypatch.setattr(describe, "say", lambda text, end: pages.append(text))
-    with pytest.raises(Failure, match="error: pod job cannot be described: what is recorded of it is damaged"):
+    monkeypatch.setattr(describe, "print_text", lambda text, end: pages.append(text))
+    with pytest.raises(CommandError, match="error: pod job cannot be described: what is recorded of it is damaged"):
         describe.describe(["pods"], namespace="default", selector="", sources=[])
     assert "other" in pages[0] and "web-5c9f-abcde" in pages[0]

@@ -220,8 +220,8 @@ def test_a_table_of_nobody():
 
 @pytest.fixture
 def plugin():
-    path = Path(__file__).resolve().parents[2] / "action_plugins" / "podlab_verdict.py"
-    spec = importlib.util.spec_from_file_location("podlab_verdict_plugin", path)
+    path = Path(__file__).resolve().parents[2] / "action_plugins" / "podlab_verify_report.py"
+    spec = importlib.util.spec_from_file_location("podlab_verify_report_plugin", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -13,7 +13,7 @@ from podlab.host.system import file_modes
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All of podlab's directories, open to everybody, and two pods with their files."""
-    beneath = {"PODS": "run/pods", "SERVICES": "run/services", "SHM": "run/shm"}
+    beneath = {"PODS": "run/pods", "SCAN_DIR": "run/services", "SHM": "run/shm"}
     beneath |= {"IMAGES": "home/images", "VOLUMES": "home/volumes"}
     for name in ("RUN", "HOME", "LOGS", *beneath):
         place = tmp_path / beneath.get(name, name.lower())

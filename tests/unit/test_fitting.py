@@ -14,7 +14,7 @@ from podlab.fitting import fits
 from podlab.records.formats import Count, Interface, Moment, Name, Strings, Time
 from podlab.records.host_record import NetworkRecord, PodsRecord
 from podlab.records.observation import Observation
-from podlab.records.pod_row import Facts, PodRow
+from podlab.records.pod_row import Facts, PodConfig
 from podlab.shapes import CheckedAs, Rule, misfit, salvaged
 from tests.unit.test_records import JSON, STRANGE, places, put
 
@@ -80,7 +80,7 @@ SEEN = {
 }
 SOUND_ONES: dict[str, tuple[Any, Any]] = {
     "everything": (Everything, SOUND),
-    "row": (PodRow, ROW),
+    "row": (PodConfig, ROW),
     "facts": (Facts, FACTS),
     "observation": (Observation, SEEN),
     "network": (NetworkRecord, {"cidr": "10.1.0.0/16", "podCIDRs": {"node1": "10.1.1.0/24"}, "generation": 3}),

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.look import columns, get, objects, table, workloads
 from podlab.controller import signature
 from tests.answers import ENDED, NOW, RUNS, answer, last, live, workload
 
 
 def state(*lives: dict[str, Any], **settings: Any) -> objects.State:
-    return objects.state_of({"node1": answer(*lives, **settings)}, ["node1"])
+    return objects.cluster_state({"node1": answer(*lives, **settings)}, ["node1"])
 
 
 def one_pod(policy: str = "Always", **settings: Any) -> objects.Object:
@@ -192,7 +192,7 @@ def test_pods_of_a_silent_node_and_pods_without_a_node_are_known_from_the_record
         "waiting": ["default/late"],
         "created": {"pod/default/b": "2026-01-02T11:00:00Z"},
     }
-    state_ = objects.state_of({"node1": answer(live("a", a=RUNS), **known), "node2": None}, ["node1", "node2"])
+    state_ = objects.cluster_state({"node1": answer(live("a", a=RUNS), **known), "node2": None}, ["node1", "node2"])
     found = {pod["metadata"]["name"]: pod for pod in state_.pods}
     wide = {
         name: table.table(columns.KINDS["pods"], [pod], NOW, headers=False, wide=True).split()
@@ -207,7 +207,7 @@ def test_pods_of_a_silent_node_and_pods_without_a_node_are_known_from_the_record
 
 def test_a_rebooted_node_and_its_pods_are_called_so_until_they_are_back() -> None:
     known = {"pods": {"default/a": ["node1", "10.1.1.2"], "default/b": ["node1", "10.1.1.3"]}}
-    state_ = objects.state_of({"node1": {**answer(live("a", a=RUNS), **known), "rebooted": True}}, ["node1"])
+    state_ = objects.cluster_state({"node1": {**answer(live("a", a=RUNS), **known), "rebooted": True}}, ["node1"])
     rows = [table.table(columns.KINDS["pods"], [pod], NOW, headers=False, wide=True).split() for pod in state_.pods]
     assert [(row[0], row[2], row[5:7]) for row in rows] == [
         ("a", "Running", ["10.1.1.2", "node1"]),
@@ -222,13 +222,13 @@ def test_what_moved_away_from_a_node_that_missed_the_last_run_is_shown_where_it_
     old, new = live("a", a=RUNS), live("a", a=RUNS)
     new["row"]["object"]["spec"]["nodeName"] = "node2"
     for order in (("node1", "node2"), ("node2", "node1")):
-        state_ = objects.state_of({"node1": answer(old, **record_now), "node2": answer(new, **record_now)}, order)
+        state_ = objects.cluster_state({"node1": answer(old, **record_now), "node2": answer(new, **record_now)}, order)
         assert [pod["spec"]["nodeName"] for pod in state_.pods] == ["node2"]
 
 
 def test_the_newest_record_is_believed() -> None:
     answers = {"node1": answer(generation=4, namespaces=["old"]), "node2": answer(generation=12, namespaces=["new"])}
-    assert [item["metadata"]["name"] for item in objects.namespaces(objects.state_of(answers, []))] == ["new"]
+    assert [item["metadata"]["name"] for item in objects.namespaces(objects.cluster_state(answers, []))] == ["new"]
 
 
 def test_who_claims_the_pod_of_another_node_has_it_not() -> None:
@@ -238,7 +238,7 @@ def test_who_claims_the_pod_of_another_node_has_it_not() -> None:
     forged = {**told["record"]["cluster"], "generation": 9, "pods": {"default/a": ["node1", "10.1.1.9"]}}
     for other in (told, None):
         answers = {"node1": answer(live("a", a=RUNS), **forged), "node2": other, "gateway": told}
-        state_ = objects.state_of(answers, ["node1", "node2"])
+        state_ = objects.cluster_state(answers, ["node1", "node2"])
         assert [pod["spec"]["nodeName"] for pod in state_.pods] == ["node2"]
 
 
@@ -248,7 +248,7 @@ def test_who_claims_the_pod_of_another_node_has_it_not() -> None:
 def test_nodes_in_kubectls_columns() -> None:
     bare = {**answer(), "record": None}
     answers = {"node1": answer(), "node2": None, "gateway": answer(), "fresh": bare}
-    state_ = objects.state_of(answers, ["node1", "node2", "fresh"])
+    state_ = objects.cluster_state(answers, ["node1", "node2", "fresh"])
     text = table.table(columns.KINDS["nodes"], objects.nodes(state_), NOW, wide=True)
     version = objects.VERSION
     assert [line.split("   ")[0].strip() for line in text.splitlines()] == ["NAME", "fresh", "node1", "node2"]
@@ -320,7 +320,7 @@ def test_daemonsets_want_a_pod_on_each_node_that_takes_one() -> None:
     first = live("agent-a", owner="DaemonSet/agent", labels={revision: "new"}, a=RUNS)
     second = live("agent-b", owner="DaemonSet/agent", labels={revision: "old"}, a=ENDED)
     second["row"]["object"]["spec"]["nodeName"] = "node2"
-    found = objects.state_of(
+    found = objects.cluster_state(
         {"node1": answer(first, workloads=[item]), "node2": answer(second, workloads=[item])}, ["node1", "node2"]
     )
     assert shown("daemonsets", found) == [
@@ -468,7 +468,7 @@ def test_kinds_and_names(words: list[str], wanted: dict[str, list[str]]) -> None
     ],
 )
 def test_kinds_that_there_are_not(words: list[str], why: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandError) as caught:
         get.parse(words)
     assert str(caught.value).startswith(f"error: {why}")
 
@@ -476,7 +476,7 @@ def test_kinds_that_there_are_not(words: list[str], why: str) -> None:
 def asked(monkeypatch: pytest.MonkeyPatch, found: objects.State, *words: str, **settings: Any) -> None:
     monkeypatch.setattr(get, "observe", lambda sources: found)
     namespace, selector = settings.pop("namespace", "default"), settings.pop("selector", "")
-    get.get(words, namespace=namespace, selector=selector, form=get.Form(**settings), sources=[])
+    get.get(words, namespace=namespace, selector=selector, form=get.OutputOptions(**settings), sources=[])
 
 
 def test_get_speaks_kubectls_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -488,16 +488,16 @@ def test_get_speaks_kubectls_words(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     ):
         asked(monkeypatch, found, *words, **settings)
         assert capsys.readouterr() == ("", said)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandError) as caught:
         asked(monkeypatch, found, "pods,deploy", "web", "nope")
     assert str(caught.value) == "\n".join(
         f'Error from server (NotFound): {plural} "{name}" not found'
         for plural, name in (("pods", "web"), ("pods", "nope"), ("deployments.apps", "nope"))
     )
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "deployment.apps/web"
-    with pytest.raises(Failure, match="a resource cannot be retrieved by name across all namespaces"):
+    with pytest.raises(CommandError, match="a resource cannot be retrieved by name across all namespaces"):
         asked(monkeypatch, found, "pod", "x", all_namespaces=True)
-    with pytest.raises(Failure, match="name cannot be provided when a selector is specified"):
+    with pytest.raises(CommandError, match="name cannot be provided when a selector is specified"):
         asked(monkeypatch, found, "pod", "x", selector="a=b")
 
 
@@ -521,18 +521,18 @@ def test_silence_is_not_taken_for_nothing(
     expected: str,
     output: str,
 ) -> None:
-    found = objects.state_of(answers, list(answers))
+    found = objects.cluster_state(answers, list(answers))
     monkeypatch.setattr(get, "observe", lambda sources: found)
-    with pytest.raises(Failure, match="^" + re.escape(expected) + "$"):
-        get.get(words, namespace="default", selector="", form=get.Form(output), sources=[])
+    with pytest.raises(CommandError, match="^" + re.escape(expected) + "$"):
+        get.get(words, namespace="default", selector="", form=get.OutputOptions(output), sources=[])
     assert capsys.readouterr() == ("", "")
 
 
 def test_nodes_are_known_without_their_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(get, "observe", lambda sources: objects.state_of({"node1": None}, ["node1"]))
-    get.get(["nodes"], namespace="default", selector="", form=get.Form(headers=False), sources=[])
+    monkeypatch.setattr(get, "observe", lambda sources: objects.cluster_state({"node1": None}, ["node1"]))
+    get.get(["nodes"], namespace="default", selector="", form=get.OutputOptions(headers=False), sources=[])
     assert capsys.readouterr().out.split()[:2] == ["node1", "NotReady"]
 
 
@@ -592,7 +592,7 @@ def test_selectors(text: str, wanted: bool) -> None:
 
 @pytest.mark.parametrize("text", ["a b", "=x", "a in", "a in b", "a in (b", "a=b=c", "(a)"])
 def test_what_is_no_selector(text: str) -> None:
-    with pytest.raises(Failure, match="unable to parse requirement"):
+    with pytest.raises(CommandError, match="unable to parse requirement"):
         get.parse_selector(text)
 
 

@@ -35,7 +35,7 @@ def state(*documents: Document, pods: tuple[Backend, ...] = (), **settings: Any)
     everything = [part for parts in slices.values() for part in parts]
     record = remembered(wanted.services, given, everything, wanted.endpoints, {}, MADE)
     packed = {name: transport.pack(part) for name, part in record.items()}
-    return objects.state_of({"node1": answer(**packed)}, ["node1"])
+    return objects.cluster_state({"node1": answer(**packed)}, ["node1"])
 
 
 def shown(plural: str, found: objects.State, **form: Any) -> list[str]:
@@ -193,7 +193,7 @@ def test_endpoints_as_an_object():
 @pytest.mark.parametrize("publishes", [False, True])
 def test_who_is_about_to_go_is_in_the_slice_and_in_endpoints_only_where_all_are_published(publishes):
     """The endpoints controller passes over pods that end, unless the Service tolerates those that are not ready."""
-    found = state(service(publishNotReadyAddresses=publishes), pods=(backend(1, is_leaving=True),))
+    found = state(service(publishNotReadyAddresses=publishes), pods=(backend(1, is_terminating=True),))
     (part,) = items("endpointslices", found)
     conditions = {"ready": publishes, "serving": True, "terminating": True}
     assert [one["conditions"] for one in part["endpoints"]] == [conditions]
@@ -210,7 +210,7 @@ def test_what_is_written_is_shown_as_it_is_written():
 
 @pytest.mark.parametrize("plural", ["services", "endpoints", "endpointslices"])
 def test_a_cluster_of_an_older_podlab_has_none(plural):
-    assert get.LISTS[plural](objects.state_of({"node1": answer()}, ["node1"])) == []
+    assert get.LISTS[plural](objects.cluster_state({"node1": answer()}, ["node1"])) == []
 
 
 def test_pods_without_the_named_port_stand_in_a_slice_of_unset_ports_and_lead_nowhere():
@@ -233,7 +233,7 @@ def test_pods_without_the_named_port_stand_in_a_slice_of_unset_ports_and_lead_no
 def test_a_record_that_somebody_has_changed_is_shown_as_what_it_is_a_record_of():
     found = state(service("web", clusterIP="10.96.0.10", type="NodePort", ports=[{**HTTP, "nodePort": 30080}]))
     (told,) = found.records
-    entry = told["services"] = dict(transport.opened_part(told["services"]))
+    entry = told["services"] = dict(transport.decode_part(told["services"]))
     web = entry["default/web"] = {**entry["default/web"], "nodePorts": []}
     web["body"] = {**web["body"], "kind": "Deployment"}
     (item,) = items("services", found)

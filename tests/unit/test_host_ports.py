@@ -93,6 +93,6 @@ def test_udp_ports_are_read_from_the_rules_that_lead_there():
     ],
 )
 def test_exactly_those_are_ended_that_lead_elsewhere(called, by, before, there, goes):
-    flow = conntrack.Flow(*called, *by)
+    flow = conntrack.ConntrackFlow(*called, *by)
     ports = [conntrack.host_ports(chain(*(item for item in row))) for row in (before, there)]
     assert conntrack.astray([flow], {NODE}, *ports) == ([flow] if goes else [])

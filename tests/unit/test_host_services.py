@@ -1,4 +1,4 @@
-"""The chapter of services on a host: whose rules are whose, and what is missing on a bare host."""
+"""The component of services on a host: whose rules are whose, and what is missing on a bare host."""
 
 from __future__ import annotations
 

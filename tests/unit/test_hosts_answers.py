@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 
-from cli.hosts import Embedded, Local, Silent, Ssh, ask
+from cli.hosts import Embedded, HostUnreachable, Local, Ssh, ask
 from connection_plugins import embedded
 from podlab import packed
 from podlab.controller import process, screen
@@ -54,7 +54,7 @@ def test_an_answer_that_is_none_is_a_warning_about_its_host(
 
 
 def test_who_is_silent_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Silent, match=r"^not within 0\.1 s$"):
+    with pytest.raises(HostUnreachable, match=r"^not within 0\.1 s$"):
         liar(tmp_path, "exec sleep 600").question([str(tmp_path / "python3")]).ask(patience=0.1)
 
 
@@ -84,7 +84,7 @@ def test_a_host_that_has_just_ended_is_silent(gone: int, capsys: pytest.CaptureF
     (tmp_path / "python3").write_text("#!/bin/sh\n")
     host = Embedded("node2", "node", {}, "default", gone)
     for way in ("ask", "start", "succeeds"):
-        with pytest.raises(Silent, match="host node2 has just ended, or cannot be entered"):
+        with pytest.raises(HostUnreachable, match="host node2 has just ended, or cannot be entered"):
             getattr(host.call(["true"]), way)(**({"patience": 1} if way == "ask" else {}))
     other = liar(tmp_path, "echo '{}'")
     assert ask([host, other]) == {"node2": None, "node1": None}

@@ -14,7 +14,7 @@ from podlab.changes.kube_proxy import conntrack, services
 from podlab.changes.kube_proxy import diff as kube_proxy_diff
 from podlab.changes.kube_proxy import record as kube_record
 from podlab.changes.kube_proxy import restore as kube_restore
-from podlab.changes.kube_proxy.conntrack import Flow
+from podlab.changes.kube_proxy.conntrack import ConntrackFlow
 from podlab.changes.netfilter import iptables_save
 from podlab.planner.configs.services import digest_of
 from tests.simulated_host import Refused
@@ -93,7 +93,7 @@ def lines_of(tables, wanted, **options):
 def of_others(tables):
     """Everything that is not ours, in its order."""
     found = {
-        (table, name): [rule for rule in rules if not kube_proxy_diff.is_way_in(rule)]
+        (table, name): [rule for rule in rules if not kube_proxy_diff.is_entry_jump(rule)]
         for table, chains in tables.items()
         for name, rules in chains.items()
         if not kube_proxy_diff.is_ours(name)
@@ -108,7 +108,7 @@ def assert_in_place(tables, wanted):
         for builtin in kube_proxy_diff.BUILT_IN:
             rules, jumps = tables[table].get(builtin, []), part["jumps"].get(builtin, [])
             assert rules[: len(jumps)] == jumps
-            assert not any(map(kube_proxy_diff.is_way_in, rules[len(jumps) :]))
+            assert not any(map(kube_proxy_diff.is_entry_jump, rules[len(jumps) :]))
 
 
 # --- what there is, what there shall be --------------------------------------------------------------------
@@ -351,7 +351,7 @@ def seen(tables, number, fields):
 
 rooms = st.one_of(
     st.none(),
-    st.builds(kube_restore.Room, lines=st.integers(1, 40), size=st.one_of(st.none(), st.integers(400, 8000))),
+    st.builds(kube_restore.BatchLimit, lines=st.integers(1, 40), size=st.one_of(st.none(), st.integers(400, 8000))),
 )
 
 
@@ -420,18 +420,18 @@ def test_who_moves_is_not_gone_in_between():
     tables = synced()
     tables["nat"]["KUBE-SERVICES"][:2] = tables["nat"]["KUBE-SERVICES"][1::-1]
     found = kube_proxy_diff.changes(tables, services.tables(PLAIN), whole=False)
-    for _, lines in kube_restore.transactions(found, kube_restore.Room(lines=1)):
+    for _, lines in kube_restore.transactions(found, kube_restore.BatchLimit(lines=1)):
         assert [line.split()[0] for line in lines] == ["-D", "-I"]
 
 
 def test_a_large_change_is_cut_and_packets_are_led_there_in_the_last_part_of_it():
     ports = [port(endpoint(), service=f"default/s{i}", cluster_ip=f"10.96.1.{i}") for i in range(20)]
     found = kube_proxy_diff.changes({}, services.tables(row(*ports)))
-    steps = kube_restore.transactions(found, kube_restore.Room(lines=30))
+    steps = kube_restore.transactions(found, kube_restore.BatchLimit(lines=30))
     assert len(steps) > 5
     assert [table for table, lines in steps if any("-I PREROUTING" in line for line in lines)] == ["nat"]
     assert steps[-1] == ("nat", found["nat"].jumps)
-    with_few = kube_restore.transactions(found, kube_restore.Room(size=8000))
+    with_few = kube_restore.transactions(found, kube_restore.BatchLimit(size=8000))
     assert all(kube_restore.size_of(lines) <= 8000 for _, lines in with_few)
 
 
@@ -447,7 +447,7 @@ def test_a_chain_that_no_packet_gets_to_is_written_before_the_others_even_if_it_
 def test_removal_takes_all_of_it_and_leaves_all_of_the_others():
     tables = synced(GOLDEN["undefined-ports"])
     before = of_others(tables)
-    for room in (None, kube_restore.Room(lines=5)):
+    for room in (None, kube_restore.BatchLimit(lines=5)):
         there = copy.deepcopy(tables)
         list(restore(there, kube_restore.transactions(kube_proxy_diff.removal(there), room)))
         assert of_others(there) == before
@@ -574,7 +574,7 @@ def other_words(tables):
 
 def test_an_iptables_that_prints_other_words_is_understood_from_its_first_answer_on():
     tables, wanted = other_words(synced()), services.tables(PLAIN)
-    spelled = kube_record.spellings(tables, wanted)
+    spelled = kube_record.printed_forms(tables, wanted)
     assert set(spelled) >= {"nat KUBE-POSTROUTING", "filter FORWARD", "filter KUBE-FORWARD"}
     assert kube_proxy_diff.changes(tables, wanted, spelled=spelled) == {}
     assert kube_record.fingerprint(kube_record.after(tables, wanted, spelled)) == kube_record.fingerprint(tables)
@@ -608,9 +608,9 @@ udp      17 29 src=10.1.1.9 dst=8.8.8.8 sport=5001 dport=53 packets=1 bytes=30 s
 
 def test_connections_as_conntrack_prints_them():
     assert conntrack.flows(CONNTRACK) == [
-        Flow("10.96.0.53", 53, "10.1.1.2", 5353),
-        Flow("10.96.0.53", 53, "10.96.0.53", 53),
-        Flow("8.8.8.8", 53, "8.8.8.8", 53),
+        ConntrackFlow("10.96.0.53", 53, "10.1.1.2", 5353),
+        ConntrackFlow("10.96.0.53", 53, "10.96.0.53", 53),
+        ConntrackFlow("8.8.8.8", 53, "8.8.8.8", 53),
     ]
 
 
@@ -620,8 +620,11 @@ def dns(*endpoints, **fields):
 
 
 LEFT, RIGHT = endpoint("10.1.1.2", port=5353), endpoint("10.1.2.2", port=5353)
-TO_LEFT, TO_NOBODY = Flow("10.96.0.53", 53, "10.1.1.2", 5353), Flow("10.96.0.53", 53, "10.96.0.53", 53)
-BY_NODE = Flow(NODE, 30053, "10.1.1.2", 5353)
+TO_LEFT, TO_NOBODY = (
+    ConntrackFlow("10.96.0.53", 53, "10.1.1.2", 5353),
+    ConntrackFlow("10.96.0.53", 53, "10.96.0.53", 53),
+)
+BY_NODE = ConntrackFlow(NODE, 30053, "10.1.1.2", 5353)
 
 
 @pytest.mark.parametrize(
@@ -647,17 +650,21 @@ BY_NODE = Flow(NODE, 30053, "10.1.1.2", 5353)
         pytest.param(BY_NODE, dns(LEFT, node_port=30053), dns(LEFT, node_port=30053), False, id="by node port, sound"),
         pytest.param(BY_NODE, dns(LEFT, node_port=30053), dns(LEFT), True, id="the node port has gone"),
         pytest.param(
-            Flow("127.0.0.1", 30053, "10.1.1.2", 5353), dns(), dns(RIGHT, node_port=30053), True, id="by localhost"
+            ConntrackFlow("127.0.0.1", 30053, "10.1.1.2", 5353),
+            dns(),
+            dns(RIGHT, node_port=30053),
+            True,
+            id="by localhost",
         ),
         pytest.param(
-            Flow("192.0.2.1", 30053, "192.0.2.1", 30053),
+            ConntrackFlow("192.0.2.1", 30053, "192.0.2.1", 30053),
             dns(),
             dns(LEFT, node_port=30053),
             False,
             id="another host's port",
         ),
         pytest.param(
-            Flow("203.0.113.1", 53, "10.1.1.2", 5353),
+            ConntrackFlow("203.0.113.1", 53, "10.1.1.2", 5353),
             dns(LEFT, external_ips=["203.0.113.1"]),
             dns(RIGHT, external_ips=["203.0.113.1"]),
             True,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from podlab.changes.kube_proxy import names as kube_names
 from podlab.changes.kube_proxy import services
 from podlab.changes.netfilter import iptables_save
-from podlab.configs import EndpointRow, ServicePortRow, ServicesRow
+from podlab.configs import EndpointConfig, ServicePortConfig, ServicesConfig
 from tests.simulated_packet import Packet, outcomes
 
 RECORDED = sorted((Path(__file__).parents[1] / "kube-proxy").glob("*.json"))
@@ -28,7 +28,7 @@ HERE, THERE = "10.1.1.2:8080", "10.1.2.2:8080"
 CLUSTER_IP, EXTERNAL_IP, BALANCER_IP, NODE_PORT = "10.96.0.10", "203.0.113.250", "203.0.113.10", 30080
 
 
-def endpoint(address: str = "10.1.1.2", node: str | None = None, **fields: Any) -> EndpointRow:
+def endpoint(address: str = "10.1.1.2", node: str | None = None, **fields: Any) -> EndpointConfig:
     """Ready, and on the node that its address says."""
     where = f"node{address.split('.')[2]}" if node is None else node
     row: Any = {"address": address, "port": 8080, "node": where, "ready": True, "serving": True, "terminating": False}
@@ -40,7 +40,7 @@ UNREADY = {"ready": False, "serving": False}
 BOTH = [endpoint("10.1.1.2"), endpoint("10.1.2.2")]
 
 
-def port(*endpoints: EndpointRow, **fields: Any) -> ServicePortRow:
+def port(*endpoints: EndpointConfig, **fields: Any) -> ServicePortConfig:
     row: Any = {
         **{"service": "default/web", "port_name": "http", "protocol": "tcp", "cluster_ip": CLUSTER_IP, "port": 80},
         **{"node_port": 0, "external_ips": [], "load_balancer_ips": [], "source_ranges": []},
@@ -49,7 +49,7 @@ def port(*endpoints: EndpointRow, **fields: Any) -> ServicePortRow:
     return {**row, "endpoints": list(endpoints), **fields}
 
 
-def row(*ports: ServicePortRow, **fields: Any) -> ServicesRow:
+def row(*ports: ServicePortConfig, **fields: Any) -> ServicesConfig:
     whole: Any = {
         **{"node": "node1", "zone": "", "addresses": [NODE, BRIDGE]},
         **{"cluster_cidr": "10.1.0.0/16", "service_cidr": "10.96.0.0/16", "masquerade_all": False},
@@ -59,11 +59,11 @@ def row(*ports: ServicePortRow, **fields: Any) -> ServicesRow:
     return {**whole, "ports": list(ports), **fields}
 
 
-def chains(table: str, *ports: ServicePortRow, **fields: Any) -> dict[str, list[str]]:
+def chains(table: str, *ports: ServicePortConfig, **fields: Any) -> dict[str, list[str]]:
     return services.tables(row(*ports, **fields))[table]["chains"]
 
 
-def rules(table: str, chain: str, *ports: ServicePortRow, **fields: Any) -> list[str]:
+def rules(table: str, chain: str, *ports: ServicePortConfig, **fields: Any) -> list[str]:
     """Of a chain by its name, or by the middle of it where there is but one such chain."""
     found = chains(table, *ports, **fields)
     (name,) = [name for name in found if name == chain or name.startswith(f"KUBE-{chain}-")]
@@ -73,7 +73,7 @@ def rules(table: str, chain: str, *ports: ServicePortRow, **fields: Any) -> list
 # --- what a real kube-proxy wrote
 
 
-def recorded_row(case: dict[str, Any]) -> ServicesRow:
+def recorded_row(case: dict[str, Any]) -> ServicesConfig:
     """Services and EndpointSlices of a recorded case as a node is told about them, with Kubernetes' defaults."""
     ports = []
     for service in case["services"]:
@@ -105,7 +105,7 @@ def recorded_row(case: dict[str, Any]) -> ServicesRow:
     return row(*ports)
 
 
-def _recorded_endpoints(case: dict[str, Any], service: str, item: dict[str, Any]) -> list[EndpointRow]:
+def _recorded_endpoints(case: dict[str, Any], service: str, item: dict[str, Any]) -> list[EndpointConfig]:
     return [
         endpoint(found["addresses"][0], found["nodeName"], port=target["port"])
         for part in case["endpointslices"]
@@ -268,7 +268,7 @@ def test_an_endpoint_that_two_slices_name_is_one_and_where_one_of_them_says_it_i
 # --- counts of kube-proxy's own test, which has no localhost guard
 
 
-def many(count: int, endpoints: int, **fields: Any) -> list[ServicePortRow]:
+def many(count: int, endpoints: int, **fields: Any) -> list[ServicePortConfig]:
     return [
         port(*(endpoint(f"10.1.{i}.{k + 2}") for k in range(endpoints)), service=f"default/s{i}",
              cluster_ip=f"10.96.0.{i + 1}", **fields)
@@ -329,7 +329,7 @@ def test_ready_endpoints_answer_and_draining_ones_where_there_are_no_others(endp
         assert outcomes(tables, Packet(POD, CLUSTER_IP, 80, own=(NODE, BRIDGE))) == expected
 
 
-def hinted(*zones: str) -> list[EndpointRow]:
+def hinted(*zones: str) -> list[EndpointConfig]:
     """An endpoint for each of the words, here and there in turn; ``-`` has no hint."""
     return [
         endpoint(f"10.1.{1 + i % 2}.{2 + i // 2}", zones=[] if zone == "-" else zone.split(","))
@@ -691,7 +691,7 @@ some_endpoints = st.sampled_from(
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> ServicesRow:
+def rows(draw: st.DrawFn) -> ServicesConfig:
     found = draw(
         st.lists(
             st.tuples(names, st.sampled_from(["", "http", "dns"]), st.sampled_from(["tcp", "udp"])),

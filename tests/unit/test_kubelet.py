@@ -37,7 +37,7 @@ from podlab.host.pods import pods
 
 PACKAGE = Path(files.__file__).parent
 TEXT = join(PACKAGE)
-PATIENCE = 20.0  # seconds after which a test fails rather than hangs
+TIMEOUT = 20.0  # seconds after which a test fails rather than hangs
 
 RUN = """#!/bin/sh
 : >started
@@ -57,7 +57,7 @@ exec "$@"
 SLEEP = "exec sleep 600"
 
 
-def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+def until(condition: Callable[[], Any], seconds: float = TIMEOUT) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it has not come true"
@@ -98,7 +98,7 @@ class Host:
     def stop(self, number: int = signal.SIGTERM) -> None:
         assert self.kubelet
         self.kubelet.send_signal(number)
-        self.kubelet.wait(PATIENCE)
+        self.kubelet.wait(TIMEOUT)
 
     def add(
         self, netns: str = "default_web", policy: str = "Always", init: tuple[str, ...] = (), **containers: Any
@@ -187,7 +187,7 @@ class Host:
                     if service.name != ".s6-svscan":
                         subprocess.run(["s6-svc", "-dk", str(service)], capture_output=True)
                 subprocess.run(["s6-svscanctl", "-t", str(self.services)], capture_output=True)
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             process.kill()
             process.wait()
 
@@ -205,14 +205,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 def probe(**rest: Any) -> dict[str, Any]:
     """It asks often, and has the patience of a busy machine."""
-    return {"initial_delay": 0, "period": 0.1, "timeout": PATIENCE, "success": 1, "failure": 1, **rest}
+    return {"initial_delay": 0, "period": 0.1, "timeout": TIMEOUT, "success": 1, "failure": 1, **rest}
 
 
 def test_the_program_and_the_modules_mean_the_same_files() -> None:
-    assert (changes.PODS, changes.SERVICES) == ("/run/podlab/pods", "/run/podlab/services")
+    assert (changes.PODS, changes.SCAN_DIR) == ("/run/podlab/pods", "/run/podlab/services")
     code = f"import sys; sys.path.append({str(PACKAGE.parent)!r}); from kubelet.files import *; print(PODS, SCAN_DIR)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}, check=True)
-    assert done.stdout.split() == [changes.PODS, changes.SERVICES]
+    assert done.stdout.split() == [changes.PODS, changes.SCAN_DIR]
 
 
 # --- order -------------------------------------------------------------------------------------------
@@ -627,7 +627,7 @@ def test_all_end_side_by_side_and_who_does_not_is_killed(host: Host) -> None:
     deaf = "trap '' TERM; echo up >>up; while :; do sleep 0.02; done"
     willing = "echo up >>up; exec sleep 600"
     hook = {"pre_stop": {"exec": ["sh", "-c", meet]}}
-    rows = [{**host.add(f"default_{name}", c=(willing, hook)), "grace": PATIENCE} for name in "abcdefgh"]
+    rows = [{**host.add(f"default_{name}", c=(willing, hook)), "grace": TIMEOUT} for name in "abcdefgh"]
     rows.append({**host.add("default_deaf", c=(deaf, {})), "grace": 0.2})
     until(lambda: len(host.words("up")) == 9 and all(host.pid("c", row["netns"]) for row in rows))
     pids = [host.pid("c", row["netns"]) for row in rows]
@@ -696,9 +696,9 @@ def test_a_deaf_process_1_is_not_waited_for(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setattr(termination, "DEFAULT_GRACE", 3600.0)
     waiting = threading.Thread(target=termination.terminate_all, args=([(row, "web")],), daemon=True)
     waiting.start()
-    waiting.join(PATIENCE)
+    waiting.join(TIMEOUT)
     assert not waiting.is_alive()
-    process.wait(PATIENCE)
+    process.wait(TIMEOUT)
 
 
 # --- waiting -----------------------------------------------------------------------------------------
@@ -838,7 +838,7 @@ def test_sigterm_ends_the_command_that_is_being_started_as_well(host: Host) -> N
     host.add(web=(SLEEP, {"readiness": probe(exec=["sleep", "600"], timeout=600)}))
     (host.service("web") / "enter").write_text(f"#!/bin/sh\necho $$ >>{host.path}/child\n{SLEEP}\n")
     process = host.popen("/usr/bin/python3", "-ISc", ENDED_WHILE_IT_STARTS_A_COMMAND)
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(TIMEOUT) == 0
     until(lambda: not is_alive(int(host.words("child")[0])))
 
 
@@ -901,7 +901,7 @@ def test_equal_events_are_counted_and_the_oldest_are_forgotten(host: Host) -> No
 # --- what is asked -----------------------------------------------------------------------------------
 
 
-def asked(handler: dict[str, Any], timeout: float = PATIENCE) -> tuple[bool, str]:
+def asked(handler: dict[str, Any], timeout: float = TIMEOUT) -> tuple[bool, str]:
     result = asyncio.run(run_probe("/nowhere", 1, handler, time.monotonic() + timeout))  # type: ignore[arg-type]
     return result.ok, result.message
 
@@ -1349,7 +1349,7 @@ def test_who_does_not_answer_is_told_in_gos_words() -> None:
 def test_names_are_looked_up_beside_the_rest() -> None:
     with server() as port:
         assert asked(get(port, host="localhost")) == (True, "")
-    missing = asked({"tcp": {"host": "no.such.host.invalid", "port": 1}}, timeout=PATIENCE)
+    missing = asked({"tcp": {"host": "no.such.host.invalid", "port": 1}}, timeout=TIMEOUT)
     assert missing == (False, "dial tcp: lookup no.such.host.invalid: no such host")
 
 

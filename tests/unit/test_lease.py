@@ -69,8 +69,8 @@ def test_a_run_of_this_machine_is_at_work_as_long_as_its_process_is_there() -> N
 
 def test_a_run_of_another_machine_is_at_work_until_it_was_silent_for_long() -> None:
     told = {**caller.told(""), "run": "another", "machine": "elsewhere", "renewed": 1.0}
-    assert caller.at_work({**told, "age": lease.PATIENCE - 1})
-    assert caller.at_work({**told, "age": lease.PATIENCE + 1}) == ""
+    assert caller.at_work({**told, "age": lease.TIMEOUT - 1})
+    assert caller.at_work({**told, "age": lease.TIMEOUT + 1}) == ""
     assert caller.at_work({**told, "age": -1.0}) == "", "the host's clock was set back"
     assert caller.refusal({"node1": {**told, "age": 1.0}, "node2": None}).startswith(
         f"{told['who']} is at work on node1\nnothing was changed"

@@ -68,7 +68,7 @@ def test_settings_of_the_bridge_are_looked_at_where_it_is_and_else_where_it_will
     assert bridge.settings({}, ROW, seen) == {"net.ipv4.conf.cbr0.arp_filter": "0"}
 
 
-def test_a_new_bridge_has_forwarding_by_what_the_chapter_before_makes_of_default():
+def test_a_new_bridge_has_forwarding_by_what_the_component_before_makes_of_default():
     seen = {"net.ipv4.conf.default.forwarding": "0"}
     assert bridge.settings({}, ROW, seen) == {}
     seen = {**seen, "net.ipv4.conf.cbr0.forwarding": "0"}

@@ -15,7 +15,7 @@ import pytest
 from cli.enter import follow
 from podlab.changes.pods import containers
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Logged:
@@ -45,7 +45,7 @@ class Logged:
     def say(self, text: bytes) -> None:
         """A container that prints this and ends."""
         process = self.start()
-        process.communicate(text, timeout=PATIENCE)
+        process.communicate(text, timeout=TIMEOUT)
 
     def read(self, tail: int = -1, back: int = 0, *words: str) -> bytes:
         return subprocess.run(self.argv(tail, back, *words), input=PROGRAM, capture_output=True, check=True).stdout
@@ -64,11 +64,11 @@ def logged(tmp_path: Path) -> Iterator[Logged]:
     for process in found.processes:
         if process.stdin:
             process.stdin.close()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, "it has not come true"
         time.sleep(0.01)
@@ -124,7 +124,7 @@ def test_tail_counts_lines(logged: Logged, tail: int, text: bytes) -> None:
 def test_each_start_has_a_log_of_its_own_whatever_is_counted_meanwhile(logged: Logged) -> None:
     first = logged.start()
     logged.count(1)  # it has ended, and its end was counted before its log was ready
-    first.communicate(b"no config file", timeout=PATIENCE)
+    first.communicate(b"no config file", timeout=TIMEOUT)
     logged.say(b"second\n")
     assert [logged.read(-1, back) for back in (0, 1, 2)] == [b"second\n", b"no config file", b""]
 
@@ -166,13 +166,13 @@ def test_who_follows_sees_every_line_once_through_rotations_and_restarts(logged:
         process.stdin.flush()
         assert b"".join(follower.stdout.readline() for _ in range(300)) == b"".join(lines[at : at + 300])
     assert list((logged.logs / "0").glob("@*")), "nothing was put aside"
-    process.communicate(b"the end", timeout=PATIENCE)
+    process.communicate(b"the end", timeout=TIMEOUT)
     logged.count(1)
     logged.say(b"a new start\n")
     assert follower.stdout.readline() == b"the end\n"
     assert follower.stdout.readline() == b"a new start\n"
     follower.stdout.close()
-    assert follower.wait(PATIENCE) == 0
+    assert follower.wait(TIMEOUT) == 0
 
 
 def test_a_log_without_room_holds_nobody_up(logged: Logged) -> None:
@@ -188,7 +188,7 @@ def test_a_signal_ends_no_log(logged: Logged) -> None:
     process.stdin.flush()
     until(lambda: logged.read() == b"one\n")
     process.terminate()
-    process.communicate(b"two", timeout=PATIENCE)
+    process.communicate(b"two", timeout=TIMEOUT)
     assert logged.read() == b"one\ntwo"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A worker is a fork of the run's own process, which has loaded the callback by then, and loads the action plugin itself.
+# A worker is a fork of the run's own process, which has loaded the callback by then, and loads the action plugin
+# itself.
 LOADED_BY_WORKER = """
 import json, runpy, sys
 import ansible.executor.playbook_executor

@@ -258,7 +258,7 @@ def test_a_link_in_the_volume_of_one_pod_hinders_no_other(monkeypatch: pytest.Mo
     built = []
     for name in ("run", "wait_until"):
         monkeypatch.setattr(containers, name, lambda *_, **__: None)
-    monkeypatch.setattr(containers, "SERVICES", str(tmp_path / "services"))
+    monkeypatch.setattr(containers, "SCAN_DIR", str(tmp_path / "services"))
     monkeypatch.setattr(sub_paths, "SUBPATHS", str(tmp_path / "subpaths"))
     monkeypatch.setattr(containers, "_build_service", lambda row, *_, **__: built.append(row["netns"]))
     (tmp_path / "out").symlink_to("/etc")

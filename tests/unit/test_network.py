@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from podlab.configs import VxlanRow
+from podlab.configs import VxlanConfig
 from podlab.host import observe, run
 from podlab.host.network import network
 
@@ -48,10 +48,10 @@ def test_the_policy_of_forward_is_read_while_somebody_has_the_lock(tmp_path: Pat
     assert done.stdout == f"{drops}\n", done.stderr
 
 
-# What "ip -j -d link show type vxlan" printed on a Debian 12 that had no vxlan device since it was booted. Its module was
-# not loaded, so the kernel knew nothing of the kind, told of both links, and ip passed over them.
+# What "ip -j -d link show type vxlan" printed on a Debian 12 that had no vxlan device since it was booted. Its module
+# was not loaded, so the kernel knew nothing of the kind, told of both links, and ip passed over them.
 VXLAN_IS_NOT_LOADED = "[{},{}]\n"
-OVERLAY = cast(VxlanRow, {"name": "vxlan.1", "id": 1})
+OVERLAY = cast(VxlanConfig, {"name": "vxlan.1", "id": 1})
 
 
 def test_what_ip_has_passed_over_is_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

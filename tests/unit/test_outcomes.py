@@ -53,10 +53,10 @@ def test_what_fails_for_all_hosts_is_said_once() -> None:
 def test_what_was_rescued_has_not_failed() -> None:
     run = Outcomes()
     run.fails("", "Plan once for all hosts")
-    run.fails("node1", "Chapter pods")
-    run.fails("node2", "Chapter pods")
+    run.fails("node1", "Component pods")
+    run.fails("node2", "Component pods")
     run.keeps_failed({"node1": 1})
-    assert run.failed == {"": "Plan once for all hosts", "node1": "Chapter pods"}
+    assert run.failed == {"": "Plan once for all hosts", "node1": "Component pods"}
     run.keeps_failed({})
     assert (run.failed, run.exit_code()) == ({}, 0)
 
@@ -68,7 +68,7 @@ def test_the_worst_counts() -> None:
     assert run.exit_code() == 0
     run.refuses({"node2": ["why"]})
     assert run.exit_code() == 2
-    run.fails("node1", "Chapter pods")
+    run.fails("node1", "Component pods")
     assert run.exit_code() == 2
     run.is_silent("node3", "")
     assert run.exit_code() == 4

@@ -16,7 +16,7 @@ from tests import steps
 def test_the_scenario_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     why = "openssh-server and sudo cannot be fetched: E: Unable to locate package sudo"
     monkeypatch.setattr(over_ssh, "why_not", lambda: why)
-    monkeypatch.setattr(check, "wrong_with", lambda step, home: "it was run")
+    monkeypatch.setattr(check, "failure_of", lambda step, home: "it was run")
     assert ("ssh", False) in steps.SCENARIOS
     with pytest.raises(pytest.skip.Exception, match=why):
         steps.test_scenario("ssh", False, str(tmp_path))

@@ -26,7 +26,7 @@ Get:1 http://deb.debian.org/debian bookworm/main amd64 conntrack amd64 1:1.4.7-1
 """
 UNPACKED = "Selecting previously unselected package conntrack.\nUnpacking conntrack (1:1.4.7-1+b2) ...\n"
 SET_UP = "Unpacking nginx (1.22) ...\nUnpacking iproute2 (6.1) ...\nSetting up conntrack (1:1.4.7-1+b2) ...\n"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_packages_are_installed_beside_the_call_that_began_it(apt: Path) -> None
         packages.start(["nginx"])  # another one waits for the first
         assert packages.progress(packages.log(), 1) == "1 packages"
         gate.write("go\n")
-    assert packages.wait(PATIENCE) is True
+    assert packages.wait(TIMEOUT) is True
     assert packages.failure(packages.log()) is None
     install = "apt-get install --no-install-recommends -y nginx"
     assert calls(apt) == [install, "apt-get update", install, "policy 101", "update-rc.d nginx disable"]
@@ -114,7 +114,7 @@ def test_packages_are_installed_beside_the_call_that_began_it(apt: Path) -> None
 def test_what_apt_cannot_bring_is_told_in_its_words(apt: Path) -> None:
     (apt / "broken").touch()
     packages.start(["nginx"])
-    assert packages.wait(PATIENCE) is True
+    assert packages.wait(TIMEOUT) is True
     assert packages.failure(packages.log()) == "Sub-process /usr/bin/dpkg returned an error code (1)"
     assert not (apt / "policy").exists()
 

@@ -1,4 +1,5 @@
-"""The documentation's tables are the code's, and its links lead somewhere; ``tests/lab/test_docs.py`` runs its commands."""
+"""The documentation's tables are the code's, and its links lead somewhere; ``tests/lab/test_docs.py`` runs its
+commands."""
 
 from __future__ import annotations
 

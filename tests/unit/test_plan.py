@@ -22,7 +22,7 @@ from podlab.changes.pods import pods
 from podlab.changes.system import sysctls
 from podlab.controller import inputs
 from podlab.planner.inputs.host import Host
-from podlab.planner.inputs.host_links import ways_out
+from podlab.planner.inputs.host_links import uplink_interfaces
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Desired, Invalid, Pod, PodTemplate, Security, Workload
 from podlab.planner.plan import plan
@@ -38,8 +38,8 @@ PROGRAMS = {"agnhost": "#!/usr/bin/python3\n"}
 SLEEP = (Container("main", "busybox", ("sleep", "9")),)
 
 
-def pod(name: str, **wishes: Any) -> Pod:
-    return Pod("default", name, PodTemplate(SLEEP, labels={"app": name}, **wishes), f"{name}.yml:1")
+def pod(name: str, **fields: Any) -> Pod:
+    return Pod("default", name, PodTemplate(SLEEP, labels={"app": name}, **fields), f"{name}.yml:1")
 
 
 def wanting(*bare: Pod, **replicas: int) -> Desired:
@@ -47,10 +47,10 @@ def wanting(*bare: Pod, **replicas: int) -> Desired:
     return Desired(bare, tuple(workload(name, count) for name, count in replicas.items()))
 
 
-def workload(name: str, count: int, revision: str = "abc", kind: str = "StatefulSet", **wishes: Any) -> Workload:
+def workload(name: str, count: int, revision: str = "abc", kind: str = "StatefulSet", **fields: Any) -> Workload:
     template = PodTemplate(SLEEP, labels={"app": name})
     strategy = {"StatefulSet": "Parallel", "Deployment": "RollingUpdate"}[kind]
-    how = {"strategy": strategy, "selector": Selector({"app": name}), **wishes}
+    how = {"strategy": strategy, "selector": Selector({"app": name}), **fields}
     return Workload(kind, "default", name, count, template, revision, f"{name}.yml:1", **how)
 
 
@@ -97,9 +97,9 @@ class Lab:
         ]
 
     def plan(
-        self, desired: Desired, *, limit: Iterable[str] | None = None, now: str = NOW, settled: bool = False
+        self, desired: Desired, *, limit: Iterable[str] | None = None, now: str = NOW, assume_ready: bool = False
     ) -> dict[str, Any]:
-        result = plan(self.cluster, self.observed(limit), desired, PROGRAMS, now, settled=settled)
+        result = plan(self.cluster, self.observed(limit), desired, PROGRAMS, now, assume_ready=assume_ready)
         return json.loads(json.dumps(result))  # as Ansible carries it to the hosts
 
     def run(self, desired: Desired, **how: Any) -> dict[str, Any]:
@@ -119,9 +119,11 @@ class Lab:
 
 
 def pending(result: dict[str, Any]) -> dict[str, list[str]]:
-    """Chapters that have anything to do; waiting for what they started is none of them."""
-    chapters = {name: [word for word in rows["pending"] if word != "rollout"] for name, rows in result["hosts"].items()}
-    return {name: words for name, words in chapters.items() if words}
+    """Components that have anything to do; waiting for what they started is none of them."""
+    components = {
+        name: [word for word in rows["pending"] if word != "rollout"] for name, rows in result["hosts"].items()
+    }
+    return {name: words for name, words in components.items() if words}
 
 
 def record(result: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def addresses(result: dict[str, Any]) -> dict[str, str]:
 
 
 def commands(lab: Lab, result: dict[str, Any]) -> dict[str, list[str]]:
-    """What a person would type on each host, in the order of the chapters."""
+    """What a person would type on each host, in the order of the components."""
     typed = {}
     for name in pending(result):
         rows = result["hosts"][name]
@@ -221,7 +223,7 @@ def sample() -> Desired:
 
 def test_the_sample_on_bare_hosts(sample, golden: Callable[[str, str], None]):
     """A file a component, with all hosts in it; of pods, which are longer, a file a node."""
-    result = Lab().plan(sample, settled=True)
+    result = Lab().plan(sample, assume_ready=True)
     sections = ("network", "cluster", "pods")
     records = [rows["node"]["record"] for rows in result["hosts"].values() if "node" in rows]
     told = {name: records[0][name] for name in sections}
@@ -252,7 +254,7 @@ def test_the_commands_of_the_sample(sample, golden: Callable[[str, str], None]):
 
 def test_a_third_node_changes_nothing_but_one_route_elsewhere(sample, golden: Callable[[str, str], None]):
     lab = Lab()
-    lab.run(sample, settled=True)
+    lab.run(sample, assume_ready=True)
     lab.add(3)
     result = lab.plan(sample)
     typed = commands(lab, result)
@@ -267,7 +269,7 @@ def test_a_third_node_changes_nothing_but_one_route_elsewhere(sample, golden: Ca
 
 def test_the_second_run_has_nothing_to_do(sample):
     lab = Lab()
-    first = lab.run(sample, settled=True)  # a run looks again when pods are ready; here that is at once
+    first = lab.run(sample, assume_ready=True)  # a run looks again when pods are ready; here that is at once
     second = lab.run(sample, now=LATER)
     assert pending(second) == {}
     assert "rollout" not in {word for rows in second["hosts"].values() for word in rows["pending"]}
@@ -611,7 +613,7 @@ def test_rules_of_others_that_may_lead_pods_packets_elsewhere_are_told_and_left(
 def test_a_host_whose_name_only_looks_like_an_address_is_on_no_network():
     observation = {"links": {"eth0": {"addresses": ["10.100.0.2/24"], "alias": ""}}}
     node = Host("node1", "node", "10.100.0.2", observation=observation)
-    assert ways_out(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
+    assert uplink_interfaces(node, ["10.100.0.300", "10.100.0.3"]) == ["eth0"]
 
 
 def test_a_link_to_others_that_is_down_is_named():
@@ -654,8 +656,8 @@ def test_a_program_of_podlabs_in_another_version_is_pending():
 # --- rollouts
 
 
-def deployment(revision: str, **wishes: Any) -> Desired:
-    return Desired((), (workload("web", 2, revision, "Deployment", **wishes),))
+def deployment(revision: str, **fields: Any) -> Desired:
+    return Desired((), (workload("web", 2, revision, "Deployment", **fields),))
 
 
 def test_a_run_waits_for_what_it_starts_and_for_nothing_else():
@@ -663,10 +665,10 @@ def test_a_run_waits_for_what_it_starts_and_for_nothing_else():
     result = lab.run(wanting(web=2))
     assert result["hosts"]["node1"]["ready"] == {"pods": {"default_web-0": "Ready"}, "timeout": 60}
     assert all("rollout" in rows["pending"] for rows in result["hosts"].values()), "all hosts hear where pods are"
-    assert (result["rolling"], result["moving"]) == ([], True)
+    assert (result["unfinished"], result["pods_changed"]) == ([], True)
     again = lab.run(wanting(web=2))
     assert "ready" not in again["hosts"]["node1"]
-    assert not again["moving"]
+    assert not again["pods_changed"]
 
 
 def test_a_new_template_comes_step_by_step_until_nothing_of_the_old_one_is_left():
@@ -676,10 +678,10 @@ def test_a_new_template_comes_step_by_step_until_nothing_of_the_old_one_is_left(
     for _ in range(9):
         result = lab.run(deployment("new"))
         counts.append(len(record(result)["pods"]))
-        if not result["moving"]:
+        if not result["pods_changed"]:
             break
     assert max(counts) == 3, "one more than wanted while it lasts"
-    assert result["rolling"] == []
+    assert result["unfinished"] == []
     assert sorted(places(result)) == sorted(name for name in places(result) if name.startswith("web-new-"))
     assert pending(lab.run(deployment("new"))) == {}
 
@@ -705,8 +707,8 @@ def test_a_step_that_finds_nothing_to_do_is_the_last_one(monkeypatch):
                 pod_["services"].clear()
     monkeypatch.setattr(pods, "changes", lambda *_: [])  # their containers are being started again and again
     result = lab.plan(deployment("new"))
-    assert result["rolling"]
-    assert not result["moving"]
+    assert result["unfinished"]
+    assert not result["pods_changed"]
 
 
 def test_an_id_that_the_node_does_not_have_is_refused():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podlab.configs import RouteRow
+from podlab.configs import RouteConfig
 from podlab.planner.inputs.cluster import cluster_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
@@ -63,7 +63,7 @@ def test_a_gateway_that_is_not_seen_keeps_its_leg_in_every_subnet():
     assert ways["node1"] == [{"to": "10.1.0.0/16", "via": "10.100.0.1"}]
     assert ways["node2"] == [{"to": "10.1.0.0/16", "via": "10.200.0.1"}]
     assert problems(Cluster(), [NODE1, known, unseen]) == []
-    # Nobody can say that it has no leg there.
+    # Nobody can say that it has no interface there.
     assert routes(Cluster(), [NODE1, FAR, unseen])["node2"] == []
     assert problems(Cluster(), [NODE1, FAR, unseen]) == []
 
@@ -107,8 +107,8 @@ def test_vxlan_goes_to_the_other_ends_address():
             "gateway",
             [NODE1, FAR, host("gateway", "10.100.0.1/24", role="gateway")],
             'podlab_pod_routing: Invalid value: "gateway": no gateway has an address in 10.200.0.0/24, '
-            "the subnet of node2; add a leg to one, or choose vxlan",
-            id="gateway without a leg there",
+            "the subnet of node2; add an interface to one, or choose vxlan",
+            id="gateway without an interface there",
         ),
         pytest.param("vxlan", [NODE1, FAR], None, id="vxlan goes everywhere"),
         pytest.param("host-gw", [NODE1, NODE2], None, id="host-gw in one subnet"),
@@ -134,7 +134,7 @@ class Tunnel(PodRouting):
     def validate(self, cluster: Cluster, hosts: Sequence[Host]) -> list[str]:
         return [self.invalid("it has no number 9")] if cluster.vxlan_id == 9 else []
 
-    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
+    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteConfig]]:
         return {host.name: [{"to": cluster.cidr, "via": "192.0.2.1"}] if host.role == "node" else [] for host in hosts}
 
     def mtu(self, host: Host) -> int:

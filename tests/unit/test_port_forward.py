@@ -18,19 +18,19 @@ from typing import Any
 import pytest
 
 from cli.enter import port_forward
-from cli.failure import Failure
+from cli.errors import CommandError
 
 ROOT = Path(__file__).resolve().parents[2]
 MUCH = os.urandom(1 << 20) * 10
-PATIENCE = 30.0
+TIMEOUT = 30.0
 DRIVER = """
 import os, sys
 from cli.enter import port_forward
 from cli.enter.port_forward import RELAY, Forwarder, Mapping
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.hosts import Call
 
-port_forward.PATIENCE = 0.2
+port_forward.TIMEOUT = 0.2
 
 # As through nsenter or ssh: to kill what was started does not kill the relay.
 relay = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-IS", "-c", RELAY.read_text()]
@@ -39,7 +39,7 @@ calls = {1: ["sh", "-c", os.environ.get("LIE", "")]}
 pairs = [Mapping(*map(int, word.split(":"))) for word in sys.argv[1:]]
 try:
     Forwarder("web", "default_web", lambda port: Call(calls.get(port, [*relay, str(port)]))).serve(pairs)
-except Failure as error:
+except CommandError as error:
     sys.exit(str(error))
 except KeyboardInterrupt:
     sys.exit(130)
@@ -64,7 +64,7 @@ def serve() -> Iterator[Serve]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                connection.settimeout(PATIENCE)
+                connection.settimeout(TIMEOUT)
                 threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
         threading.Thread(target=loop, daemon=True).start()
@@ -105,7 +105,7 @@ def start() -> Iterator[Start]:
 
 
 def call(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    return socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
 
 
 def read_all(connection: socket.socket) -> bytes:
@@ -146,7 +146,7 @@ def test_a_server_that_echoes_to_nobody_who_reads_yet_is_not_stuck(serve: Serve,
     with call(port) as connection:
         connection.sendall(MUCH)
         connection.shutdown(socket.SHUT_WR)
-        assert got.wait(PATIENCE)
+        assert got.wait(TIMEOUT)
         assert len(read_all(connection)) == 1 << 20
 
 
@@ -178,7 +178,7 @@ def test_a_server_that_has_said_its_last_word_still_hears_the_client(serve: Serv
         assert read_all(connection) == b"bye"
         connection.sendall(MUCH[: 1 << 20])
         connection.shutdown(socket.SHUT_WR)
-        assert done.wait(PATIENCE)
+        assert done.wait(TIMEOUT)
     assert heard == [MUCH[: 1 << 20]]
 
 
@@ -203,7 +203,7 @@ def test_a_refused_connection_is_told_and_the_next_one_works(serve: Serve, start
         connection.sendall(b"x")
         assert connection.recv(1) == b"x"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    _, err = process.communicate(timeout=TIMEOUT)
     assert err == (
         f"an error occurred forwarding {ports[0]} -> {nobody}: error forwarding port {nobody} to pod web: "
         f'failed to connect to localhost:{nobody} inside namespace "default_web": connect: connection refused\n'
@@ -214,7 +214,7 @@ def test_a_port_in_use_is_an_error_unless_another_one_is_free(start: Start) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process, _ = start(f"{port}:80", listening=0)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 1
         assert err == (
             f"Unable to listen on port {port}: Listeners failed to create with the following errors: "
@@ -248,10 +248,10 @@ def test_an_end_leaves_no_process_and_no_words(serve: Serve, start: Start, numbe
             relays = [os.pidfd_open(pid) for way in children(process.pid) for pid in children(way)]
             assert relays
             os.killpg(process.pid, number)  # as the terminal does it with Ctrl-C
-            out, err = process.communicate(timeout=PATIENCE)
+            out, err = process.communicate(timeout=TIMEOUT)
             assert (process.returncode, err, out) == (code, "", f"Handling connection for {port}\n")
             for relay in relays:
-                assert select.select([relay], [], [], PATIENCE)[0], "a relay outlives the forwarder"
+                assert select.select([relay], [], [], TIMEOUT)[0], "a relay outlives the forwarder"
                 os.close(relay)
     finally:
         release.set()
@@ -275,7 +275,7 @@ def test_a_client_that_breaks_off_takes_its_relay_along(serve: Serve, start: Sta
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
         for relay in relays:
-            assert select.select([relay], [], [], PATIENCE)[0], "a relay outlives its client"
+            assert select.select([relay], [], [], TIMEOUT)[0], "a relay outlives its client"
             os.close(relay)
         assert relays and process.poll() is None
     finally:
@@ -304,7 +304,7 @@ def test_a_relay_that_lies_ends_its_own_connection(
     with call(ports[1]) as connection:
         connection.sendall(b"x")
         assert connection.recv(1) == b"x"
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while children(process.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (children(process.pid), process.poll()) == ([], None)
@@ -349,7 +349,7 @@ def test_ports(word: str, pair: tuple[int, int]) -> None:
     ],
 )
 def test_ports_that_are_none(word: str, why: str) -> None:
-    with pytest.raises(Failure, match=f"^error: {why}"):
+    with pytest.raises(CommandError, match=f"^error: {why}"):
         port_forward.parse(word, POD)
 
 
@@ -401,6 +401,6 @@ def test_ports_of_a_headless_service_are_those_of_the_pod() -> None:
     ],
 )
 def test_ports_that_a_service_has_not(word: str, why: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandError) as caught:
         port_forward.parse(word, POD, SERVICE)
     assert str(caught.value) == f"error: {why}"

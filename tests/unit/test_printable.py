@@ -40,8 +40,8 @@ def test_nothing_is_left_and_it_is_done_once(text: str):
 
 
 def test_the_cli_says_nothing_raw(capsys: pytest.CaptureFixture[str]):
-    output.say(HOSTILE)
-    output.complain(HOSTILE)
+    output.print_text(HOSTILE)
+    output.print_error(HOSTILE)
     assert capsys.readouterr() == (f"{SHOWN}\n", f"{SHOWN}\n")
 
 
@@ -56,7 +56,7 @@ def test_no_print_goes_past_it():
 def test_yaml_and_json_escape_by_themselves(capsys: pytest.CaptureFixture[str]):
     item = {"metadata": {"name": HOSTILE, "annotations": {HOSTILE: HOSTILE}}}
     for form in ("json", "yaml"):
-        get.show({"pods": [item]}, get.Form(form))
+        get.show({"pods": [item]}, get.OutputOptions(form))
         said = capsys.readouterr().out
         assert is_printable(said)
         read = json.loads(said) if form == "json" else yaml.safe_load(said)

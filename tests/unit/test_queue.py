@@ -105,7 +105,7 @@ def test_a_step_that_fails_or_proves_nothing_says_so(
 ) -> None:
     after = tmp_path / "after"
     step = check.Step("x", ["sh", "-c", script], is_scenario=is_scenario, finally_=["touch", str(after)])
-    assert check.wrong_with(step, tmp_path) == wrong
+    assert check.failure_of(step, tmp_path) == wrong
     assert after.exists()
 
 

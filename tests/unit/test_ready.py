@@ -25,7 +25,7 @@ from podlab.host import record
 from podlab.host.pods import ready, status
 
 LONG = 3600.0  # seconds: a wait that should end by itself, and would not
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Host:
@@ -67,7 +67,7 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host(tmp_path)
     monkeypatch.setattr(records, "PODS", str(found.pods))
-    monkeypatch.setattr(ready, "SERVICES", str(found.services))
+    monkeypatch.setattr(ready, "SCAN_DIR", str(found.services))
     monkeypatch.setattr(ready, "log_directory", lambda netns, name: str(found.logs / netns / name))
     return found
 
@@ -88,7 +88,7 @@ def waited(pods: dict[str, str], timeout: float) -> list[dict[str, Any]]:
     found: list[list[dict[str, Any]]] = []
     thread = threading.Thread(target=lambda: found.append(ready.wait(pods, timeout)), daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert found, "it still waits"
     return found[0]
 
@@ -118,7 +118,7 @@ def test_it_waits_for_each_until_all_are_there(host: Host) -> None:
     thread.join(0.5)
     assert not found  # the job still runs
     host.write(job, "c", last=ended(0), status="")
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert found == [[]]
 
 
@@ -168,7 +168,7 @@ def test_a_start_that_comes_in_time_is_waited_for(host: Host) -> None:
     thread.join(0.5)
     assert not found
     host.run(web, "c")
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert found == [[]]
 
 
@@ -229,7 +229,7 @@ def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     monkeypatch.setattr(module_bundle, "packed", lambda: elsewhere(host))
     text = program({"pods": {web: "Ready"}, "timeout": timeout}, check_mode)
     argv = [sys.executable, "-IS", "-"]
-    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=TIMEOUT)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
     assert json.loads(done.stdout) == {"changed": False, "unready": [{"pod": "default/web", "words": words}]}
 
@@ -326,7 +326,7 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.Mon
     def call(**more: Any) -> dict[str, Any]:
         text = program({**given, **more})
         argv = [sys.executable, "-IS", "-"]
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=TIMEOUT)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
@@ -418,7 +418,7 @@ def test_elsewhere_it_is_a_plain_line_now_and_then(plugin: Any) -> None:
 
 
 def test_status_and_the_modules_mean_the_same_files() -> None:
-    assert (status.PODS, status.SERVICES, status.RECORD) == (changes.PODS, changes.SERVICES, record.PATH)
+    assert (status.PODS, status.SCAN_DIR, status.RECORD) == (changes.PODS, changes.SCAN_DIR, record.PATH)
 
 
 def test_facts_tell_what_the_kubelet_knows(host: Host) -> None:

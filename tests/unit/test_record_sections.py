@@ -213,7 +213,7 @@ def test_records_of_the_first_version_are_converted_in_one_run(stood: Lab, away:
 
 def test_a_host_can_show_no_section_as_that_of_another_node(stood: Lab):
     lab = copy.deepcopy(stood)
-    closed = transport.closed({"hosts": lab.plan(wanting(web=NODES * 2))["hosts"], "verify": {}}, whole=True)["hosts"]
+    closed = transport.encode({"hosts": lab.plan(wanting(web=NODES * 2))["hosts"], "verify": {}}, whole=True)["hosts"]
     told = {name: json.loads(closed[name]["node"]["cluster"]) for name in ("node1", "node2")}
     own = told["node1"]["pods"]["node1"]
     forged = {**told["node2"], "pods": {"node2": {**own, "generation": own["generation"]}}}
@@ -225,7 +225,7 @@ def test_a_host_can_show_no_section_as_that_of_another_node(stood: Lab):
 
 def test_a_host_can_write_no_section_of_its_own(stood: Lab):
     lab = copy.deepcopy(stood)
-    closed = transport.closed({"hosts": lab.plan(wanting(web=NODES * 2))["hosts"], "verify": {}}, whole=True)["hosts"]
+    closed = transport.encode({"hosts": lab.plan(wanting(web=NODES * 2))["hosts"], "verify": {}}, whole=True)["hosts"]
     told = json.loads(closed["node1"]["node"]["cluster"])
     mine = {**told["pods"]["node1"], "generation": 10**9, "pods": {"default/web-5": ["10.1.1.9", None]}}
     old = {"version": 1, "cluster": {"generation": 10**9, "pods": {"default/web-5": ["node1", "10.1.1.9"]}}}

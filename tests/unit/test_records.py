@@ -66,7 +66,7 @@ class Cabinet:
         assert found.problems == ()
         self.cluster, self.desired = found.cluster, found.desired
         lab = Lab(load_balancer_pool="10.100.0.200-10.100.0.220")
-        lab.run(self.desired, settled=True)
+        lab.run(self.desired, assume_ready=True)
         lab.run(self.desired)
         self.told: dict[str, Any] = {host.name: host.observation for host in lab.observed()}
         for seen in filter(None, self.told.values()):
@@ -75,7 +75,7 @@ class Cabinet:
 
     def plan(self, told: dict[str, Any]) -> dict[str, Any]:
         hosts = [
-            Host(name, role, address, observation=transport.opened(json.dumps(told[name])))
+            Host(name, role, address, observation=transport.decode(json.dumps(told[name])))
             for name, role, address in self.lab.inventory
         ]
         return plan(self.cluster, hosts, self.desired, {}, NOW)
@@ -298,7 +298,7 @@ def test_one_damaged_fact_ends_no_run(cabinet: Cabinet) -> None:
 
 
 def test_a_host_goes_by_no_fact_that_the_plan_leaves_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pods, "SERVICES", str(tmp_path))
+    monkeypatch.setattr(pods, "SCAN_DIR", str(tmp_path))
     service = tmp_path / "default_web.c"
     service.mkdir()
     (service / "last").write_text("0 0 999999999999 1")

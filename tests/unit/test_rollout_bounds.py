@@ -42,5 +42,5 @@ def test_pods_are_applied_by_one_file_and_only_a_step_includes_a_step():
     ]
     assert [name for name, text in texts.items() if "import_tasks: apply_pods.yml" in text] == ["step.yml"]
     assert sorted(name for name, text in texts.items() if "step.yml" in text) == ["site.yml", "step.yml"]
-    for name in ("apply_pods.yml", "wait.yml", "settled.yml"):
+    for name in ("apply_pods.yml", "wait.yml", "endpoints.yml"):
         assert not [task for task in yaml.safe_load(texts[name]) if "ansible.builtin.include_tasks" in task]

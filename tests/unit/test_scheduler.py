@@ -22,23 +22,23 @@ def node(name: str, *, seen: bool = True, in_run: bool = True, **labels: str) ->
     return Host(name, "node", address, labels, {} if seen else None, in_run)
 
 
-def pod(name: str, owner: str | None = None, **wishes) -> Pod:
+def pod(name: str, owner: str | None = None, **fields) -> Pod:
     owner = owner and f"default/Deployment/{owner}"
-    return Pod("default", name, PodTemplate(ARGV, **wishes), f"{name}.yml:1", owner)
+    return Pod("default", name, PodTemplate(ARGV, **fields), f"{name}.yml:1", owner)
 
 
-def replicas(owner: str, count: int, **wishes) -> list[Pod]:
-    return [pod(f"{owner}-{index}", owner, **wishes) for index in range(count)]
+def replicas(owner: str, count: int, **fields) -> list[Pod]:
+    return [pod(f"{owner}-{index}", owner, **fields) for index in range(count)]
 
 
-def nodes_of(pods, nodes, room=100, present=()) -> list[str | None]:
-    placement = place(pods, nodes, {one.name: room for one in nodes}, dict(present))
+def nodes_of(pods, nodes, capacity=100, present=()) -> list[str | None]:
+    placement = place(pods, nodes, {one.name: capacity for one in nodes}, dict(present))
     return [placement.nodes.get(one.key) for one in pods]
 
 
-def problems_of(pods, nodes, room=100, present=()) -> list[str]:
+def problems_of(pods, nodes, capacity=100, present=()) -> list[str]:
     with pytest.raises(Invalid) as caught:
-        nodes_of(pods, nodes, room, present)
+        nodes_of(pods, nodes, capacity, present)
     return caught.value.problems
 
 
@@ -88,7 +88,7 @@ def test_who_names_a_node_is_not_asked_for_its_selector():
 
 def test_a_full_node_is_passed_over():
     pods = [pod("big", node_name="node1"), *replicas("web", 3)]
-    assert nodes_of(pods, [ONE, TWO], room=2) == ["node1", "node2", "node1", "node2"]
+    assert nodes_of(pods, [ONE, TWO], capacity=2) == ["node1", "node2", "node1", "node2"]
 
 
 def test_pods_with_different_wishes_see_each_other():
@@ -124,7 +124,7 @@ def test_what_cannot_be_scheduled_is_said_in_the_schedulers_words_each_owner_onc
         *replicas("api", 2, node_name="node9"),
         *replicas("log", 7),
     ]
-    assert problems_of(pods, [ONE, TWO], room=2) == [
+    assert problems_of(pods, [ONE, TWO], capacity=2) == [
         'web-0.yml:1: The Pod "web-0" cannot be scheduled: 0/2 nodes are available: '
         "2 node(s) didn't match Pod's node affinity/selector. "
         "(spec.nodeSelector disk=ssd,zone=b; labels are set with node_labels in the inventory)",
@@ -139,27 +139,27 @@ def test_what_cannot_be_scheduled_is_said_in_the_schedulers_words_each_owner_onc
 
 def test_every_reason_is_counted():
     full = [pod("one", node_name="node1"), pod("a", node_selector={"disk": "ssd"})]
-    assert problems_of(full, [ONE, TWO], room=1) == [
+    assert problems_of(full, [ONE, TWO], capacity=1) == [
         "a.yml:1: The Pod \"a\" cannot be scheduled: 0/2 nodes are available: 1 node(s) didn't match Pod's node "
         "affinity/selector, 1 node(s) had no IP addresses available in range set. "
         "(spec.nodeSelector disk=ssd; labels are set with node_labels in the inventory)"
     ]
-    assert problems_of([pod("one", node_name="node1"), pod("b", node_name="node1")], [ONE, TWO], room=1) == [
+    assert problems_of([pod("one", node_name="node1"), pod("b", node_name="node1")], [ONE, TWO], capacity=1) == [
         'b.yml:1: The Pod "b" cannot be scheduled: 0/2 nodes are available: 1 node(s) didn\'t match the requested '
         "node name, 1 node(s) had no IP addresses available in range set."
     ]
 
 
-wishes = st.one_of(
+constraints = st.one_of(
     st.just({}),
     st.builds(lambda name: {"node_name": name}, st.sampled_from(["node1", "node3"])),
     st.just({"node_selector": {"disk": "ssd"}}),
 )
-owners = st.lists(st.tuples(st.integers(1, 6), wishes), max_size=6)
+owners = st.lists(st.tuples(st.integers(1, 6), constraints), max_size=6)
 places = st.lists(st.sampled_from(["node1", "node2", "node3", "gone"]), max_size=12)
 
 
-def by_hand(pods, nodes, room, present):
+def by_hand(pods, nodes, capacity, present):
     """The rule word for word, looking at every node for every pod."""
     homes: dict[str, str] = {}
 
@@ -177,7 +177,7 @@ def by_hand(pods, nodes, room, present):
             continue
         total = Counter(homes.values())
         siblings = Counter(homes[other.key] for other in pods if other.owner == one.owner and other.key in homes)
-        free = [home for home in nodes if home.is_managed and fits(one, home) and total[home.name] < room]
+        free = [home for home in nodes if home.is_managed and fits(one, home) and total[home.name] < capacity]
         best = min(free, key=lambda home: (siblings[home.name], total[home.name]), default=None)
         if best is not None:
             homes[one.key] = best.name
@@ -186,13 +186,13 @@ def by_hand(pods, nodes, room, present):
 
 @settings(deadline=None, max_examples=200)
 @given(owners, places, st.sampled_from([None, "node1", "node2"]), st.integers(1, 20))
-def test_the_queues_choose_what_the_rule_says(owners, places, away, room):
+def test_the_queues_choose_what_the_rule_says(owners, places, away, capacity):
     pods = [one for index, (count, wish) in enumerate(owners) for one in replicas(f"o{index}", count, **wish)]
     present = dict(zip((one.key for one in pods[::2]), places, strict=False))
     nodes = [node(one.name, seen=one.name != away, **one.labels) for one in ALL]
-    expected = by_hand(pods, nodes, room, present)
+    expected = by_hand(pods, nodes, capacity, present)
     try:
-        placement = place(pods, nodes, {one.name: room for one in nodes}, present)
+        placement = place(pods, nodes, {one.name: capacity for one in nodes}, present)
     except Invalid:
         assert len(expected) < len(pods)
         return
@@ -246,7 +246,7 @@ def test_who_names_a_node_is_asked_for_no_taint_but_that_which_executes():
 
 def test_a_node_that_would_rather_have_nobody_is_the_last():
     nodes = [tainted("node1", ("old", "", "PreferNoSchedule")), TWO]
-    assert nodes_of(replicas("web", 3), nodes, room=2) == ["node2", "node2", "node1"]
+    assert nodes_of(replicas("web", 3), nodes, capacity=2) == ["node2", "node2", "node1"]
     bears = (Toleration("old", "Exists"),)
     assert nodes_of(replicas("web", 2, tolerations=bears), nodes) == ["node1", "node2"]
 
@@ -279,8 +279,8 @@ def port(number: int, host_ip: str = "", protocol: str = "TCP") -> Port:
     return Port(80, protocol, host_port=number, host_ip=host_ip)
 
 
-def serving(name: str, *ports: Port, owner: str | None = None, **wishes) -> Pod:
-    made = pod(name, owner, **wishes)
+def serving(name: str, *ports: Port, owner: str | None = None, **fields) -> Pod:
+    made = pod(name, owner, **fields)
     return replace(made, template=replace(made.template, containers=(replace(ARGV[0], ports=ports),)))
 
 
@@ -317,20 +317,20 @@ def test_a_pod_on_its_nodes_network_has_its_ports_there_and_takes_no_address():
     assert nodes_of(pods, [ONE, TWO]) == ["node1", "node2", "node1"]
     assert len(problems_of(pods, [ONE])) == 1
     agents = replicas("agent", 2, host_network=True)
-    assert nodes_of([*agents, pod("last"), pod("agent", host_network=True)], [ONE], room=1) == ["node1"] * 4
+    assert nodes_of([*agents, pod("last"), pod("agent", host_network=True)], [ONE], capacity=1) == ["node1"] * 4
 
 
 def test_ports_of_a_pod_that_is_kept_are_those_of_its_object():
     spec = {"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 8080}]}]}
-    kept = replace(pod("old", "web"), kept={"object": {"spec": spec}})
+    kept = replace(pod("old", "web"), pinned={"object": {"spec": spec}})
     pods = [serving("new", port(8080), owner="web"), kept]
     assert nodes_of(pods, [ONE, TWO], present=[("default/old", "node1")]) == ["node2", "node1"]
     ended = replace(kept, until="Ended")
     assert nodes_of([pods[0], ended], [ONE], present=[("default/old", "node1")]) == ["node1", "node1"]
     on_node = {"hostNetwork": True, "containers": [{"name": "main", "ports": [{"containerPort": 8080}]}]}
-    kept = replace(kept, kept={"object": {"spec": on_node}, "host_network": True})
+    kept = replace(kept, pinned={"object": {"spec": on_node}, "host_network": True})
     assert len(problems_of([pods[0], kept], [ONE], present=[("default/old", "node1")])) == 1
-    assert nodes_of([pod("new"), kept], [ONE], room=1, present=[("default/old", "node1")]) == ["node1", "node1"]
+    assert nodes_of([pod("new"), kept], [ONE], capacity=1, present=[("default/old", "node1")]) == ["node1", "node1"]
 
 
 def test_a_pod_that_wants_a_port_of_its_neighbour_moves():
@@ -356,12 +356,12 @@ ZONES = [node("node1", zone="a"), node("node2", zone="a"), node("node3", zone="b
 WEB = Selector({"app": "web"})
 
 
-def labelled(name: str, owner: str | None = None, app: str = "web", **wishes) -> Pod:
-    return pod(name, owner, labels={"app": app}, **wishes)
+def labelled(name: str, owner: str | None = None, app: str = "web", **fields) -> Pod:
+    return pod(name, owner, labels={"app": app}, **fields)
 
 
-def apps(count: int, **wishes) -> list[Pod]:
-    return [labelled(f"web-{index}", "web", **wishes) for index in range(count)]
+def apps(count: int, **fields) -> list[Pod]:
+    return [labelled(f"web-{index}", "web", **fields) for index in range(count)]
 
 
 def test_zones_are_filled_evenly_whatever_the_nodes_have():
@@ -394,11 +394,11 @@ def test_a_skew_that_would_be_too_large_is_said():
     ],
 )
 def test_how_many_fit_when_one_zone_is_full(spread, count):
-    room = {"node1": 1, "node2": 0, "node3": 99}
-    assert len(place(apps(count, spread=(spread,)), ZONES[:3], room, {}).nodes) == count
+    capacity = {"node1": 1, "node2": 0, "node3": 99}
+    assert len(place(apps(count, spread=(spread,)), ZONES[:3], capacity, {}).nodes) == count
     if count < 9:
         with pytest.raises(Invalid, match=f'"web-{count}"'):
-            place(apps(9, spread=(spread,)), ZONES[:3], room, {})
+            place(apps(9, spread=(spread,)), ZONES[:3], capacity, {})
 
 
 def test_nodes_of_another_selector_are_no_domain():
@@ -424,7 +424,7 @@ def test_a_wish_to_spread_goes_before_the_number_of_pods_and_never_fails():
 
 
 def test_ended_pods_are_nobodys_neighbours():
-    ended = replace(labelled("done"), kept={"object": {"spec": {}}}, until="Ended")
+    ended = replace(labelled("done"), pinned={"object": {"spec": {}}}, until="Ended")
     one = labelled("a", anti_affinity=(AntiAffinity(WEB, ("default",)),))
     assert nodes_of([ended, one], [ONE], present=[("default/done", "node1")]) == ["node1", "node1"]
 
@@ -466,10 +466,10 @@ def test_who_runs_beside_somebody_stays():
 
 
 def test_a_wish_to_keep_apart_goes_by_weight_and_never_fails():
-    wishes = (AntiAffinity(WEB, ("default",), 10), AntiAffinity(Selector({"app": "db"}), ("default",), 50))
+    fields = (AntiAffinity(WEB, ("default",), 10), AntiAffinity(Selector({"app": "db"}), ("default",), 50))
     db = labelled("db", app="db", node_name="node1")
     # Each of them counts twice for the next one, which it dislikes and which dislikes it.
-    assert nodes_of([db, *apps(4, anti_affinity=wishes)], [ONE, TWO])[1:] == ["node2", "node2", "node2", "node1"]
+    assert nodes_of([db, *apps(4, anti_affinity=fields)], [ONE, TWO])[1:] == ["node2", "node2", "node2", "node1"]
     one = (AntiAffinity(WEB, ("default",), 1),)
     assert nodes_of(apps(4, anti_affinity=one), [ONE, TWO]) == ["node1", "node2", "node1", "node2"]
 
@@ -484,21 +484,21 @@ def test_expressions_select_neighbours_too():
 
 def test_replicas_of_an_older_template_are_no_siblings():
     """Or new ones would all go where the old ones are fewest, and stay there."""
-    old = [replace(pod(f"old-{index}", "web"), kept={"object": {"spec": {}}}) for index in range(3)]
+    old = [replace(pod(f"old-{index}", "web"), pinned={"object": {"spec": {}}}) for index in range(3)]
     present = {"default/old-0": "node1", "default/old-1": "node1", "default/old-2": "node2", "default/web-0": "node3"}
     pods = [*replicas("web", 3), *old]
     assert nodes_of(pods, ALL, present=present.items())[:3] == ["node3", "node2", "node1"]
 
 
 def test_what_is_kept_and_nowhere_is_gone():
-    old = replace(pod("old", "web"), kept={"object": {"spec": {}}})
+    old = replace(pod("old", "web"), pinned={"object": {"spec": {}}})
     assert nodes_of([old, pod("a")], [ONE], present=[("default/old", "gone")]) == [None, "node1"]
 
 
 # --- all of it, against the rules word for word ---------------------------------------------------------
 
 labels = st.sampled_from(["web", "db"])
-picky = st.fixed_dictionaries(
+full_scan_fields = st.fixed_dictionaries(
     {},
     optional={
         "spread": st.builds(
@@ -555,7 +555,7 @@ def allowed(one: Pod, home: Host, nodes: list[Host], placed: dict[str, tuple[Pod
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.tuples(st.integers(1, 4), labels, picky), max_size=5))
+@given(st.lists(st.tuples(st.integers(1, 4), labels, full_scan_fields), max_size=5))
 def test_picky_pods_go_where_the_rules_let_them_and_nowhere_only_if_no_rule_does(owners):
     nodes = [*ZONES[:3], replace(ZONES[3], taints=(GPU,))]
     pods = []

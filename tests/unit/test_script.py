@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cli.failure import Failure
+from cli.errors import CommandError
 from cli.look import script as command
 from podlab.changes import actions, script_text
 from podlab.changes.pods import container_root, containers, paths, pod_commands, pods, s6_commands, volume_commands
-from podlab.configs import PodRow
+from podlab.configs import PodConfig
 from podlab.controller import inputs, script
 from podlab.host.pods import volumes
 from podlab.planner.configs.services import digest_of
 from podlab.planner.inputs.host import Host
-from podlab.planner.inputs.request import CHAPTERS
+from podlab.planner.inputs.request import COMPONENTS
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.plan import plan
 from tests.simulated_host import SimulatedHost
@@ -33,7 +33,7 @@ from tests.unit.test_changes_pods import row
 ROOT = Path(__file__).parents[2]
 NOW = "2030-01-01T00:00:00Z"
 PROGRAMS = {"agnhost": "#!/usr/bin/python3\n", "nginx/nginx.conf": "events {}\n", "kubelet": "#!/usr/bin/python3 -IS\n"}
-HEADINGS = script.sentences(str(ROOT))
+HEADINGS = script.play_names(str(ROOT))
 
 
 SERVICE: dict[str, Any] = {
@@ -45,8 +45,8 @@ SERVICE: dict[str, Any] = {
 
 
 def subjects(
-    manifests: Path = ROOT / "manifests", *, settled: bool = False, **setting: Any
-) -> dict[str, script.Subject]:
+    manifests: Path = ROOT / "manifests", *, assume_ready: bool = False, **setting: Any
+) -> dict[str, script.HostPlan]:
     """The hosts of the sample, bare."""
     bare = {
         "node1": ("node", "10.100.0.2", SimulatedHost("10.100.0.2/24", gateway="10.100.0.1")),
@@ -56,36 +56,38 @@ def subjects(
     labels = {"disktype": "ssd"}
     hosts = [Host(name, role, at, labels, it.observe(), in_run=True) for name, (role, at, it) in bare.items()]
     desired = inputs.read(str(ROOT), str(manifests), {}).desired
-    made = plan(Cluster(**setting), hosts, desired, PROGRAMS, NOW, settled=settled)
+    made = plan(Cluster(**setting), hosts, desired, PROGRAMS, NOW, assume_ready=assume_ready)
     return {
-        host.name: script.Subject(host.name, host.role, made["hosts"][host.name], host.observation or {})
+        host.name: script.HostPlan(host.name, host.role, made["hosts"][host.name], host.observation or {})
         for host in hosts
     }
 
 
 @pytest.fixture(scope="module")
-def node1() -> script.Subject:
-    return subjects(settled=True)["node1"]
+def node1() -> script.HostPlan:
+    return subjects(assume_ready=True)["node1"]
 
 
 @pytest.fixture(scope="module")
-def thirty() -> list[script.Subject]:
+def thirty() -> list[script.HostPlan]:
     return [*subjects(ROOT / "tests" / "manifests", pod_routing="vxlan").values()]
 
 
-def test_the_sample(node1: script.Subject, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sample(
+    node1: script.HostPlan, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(script.health_checks, "program", lambda: "#!/usr/bin/python3 -IS\n")
     golden("script-node1.sh", script.script(node1, HEADINGS))
     golden("script-node1-undo.sh", script.undo(node1, HEADINGS))
 
 
-def test_every_chapter_has_the_sentence_of_its_play() -> None:
+def test_every_component_has_the_sentence_of_its_play() -> None:
     assert list(HEADINGS) != []
-    assert HEADINGS.keys() == set(CHAPTERS)
-    assert HEADINGS["pods"] == "Give every pod a namespace, an address and a wire to its node"
+    assert HEADINGS.keys() == set(COMPONENTS)
+    assert HEADINGS["pods"] == "Pods: namespaces, veth pairs, containers"
 
 
-def test_a_script_has_every_command_that_a_run_shows_in_the_same_order(thirty: list[script.Subject]) -> None:
+def test_a_script_has_every_command_that_a_run_shows_in_the_same_order(thirty: list[script.HostPlan]) -> None:
     for host in thirty:
         found = pods.changes({}, {}, host.pods)
         commands = {line for line in _typed(found) if isinstance(line, str)}  # a passage says more than its brief
@@ -99,7 +101,7 @@ def _typed(found: list[actions.Action]) -> list[script_text.Typed]:
     return [line for part in (*pod_commands.network(found), *pod_commands.processes(found)) for line in part.typed]
 
 
-def test_a_shell_can_read_them(thirty: list[script.Subject]) -> None:
+def test_a_shell_can_read_them(thirty: list[script.HostPlan]) -> None:
     for host in thirty:
         for text in (script.script(host, HEADINGS), script.undo(host, HEADINGS)):
             for shell in ("sh", "bash"):
@@ -110,7 +112,7 @@ def test_a_shell_can_read_them(thirty: list[script.Subject]) -> None:
 def test_what_a_script_cannot_bring_is_said_at_the_top() -> None:
     both = subjects(ROOT / "tests" / "manifests")
     host = both["node2"]
-    unfinished = script.Subject(host.name, host.role, host.rows, host.seen, ("StatefulSet ordered: 1 of 2 created",))
+    unfinished = script.HostPlan(host.name, host.role, host.rows, host.seen, ("StatefulSet ordered: 1 of 2 created",))
     head = script.script(unfinished, HEADINGS).partition("set -eu")[0]
     ends = [name for name, known in _by_name(host).items() if known["restart_policy"] != "Always"]
     assert ends
@@ -122,7 +124,7 @@ def test_what_a_script_cannot_bring_is_said_at_the_top() -> None:
     assert [name for undone, name in heads if name not in undone] == []
 
 
-def _by_name(host: script.Subject) -> dict[str, PodRow]:
+def _by_name(host: script.HostPlan) -> dict[str, PodConfig]:
     return {known["object"]["metadata"]["name"]: known for known in host.pods}
 
 
@@ -133,7 +135,7 @@ def test_services_lead_to_pods_that_the_script_makes(tmp_path: Path) -> None:
     for file in (ROOT / "manifests").glob("*.yml"):
         (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
     (tmp_path / "service.yml").write_text(json.dumps(SERVICE), "utf-8")
-    host = subjects(tmp_path, settled=True)["node1"]
+    host = subjects(tmp_path, assume_ready=True)["node1"]
     text = script.script(host, HEADINGS)
     assert text.count("iptables-restore") == 3
     to_pods = re.findall(r"^-A KUBE-SEP-.* -j DNAT --to-destination (\S+)$", text, re.MULTILINE)
@@ -154,7 +156,7 @@ def test_127_0_0_1_is_open_as_long_as_it_is_guarded(tmp_path: Path, ports: list[
     for name, document in (("service", by_node_port), ("host", pod)):
         if name in ports:
             (tmp_path / f"{name}.yml").write_text(json.dumps(document), "utf-8")
-    host = subjects(tmp_path, settled=True)["node1"]
+    host = subjects(tmp_path, assume_ready=True)["node1"]
     lines = script.script(host, HEADINGS).splitlines()
     guard = "-A PODLAB-LOCALHOST ! -s 127" if "host" in ports else "-A KUBE-FIREWALL ! -s 127"
     (guarded,) = [number for number, line in enumerate(lines) if guard in line]
@@ -170,7 +172,7 @@ def test_sticky_clients_are_remembered_where_the_rules_look_for_them(tmp_path: P
     for file in (ROOT / "manifests").glob("*.yml"):
         (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
     (tmp_path / "service.yml").write_text(json.dumps(sticky), "utf-8")
-    host = subjects(tmp_path, settled=True, affinity_by_ipset=True)["node1"]
+    host = subjects(tmp_path, assume_ready=True, affinity_by_ipset=True)["node1"]
     text = script.script(host, HEADINGS)
     made = re.findall(r"^ipset create (\S+) hash:ip timeout 10800 maxelem 65536$", text, re.MULTILINE)
     assert len(made) == 2
@@ -195,15 +197,15 @@ def test_settings_go_back_to_what_the_record_has() -> None:
     forwarding = {key: "1" for key in host.originals if key.endswith("forward") or key.endswith(".forwarding")}
     record = {"sysctls": {**host.originals, **forwarding}}
     seen = {**host.seen, "record": record, "sysctls": {**host.seen["sysctls"], **host.rows["node"]["sysctls"]}}
-    lit = script.Subject(host.name, host.role, host.rows, seen)
+    lit = script.HostPlan(host.name, host.role, host.rows, seen)
     assert sysctl_lines(script.undo(lit, HEADINGS)) == sysctl_lines(script.undo(host, HEADINGS))[1:]
     assert sysctl_lines(script.script(lit, HEADINGS)) == sysctl_lines(script.script(host, HEADINGS))
 
 
-def test_a_setting_that_its_module_brings_is_as_podlab_wants_it(node1: script.Subject) -> None:
+def test_a_setting_that_its_module_brings_is_as_podlab_wants_it(node1: script.HostPlan) -> None:
     name = "net.bridge.bridge-nf-call-iptables"
     seen = {**node1.seen, "sysctls": {key: value for key, value in node1.seen["sysctls"].items() if key != name}}
-    assert script.Subject("node1", "node", node1.rows, seen).originals[name] == "1"
+    assert script.HostPlan("node1", "node", node1.rows, seen).originals[name] == "1"
 
 
 # --- with a shell
@@ -253,11 +255,11 @@ NASTY = row(
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that podlab writes lies below another directory; mounts and the supervisor are left out."""
-    for name in ("PODS", "SERVICES", "VOLUMES", "LOGS", "SUBPATHS", "SHM"):
+    for name in ("PODS", "SCAN_DIR", "VOLUMES", "LOGS", "SUBPATHS", "SHM"):
         for module in (paths, container_root, containers, s6_commands, volume_commands, volumes):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, f"{tmp_path}/{name.lower()}")
-    monkeypatch.setattr(s6_commands, "BUILDING", f"{tmp_path}/services/.new")
+    monkeypatch.setattr(s6_commands, "BUILDING", f"{tmp_path}/scan_dir/.new")
     (tmp_path / "bin").mkdir()
     for program in ("mount", "s6-svscanctl"):
         (tmp_path / "bin" / program).symlink_to("/bin/true")
@@ -274,9 +276,9 @@ def tree(directory: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_a_service_is_the_one_that_a_run_makes_whatever_a_manifest_says(elsewhere: Path) -> None:
-    lines = script_text.whole([*volume_commands.lines(NASTY, "files"), *s6_commands.service(NASTY, "main", held=True)])
+    lines = script_text.full([*volume_commands.lines(NASTY, "files"), *s6_commands.service(NASTY, "main", held=True)])
     sh(lines, f"{elsewhere}/bin:{os.environ['PATH']}")
-    home = elsewhere / "services" / "default_web.main"
+    home = elsewhere / "scan_dir" / "default_web.main"
     for name, text in containers.service_files(NASTY, "main").items():
         assert (home / name).read_text("utf-8") == text
         assert os.access(home / name, os.X_OK) == text.startswith("#!")
@@ -306,7 +308,7 @@ def test_volumes_are_those_that_a_run_makes(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, group: dict[str, int]
 ) -> None:
     pod = row(volumes=VOLUMES, **group)
-    sh([line for name in VOLUMES for line in script_text.whole(volume_commands.lines(pod, name))])
+    sh([line for name in VOLUMES for line in script_text.full(volume_commands.lines(pod, name))])
     by_hand = tree(elsewhere / "volumes")
     (elsewhere / "volumes").rename(elsewhere / "by hand")
     monkeypatch.setattr(volumes.time, "strftime", lambda *_: "..2000_01_01_00_00_00.")
@@ -361,12 +363,12 @@ def test_the_command_prints_the_one_that_is_asked_for_and_names_the_others(monke
     settings = [json.loads(argv[-1]) for argv in asked]
     assert [item.get("podlab_manifests") for item in settings] == [None, "dir"]
     assert settings[0]["plan_time"].endswith("T00:00:00Z")
-    with pytest.raises(Failure, match=r"no script for outside; there is one for each of: gateway, node1$"):
+    with pytest.raises(CommandError, match=r"no script for outside; there is one for each of: gateway, node1$"):
         command.script("outside", [], None, undo=False)
 
 
 def test_the_command_hands_on_why_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.CompletedProcess([], 2, "fatal: [node1]: FAILED!", "")
     monkeypatch.setattr(command.subprocess, "run", lambda *_, **__: done)
-    with pytest.raises(Failure, match="fatal: "):
+    with pytest.raises(CommandError, match="fatal: "):
         command.script("node1", [], None, undo=False)

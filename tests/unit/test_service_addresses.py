@@ -18,7 +18,7 @@ from podlab.planner.inputs.settings import Cluster
 from podlab.planner.manifests.updates import IMMUTABLE, ONCE_SET
 from podlab.planner.model import Document, Invalid
 from podlab.planner.services.addresses import allocate, waiting
-from podlab.planner.services.model import Given, Ingress, Service
+from podlab.planner.services.model import Ingress, Service, ServiceAllocation
 from podlab.planner.services.record import remembered
 from tests.unit.bodies import desired, problems_of, service
 
@@ -37,10 +37,10 @@ class Lab:
         seen = {"record": {"cluster": self.record}} if self.record else None
         return [Host(host.name, host.role, host.address, observation=seen) for host in HOSTS]
 
-    def allocate(self, *documents: Document) -> dict[str, Given]:
+    def allocate(self, *documents: Document) -> dict[str, ServiceAllocation]:
         return allocate(self.cluster, self.hosts(), desired(*documents).services)
 
-    def run(self, *documents: Document) -> dict[str, Given]:
+    def run(self, *documents: Document) -> dict[str, ServiceAllocation]:
         services = desired(*documents).services
         found = allocate(self.cluster, self.hosts(), services)
         kept = remembered(services, found, [], [], self.record, NOW)
@@ -51,7 +51,7 @@ class Lab:
         return [line.partition(" is invalid: ")[2] or line for line in problems_of(self.allocate, *documents)]
 
 
-def ips(found: dict[str, Given]) -> dict[str, str]:
+def ips(found: dict[str, ServiceAllocation]) -> dict[str, str]:
     return {key.partition("/")[2]: one.cluster_ip for key, one in found.items()}
 
 
@@ -133,12 +133,12 @@ def test_a_pool_holds_no_address_of_a_host():
     ]
 
 
-def of_links(pool: str) -> dict[str, Given]:
-    """A gateway with two legs, and a node that bears an address of a load balancer's, to take it for its own."""
-    legs = {"gw": ["10.100.0.1/24", "198.51.100.1/24"], "node1": ["10.100.0.2/24", "203.0.113.7/32"]}
+def of_links(pool: str) -> dict[str, ServiceAllocation]:
+    """A gateway with two interfaces, and a node that bears an address of a load balancer's, to take it for its own."""
+    interfaces = {"gw": ["10.100.0.1/24", "198.51.100.1/24"], "node1": ["10.100.0.2/24", "203.0.113.7/32"]}
     hosts = [
         Host(name, "node", own[0].partition("/")[0], observation={"links": {"eth0": {"addresses": own}}})
-        for name, own in legs.items()
+        for name, own in interfaces.items()
     ]
     return allocate(Cluster(load_balancer_pool=pool), hosts, [])
 
@@ -402,7 +402,7 @@ def test_ports_of_health_checks_that_cannot_be():
 POOL = {"load_balancer_pool": "192.0.2.10-192.0.2.13"}
 
 
-def balancers(found: dict[str, Given]) -> dict[str, str]:
+def balancers(found: dict[str, ServiceAllocation]) -> dict[str, str]:
     return {key.partition("/")[2]: ",".join(item.ip for item in one.ingress) for key, one in found.items()}
 
 
@@ -615,7 +615,7 @@ KINDS = {
 )
 def test_nobody_is_renumbered_in_any_history(history, random):
     lab = Lab(service_cidr="10.96.0.0/27", node_port_range="30000-30039", load_balancer_pool="192.0.2.0/28")
-    before: dict[str, Given] = {}
+    before: dict[str, ServiceAllocation] = {}
     kinds: dict[str, str] = {}
     for wanted in history:
         names = list(wanted)

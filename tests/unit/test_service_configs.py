@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from podlab.changes.kube_proxy import services as rules
-from podlab.planner.configs.services import Rows, digest_of, port_rows
+from podlab.planner.configs.services import ServicesConfigs, digest_of, port_configs
 from podlab.planner.inputs.host import Host
-from podlab.planner.inputs.request import CHAPTERS, chapters_of
+from podlab.planner.inputs.request import COMPONENTS, components_of
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port
 from podlab.planner.plan import plan
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.backends import Backend
 from podlab.planner.services.endpoints import slices_in_force, slices_of_pods
-from podlab.planner.services.model import Given, Ingress, Service, ServicePort
+from podlab.planner.services.model import Ingress, Service, ServiceAllocation, ServicePort
 from podlab.planner.services.record import remembered, service_object
-from podlab.planner.services.stage import services_chapter
+from podlab.planner.services.stage import plan_services
 from tests.simulated_host import SimulatedHost
 from tests.unit.bodies import desired, endpoint_slice, endpoints, service
 
@@ -32,7 +32,7 @@ def ports(*documents: Document, pods: tuple[Backend, ...] = (), **settings: Any)
     wanted = desired(*documents)
     given = allocate(Cluster(**settings), [NODE, OTHER], wanted.services)
     slices, _ = slices_in_force(wanted.services, slices_of_pods(wanted.services, pods), wanted.slices, wanted.endpoints)
-    return port_rows(wanted.services, given, slices)
+    return port_configs(wanted.services, given, slices)
 
 
 def backend(number: int, **facts: Any) -> Backend:
@@ -171,7 +171,7 @@ def test_the_row_of_a_node():
         "affinity_by_ipset": True,
         "reject_undefined_ports": True,
     }
-    assert Rows(Cluster(**settings), found).row(NODE, "10.1.1.0/24") == {
+    assert ServicesConfigs(Cluster(**settings), found).row(NODE, "10.1.1.0/24") == {
         "node": "node1",
         "zone": "a",
         "addresses": ["10.100.0.2", "10.1.1.1"],
@@ -198,8 +198,8 @@ def test_a_nodes_addresses_are_those_of_all_its_links():
     node = Host("node1", "node", "10.100.0.2", observation={"links": seen})
     own = ["10.100.0.2", "10.1.1.1"]
     more = ["172.17.0.1", "192.0.2.9", "192.0.2.10"]
-    assert Rows(Cluster(), []).row(node, "10.1.1.0/24")["addresses"] == [*own, *more]
-    overlay = Rows(Cluster(pod_routing="vxlan"), []).row(node, "10.1.1.0/24")
+    assert ServicesConfigs(Cluster(), []).row(node, "10.1.1.0/24")["addresses"] == [*own, *more]
+    overlay = ServicesConfigs(Cluster(pod_routing="vxlan"), []).row(node, "10.1.1.0/24")
     assert overlay["addresses"] == [*own, "10.1.1.0", *more]
 
 
@@ -210,7 +210,7 @@ def test_what_somebody_has_added_to_podlabs_own_links_does_not_count():
         "vetha": {"addresses": ["10.9.0.1/24"], "alias": "podlab default/web"},
     }
     node = Host("node1", "node", "10.100.0.2", observation={"links": seen})
-    assert Rows(Cluster(), []).row(node, "10.1.1.0/24")["addresses"] == ["10.100.0.2", "10.1.1.1"]
+    assert ServicesConfigs(Cluster(), []).row(node, "10.1.1.0/24")["addresses"] == ["10.100.0.2", "10.1.1.1"]
 
 
 @pytest.mark.parametrize("way", ["gateway", "host-gw", "vxlan"])
@@ -224,7 +224,7 @@ def test_links_that_a_run_makes_do_not_make_the_next_one_tell_anything_else(way)
 
 
 def test_all_nodes_share_one_list_of_ports():
-    rows = Rows(Cluster(), ports(service()))
+    rows = ServicesConfigs(Cluster(), ports(service()))
     assert rows.row(NODE, "10.1.1.0/24")["ports"] is rows.row(OTHER, "10.1.2.0/24")["ports"]
 
 
@@ -236,7 +236,9 @@ def test_services_of_the_same_pods_share_their_endpoints():
 
 
 def test_the_digest_is_that_of_the_whole_row_as_a_host_would_make_it():
-    rows = Rows(Cluster(), ports(service("a"), service("b", externalIPs=["203.0.113.5"]), pods=(backend(1),)))
+    rows = ServicesConfigs(
+        Cluster(), ports(service("a"), service("b", externalIPs=["203.0.113.5"]), pods=(backend(1),))
+    )
     row = rows.row(NODE, "10.1.1.0/24")
     assert rows.digest(row) == digest_of(json.loads(json.dumps(row)))
     assert rows.digest(row) != rows.digest(rows.row(OTHER, "10.1.2.0/24"))
@@ -254,7 +256,7 @@ def test_a_service_as_the_api_server_keeps_it():
         externalTrafficPolicy="Local",
         clusterIP=None,
     )
-    given = {"default/web": Given("10.96.0.10", (30080, 0), 30500, (Ingress("192.0.2.1"),))}
+    given = {"default/web": ServiceAllocation("10.96.0.10", (30080, 0), 30500, (Ingress("192.0.2.1"),))}
     entry = remembered(desired(written).services, given, [], [], {}, NOW)["services"]["default/web"]
     assert {key: value for key, value in entry.items() if key != "body"} == {
         "created": NOW,
@@ -401,9 +403,11 @@ def pod(name: str, node: str = "node1", **template: Any) -> Pod:
 
 
 def pending(result: Any) -> dict[str, list[str]]:
-    """Without what is yet to become: waiting is no chapter."""
-    chapters = {name: [word for word in rows["pending"] if word != "rollout"] for name, rows in result["hosts"].items()}
-    return {name: words for name, words in chapters.items() if words}
+    """Without what is yet to become: waiting is no component."""
+    components = {
+        name: [word for word in rows["pending"] if word != "rollout"] for name, rows in result["hosts"].items()
+    }
+    return {name: words for name, words in components.items() if words}
 
 
 def ready(result: Any, node: str = "node1") -> dict[str, bool]:
@@ -531,7 +535,7 @@ def test_nodes_leave_a_pod_alone_before_it_goes():
     assert ready(fewer) == {"10.1.1.2": True}
     more = lab.plan(service(), pods=(*everybody, pod("c")))
     assert "services_drain" not in {word for rows in more["hosts"].values() for word in rows["pending"]}
-    assert [ends(fewer, name) for name in ("parting", "services")] == [{"10.1.1.2": "ready"}] * 2
+    assert [ends(fewer, name) for name in ("draining", "services")] == [{"10.1.1.2": "ready"}] * 2
     assert slices(fewer) == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
     for _ in range(2):
         lab.run(service(), pods=everybody[:1])
@@ -539,7 +543,7 @@ def test_nodes_leave_a_pod_alone_before_it_goes():
 
 
 def ends(result: Any, row: str, node: str = "node1") -> dict[str, str]:
-    """What a node is told of endpoints: before pods go (``parting``), or for good (``services``)."""
+    """What a node is told of endpoints: before pods go (``draining``), or for good (``services``)."""
     ports = result["hosts"][node][row]["ports"]
     return {one["address"]: condition_of(one) for port in ports for one in port["endpoints"]}
 
@@ -565,7 +569,7 @@ def test_the_last_one_is_led_to_until_it_goes_and_no_longer():
         "node2": ["node", "pods", "services", "services_drain", "services_finalize"],
         "gateway": ["node"],
     }
-    assert ends(none, "parting") == slices(none) == {"10.1.2.2": "terminating"}
+    assert ends(none, "draining") == slices(none) == {"10.1.2.2": "terminating"}
     assert ends(none, "services") == {}
     lab.run(service(), pods=())
     after = lab.run(service(), pods=())
@@ -581,7 +585,7 @@ def test_a_node_that_asks_for_its_own_keeps_its_last_one_until_it_goes():
         lab.run(local, pods=everybody)
     fewer = lab.plan(local, pods=everybody[:1])
     assert pending(fewer)["node1"] == ["node", "services", "services_drain", "services_finalize"]
-    assert ends(fewer, "parting") == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
+    assert ends(fewer, "draining") == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
 
 
 def test_who_is_published_whatever_becomes_of_him_is_led_to_until_he_goes():
@@ -592,7 +596,7 @@ def test_who_is_published_whatever_becomes_of_him_is_led_to_until_he_goes():
         lab.run(published, pods=everybody)
     fewer = lab.plan(published, pods=everybody[:1])
     assert pending(fewer)["node1"] == ["node", "services", "services_drain", "services_finalize"]
-    assert ends(fewer, "parting") == {"10.1.1.2": "ready", "10.1.2.2": "ready terminating"}
+    assert ends(fewer, "draining") == {"10.1.1.2": "ready", "10.1.2.2": "ready terminating"}
 
 
 def test_a_run_that_was_cut_off_before_pods_went_lets_them_go_as_well():
@@ -611,7 +615,7 @@ def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
     for _ in range(2):
         lab.run(service(), pods=everybody)
     moved = (pod("a", "node2"),)
-    found = lab.plan(service(), pods=moved, chapters=("services",))
+    found = lab.plan(service(), pods=moved, components=("services",))
     assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
     assert "services_drain" not in pending(found).get("node1", [])
     found = lab.plan(service(), pods=everybody[:1], limit=("node1",))
@@ -623,26 +627,26 @@ def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
 
 def test_a_plan_that_looks_ahead_leads_to_all_that_will_be_there_and_makes_no_haste():
     lab = Lab()
-    first = lab.plan(service(), pods=(pod("a"),), settled=True)
+    first = lab.plan(service(), pods=(pod("a"),), assume_ready=True)
     assert ends(first, "services") == {"10.1.1.2": "ready"}
     for _ in range(2):
         lab.run(service(), pods=(pod("a"),))
-    fewer = lab.plan(service(), pods=(), settled=True)
+    fewer = lab.plan(service(), pods=(), assume_ready=True)
     assert pending(fewer)["node1"] == ["node", "pods", "services"]
     assert ends(fewer, "services") == {}
 
 
 def test_where_only_services_are_asked_for_the_record_is_written_with_them():
     lab = Lab()
-    assert "record" in pending(lab.plan(service(), chapters=("services",)))["node1"]
-    assert pending(lab.plan(service(), chapters=("services",)))["gateway"] == ["node", "routes"]
+    assert "record" in pending(lab.plan(service(), components=("services",)))["node1"]
+    assert pending(lab.plan(service(), components=("services",)))["gateway"] == ["node", "routes"]
     assert "record" not in pending(lab.plan(service()))["node1"]
 
 
 @pytest.mark.parametrize(
     ("tags", "skipped", "expected"),
     [
-        (["all"], [], CHAPTERS),
+        (["all"], [], COMPONENTS),
         (["services"], [], ("services",)),
         (["verify"], [], ()),
         (["tagged"], ["pods", "verify"], ("system", "node", "bridge", "routes", "egress", "services")),
@@ -650,8 +654,8 @@ def test_where_only_services_are_asked_for_the_record_is_written_with_them():
         (["node", "pods"], ["node"], ("pods",)),
     ],
 )
-def test_the_chapters_that_tags_ask_for(tags, skipped, expected):
-    assert chapters_of(tags, skipped) == list(expected)
+def test_the_components_that_tags_ask_for(tags, skipped, expected):
+    assert components_of(tags, skipped) == list(expected)
 
 
 def test_a_pod_that_is_not_ready_any_more_is_no_reason_for_haste():
@@ -679,7 +683,7 @@ def test_somebody_elses_kube_proxy_is_in_the_way():
 def test_chains_of_this_plans_services_are_no_stranger():
     """A host that has lost all that bears a mark, and its record."""
     lab = Lab()
-    written = rules.tables(lab.plan(service(), pods=(pod("a"),), settled=True)["hosts"]["node1"]["services"])
+    written = rules.tables(lab.plan(service(), pods=(pod("a"),), assume_ready=True)["hosts"]["node1"]["services"])
     lab.hosts["node1"].services["others"] = [f"{it} {name}" for it in written for name in written[it]["chains"]]
     assert lab.plan(service())["refused"] == {}
     lab.hosts["node1"].services["others"].append("nat KUBE-SVC-NPX46M4PTMTKRN6Y")
@@ -729,7 +733,7 @@ def test_the_whole_way_of_a_service(golden):
 
 def written(*documents: Document, pods: tuple[Backend, ...] = ()) -> str:
     """All rules of node1, from manifests on."""
-    row_ = Rows(Cluster(), ports(*documents, pods=pods)).row(NODE, "10.1.1.0/24")
+    row_ = ServicesConfigs(Cluster(), ports(*documents, pods=pods)).row(NODE, "10.1.1.0/24")
     return "".join(
         f"-A {chain} {rule}\n"
         for parts in rules.tables(row_).values()
@@ -837,8 +841,8 @@ def test_what_many_services_have_in_common_is_made_once():
     placed = dict.fromkeys(addresses_, "node1")
     wanted = type(desired())(services=many(1000))
     given = allocate(Cluster(), [NODE], wanted.services)
-    chapter = services_chapter(Cluster(), [NODE], wanted, given, pods, placed, addresses_, {}, NOW)
-    rows = chapter.rows.ports
+    component = plan_services(Cluster(), [NODE], wanted, given, pods, placed, addresses_, {}, NOW)
+    rows = component.rows.ports
     assert len(rows) == 1000
     assert len({id(row["endpoints"]) for row in rows}) == 1
-    assert len({id(part["endpoints"]) for part in chapter.record["slices"].values()}) == 1
+    assert len({id(part["endpoints"]) for part in component.record["slices"].values()}) == 1

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from podlab.changes.kube_proxy import services as rules
-from podlab.configs import ServicePortRow
-from podlab.planner.configs.services import Rows
+from podlab.configs import ServicePortConfig
+from podlab.planner.configs.services import ServicesConfigs
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
 from podlab.planner.services.endpoint_pods import PodPlace
@@ -71,7 +71,7 @@ def endpoint(address: str, node: str = "", **facts: Any) -> Any:
 BOTH = [endpoint("10.1.1.2"), endpoint("10.1.2.2")]
 
 
-def port(*endpoints: Any, **fields: Any) -> ServicePortRow:
+def port(*endpoints: Any, **fields: Any) -> ServicePortConfig:
     row: Any = {
         **{"service": "default/web", "port_name": "http", "protocol": "tcp", "cluster_ip": "10.96.0.10", "port": 80},
         **{"node_port": 0, "external_ips": [], "load_balancer_ips": [], "source_ranges": []},
@@ -88,7 +88,7 @@ EVERY_WAY: dict[str, Any] = {
 
 
 def matrix(
-    *ports: ServicePortRow, hosts: list[Host] = HOSTS, ends: list[End] = ENDS, **settings: Any
+    *ports: ServicePortConfig, hosts: list[Host] = HOSTS, ends: list[End] = ENDS, **settings: Any
 ) -> dict[str, Any]:
     return service_matrix(Cluster(**settings), hosts, CIDRS, ends, ports, pods_at(*PODS))
 
@@ -101,13 +101,13 @@ def ask(found: dict[str, Any], source: str, address: str) -> Any:
 # --- as the rules have it -------------------------------------------------------------------------------
 
 
-def met(one: Any, row: ServicePortRow, cluster: Cluster) -> dict[str, str] | str:
+def met(one: Any, row: ServicePortConfig, cluster: Cluster) -> dict[str, str] | str:
     """What the rules of the nodes make of an ask: endpoints with the source that they see, or what else happens."""
     client = BY_NAME[one["source"]]
     source = one["caller"]
     for node in one["path"]:
         host = next(host for host in HOSTS if host.name == node)
-        tables = rules.tables(Rows(cluster, [row]).row(host, CIDRS[node]))
+        tables = rules.tables(ServicesConfigs(cluster, [row]).row(host, CIDRS[node]))
         packet = Packet(source, one["address"], one["port"], one["protocol"], (host.address, BRIDGES[node]))
         found = outcomes(tables, packet)
         if found in ({"reject"}, {"drop"}):
@@ -187,7 +187,7 @@ def test_source_addresses_of_a_cluster_ip():
         "path": ["node1"],
         "outcome": "answer",
         "backends": {HERE: "10.1.1.9", THERE: "10.1.1.9"},
-        "mute": [],
+        "no_reply": [],
         "homes": {HERE: "node1", THERE: "node2"},
         "sticky": False,
         "tries": 13,
@@ -202,11 +202,11 @@ def test_a_pod_that_calls_another_node_keeps_its_address_or_not():
     row = port(*BOTH, node_port=30080, external_local=True)
     kept = ask(matrix(row), "client", "10.100.0.3")
     assert kept["path"] == ["node1", "node2"]
-    assert (kept["backends"], kept["mute"]) == ({HERE: "10.1.1.9", THERE: "10.1.1.9"}, [HERE])
+    assert (kept["backends"], kept["no_reply"]) == ({HERE: "10.1.1.9", THERE: "10.1.1.9"}, [HERE])
     hidden = ask(matrix(row, non_masquerade_cidrs=()), "client", "10.100.0.3")
-    assert (hidden["backends"], hidden["mute"]) == ({THERE: "10.100.0.2"}, [])
-    assert ask(matrix(row), "client", "10.100.0.2")["mute"] == []
-    assert ask(matrix(port(*BOTH, node_port=30080)), "client", "10.100.0.3")["mute"] == []
+    assert (hidden["backends"], hidden["no_reply"]) == ({THERE: "10.100.0.2"}, [])
+    assert ask(matrix(row), "client", "10.100.0.2")["no_reply"] == []
+    assert ask(matrix(port(*BOTH, node_port=30080)), "client", "10.100.0.3")["no_reply"] == []
 
 
 def test_outside_keeps_its_address_with_policy_local_alone():
@@ -318,7 +318,7 @@ def test_clients_of_a_node_share_out_the_tries():
 def test_a_refusal_is_waited_for_by_one_call_of_a_client_at_a_time():
     found = matrix(port(), port(BOTH[0], port_name="b"))
     rows = probes(found, ENDS, [host.name for host in HOSTS])["node1"]["asks"]
-    assert {(row["lane"], row["until"], row["tries"]) for row in rows if row["netns"] == "client"} == {
+    assert {(row["serial_key"], row["until"], row["tries"]) for row in rows if row["netns"] == "client"} == {
         ("refusals client", "refused", 15),
         ("", "", 1),
     }
@@ -333,10 +333,10 @@ def test_of_many_refusals_each_client_hears_a_few_of_its_own():
     assert by_source["here"] != by_source["there"]
 
 
-def test_who_sticks_calls_twice_in_one_lane():
+def test_who_sticks_calls_twice_in_one_queue():
     found = matrix(port(*BOTH, affinity_seconds=9), port(BOTH[0], port_name="b"))
     rows = probes(found, ENDS, [host.name for host in HOSTS])
-    assert {(row["tries"], row["lane"]) for row in rows["node1"]["asks"]} == {(2, "default/web:http"), (1, "")}
+    assert {(row["tries"], row["serial_key"]) for row in rows["node1"]["asks"]} == {(2, "default/web:http"), (1, "")}
 
 
 def test_every_host_calls_for_its_own_ends():
@@ -345,7 +345,7 @@ def test_every_host_calls_for_its_own_ends():
     assert "gateway" not in rows
     assert rows["outside"]["watched"] == []
     assert rows["outside"]["asks"] == [
-        {"id": at, "netns": None, "address": one["address"], "port": 30080, "protocol": "tcp", "tries": one["tries"], "lane": "", "until": "", "service": "default/web:http", "together": 3, "patience": 7.5}
+        {"id": at, "netns": None, "address": one["address"], "port": 30080, "protocol": "tcp", "tries": one["tries"], "serial_key": "", "until": "", "service": "default/web:http", "together": 3, "patience": 7.5}
         for at, one in enumerate(found["asks"])
         if one["source"] == "outside"
     ]  # fmt: skip
@@ -421,7 +421,7 @@ def judged(found: dict[str, Any], tries: Any, flows: Any, listening: Mapping[str
 
 
 def told(
-    row: ServicePortRow,
+    row: ServicePortConfig,
     source: str,
     tries: list[tuple[str, int]],
     flows: list[Flow],
@@ -443,7 +443,7 @@ CLIENT = "pod client -> default/web:http at 10.96.0.10:80/tcp: "
 
 
 @pytest.mark.parametrize(
-    ("row", "heard", "to", "words"),
+    ("row", "outcome", "to", "words"),
     [
         pytest.param(port(*BOTH), "silence", None, f"expected one of {HERE}, {THERE}, got silence and to none of them", id="lost"),
         pytest.param(port(*BOTH), "refused", None, f"expected one of {HERE}, {THERE}, got refused and to none of them", id="refused"),
@@ -455,10 +455,10 @@ CLIENT = "pod client -> default/web:http at 10.96.0.10:80/tcp: "
         pytest.param(port(BOTH[1], internal_local=True), "refused", None, "expected silence, got refused", id="not silent"),
     ],
 )  # fmt: skip
-def test_what_is_said_of_a_client_that_met_something_else(row, heard, to, words):
+def test_what_is_said_of_a_client_that_met_something_else(row, outcome, to, words):
     (one,) = [one for one in matrix(row)["asks"] if one["source"] == "client"]
     flows = [flow(one, 7, *to)] if to else []
-    assert told(row, "client", [(heard, 7)], flows) == [CLIENT + words]
+    assert told(row, "client", [(outcome, 7)], flows) == [CLIENT + words]
 
 
 # --- endpoints at which no program answers --------------------------------------------------------------
@@ -466,14 +466,14 @@ def test_what_is_said_of_a_client_that_met_something_else(row, heard, to, words)
 AT_HERE, AT_THERE = f"{HERE}/tcp", f"{THERE}/tcp"
 
 
-def met_at(to: str, heard: str, looks: list[str], *, protocol: str = "tcp", is_home_told: bool = True) -> Report:
+def met_at(to: str, outcome: str, looks: list[str], *, protocol: str = "tcp", is_home_told: bool = True) -> Report:
     """What is said where every call of one client is led to one endpoint; ``is_home_told``: its node has seen them."""
     row = port(*BOTH, protocol=protocol)
     found = matrix(row)
     tries, flows = ideal(found)
     (at,) = [at for at, one in enumerate(found["asks"]) if one["source"] == "client"]
     one = found["asks"][at]
-    tries[at] = [(heard, 7)]
+    tries[at] = [(outcome, 7)]
     flows["node1"].append(flow(one, 7, to, "10.1.1.9"))
     if is_home_told:
         flows["node2"].append(Flow(protocol, "10.1.1.9", 7, "10.1.2.2", 8080, "10.1.1.9", 7, "10.1.2.2", 8080))
@@ -481,7 +481,7 @@ def met_at(to: str, heard: str, looks: list[str], *, protocol: str = "tcp", is_h
 
 
 @pytest.mark.parametrize(
-    ("heard", "looks", "note"),
+    ("outcome", "looks", "note"),
     [
         pytest.param("refused", ["nothing", "nothing"], "nothing listens there; the way there is as planned", id="nothing"),
         pytest.param("refused", ["only at 127.0.0.1"] * 2, "nothing listens there, but only at 127.0.0.1; the way there is as planned", id="elsewhere"),
@@ -490,14 +490,14 @@ def met_at(to: str, heard: str, looks: list[str], *, protocol: str = "tcp", is_h
         pytest.param("silence", ["listens", "full"], "a program listens there, and does not accept its connections", id="stuck"),
     ],
 )  # fmt: skip
-def test_where_no_program_answers_that_is_a_note(heard, looks, note):
-    report = met_at(HERE, heard, looks)
+def test_where_no_program_answers_that_is_a_note(outcome, looks, note):
+    report = met_at(HERE, outcome, looks)
     assert report.wrong == []
     assert report.notes == [f"default/web:http -> pod default/10.1.1.2 ({AT_HERE} on node1): {note}"]
 
 
 @pytest.mark.parametrize(
-    ("heard", "looks", "words"),
+    ("outcome", "looks", "words"),
     [
         pytest.param("refused", ["listens", "listens"], "refused, though a program listens", id="listens"),
         pytest.param("refused", ["full", "full"], "refused, though a program listens", id="full refuses nothing"),
@@ -507,17 +507,17 @@ def test_where_no_program_answers_that_is_a_note(heard, looks, note):
         pytest.param("no route to host", ["nothing"], "no route to host", id="another error"),
     ],
 )
-def test_what_is_a_fault_for_all_that(heard, looks, words):
-    report = met_at(HERE, heard, looks)
+def test_what_is_a_fault_for_all_that(outcome, looks, words):
+    report = met_at(HERE, outcome, looks)
     assert report.wrong == [f"{CLIENT}{HERE}: expected an answer, got {words}"]
     assert report.notes == []
 
 
-@pytest.mark.parametrize(("protocol", "heard"), [("tcp", "refused"), ("udp", "refused"), ("udp", "silence")])
-def test_what_the_endpoints_node_has_not_seen_is_refused_or_lost_on_the_way(protocol, heard):
-    assert met_at(THERE, heard, ["nothing"], protocol=protocol).wrong == []
-    (words,) = met_at(THERE, heard, ["nothing"], protocol=protocol, is_home_told=False).wrong
-    assert words.endswith(f"{THERE}: expected an answer, got {heard}, and node2 has not seen the call")
+@pytest.mark.parametrize(("protocol", "outcome"), [("tcp", "refused"), ("udp", "refused"), ("udp", "silence")])
+def test_what_the_endpoints_node_has_not_seen_is_refused_or_lost_on_the_way(protocol, outcome):
+    assert met_at(THERE, outcome, ["nothing"], protocol=protocol).wrong == []
+    (words,) = met_at(THERE, outcome, ["nothing"], protocol=protocol, is_home_told=False).wrong
+    assert words.endswith(f"{THERE}: expected an answer, got {outcome}, and node2 has not seen the call")
 
 
 def test_a_program_that_has_nothing_to_say_by_udp_is_fine_and_one_that_refuses_is_not():
@@ -596,7 +596,7 @@ def test_a_pod_that_never_meets_itself_where_tcp_had_to_ask_again(outcomes, itse
     (one,) = [one for one in matrix(port(*BOTH))["asks"] if one["source"] == "here"]
     met = [HERE] * itself + [THERE] * (len(outcomes) - itself)
     flows = [flow(one, at, to, one["backends"][to]) for at, to in enumerate(met, 1)]
-    words = told(port(*BOTH), "here", [(heard, at) for at, heard in enumerate(outcomes, 1)], flows)
+    words = told(port(*BOTH), "here", [(outcome, at) for at, outcome in enumerate(outcomes, 1)], flows)
     who = "pod here -> default/web:http at 10.96.0.10:80/tcp: "
     wrong = f"{who}expected to meet itself ({HERE}) as well, got 1 of 16 answers late, all by others"
     assert words == ([wrong] if is_wrong else [])

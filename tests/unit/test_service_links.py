@@ -134,7 +134,7 @@ def test_a_service_that_comes_goes_or_changes_restarts_nothing():
     for bodies in ([LEDGER, web], [moved], [web], []):
         result = lab.run(wish(*bodies, pod("a")))
         assert containers(result) == before
-        assert not any("pods" in chapters for chapters in pending(result).values())
+        assert not any("pods" in components for components in pending(result).values())
 
 
 def test_whoever_is_started_later_gets_what_there_is_then():

@@ -18,7 +18,7 @@ from podlab.planner.manifests import ip_parsing, names, objects
 from podlab.planner.model import Document
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.model import Ingress, Service, ServicePort
-from podlab.planner.services.stage import services_chapter
+from podlab.planner.services.stage import plan_services
 from tests.unit.bodies import IMAGES, NOT_YET, desired, problems_of, service, wrong
 
 RECORDED = sorted((Path(__file__).parents[1] / "kube-proxy").glob("*.json"))
@@ -363,9 +363,9 @@ def test_manifests_become_what_a_real_kube_proxy_wrote(path):
     wanted = read(json.loads(path.read_text()))
     cluster = Cluster()
     given_ = allocate(cluster, [NODE], wanted.services)
-    chapter = services_chapter(cluster, [NODE], wanted, given_, [], {}, {}, {}, "2030-01-01T00:00:00Z")
+    component = plan_services(cluster, [NODE], wanted, given_, [], {}, {}, {}, "2030-01-01T00:00:00Z")
     written = iptables_save.parsed(path.with_suffix(".save").read_text())
-    tables = rules.tables(chapter.row(NODE, "10.1.1.0/24"))
+    tables = rules.tables(component.row(NODE, "10.1.1.0/24"))
     for table, parts in tables.items():
         own = {chain: sorted(found) for chain, found in written[table].items() if chain.startswith("KUBE-")}
         assert {chain: sorted(found) for chain, found in parts["chains"].items()} == own

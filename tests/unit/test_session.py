@@ -20,9 +20,9 @@ TIMEOUT = 60
 DRIVER = """
 import os, sys
 from cli import session
-session.PATIENCE = float(sys.argv[1])
+session.TIMEOUT = float(sys.argv[1])
 try:
-    code = session.lead(session.Copied(sys.argv[2:], session.STREAMS, prepare=os.setsid))
+    code = session.wait_for_all(session.Copied(sys.argv[2:], session.STREAMS, prepare=os.setsid))
 except OSError as error:
     sys.exit(error.strerror)
 sys.exit(code)

@@ -45,7 +45,7 @@ def test_a_text_that_would_end_early_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_that_a_person_would_type_makes_what_a_host_gets() -> None:
     sent = inputs.read(str(ROOT), "manifests", {}).programs["kubelet"]
-    (typed,) = (command.brief for command in programs({"kubelet": sent}))  # type: ignore[union-attr]
+    (typed,) = (command.summary for command in programs({"kubelet": sent}))  # type: ignore[union-attr]
     joining, _, installing = typed.partition(" | ")
     assert installing == "install -D -m 755 /dev/stdin /var/lib/podlab/images/kubelet"
     assert subprocess.run(joining.split(), cwd=ROOT, capture_output=True, text=True, check=True).stdout == sent

@@ -22,11 +22,11 @@ from podlab.host.actions import Todo
 from podlab.host.boot import last_configs
 
 ROOT = Path(__file__).resolve().parents[2]
-ROW: systemd.SystemRow = {"boot": True, "links": ["cbr0", "veth????????"]}
+ROW: systemd.SystemConfig = {"boot": True, "links": ["cbr0", "veth????????"]}
 DEBIAN: systemd.System = {"daemons": ["systemd", "systemd-networkd"], "python": "/usr/bin/python3"}
 
 
-def told(seen: systemd.System, row: systemd.SystemRow, code: str = "1") -> systemd.System:
+def told(seen: systemd.System, row: systemd.SystemConfig, code: str = "1") -> systemd.System:
     """The host after the steps."""
     found = systemd.steps(seen, row, code)
     files = {**seen.get("files", {}), **found.write}

@@ -40,16 +40,21 @@ def planned(*pending: str) -> dict[str, Any]:
         }
         for name in "ab"
     }
-    return {"hosts": {**hosts, "outside": {"pending": []}}, "verify": {"expect": {}}, "notes": ["one"], "moving": False}
+    return {
+        "hosts": {**hosts, "outside": {"pending": []}},
+        "verify": {"expect": {}},
+        "notes": ["one"],
+        "pods_changed": False,
+    }
 
 
 def test_rows_come_back_as_the_planner_has_made_them():
-    closed = transport.closed(planned(), whole=True)["hosts"]
+    closed = transport.encode(planned(), whole=True)["hosts"]
     assert {name: transport.opened_rows(rows) for name, rows in closed.items()} == planned()["hosts"]
 
 
 def test_what_grows_with_pods_and_services_is_text():
-    closed = transport.closed(planned("node", "pods"))
+    closed = transport.encode(planned("node", "pods"))
     row = closed["hosts"]["a"]
     assert row["node"]["record"] == {"version": 2, "node": "a"}
     assert json.loads(row["node"]["cluster"])["cluster"]["pods"] == CLUSTER["pods"]
@@ -62,28 +67,28 @@ def test_what_grows_with_pods_and_services_is_text():
         "endpoints": "[]",
         "deadline": 20,
     }
-    assert transport.opened(closed["verify"]) == {"expect": {}}
-    assert (closed["notes"], closed["moving"]) == (["one"], False)
+    assert transport.decode(closed["verify"]) == {"expect": {}}
+    assert (closed["notes"], closed["pods_changed"]) == (["one"], False)
 
 
 def test_all_hosts_get_one_and_the_same_text_and_the_planners_rows_stay_as_they_are():
     plan = planned("node")
-    hosts = transport.closed(plan)["hosts"]
+    hosts = transport.encode(plan)["hosts"]
     assert hosts["a"]["node"]["cluster"] == hosts["b"]["node"]["cluster"]
     assert plan == planned("node")
 
 
 def test_a_record_comes_back_as_it_went():
-    told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
+    told = json.loads(transport.encode(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
     assert isinstance(told["services"], str)
     observation = json.dumps({"record": {"version": 2, "node": "a", "cluster": told}, "links": {}})
-    assert transport.opened(observation) == {"record": {"version": 2, "node": "a", "cluster": CLUSTER}, "links": {}}
-    one, other = (transport.opened(observation)["record"]["cluster"]["services"] for _ in "ab")
+    assert transport.decode(observation) == {"record": {"version": 2, "node": "a", "cluster": CLUSTER}, "links": {}}
+    one, other = (transport.decode(observation)["record"]["cluster"]["services"] for _ in "ab")
     assert one is other
 
 
 def test_what_a_host_has_made_of_its_record_does_not_count_beside_what_it_was_told():
-    told = json.loads(transport.closed(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
+    told = json.loads(transport.encode(planned("node"))["hosts"]["a"]["node"]["cluster"])["cluster"]
     forged = {**told, "generation": 10**9, "pods": {"default/web": ["c", "10.1.9.9"]}}
     texts = [
         json.dumps({"record": {"version": 2, "node": name, "cluster": kept}})
@@ -93,7 +98,7 @@ def test_what_a_host_has_made_of_its_record_does_not_count_beside_what_it_was_to
     assert liar == {"record": {"version": 2, "node": "c"}}
     assert sound == {"record": {"version": 2, "node": "a", "cluster": CLUSTER}}
     assert (
-        "cluster" in transport.opened(texts[0])["record"]
+        "cluster" in transport.decode(texts[0])["record"]
     )  # as after another controller's run: there is no other word
 
 
@@ -107,27 +112,27 @@ def test_a_record_that_cannot_be_signed_anew_is_nobodys():
 
 
 def test_a_host_without_record_is_opened_too():
-    assert transport.opened(None) is None
-    assert transport.opened('{"record":null}') == {"record": None}
-    assert transport.opened('{"record":{"cluster":{}}}') == {"record": {"cluster": {}}}
+    assert transport.decode(None) is None
+    assert transport.decode('{"record":null}') == {"record": None}
+    assert transport.decode('{"record":{"cluster":{}}}') == {"record": {"cluster": {}}}
 
 
 def test_a_row_is_what_the_module_unpacks():
-    found = transport.closed(planned("services"))["hosts"]["a"]["services"]
+    found = transport.encode(planned("services"))["hosts"]["a"]["services"]
     row, digest = kube_record.unpack(found)
     assert row == {"node": "a", "ports": PORTS}
     assert digest == kube_record.unpack(kube_record.pack(row))[1]
 
 
-def test_the_row_of_a_chapter_without_work_stays_behind():
-    rows = transport.closed(planned("pods"))["hosts"]["a"]
+def test_the_row_of_a_component_without_work_stays_behind():
+    rows = transport.encode(planned("pods"))["hosts"]["a"]
     assert (rows["node"], rows["services"]) == ({}, {})
     assert [item["name"] for item in json.loads(rows["pods"]["pods"])] == ["web"]
-    assert rows["verify"]["ends"] == '[{"name":"a"}]', "which is no chapter"
+    assert rows["verify"]["ends"] == '[{"name":"a"}]', "which is no component"
 
 
 def test_containers_keep_their_order():
     plan = planned()
     plan["hosts"]["a"]["pods"]["pods"] = [pod("web", "debug")]
-    row = transport.opened_rows(transport.closed(plan, whole=True)["hosts"]["a"])
+    row = transport.opened_rows(transport.encode(plan, whole=True)["hosts"]["a"])
     assert list(row["pods"]["pods"][0]["containers"]) == ["web", "debug"]

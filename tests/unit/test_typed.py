@@ -25,7 +25,8 @@ TYPED = (
     *("host/observe.py", "host/record.py", "host/lease.py", "host/network", "host/pods/pods.py", "host/kube_proxy"),
 )
 
-# What is of no type all the same, with how often. None of it grows, and none is added. Who types one takes its line away.
+# What is of no type all the same, with how often. None of it grows, and none is added. Who types one takes its line
+# away.
 LOOSE = {
     # what ip, tc and nft print
     "changes/netfilter/firewalls.py": 9,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.develop import test as test_verb
-from cli.failure import Failure
+from cli.errors import CommandError
 from tests.vm import cloud, images, machines, needs
 from tests.vm.images import Image
 from tests.vm.machines import Machine
@@ -61,7 +61,7 @@ def test_where_there_can_be_no_machines_nothing_is_tested(monkeypatch, capsys) -
     told = capsys.readouterr()
     assert "nothing was tested" in told.err
     assert told.out == "  programs: apt-get install x\n"
-    with pytest.raises(Failure, match="there is no image /nowhere"):
+    with pytest.raises(CommandError, match="there is no image /nowhere"):
         test_verb.main(["--vm", "--image", "/nowhere"], [])
 
 

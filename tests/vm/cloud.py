@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.vm.images import Image
-from tests.vm.machines import Machine, legs, mac
+from tests.vm.machines import Machine, interfaces, mac
 from tests.vm.packages import ADDRESS, PORT
 
 
@@ -50,5 +50,5 @@ def ethernets(addresses: Sequence[str]) -> dict[str, Any]:
             "addresses": [f"{address}/24"],
             **({"routes": [{"to": "0.0.0.0/0", "via": gateway}]} if gateway else {}),
         }
-        for number, (address, gateway) in enumerate(legs(addresses))
+        for number, (address, gateway) in enumerate(interfaces(addresses))
     }

@@ -21,7 +21,7 @@ from tests.vm.needs import has_kvm
 
 NODES, OUTSIDE = "10.100.0", "198.51.100"
 BRIDGES = {NODES: "br0", OUTSIDE: "br1"}
-PATIENCE = 900.0  # seconds; four machines on two cores without KVM take two minutes to start
+TIMEOUT = 900.0  # seconds; four machines on two cores without KVM take two minutes to start
 MEMORY = 1024  # MiB
 SSH = ("-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=20", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes")
 
@@ -124,7 +124,7 @@ class Machine:
 
 
 def wait_until(condition: Callable[[], bool], words: Callable[[], str]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end, words()
         time.sleep(0.5)  # qemu and sshd tell nobody that they are ready
@@ -156,11 +156,11 @@ def command_line(machine: Machine) -> Iterator[str]:
     """What ``first_boot.sh`` reads of the kernel's command line."""
     yield f"lab.name={machine.name}"
     yield f"lab.key={machine.key.with_suffix('.pub').read_text().split()[1]}"
-    for number, (address, gateway) in enumerate(legs(machine.addresses)):
+    for number, (address, gateway) in enumerate(interfaces(machine.addresses)):
         yield f"lab.leg=eth{number},{address}/24{gateway and ','}{gateway}"
 
 
-def legs(addresses: Sequence[str]) -> Iterator[tuple[str, str]]:
+def interfaces(addresses: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each address with the gateway of its network, which has none itself."""
     for address in addresses:
         net, _, last = address.rpartition(".")

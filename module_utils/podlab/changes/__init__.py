@@ -1,7 +1,7 @@
 """What separates a host from its rows, as the lines that a person would type.
 
 One pure function a kernel table: observation and rows in, lines out. The planner asks it whether a
-chapter has anything to do on a host, the module asks it what to apply, so the two cannot disagree.
+component has anything to do on a host, the module asks it what to apply, so the two cannot disagree.
 """
 
 MARK = "podlab"

@@ -28,7 +28,7 @@ class Action(ABC):
 
 def lines(actions: Iterable[Action]) -> list[str]:
     """The lines of a diff."""
-    return script_text.brief(line for action in actions for line in action.commands())
+    return script_text.summary(line for action in actions for line in action.commands())
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Sysctl(Action):
 
 @dataclass(frozen=True)
 class OpenSysctl(Action):
-    """A setting that a rule guards. What it was before is in the record by now, but where somebody has left the chapter
+    """A setting that a rule guards. What it was before is in the record by now, but where somebody has left the
+    component
     *node* out: then it is written there first."""
 
     key: str

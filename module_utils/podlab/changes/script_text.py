@@ -13,38 +13,38 @@ from ..printable import is_printable
 
 
 @dataclass(frozen=True)
-class Passage:
-    """``brief`` is a line of a diff: a command as well, or a comment that names what is written."""
+class Snippet:
+    """``summary`` is a line of a diff: a command as well, or a comment that names what is written."""
 
-    brief: str
+    summary: str
     lines: tuple[str, ...]
 
 
-Typed = str | Passage
+Typed = str | Snippet
 
 
-class Part(NamedTuple):
+class Section(NamedTuple):
     """Lines that belong together, and why they are there, for who reads a script."""
 
     why: str
     typed: list[Typed]
 
 
-def brief(typed: Iterable[Typed]) -> list[str]:
-    return [line if isinstance(line, str) else line.brief for line in typed]
+def summary(typed: Iterable[Typed]) -> list[str]:
+    return [line if isinstance(line, str) else line.summary for line in typed]
 
 
-def whole(typed: Iterable[Typed]) -> list[str]:
+def full(typed: Iterable[Typed]) -> list[str]:
     return [line for item in typed for line in ([item] if isinstance(item, str) else item.lines)]
 
 
-def files(directory: str, contents: Mapping[str, str], programs: Sequence[str] = ()) -> Passage:
+def files(directory: str, contents: Mapping[str, str], programs: Sequence[str] = ()) -> Snippet:
     """Write files of one directory, which is there; ``programs``: those of them that are meant to be run."""
     names = ",".join(contents)
     words = f"{directory}/{{{names}}}" if len(contents) > 1 else f"{directory}/{names}"
     lines = [line for name, text in contents.items() for line in file_lines(f"{directory}/{name}", text)]
     lines += [f"chmod 755 {' '.join(f'{directory}/{name}' for name in programs)}"] if programs else []
-    return Passage(f"# write {words}", tuple(lines))
+    return Snippet(f"# write {words}", tuple(lines))
 
 
 def file_lines(path: str, content: str | bytes) -> list[str]:

@@ -60,7 +60,7 @@ class Outcome(TypedDict, total=False):
 
 _Looks = Annotated[str, Rule(_is_json_of(dict[str, list[str]]), "JSON of what listened at each look")]
 _Number = Annotated[str, Rule(lambda text: text.isascii() and text.isdecimal() and len(text) < 10, "a number")]
-_Heard = dict[_Number, list[tuple[str, int]]]
+_Outcomes = dict[_Number, list[tuple[str, int]]]
 _Flow = tuple[str, str, int, str, int, str, int, str, int]  # host.connection_events.Flow
 
 
@@ -76,7 +76,7 @@ class Probed(Answer, _Probed):
 
 
 class _ServicesProbed(TypedDict):
-    heard: Annotated[str, Rule(_is_json_of(_Heard), "JSON of what each client heard")]
+    outcomes: Annotated[str, Rule(_is_json_of(_Outcomes), "JSON of what each client heard")]
     flows: Annotated[str, Rule(_is_json_of(list[_Flow]), "JSON of connections")]
     listening: _Looks
 

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 
-from ..host.lease import PATIENCE, Caller
+from ..host.lease import TIMEOUT, Caller
 from ..host.record import text_of
 from ..planner.inputs.host import Host
 from ..records.observation import ObservedLease
@@ -59,7 +59,7 @@ def at_work(lease: ObservedLease | None) -> str:
     if lease["machine"] == _machine():
         return str(lease["who"]) if _beginning(lease["process"]) == lease["began"] else ""
     # Less than nothing: the host's clock was set back, as that of a machine out of a snapshot is.
-    return str(lease["who"]) if 0 <= lease["age"] < PATIENCE else ""
+    return str(lease["who"]) if 0 <= lease["age"] < TIMEOUT else ""
 
 
 def leases_of(hosts: Iterable[Host]) -> dict[str, ObservedLease | None]:

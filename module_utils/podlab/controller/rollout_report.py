@@ -29,7 +29,7 @@ def lines(pods: list[dict[str, Any]], task_vars: Mapping[str, Any]) -> list[str]
     found = [f"{len(pods)} {'pod is' if len(pods) == 1 else 'pods are'} not ready; everything else is in place"]
     for pod in pods:
         found += [f"pod {pod['pod']} on {pod['node']}:", *(f"  {line}" for line in pod["words"])]
-    return found + [f"unfinished: {words}" for words in task_vars["podlab_plan"]["rolling"]]
+    return found + [f"unfinished: {words}" for words in task_vars["podlab_plan"]["unfinished"]]
 
 
 def tell_in_place() -> None:

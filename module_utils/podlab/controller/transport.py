@@ -16,14 +16,14 @@ from ..changes.pods import configs as pod_configs
 from ..configs import Plan, PlannedHost
 from ..planner.configs import services as service_configs
 from ..planner.configs.services import compact
-from ..planner.inputs.request import CHAPTERS
+from ..planner.inputs.request import COMPONENTS
 from ..records.host_record import PACKED, HostRecord
 from . import signature
 
-Rows = Mapping[str, Any]  # chapter -> row, as it travels
+Configs = Mapping[str, Any]  # component -> row, as it travels
 
 LONG = {"verify": ("ends", "asks", "callers"), "verify_services": ("asks", "watched", "endpoints")}
-"""Chapter -> parts of its row that grow with the pods. The modules take them as text."""
+"""Component -> parts of its row that grow with the pods. The modules take them as text."""
 
 SECTIONS = ("network", "cluster", "pods")
 """Parts of a record that hold what is told of the cluster."""
@@ -53,7 +53,7 @@ def _unpacked(word: str) -> Any:
 # --- from a host ----------------------------------------------------------------------------------------
 
 
-def opened(text: Any) -> Any:
+def decode(text: Any) -> Any:
     """An observation as the planner wants it, or what verify expects; None where there is none.
 
     Text that is no JSON stays as it is: ``records`` says of an observation that it does not fit.
@@ -85,10 +85,10 @@ def _read(text: Any) -> Any:
 
 def _opened_section(section: Mapping[str, Any]) -> dict[str, Any]:
     told = {key: value for key, value in section.items() if key != signature.NAME}
-    return {key: opened_part(value) if key in RECORDED else value for key, value in told.items()}
+    return {key: decode_part(value) if key in RECORDED else value for key, value in told.items()}
 
 
-def opened_part(value: Any) -> Any:
+def decode_part(value: Any) -> Any:
     """A word that cannot be unpacked stays one, and ``records`` says that it does not fit."""
     try:
         return unpack(value)
@@ -96,7 +96,7 @@ def opened_part(value: Any) -> Any:
         return value
 
 
-def opened_rows(rows: Rows) -> PlannedHost:
+def opened_rows(rows: Configs) -> PlannedHost:
     """The rows of a host as the planner has made them."""
     found = _with(rows, json.loads)
     if "pods" in found:
@@ -104,7 +104,7 @@ def opened_rows(rows: Rows) -> PlannedHost:
             **found["pods"],
             "pods": [pod_configs.complete(item) for item in json.loads(found["pods"]["pods"])],
         }
-    for name in ("services", "parting"):
+    for name in ("services", "draining"):
         if name in found:
             found[name] = unpack(found[name])
     if "node" in found:
@@ -120,8 +120,8 @@ def opened_rows(rows: Rows) -> PlannedHost:
 # --- to a host ------------------------------------------------------------------------------------------
 
 
-def closed(plan: Plan, *, whole: bool = False) -> dict[str, Any]:
-    """A plan as Ansible carries it about. The row of a chapter that has nothing to do on a host stays behind.
+def encode(plan: Plan, *, whole: bool = False) -> dict[str, Any]:
+    """A plan as Ansible carries it about. The row of a component that has nothing to do on a host stays behind.
 
     :param whole: whether it is needed all the same.
     """
@@ -131,13 +131,13 @@ def closed(plan: Plan, *, whole: bool = False) -> dict[str, Any]:
 
 
 def _closed_rows(rows: PlannedHost, whole: bool, once: dict[int, str]) -> dict[str, Any]:
-    idle = () if whole else [name for name in CHAPTERS if name in rows and name not in rows["pending"]]
+    idle = () if whole else [name for name in COMPONENTS if name in rows and name not in rows["pending"]]
     found = _with({name: row for name, row in rows.items() if name not in idle}, _text)
     if found.get("pods"):
         found["pods"] = {**found["pods"], "pods": _text([pod_configs.item(row) for row in found["pods"]["pods"]])}
     if "node" in found:
         found["node"] = {**found["node"], **_closed_record(found["node"]["record"], once)}
-    for name in ("services", "parting"):
+    for name in ("services", "draining"):
         if name in found:
             row = found[name]
             ports = _once(row["ports"], service_configs.text_of_ports, once)
@@ -179,11 +179,11 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _with(rows: Rows, change: Callable[[Any], Any]) -> Any:
+def _with(rows: Configs, change: Callable[[Any], Any]) -> Any:
     """The rows with their long parts changed."""
     found = dict(rows)
-    for chapter, keys in LONG.items():
-        if chapter in found:
-            changed = {key: change(found[chapter][key]) for key in keys if key in found[chapter]}
-            found[chapter] = {**found[chapter], **changed}
+    for component, keys in LONG.items():
+        if component in found:
+            changed = {key: change(found[component][key]) for key in keys if key in found[component]}
+            found[component] = {**found[component], **changed}
     return found

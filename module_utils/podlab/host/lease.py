@@ -19,7 +19,7 @@ from . import record
 from .run import HostError
 
 PATH = f"{record.HOME}/lease.json"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds after its last word that a run counts as at work, where nothing else is known of it."""
 
 

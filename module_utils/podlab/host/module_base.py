@@ -1,4 +1,4 @@
-"""The shape that every module of a chapter has: observe, work out, apply, tell."""
+"""The shape that every module of a component has: observe, work out, apply, tell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[[dict[str, Any]], Todo]
 
 
 def run_module(argument_spec: dict[str, Any], work: Work, component: str = "", **otherwise: Any) -> None:
-    """Run one chapter's module: no lines, no change; in check mode the lines alone.
+    """Run one component's module: no lines, no change; in check mode the lines alone.
 
     :param argument_spec: with ``caller`` where the module writes as a part of a run, which has the host to itself.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..changes import MARK
-from ..changes.kube_proxy.services import LIBERAL
+from ..changes.kube_proxy.services import TCP_BE_LIBERAL
 from ..changes.netfilter.rules import HOST_PORTS
 from ..changes.network.link_state import KNOBS, knob
 from ..changes.pods.paths import IMAGES
@@ -26,7 +26,7 @@ SYSCTLS = (
     "net.ipv4.conf.default.send_redirects",
     "net.ipv4.conf.all.send_redirects",
     "net.ipv4.conf.all.route_localnet",
-    LIBERAL,
+    TCP_BE_LIBERAL,
 )
 RESOLV_CONF, ASKED_BY_RESOLVED = "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"
 

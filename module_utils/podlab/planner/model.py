@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..configs import PodRow
+from ..configs import PodConfig
 from ..records.host_record import FixedJob
 from .manifests.names import file_name
 from .scheduler.model import AntiAffinity, Selector, Spread, Toleration
-from .services.model import Service, Slice, WrittenEndpoints
+from .services.model import Endpoints, Service, Slice
 
 
 class Invalid(ValueError):
@@ -207,7 +207,7 @@ class PodTemplate:
 class Pod:
     """One pod that shall run somewhere: a bare ``Pod`` or one replica of a workload.
 
-    ``kept`` is the row of a pod that stays as it runs, though its workload's template is another by now.
+    ``pinned`` is the row of a pod that stays as it runs, though its workload's template is another by now.
     """
 
     namespace: str
@@ -218,7 +218,7 @@ class Pod:
     revision: str = ""  # another one under the same name is another pod
     controller: str = ""  # "ReplicaSet/web-5c9f", what ownerReferences names
     until: str = "Ready"  # what a run waits for: Ready, or Ended (a Job's pods that others wait for)
-    kept: PodRow | None = None
+    pinned: PodConfig | None = None
 
     @cached_property
     def key(self) -> str:
@@ -273,7 +273,7 @@ class Present:
 
     key: str
     node: str
-    row: PodRow | None
+    row: PodConfig | None
     ready: bool
     phase: str  # Pending, Running, Succeeded, Failed, Unknown
     ready_for: float = float("inf")  # seconds
@@ -307,6 +307,6 @@ class Desired:
     objects: Mapping[str, Any] = field(default_factory=dict)  # "ConfigMap/default/web" -> as written
     services: tuple[Service, ...] = ()
     slices: tuple[Slice, ...] = ()
-    endpoints: tuple[WrittenEndpoints, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)  # of those and of slices: file and line
     ignored: tuple[str, ...] = ()  # field paths without meaning here, each once

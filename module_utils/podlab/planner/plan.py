@@ -16,7 +16,7 @@ from .configs.stage import host_configs
 from .controllers.stage import Reconciled, reconcile
 from .inputs.host import Host
 from .inputs.observed import lost_records
-from .inputs.request import CHAPTERS, Request
+from .inputs.request import COMPONENTS, Request
 from .inputs.settings import Cluster
 from .ipam.stage import allocate
 from .model import Desired
@@ -26,7 +26,7 @@ from .preflight.problems import Problems
 from .preflight.stage import Fleet, preflight
 from .record.stage import remember
 from .scheduler.stage import Scheduled, schedule
-from .services.stage import Chapter, services_stage
+from .services.stage import ServicesPlan, services_stage
 from .verify.stage import verify
 
 
@@ -50,21 +50,21 @@ def plan(
     now: str,
     problems: Sequence[str] = (),
     *,
-    settled: bool = False,
-    chapters: Collection[str] = CHAPTERS,
+    assume_ready: bool = False,
+    components: Collection[str] = COMPONENTS,
     code: str = "",
 ) -> Plan:
-    """Work out every address, route and rule, for the hosts that can be changed.
+    """Plan every address, route and rule, for the hosts that can be changed.
 
     :param programs: podlab's own programs that containers run: file name -> text.
     :param now: time of the run, RFC 3339; it becomes the creation time of what is new.
     :param problems: what was found wrong on the way here; it is raised together with what is found now.
-    :param settled: whether Services lead to pods that are yet to be made, as they will once those are ready.
-    :param chapters: those that this run was asked for.
+    :param assume_ready: whether Services lead to pods that are yet to be made, as they will once those are ready.
+    :param components: those that this run was asked for.
     :param code: the digest of podlab's own code, which hosts that put everything back after a reboot have.
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
-    request = Request(cluster, desired, programs, now, settled, chapters, code)
+    request = Request(cluster, desired, programs, now, assume_ready, components, code)
     with _uncollected():
         return _plan(request, hosts, Problems(problems))
 
@@ -99,9 +99,9 @@ def _plan(request: Request, hosts: Sequence[Host], found: Problems) -> Plan:
             for name, groups in todo.groups.items()
         },
         "notes": notes,
-        "rolling": reconciled.wanted.rolling,
-        "leading": bool(request.desired.services),
-        "moving": todo.moves_pods,
+        "unfinished": reconciled.wanted.unfinished,
+        "has_services": bool(request.desired.services),
+        "pods_changed": todo.changes_pods,
         "verify": probes.matrix,
         "refused": refused,
     }
@@ -112,7 +112,7 @@ def _notes(
     fleet: Fleet,
     reconciled: Reconciled,
     scheduled: Scheduled,
-    services: Chapter,
+    services: ServicesPlan,
     blocked: Sequence[firewalls.Finding],
 ) -> tuple[list[str], Refusals]:
     """What the user should know, and why hosts are refused: what is true of several of them is a note."""

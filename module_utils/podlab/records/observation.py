@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from ..configs import PodRow
+from ..configs import PodConfig
 from ..fitting import fits
 from ..shapes import CheckedAs, misfit
 from . import pod_path
@@ -117,7 +117,7 @@ class ObservedSystem(TypedDict, total=False):
 Record = Annotated[HostRecord | None, CheckedAs(Any)]
 """Read by itself (``reading``): as a host tells it, it may be anything."""
 
-AppliedRow = Annotated[PodRow | None, CheckedAs(Any)]
+AppliedRow = Annotated[PodConfig | None, CheckedAs(Any)]
 """Read by itself as well, so that one that is damaged stands for itself alone."""
 
 FactsByContainer = dict[str, Annotated[Facts, CheckedAs(dict[str, Any])]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
-from ..configs import PodRow as _PodRow
+from ..configs import PodConfig as _PodConfig
 from ..fitting import fits
 from ..shapes import Rule, misfit, salvaged
 from . import pod_path
@@ -74,7 +74,7 @@ def _has_its_parts(volume: dict[str, Any]) -> bool:
 Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath or emptyDir")]
 
 
-class PodRow(_PodRow, total=False):
+class PodConfig(_PodConfig, total=False):
     """What tells more of a field than the type that its writers have."""
 
     netns: Name  # type: ignore[misc]
@@ -147,7 +147,7 @@ class Event(_Event, total=False):
 
 def misfit_of_row(row: object, netns: str) -> str:
     """What is wrong with a pod's row, as words; empty for a sound one."""
-    words = "" if fits(PodRow)(row) else misfit(row, PodRow)
+    words = "" if fits(PodConfig)(row) else misfit(row, PodConfig)
     if not words and isinstance(row, dict):
         unknown = [name for name in row.get("init", []) if name not in row["containers"]]
         if row["netns"] != netns:

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
-SERVICES = "/run/podlab/services"
+SCAN_DIR = "/run/podlab/services"
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def inside(node):
 
     def run(host: str, pod: str, container: str, script: str) -> str:
         pid = pid_of(node(host), pod, container)
-        enter = f"{SERVICES}/default_{pod}.{container}/enter"
+        enter = f"{SCAN_DIR}/default_{pod}.{container}/enter"
         return node(host).run(f"{enter} {pid} sh -c %s", script).stdout.strip()
 
     return run
@@ -45,7 +45,7 @@ def inside(node):
 
 def pid_of(host: Any, pod: str, container: str) -> str:
     """Process 1 of a container, as its host counts; empty while there is none."""
-    status = host.run(f"cat {SERVICES}/default_{pod}.{container}/status").stdout
+    status = host.run(f"cat {SCAN_DIR}/default_{pod}.{container}/status").stdout
     found = re.search(r'"child-pid": (\d+)', status)
     return found[1] if found else ""
 
@@ -89,7 +89,7 @@ def test_a_pod_is_who_its_manifest_says(inside):
 def test_a_stateful_set_takes_one_step_after_the_other(node, pods):
     starts = []
     for name in ("line-0", "line-1"):
-        service = f"{SERVICES}/default_{name}.shell"
+        service = f"{SCAN_DIR}/default_{name}.shell"
         starts.append(float(node(pods[name]["node"]).check_output(f"stat -c %.Y {service}/started")))
     # The first is not ready before it has slept.
     assert starts[1] - starts[0] >= 1.2
@@ -111,14 +111,14 @@ def test_a_container_that_dies_comes_back_by_itself(node, pods, sh):
     host, pod = node("node1"), pods["fragile"]
     identity = (
         f"stat -c %i /run/netns/{pod['netns']}; ip -n {pod['netns']} -o addr show eth0; "
-        f"ip netns exec {pod['netns']} cat /sys/class/net/eth0/address; cat {SERVICES}/default_fragile.neighbour/status"
+        f"ip netns exec {pod['netns']} cat /sys/class/net/eth0/address; cat {SCAN_DIR}/default_fragile.neighbour/status"
     )
     before, pause, pid = sh("node1", identity), pause_of(host, "fragile"), pid_of(host, "fragile", "server")
     assert before and pause and pid
     sh("node1", f"kill -KILL {pid}")
     wait(lambda: pid_of(host, "fragile", "server") not in ("", pid))
     wait(lambda: sh("gateway", f"curl -sm 2 http://{pod['ip']}/hostname") == "fragile")
-    assert sh("node1", f"cat {SERVICES}/default_fragile.server/restarts") == "1"
+    assert sh("node1", f"cat {SCAN_DIR}/default_fragile.server/restarts") == "1"
     assert (sh("node1", identity), pause_of(host, "fragile")) == (before, pause)
 
 
@@ -164,7 +164,7 @@ class Run:
     output: str = ""
 
 
-OTHERS = f"cat {SERVICES}/default_port.server/status {SERVICES}/default_fragile.*/status; cat {SERVICES}/default_line-*.shell/status"
+OTHERS = f"cat {SCAN_DIR}/default_port.server/status {SCAN_DIR}/default_fragile.*/status; cat {SCAN_DIR}/default_line-*.shell/status"
 
 
 def rolling(node: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
@@ -236,9 +236,9 @@ def test_a_killed_pause_is_a_new_sandbox_at_the_next_run(second, node, sh):
     assert pause and pid
     assert pause != second.orphan["pause"] and pid != second.orphan["pid"]
     assert f"inet {second.orphan['ip']}/24" in sh("node1", "ip -n default_orphan addr show eth0")
-    ended = sh("node1", f"cat {SERVICES}/default_orphan.first/last").split()
+    ended = sh("node1", f"cat {SCAN_DIR}/default_orphan.first/last").split()
     assert ended[0] == "0"  # its init container has run anew, and well
-    assert float(ended[3]) <= float(sh("node1", f"stat -c %.Y {SERVICES}/default_orphan.shell/started"))
+    assert float(ended[3]) <= float(sh("node1", f"stat -c %.Y {SCAN_DIR}/default_orphan.shell/started"))
 
 
 def test_others_are_left_alone(second, node):

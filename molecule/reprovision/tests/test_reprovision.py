@@ -1,7 +1,7 @@
 """Several things are broken at once; one run names and mends each of them, and what was sound is not touched.
 
-``tests/lab/test_repair.py`` breaks one thing after the other. Here is what meets: drift of several chapters and hosts,
-and of the overlay.
+``tests/lab/test_repair.py`` breaks one thing after the other. Here is what meets: drift of several components and
+hosts, and of the overlay.
 """
 
 from __future__ import annotations

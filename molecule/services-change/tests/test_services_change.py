@@ -159,7 +159,7 @@ OWN_PORT = 5353
 OWN_PORTS, MOST_CALLS = 6000, 2400  # below 32768, where the kernel's own choice begins
 ENTRY = "node2"
 """Where all who send datagrams come in, and so the only one that knows their connections."""
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """With datagrams."""
 LAST_WORDS = 8.0
 """Seconds that ``last`` serves on after it was told to go: its preStop hook's."""
@@ -214,7 +214,7 @@ class Story:
         return [
             (at, word)
             for at, word in self.notes[name]
-            if first <= at <= last and not (word == "lost" and any(at <= end <= at + PATIENCE for end in ends))
+            if first <= at <= last and not (word == "lost" and any(at <= end <= at + TIMEOUT for end in ends))
         ]
 
     def ended(self, name: str) -> list[tuple[float, str]]:
@@ -289,7 +289,7 @@ def patched(value: Any, patch: Any) -> Any:
 def target(world: World, name: str) -> dict[str, Any]:
     client, place, way = WATCHED[name]
     question = world.question(Cell(client, place, ""))
-    more = {"patience": PATIENCE} if way == "same port" else {}
+    more = {"patience": TIMEOUT} if way == "same port" else {}
     return {**question, "way": way, "own_port": own_port(name), **more}
 
 

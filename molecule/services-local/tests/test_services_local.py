@@ -29,8 +29,8 @@ TABLE = [
     Row(PODS, "everywhere.lb:80", ALL, ITSELF),
     Row(PODS, "on-two.lb:80", HERE["node2"], ITSELF),
     Row("client1", "node1:30081", HERE["node2"], ITSELF),
-    # Nor are they at another node's address, where they arrive with their own, so that all endpoints are theirs there as
-    # well. One beside the client then answers by the short way, and its answer is to nobody's question.
+    # Nor are they at another node's address, where they arrive with their own, so that all endpoints are theirs there
+    # as well. One beside the client then answers by the short way, and its answer is to nobody's question.
     Row("client2", "node1:30081", TIMEOUT),
     Row("client1", "node2:30091", "node2:10080", ITSELF),
     # A node is not outside at its own addresses, and is translated.

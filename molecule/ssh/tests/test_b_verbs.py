@@ -13,7 +13,7 @@ import pytest
 from embedded.over_ssh import ASKED_USER, PASSWORD
 from tests.lab.conftest import ROOT
 
-PATIENCE = 120
+TIMEOUT = 120
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def argv(ssh, *words):
 def run(ssh, *words, **options):
     environment = ssh.environment()
     return subprocess.run(
-        argv(ssh, *words), env=environment, capture_output=True, text=True, timeout=PATIENCE, **options
+        argv(ssh, *words), env=environment, capture_output=True, text=True, timeout=TIMEOUT, **options
     )
 
 

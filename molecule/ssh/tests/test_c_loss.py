@@ -23,7 +23,7 @@ def lost(ssh):
     for host, pod in WIRES.items():
         ssh.sh(host, f"ip link del {veth_name(ssh.pod(host, pod)['netns'])}")
     lab = Lab(str(ROOT), ssh.name)
-    wire = ["nsenter", "-t", str(lab.holder()), "-n", "ip", "link", "set", port("node2", "10.100.0.3/24")]
+    wire = ["nsenter", "-t", str(lab.lab_init()), "-n", "ip", "link", "set", port("node2", "10.100.0.3/24")]
     # A module waits for one that is at work already.
     at_work = [*enter(lab.hosts()["node2"]), "flock", "/run", "sleep", "4711"]
     with subprocess.Popen(at_work, env=ENVIRONMENT) as holder:

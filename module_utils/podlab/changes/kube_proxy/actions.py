@@ -9,13 +9,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..actions import Action
-from ..pods.paths import HOME, SERVICES
+from ..pods.paths import HOME, SCAN_DIR
 from ..pods.s6_commands import KUBE_PROXY
 from ..script_text import Typed
 from . import conntrack, restore
-from .conntrack import Flow, Frontends
+from .conntrack import ConntrackFlow, Frontends
 from .diff import Change, Wanted
 from .record import State
 
@@ -28,7 +28,7 @@ class OwnChains(Action):
     """Before the first rule: who is killed in between has to be known for the owner of what is there. No command: it is
     what ``RecordServices`` writes, of before."""
 
-    row: ServicesRow
+    row: ServicesConfig
     known: State | None
 
     def commands(self) -> list[Typed]:
@@ -58,8 +58,8 @@ class RestoreChains(Action):
     """kube-proxy's chains: as many transactions as the kernel's buffer makes necessary, one call."""
 
     changes: Mapping[str, Change]
-    limit: restore.Room | None
-    row: ServicesRow | None = None
+    limit: restore.BatchLimit | None
+    row: ServicesConfig | None = None
     """To tell of which Service a refused line is."""
 
     @functools.cached_property
@@ -75,7 +75,7 @@ class EndFlows(Action):
     """UDP connections that the kernel sends past what is there. They are looked for once more when they are ended: it
     makes new entries by the old rules as long as those stand."""
 
-    flows: Sequence[Flow]
+    flows: Sequence[ConntrackFlow]
     before: Frontends
     there: Frontends
 
@@ -99,14 +99,14 @@ class StartHealthChecks(Action):
     warnings: list[str]
 
     def commands(self) -> list[Typed]:
-        return [f"s6-svscanctl -a {SERVICES}"]
+        return [f"s6-svscanctl -a {SCAN_DIR}"]
 
 
 @dataclass(frozen=True)
 class RecordServices(Action):
     """Write down what was applied, and how the kernel prints it."""
 
-    row: ServicesRow
+    row: ServicesConfig
     digest: str
     packed: str
     known: State | None

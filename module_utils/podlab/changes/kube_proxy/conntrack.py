@@ -11,14 +11,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..netfilter.iptables_save import unquoted
 
 Frontends = Mapping[tuple[str, int], Collection[str]]
 """(address, port) -> ``address:port`` of its endpoints. A node port's address is empty: it is each of the node's."""
 
 
-class Flow(NamedTuple):
+class ConntrackFlow(NamedTuple):
     """An entry, as far as it matters here: whom the client called, and who is to answer."""
 
     address: str
@@ -31,17 +31,19 @@ _HOST_PORT = re.compile(r"^(?:-d (\S+)/32 )?-p udp .*--dport (\d+) -j DNAT --to-
 _FLOW = re.compile(r"src=\S+ dst=(\S+) sport=\d+ dport=(\d+) .*?src=(\S+) dst=\S+ sport=(\d+)")
 
 
-def flows(text: str) -> list[Flow]:
+def flows(text: str) -> list[ConntrackFlow]:
     """What ``conntrack -L -p udp`` prints."""
     found = map(_FLOW.search, text.splitlines())
-    return [Flow(flow[1], int(flow[2]), flow[3], int(flow[4])) for flow in found if flow]
+    return [ConntrackFlow(flow[1], int(flow[2]), flow[3], int(flow[4])) for flow in found if flow]
 
 
-def has_udp(row: ServicesRow) -> bool:
+def has_udp(row: ServicesConfig) -> bool:
     return any(port["protocol"] == "udp" for port in row["ports"])
 
 
-def stale(found: Iterable[Flow], own: Collection[str], old: ServicesRow | None, new: ServicesRow) -> list[Flow]:
+def stale(
+    found: Iterable[ConntrackFlow], own: Collection[str], old: ServicesConfig | None, new: ServicesConfig
+) -> list[ConntrackFlow]:
     """Entries of services that lead to an endpoint which is none of theirs (any more), or nowhere though there is one.
 
     :param own: the node's addresses, where node ports are.
@@ -50,12 +52,14 @@ def stale(found: Iterable[Flow], own: Collection[str], old: ServicesRow | None, 
     return astray(found, own, frontends(old) if old else {}, frontends(new))
 
 
-def astray(found: Iterable[Flow], own: Collection[str], before: Frontends, there: Frontends) -> list[Flow]:
+def astray(
+    found: Iterable[ConntrackFlow], own: Collection[str], before: Frontends, there: Frontends
+) -> list[ConntrackFlow]:
     """The same of whatever leads to endpoints: a host port does so as well."""
     return list(dict.fromkeys(flow for flow in found if _is_astray(flow, own, before, there)))
 
 
-def _is_astray(flow: Flow, own: Collection[str], before: Frontends, there: Frontends) -> bool:
+def _is_astray(flow: ConntrackFlow, own: Collection[str], before: Frontends, there: Frontends) -> bool:
     keys = [(flow.address, flow.port)]
     if flow.address in own or flow.address.startswith("127."):  # or it is another host's port of that number
         keys.append(("", flow.port))
@@ -72,11 +76,11 @@ def host_ports(rules: Iterable[str]) -> dict[tuple[str, int], Collection[str]]:
     return {(port[1] or "", int(port[2])): {port[3]} for port in reversed([*filter(None, found)])}
 
 
-def frontends(row: ServicesRow) -> Frontends:
+def frontends(row: ServicesConfig) -> Frontends:
     return dict(_frontends(row))
 
 
-def _frontends(row: ServicesRow) -> Iterator[tuple[tuple[str, int], Collection[str]]]:
+def _frontends(row: ServicesConfig) -> Iterator[tuple[tuple[str, int], Collection[str]]]:
     for port in row["ports"]:
         if port["protocol"] != "udp":
             continue
@@ -88,7 +92,7 @@ def _frontends(row: ServicesRow) -> Iterator[tuple[tuple[str, int], Collection[s
             yield ("", port["node_port"]), serving
 
 
-def deletion(flow: Flow) -> list[str]:
+def deletion(flow: ConntrackFlow) -> list[str]:
     """The command that ends such entries; they may be several clients'."""
     called = ["--orig-dst", flow.address, "--orig-port-dst", str(flow.port)]
     return ["conntrack", "-D", "-p", "udp", *called, "--reply-src", flow.by, "--reply-port-src", str(flow.by_port)]

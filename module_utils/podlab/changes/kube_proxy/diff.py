@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
 
-from ...configs import TableRow
+from ...configs import TableConfig
 from .. import CHAIN_PREFIX
 from ..netfilter.iptables_save import BUILT_IN as BUILT_IN
 from ..netfilter.iptables_save import Tables, target
@@ -22,8 +22,8 @@ from ..netfilter.rules import UNDEFINED_PORTS
 from . import static_chains
 from .trace import SHARED
 
-Wanted = Mapping[str, TableRow]
-Spelled = Mapping[str, Sequence[str]]
+Wanted = Mapping[str, TableConfig]
+PrintedForm = Mapping[str, Sequence[str]]
 """``table CHAIN`` -> digest of what was written there, digest of what this iptables prints for it."""
 
 MOST_DELETIONS = 50
@@ -53,7 +53,7 @@ def _is_named_by_podlab(chain: str) -> bool:
     return is_ours(chain) or chain.startswith(CHAIN_PREFIX)
 
 
-def is_way_in(rule: str) -> bool:
+def is_entry_jump(rule: str) -> bool:
     """Whether a rule of a built-in chain is ours: it leads where only ours lead. Others may use a chain of ours there,
     as ``-s 192.0.2.1 -j KUBE-MARK-MASQ``; then the rule is theirs."""
     return target(rule) in _WAYS_IN
@@ -88,13 +88,13 @@ class Change:
             *(f"-X {name}" for name in self.stale),
         ]
 
-    def preparation(self) -> Iterator[str]:
+    def unreachable_edits(self) -> Iterator[str]:
         """What no packet notices: it may be cut after any line."""
         for name, rules in self.new.items():
             yield f":{name} - [0:0]"
             yield from (f"-A {name} {rule}" for rule in rules)
 
-    def rest(self) -> Iterator[list[str]]:
+    def live_edits(self) -> Iterator[list[str]]:
         """What is seen, in pieces that must not be cut."""
         for name, rules in self.rewritten.items():
             yield [f":{name} - [0:0]", *(f"-A {name} {rule}" for rule in rules)]
@@ -104,7 +104,9 @@ class Change:
         yield from ([f":{name} - [0:0]", f"-X {name}"] for name in self.stale)
 
 
-def changes(tables: Tables, wanted: Wanted, *, spelled: Spelled | None = None, whole: bool = True) -> dict[str, Change]:
+def changes(
+    tables: Tables, wanted: Wanted, *, spelled: PrintedForm | None = None, whole: bool = True
+) -> dict[str, Change]:
     """Table -> what differs there, in the order in which it is to be written; a table where nothing does is left out.
 
     :param tables: what is there, from ``iptables_save.parsed``. One that is not printed is an empty one.
@@ -112,7 +114,7 @@ def changes(tables: Tables, wanted: Wanted, *, spelled: Spelled | None = None, w
     """
     found = {}
     for table in dict.fromkeys((*wanted, *tables)):
-        row = wanted.get(table, TableRow(chains={}, jumps={}))
+        row = wanted.get(table, TableConfig(chains={}, jumps={}))
         found[table] = _change(tables.get(table, {}), row, comparer(table, spelled or {}), whole)
     order = sorted(found, key=lambda table: table == "filter" and _only_admits(found[table]))
     return {table: found[table] for table in order if found[table]}
@@ -137,7 +139,7 @@ def removal(tables: Tables) -> dict[str, Change]:
 
 def _change(
     chains: Mapping[str, Sequence[str]],
-    row: TableRow,
+    row: TableConfig,
     same: Callable[[str, Sequence[str], Sequence[str]], bool],
     whole: bool,
 ) -> Change:
@@ -156,7 +158,7 @@ def _change(
         return change
     others = [name for name in chains if name not in own]
     seen_by_packets = _reachable(chains, others)
-    for name in _led_to_first([name for name in differing if name not in seen_by_packets], wanted):
+    for name in _topological_order([name for name in differing if name not in seen_by_packets], wanted):
         change.new[name] = wanted[name]
     for name in differing:
         if name not in seen_by_packets:
@@ -166,11 +168,11 @@ def _change(
             change.rewritten[name] = wanted[name]
         else:
             change.edits += edits
-    used = [target(rule) for name in others if name in BUILT_IN for rule in chains[name] if not is_way_in(rule)]
+    used = [target(rule) for name in others if name in BUILT_IN for rule in chains[name] if not is_entry_jump(rule)]
     used = [name for name in used if name not in renamed]
     beyond = [name for name in others if name not in BUILT_IN]
     needed = _reachable(chains, [*beyond, *(name for name in used if name in chains)])
-    change.stale = list(reversed(_led_to_first(sorted(gone - needed), chains)))
+    change.stale = list(reversed(_topological_order(sorted(gone - needed), chains)))
     return change
 
 
@@ -183,7 +185,7 @@ def _jump_lines(
     same: Callable[[str, Sequence[str], Sequence[str]], bool],
 ) -> list[str]:
     """Our jumps stand before everything else. Rules go by their words: numbers might be somebody else's by then."""
-    ours = [rule for rule in rules if (is_way_in(rule) and target(rule) in own) or target(rule) in renamed]
+    ours = [rule for rule in rules if (is_entry_jump(rule) and target(rule) in own) or target(rule) in renamed]
     if same(builtin, rules[: len(ours)], wanted) and len(ours) == len(wanted):
         return []
     top, copies, kept = list(takewhile(ours.__contains__, rules)), Counter(ours), list[str]()
@@ -210,7 +212,7 @@ def _edits(chain: str, rules: Sequence[str], wanted: Sequence[str]) -> list[list
             pieces.append([f"-D {chain} {rule}"])  # which takes the first one that reads so
         else:
             there.append(rule)
-    kept = set(_longest_rising([places[rule] for rule in there if rule in places]))
+    kept = set(_longest_increasing_subsequence([places[rule] for rule in there if rule in places]))
     moving = {rule for rule in there if rule in places and places[rule] not in kept}
     number = 1  # of the rule at which we stand, as iptables counts
     done = 0  # rules of ``wanted`` that stand before it
@@ -239,7 +241,7 @@ def _edits(chain: str, rules: Sequence[str], wanted: Sequence[str]) -> list[list
     return pieces + [[f"-D {chain} {old}"] for old in leaving]
 
 
-def _longest_rising(numbers: Sequence[int]) -> list[int]:
+def _longest_increasing_subsequence(numbers: Sequence[int]) -> list[int]:
     """The longest list that is left of one, with its numbers rising, when others are crossed out."""
     ends: list[int] = []  # the smallest number that a list of this length can end with
     before: dict[int, int | None] = {}
@@ -255,12 +257,12 @@ def _longest_rising(numbers: Sequence[int]) -> list[int]:
     return found[::-1]
 
 
-def comparer(table: str, spelled: Spelled) -> Callable[[str, Sequence[str], Sequence[str]], bool]:
+def comparer(table: str, spelled: PrintedForm) -> Callable[[str, Sequence[str], Sequence[str]], bool]:
     def same(name: str, seen: Sequence[str], rules: Sequence[str]) -> bool:
         if seen == rules:
             return True
         known = spelled.get(f"{table} {name}")
-        return known is not None and list(known) == [short(rules), short(seen)]
+        return known is not None and list(known) == [digest(rules), digest(seen)]
 
     return same
 
@@ -278,7 +280,7 @@ def _reachable(chains: Mapping[str, Sequence[str]], starts: Iterable[str]) -> se
     return found
 
 
-def _led_to_first(names: Sequence[str], chains: Mapping[str, Sequence[str]]) -> list[str]:
+def _topological_order(names: Sequence[str], chains: Mapping[str, Sequence[str]]) -> list[str]:
     """Chains in an order in which each stands behind those that it leads to."""
     waiting, found = dict.fromkeys(names), list[str]()
 
@@ -295,12 +297,12 @@ def _led_to_first(names: Sequence[str], chains: Mapping[str, Sequence[str]]) -> 
 
 
 def jumps_on_top(rules: Sequence[str]) -> list[str]:
-    return list(takewhile(is_way_in, rules))
+    return list(takewhile(is_entry_jump, rules))
 
 
 def joined(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def short(rules: Sequence[str]) -> str:
+def digest(rules: Sequence[str]) -> str:
     return hashlib.sha256(joined(rules).encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ import functools
 from base64 import b32encode
 from hashlib import sha256
 
-from ...configs import ServicePortRow
+from ...configs import ServicePortConfig
 
 
 def service_port_name(service: str, port: str) -> str:
@@ -22,7 +22,7 @@ def chain_hash(text: str) -> str:
 def service_chains(name: str, protocol: str) -> dict[str, str]:
     """The chains that a service's port may have, by the middle of their names.
 
-    SVC leads to all endpoints, SVL to this node's own; EXT is for those who come from outside, FW is its doorkeeper.
+    SVC leads to all endpoints, SVL to this node's own; EXT is for those who come from outside, FW is its firewall.
     """
     hashed = chain_hash(name + protocol)
     return {kind: f"KUBE-{kind}-{hashed}" for kind in ("SVC", "SVL", "EXT", "FW")}
@@ -33,7 +33,7 @@ def endpoint_chain(name: str, protocol: str, to: str) -> str:
     return f"KUBE-SEP-{chain_hash(name + protocol + to)}"
 
 
-def port_chains(port: ServicePortRow) -> set[str]:
+def port_chains(port: ServicePortConfig) -> set[str]:
     """Every chain that a service's port may have, with those of its endpoints."""
     name, protocol = service_port_name(port["service"], port["port_name"]), port["protocol"]
     ends = (f"{end['address']}:{end['port']}" for end in port["endpoints"])

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from ... import packed
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ...shapes import misfit
 from ..netfilter.iptables_save import Tables
 from . import conntrack
-from .diff import BUILT_IN, Spelled, Wanted, comparer, is_ours, is_way_in, joined, jumps_on_top, short
+from .diff import BUILT_IN, PrintedForm, Wanted, comparer, digest, is_entry_jump, is_ours, joined, jumps_on_top
 
 FORM = 1
 """Goes up when ``tables`` says something else for one and the same row, so that every host is looked at again."""
@@ -24,7 +24,7 @@ class State(TypedDict):
     form: int
     row: str
     """The digest of what was applied last."""
-    packed: str | ServicesRow
+    packed: str | ServicesConfig
     udp: bool
     """Whether it has UDP services, whose connections may have to be ended."""
     kernel: str
@@ -37,13 +37,13 @@ class State(TypedDict):
 
 
 def state(
-    told: ServicesRow | str,
-    row: ServicesRow,
+    told: ServicesConfig | str,
+    row: ServicesConfig,
     digest: str,
     *,
     kernel: str = "",
     iptables: str = "",
-    spelled: Spelled | None = None,
+    spelled: PrintedForm | None = None,
     health: str = "",
 ) -> State:
     """:param row: what is told, unpacked, with its ``digest``."""
@@ -64,21 +64,21 @@ def sound_state(value: object) -> State | None:
     return None if misfit(value, State) else value  # type: ignore[return-value]
 
 
-def told_row(known: State) -> ServicesRow | None:
+def told_row(known: State) -> ServicesConfig | None:
     """What was applied last. None where that is damaged: then nobody knows."""
     try:
         row, digest = unpack(known["packed"])
     except (ValueError, RecursionError):
         return None
-    return None if digest != known["row"] or misfit(row, ServicesRow) else row
+    return None if digest != known["row"] or misfit(row, ServicesConfig) else row
 
 
-def pack(row: ServicesRow) -> str:
+def pack(row: ServicesConfig) -> str:
     """A row as one short word: nested, Ansible would walk through all of it, which takes four times as long."""
     return packed.pack(_canonical(row))
 
 
-def unpack(told: ServicesRow | str) -> tuple[ServicesRow, str]:
+def unpack(told: ServicesConfig | str) -> tuple[ServicesConfig, str]:
     """A row, and its digest: the plan knows by it what a host was told last (``planner.service_rows.digest_of``).
 
     :param told: a row, packed or, from ``./lab script``, as it is.
@@ -87,7 +87,7 @@ def unpack(told: ServicesRow | str) -> tuple[ServicesRow, str]:
     return packed.loads(text), hashlib.sha256(text).hexdigest()
 
 
-def _canonical(row: ServicesRow) -> bytes:
+def _canonical(row: ServicesConfig) -> bytes:
     return json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -99,7 +99,7 @@ def fingerprint(tables: Tables) -> str:
             if is_ours(name):
                 whole.update(f"{table} {name}\n{joined(chains[name])}".encode())
             elif name in BUILT_IN:
-                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_way_in(rule)]
+                jumps = [f"{place} {rule}" for place, rule in enumerate(chains[name]) if is_entry_jump(rule)]
                 if jumps:
                     whole.update(f"{table} {name}\n{joined(jumps)}".encode())
     return whole.hexdigest()
@@ -109,7 +109,7 @@ def others(tables: Tables) -> dict[str, dict[str, list[str]]]:
     """All that is not ours."""
     return {
         table: {
-            name: [rule for rule in rules if name not in BUILT_IN or not is_way_in(rule)]
+            name: [rule for rule in rules if name not in BUILT_IN or not is_entry_jump(rule)]
             for name, rules in chains.items()
             if not is_ours(name)
         }
@@ -128,7 +128,7 @@ def whole(rest: Tables, wanted: Wanted) -> dict[str, dict[str, Sequence[str]]]:
     return found
 
 
-def spellings(tables: Tables, wanted: Wanted) -> dict[str, list[str]]:
+def printed_forms(tables: Tables, wanted: Wanted) -> dict[str, list[str]]:
     """Where this iptables prints as many rules as were just written, and words them in another way than 1.8.9."""
     found = {}
     for table, row in wanted.items():
@@ -137,11 +137,11 @@ def spellings(tables: Tables, wanted: Wanted) -> dict[str, list[str]]:
         pairs += [(name, jumps_on_top(chains.get(name, [])), rules) for name, rules in row["jumps"].items()]
         for name, seen, rules in pairs:
             if seen != rules and len(seen) == len(rules):
-                found[f"{table} {name}"] = [short(rules), short(seen)]
+                found[f"{table} {name}"] = [digest(rules), digest(seen)]
     return found
 
 
-def after(tables: Tables, wanted: Wanted, spelled: Spelled) -> dict[str, dict[str, Sequence[str]]]:
+def after(tables: Tables, wanted: Wanted, spelled: PrintedForm) -> dict[str, dict[str, Sequence[str]]]:
     """What ``iptables-save`` will print of ours once the wanted is written, if it prints what it reads."""
     result: dict[str, dict[str, Sequence[str]]] = {}
     for table, row in wanted.items():

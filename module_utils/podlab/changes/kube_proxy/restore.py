@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..netfilter.rules import commands as as_typed
 from .diff import Change, joined
 from .names import port_chains
@@ -28,7 +28,7 @@ MOST_SHOWN = 200
 _SERVICE = re.compile(r'--comment "(?:[^"/]* )?([a-z0-9-]+/[a-z0-9-]+)')
 
 
-class Room(NamedTuple):
+class BatchLimit(NamedTuple):
     """What one transaction of iptables-nft may hold. ``size`` is in bytes; None: whatever is needed."""
 
     size: int | None = None
@@ -36,14 +36,14 @@ class Room(NamedTuple):
     """It compares every name of a chain with those of all the others."""
 
 
-ANYWHERE = Room(size=190_000)
+ANYWHERE = BatchLimit(size=190_000)
 """Fits into the buffer that a socket has everywhere (212,992 bytes), for who does not know yet where it is written."""
 
 Transaction = tuple[str, list[str]]
 """A table, and the lines between its name and COMMIT."""
 
 
-def transactions(found: Mapping[str, Change], room: Room | None) -> list[Transaction]:
+def transactions(found: Mapping[str, Change], room: BatchLimit | None) -> list[Transaction]:
     """What has to be written, in its order.
 
     :param room: None where transactions are as large as they like to be: iptables-legacy.
@@ -55,12 +55,12 @@ def transactions(found: Mapping[str, Change], room: Room | None) -> list[Transac
         if room is None or _fits(len(lines), size_of(lines), room):
             late.append((table, lines))
             continue
-        early += [(table, part) for part in _packed(([line] for line in change.preparation()), room)]
-        late += [(table, part) for part in _packed(change.rest(), room)]
+        early += [(table, part) for part in _packed(([line] for line in change.unreachable_edits()), room)]
+        late += [(table, part) for part in _packed(change.live_edits(), room)]
     return early + late
 
 
-def _packed(pieces: Iterable[list[str]], room: Room) -> Iterator[list[str]]:
+def _packed(pieces: Iterable[list[str]], room: BatchLimit) -> Iterator[list[str]]:
     lines: list[str] = []
     size = 0
     for piece in pieces:
@@ -74,7 +74,7 @@ def _packed(pieces: Iterable[list[str]], room: Room) -> Iterator[list[str]]:
         yield lines
 
 
-def _fits(lines: int, size: int, room: Room) -> bool:
+def _fits(lines: int, size: int, room: BatchLimit) -> bool:
     return lines <= room.lines and (room.size is None or size <= room.size)
 
 
@@ -106,7 +106,7 @@ def set_words(seconds: int) -> str:
     return f"hash:ip timeout {seconds} maxelem 65536"
 
 
-def service_of(line: str, row: ServicesRow) -> str:
+def service_of(line: str, row: ServicesConfig) -> str:
     """Whose rule or chain a line for iptables-restore is, ``default/web``; nothing where it is nobody's alone."""
     if said := _SERVICE.search(line):
         return said[1]

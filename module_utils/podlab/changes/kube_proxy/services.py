@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import NamedTuple
 
-from ...configs import ServicePortRow, ServicesRow, TableRow
+from ...configs import ServicePortConfig, ServicesConfig, TableConfig
 from ..netfilter.rules import UNDEFINED_PORTS
 from ..system.sysctls import LOCALNET
 from . import static_chains
 from .endpoints import by_address, cluster_wide, on_node
 from .names import affinity_set, endpoint_chain, probability, service_chains, service_port_name
 
-LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
+TCP_BE_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 """Where this is not 0, packets out of the window are no INVALID ones, and kube-proxy drops none of these."""
 
 LARGE = 1000
@@ -33,14 +33,14 @@ class _Endpoint(NamedTuple):
 class _Port(NamedTuple):
     """A service's port as one node sees it."""
 
-    row: ServicePortRow
+    row: ServicePortConfig
     name: str
     chains: dict[str, str]
     cluster: list[_Endpoint]
     """Those behind SVC."""
     local: list[_Endpoint]
     """Those behind SVL."""
-    alive: bool
+    has_endpoints: bool
     """Whether anybody answers, on whatever node."""
     known: int
     """How many endpoints it has, ready or not."""
@@ -50,29 +50,29 @@ class _Port(NamedTuple):
         return _is_external(self.row)
 
     @property
-    def inside(self) -> str:
+    def internal_chain(self) -> str:
         """The chain for those who come by the cluster IP; nothing where they find nobody."""
         if self.row["internal_local"]:
             return self.chains["SVL"] if self.local else ""
-        return self.chains["SVC"] if self.alive else ""
+        return self.chains["SVC"] if self.has_endpoints else ""
 
     @property
-    def outside(self) -> str:
+    def external_chain(self) -> str:
         """Where EXT leads to in the end; nothing where those from outside find nobody."""
         if self.row["external_local"]:
             return self.chains["SVL"] if self.local else ""
-        return self.chains["SVC"] if self.alive else ""
+        return self.chains["SVC"] if self.has_endpoints else ""
 
     @property
-    def has_doorkeeper(self) -> bool:
-        return bool(self.alive and self.row["load_balancer_ips"] and self.row["source_ranges"])
+    def uses_firewall_chain(self) -> bool:
+        return bool(self.has_endpoints and self.row["load_balancer_ips"] and self.row["source_ranges"])
 
     @property
-    def used(self) -> list[_Endpoint]:
+    def reachable_endpoints(self) -> list[_Endpoint]:
         return list(dict.fromkeys([*self.cluster, *self.local]))
 
 
-def tables(row: ServicesRow) -> dict[str, TableRow]:
+def tables(row: ServicesConfig) -> dict[str, TableConfig]:
     """Table -> ``chains`` (every one of ours, as ``iptables-save`` prints them) and ``jumps`` (built-in chain -> the
     rules that stand before everything else in it)."""
     localhost = _answers_at_localhost(row["localhost_node_ports"], row["node_port_addresses"])
@@ -87,7 +87,7 @@ def tables(row: ServicesRow) -> dict[str, TableRow]:
             whole["nat"].setdefault(chain, []).append(rule)
         for chain, rule in _filter_rules(port):
             whole["filter"][chain].append(rule)
-    whole["nat"]["KUBE-SERVICES"] += _ways_to_node_ports(row)
+    whole["nat"]["KUBE-SERVICES"] += _node_port_jumps(row)
     if row["reject_undefined_ports"]:
         whole["filter"][UNDEFINED_PORTS] = _undefined_ports(row)
         for chain in ("FORWARD", "OUTPUT"):
@@ -98,7 +98,7 @@ def tables(row: ServicesRow) -> dict[str, TableRow]:
     return {table: {"chains": chains, "jumps": jumps[table]} for table, chains in whole.items()}
 
 
-def sets(row: ServicesRow) -> dict[str, int]:
+def sets(row: ServicesConfig) -> dict[str, int]:
     """ipset -> seconds, for ``ipset create NAME hash:ip timeout SECONDS maxelem 65536``; they have to be there before
     the rules that name them."""
     if not row["affinity_by_ipset"]:
@@ -107,12 +107,12 @@ def sets(row: ServicesRow) -> dict[str, int]:
         affinity_set(endpoint.chain): port.row["affinity_seconds"]
         for port in _ports(row)
         if port.row["affinity_seconds"]
-        for endpoint in port.used
+        for endpoint in port.reachable_endpoints
     }
 
 
 def sysctls(
-    localhost_node_ports: bool, node_port_addresses: Sequence[str], ports: Sequence[ServicePortRow]
+    localhost_node_ports: bool, node_port_addresses: Sequence[str], ports: Sequence[ServicePortConfig]
 ) -> dict[str, str]:
     """Settings that the rules guard (KUBE-FIREWALL), and that may be made when they stand. kube-proxy makes the same.
 
@@ -122,11 +122,11 @@ def sysctls(
     return {LOCALNET: "1"} if answers and any(port["node_port"] for port in ports) else {}
 
 
-def sysctls_of(row: ServicesRow) -> dict[str, str]:
+def sysctls_of(row: ServicesConfig) -> dict[str, str]:
     return sysctls(row["localhost_node_ports"], row["node_port_addresses"], row["ports"])
 
 
-def _ports(row: ServicesRow) -> Iterator[_Port]:
+def _ports(row: ServicesConfig) -> Iterator[_Port]:
     for port in row["ports"]:
         name, protocol = service_port_name(port["service"], port["port_name"]), port["protocol"]
         found = by_address(port["endpoints"], row["node"])
@@ -143,44 +143,44 @@ def _ports(row: ServicesRow) -> Iterator[_Port]:
             service_chains(name, protocol),
             [known[to] for to in cluster],
             [known[to] for to in local],
-            alive=bool(everywhere),
+            has_endpoints=bool(everywhere),
             known=len(found),
         )
 
 
-def _is_external(port: ServicePortRow) -> bool:
+def _is_external(port: ServicePortConfig) -> bool:
     """Whether it can be reached by anything else than its cluster IP."""
     return bool(port["node_port"] or port["external_ips"] or port["load_balancer_ips"])
 
 
-def _nat_rules(port: _Port, row: ServicesRow, comments: bool) -> Iterator[tuple[str, str]]:
+def _nat_rules(port: _Port, row: ServicesConfig, comments: bool) -> Iterator[tuple[str, str]]:
     """(chain, rule), in their order."""
     name, chains = port.name, port.chains
-    if port.inside:
+    if port.internal_chain:
         to_cluster_ip = _to(port, port.row["cluster_ip"], f"{name} cluster IP")
-        yield "KUBE-SERVICES", f"{to_cluster_ip} -j {port.inside}"
+        yield "KUBE-SERVICES", f"{to_cluster_ip} -j {port.internal_chain}"
         # Those who are no pods would get their answer past this node, from an address that they never asked.
         source = "" if row["masquerade_all"] else f"! -s {row['cluster_cidr']} "
-        yield port.inside, f"{source}{to_cluster_ip} -j KUBE-MARK-MASQ"
-    if port.is_external and port.alive:
+        yield port.internal_chain, f"{source}{to_cluster_ip} -j KUBE-MARK-MASQ"
+    if port.is_external and port.has_endpoints:
         for ip in port.row["external_ips"]:
             yield "KUBE-SERVICES", f"{_to(port, ip, f'{name} external IP')} -j {chains['EXT']}"
         for ip in port.row["load_balancer_ips"]:
-            door = chains["FW" if port.has_doorkeeper else "EXT"]
+            door = chains["FW" if port.uses_firewall_chain else "EXT"]
             yield "KUBE-SERVICES", f"{_to(port, ip, f'{name} loadbalancer IP')} -j {door}"
         if port.row["node_port"]:
             yield "KUBE-NODEPORTS", f"{_to_node(port, port.row['node_port'], name)} -j {chains['EXT']}"
-        yield from ((chains["EXT"], rule) for rule in _from_outside(port, row["cluster_cidr"]))
-    if port.has_doorkeeper:
-        yield from ((chains["FW"], rule) for rule in _doorkeeper(port, row["addresses"]))
+        yield from ((chains["EXT"], rule) for rule in _external_rules(port, row["cluster_cidr"]))
+    if port.uses_firewall_chain:
+        yield from ((chains["FW"], rule) for rule in _firewall_rules(port, row["addresses"]))
     by_ipset = row["affinity_by_ipset"]
     for chain, endpoints in ((chains["SVC"], port.cluster), (chains["SVL"], port.local)):
-        yield from ((chain, rule) for rule in _choice(port, endpoints, by_ipset, comments))
-    for endpoint in port.used:
-        yield from ((endpoint.chain, rule) for rule in _last_step(port, endpoint, by_ipset, comments))
+        yield from ((chain, rule) for rule in _load_balancing_rules(port, endpoints, by_ipset, comments))
+    for endpoint in port.reachable_endpoints:
+        yield from ((endpoint.chain, rule) for rule in _endpoint_rules(port, endpoint, by_ipset, comments))
 
 
-def _from_outside(port: _Port, cluster_cidr: str) -> Iterator[str]:
+def _external_rules(port: _Port, cluster_cidr: str) -> Iterator[str]:
     """KUBE-EXT: where traffic to a service's outer addresses goes, and with which source address."""
     what, everywhere = f"for {port.name} external destinations", port.chains["SVC"]
     if port.row["external_local"]:
@@ -190,11 +190,11 @@ def _from_outside(port: _Port, cluster_cidr: str) -> Iterator[str]:
         yield f"{_comment(f'route LOCAL traffic {what}')}-m addrtype --src-type LOCAL -j {everywhere}"
     else:
         yield f"{_comment(f'masquerade traffic {what}')}-j KUBE-MARK-MASQ"
-    if port.outside:
-        yield f"-j {port.outside}"
+    if port.external_chain:
+        yield f"-j {port.external_chain}"
 
 
-def _doorkeeper(port: _Port, addresses: Sequence[str]) -> Iterator[str]:
+def _firewall_rules(port: _Port, addresses: Sequence[str]) -> Iterator[str]:
     """KUBE-FW: who may come in by the load balancer's address. Others come out at its end as they went in."""
     door, comment = f"-j {port.chains['EXT']}", _comment(f"{port.name} loadbalancer IP")
     for source in port.row["source_ranges"]:
@@ -206,7 +206,7 @@ def _doorkeeper(port: _Port, addresses: Sequence[str]) -> Iterator[str]:
     yield _comment(f"other traffic to {port.name} will be dropped by KUBE-PROXY-FIREWALL").rstrip()
 
 
-def _choice(port: _Port, endpoints: Sequence[_Endpoint], by_ipset: bool, comments: bool) -> Iterator[str]:
+def _load_balancing_rules(port: _Port, endpoints: Sequence[_Endpoint], by_ipset: bool, comments: bool) -> Iterator[str]:
     """KUBE-SVC or KUBE-SVL: the endpoint that this client had before, or else any."""
     said = [_comment(f"{port.name} -> {endpoint.to}") if comments else "" for endpoint in endpoints]
     if seconds := port.row["affinity_seconds"]:
@@ -224,7 +224,7 @@ def _choice(port: _Port, endpoints: Sequence[_Endpoint], by_ipset: bool, comment
         left -= 1
 
 
-def _last_step(port: _Port, endpoint: _Endpoint, by_ipset: bool, comments: bool) -> Iterator[str]:
+def _endpoint_rules(port: _Port, endpoint: _Endpoint, by_ipset: bool, comments: bool) -> Iterator[str]:
     """KUBE-SEP: remember the client, and send it there."""
     to, address, chain = endpoint
     protocol, comment = port.row["protocol"], _comment(port.name) if comments else ""
@@ -243,15 +243,15 @@ def _filter_rules(port: _Port) -> Iterator[tuple[str, str]]:
     """(chain, rule): what is refused, what is dropped, and the health check's way in."""
     name, row = port.name, port.row
     # Nobody anywhere: say so at once. Nobody here: be silent, as a node that is not behind the load balancer.
-    refuse = "-j DROP" if port.alive else "-j REJECT --reject-with icmp-port-unreachable"
-    why = f"{name} has no local endpoints" if port.alive else f"{name} has no endpoints"
-    if not port.inside:
+    refuse = "-j DROP" if port.has_endpoints else "-j REJECT --reject-with icmp-port-unreachable"
+    why = f"{name} has no local endpoints" if port.has_endpoints else f"{name} has no endpoints"
+    if not port.internal_chain:
         yield "KUBE-SERVICES", f"{_to(port, row['cluster_ip'], why)} {refuse}"
-    if port.has_doorkeeper:
+    if port.uses_firewall_chain:
         why_not = f"{name} traffic not accepted by {port.chains['FW']}"
         for ip in row["load_balancer_ips"]:
             yield "KUBE-PROXY-FIREWALL", f"{_to(port, ip, why_not)} -j DROP"
-    if not port.outside:
+    if not port.external_chain:
         for ip in (*row["external_ips"], *row["load_balancer_ips"]):
             yield "KUBE-EXTERNAL-SERVICES", f"{_to(port, ip, why)} {refuse}"
         if row["node_port"]:
@@ -276,7 +276,7 @@ def _comment(text: str) -> str:
     return f'-m comment --comment "{text}" '
 
 
-def _ways_to_node_ports(row: ServicesRow) -> list[str]:
+def _node_port_jumps(row: ServicesConfig) -> list[str]:
     """The last rules of nat KUBE-SERVICES: behind every service, or a node port would hide an address of theirs."""
     comment = _comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
     networks = _node_port_networks(row["node_port_addresses"])
@@ -301,7 +301,7 @@ def _answers_at_localhost(wanted: bool, cidrs: Sequence[str]) -> bool:
     return wanted and any(network.overlaps(loopback) for network in _node_port_networks(cidrs))
 
 
-def _undefined_ports(row: ServicesRow) -> list[str]:
+def _undefined_ports(row: ServicesConfig) -> list[str]:
     """What still goes to a cluster IP here goes to none of its ports: at one that has endpoints, nat has put an
     endpoint's address in the place of the cluster IP before filter was asked; one that has none was refused or dropped
     in KUBE-SERVICES, whose jump stands before ours. Answers and open connections are not NEW. As in kube-proxy's

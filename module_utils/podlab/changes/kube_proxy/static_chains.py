@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MARK = "0x4000/0x4000"
+MASQUERADE_MARK = "0x4000/0x4000"
 """Packets that leave with the node's address, so that the answer comes back here."""
 
 _NEW = "-m conntrack --ctstate NEW "
@@ -56,7 +56,7 @@ def chains(localhost: bool, drops_invalid: bool = True) -> dict[str, dict[str, l
             "KUBE-FORWARD": [
                 # Out of the window: passed on untranslated, it would make the client reset its connection.
                 *(["-m conntrack --ctstate INVALID -j DROP"] if drops_invalid else []),
-                f'-m comment --comment "kubernetes forwarding rules" -m mark --mark {MARK} -j ACCEPT',
+                f'-m comment --comment "kubernetes forwarding rules" -m mark --mark {MASQUERADE_MARK} -j ACCEPT',
                 '-m comment --comment "kubernetes forwarding conntrack rule" '
                 "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             ],
@@ -66,10 +66,10 @@ def chains(localhost: bool, drops_invalid: bool = True) -> dict[str, dict[str, l
             "KUBE-SERVICES": [],
         },
         "nat": {
-            "KUBE-MARK-MASQ": [f"-j MARK --set-xmark {MARK}"],
+            "KUBE-MARK-MASQ": [f"-j MARK --set-xmark {MASQUERADE_MARK}"],
             "KUBE-NODEPORTS": [],
             "KUBE-POSTROUTING": [
-                f"-m mark ! --mark {MARK} -j RETURN",
+                f"-m mark ! --mark {MASQUERADE_MARK} -j RETURN",
                 # Off again: the packet may pass here once more.
                 "-j MARK --set-xmark 0x4000/0x0",
                 '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',

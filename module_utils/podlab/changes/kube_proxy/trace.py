@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..netfilter.iptables_save import Tables, target
 from ..netfilter.rules import UNDEFINED_PORTS
 from .names import port_chains
@@ -30,7 +30,7 @@ _SERVICE = re.compile(r'--comment "([^\s/"]+/[^\s:"]+)')
 _OF_ONE_SERVICE = re.compile("KUBE-(SVC|SVL|EXT|FW|SEP)-")
 
 
-def path(tables: Tables, row: ServicesRow | None, service: str | None = None) -> list[str]:
+def path(tables: Tables, row: ServicesConfig | None, service: str | None = None) -> list[str]:
     """The rules on the way, as ``iptables-save`` prints them, with a heading for each hook.
 
     A chain stands, a step further in, right behind the first rule that leads there, and nowhere again. Rules of
@@ -91,7 +91,7 @@ def _concerns(rule: str, into: str, service: str | None, own: frozenset[str]) ->
     return into in own or not _OF_ONE_SERVICE.match(into)
 
 
-def _chains_of(row: ServicesRow | None, service: str) -> frozenset[str]:
+def _chains_of(row: ServicesConfig | None, service: str) -> frozenset[str]:
     ports = row["ports"] if row else []
     return frozenset(chain for port in ports if port["service"] == service for chain in port_chains(port))
 

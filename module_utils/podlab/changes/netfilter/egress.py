@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...configs import TableRow
+from ...configs import TableConfig
 from ...records.observation import Link, Route
 from .. import input_checks as check
 from ..network.defaults import uplink
@@ -18,7 +18,7 @@ EXAMPLE = "10.1.0.0/16"
 
 def tables(
     cluster_cidr: str, non_masquerade_cidrs: Sequence[str], links: Sequence[str], open_ports: Sequence[str] = ()
-) -> dict[str, TableRow]:
+) -> dict[str, TableConfig]:
     """Table -> chains of a node, as ``iptables-save`` prints them.
 
     :param links: by which pods' packets come and go.
@@ -64,7 +64,7 @@ def passing(networks: Sequence[str]) -> list[str]:
 # --- what a person says -------------------------------------------------------------------------------------
 
 
-def complete(given: Mapping[str, Any], links: Mapping[str, Link], routes: Sequence[Route]) -> dict[str, TableRow]:
+def complete(given: Mapping[str, Any], links: Mapping[str, Link], routes: Sequence[Route]) -> dict[str, TableConfig]:
     """:param given: what ``problems`` finds nothing wrong with."""
     ways = [given["bridge"], *filter(None, [uplink(links, routes)])]
     return tables(given["cluster_cidr"], given["non_masquerade_cidrs"], ways)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...configs import TableRow
+from ...configs import TableConfig
 from .. import CHAIN_PREFIX
 from ..actions import Action
 from ..script_text import Typed
@@ -31,7 +31,7 @@ UNDEFINED_PORTS = f"{CHAIN_PREFIX}UNDEFINED-PORTS"
 ``reject_undefined_ports`` is on."""
 
 
-def changes(observed: Chains, row: TableRow) -> list[str]:
+def changes(observed: Chains, row: TableConfig) -> list[str]:
     """Lines of one table for ``iptables-restore --noflush``, in the order in which they have to run.
 
     A chain that is right is not named at all, so its counters stay. A chain that differs is written
@@ -55,7 +55,7 @@ def changes(observed: Chains, row: TableRow) -> list[str]:
     return lines + [f"-X {name}" for name in stale]
 
 
-def _jump_lines(builtin: str, observed: Chains, row: TableRow, renamed: Sequence[str]) -> list[str]:
+def _jump_lines(builtin: str, observed: Chains, row: TableConfig, renamed: Sequence[str]) -> list[str]:
     def is_own(rule: str) -> bool:
         into = target(rule)
         # That one is the services' to mend.
@@ -93,7 +93,7 @@ def placed(
     return lines
 
 
-def sysctls(tables: Mapping[str, TableRow]) -> dict[str, str]:
+def sysctls(tables: Mapping[str, TableConfig]) -> dict[str, str]:
     """Settings that these rules guard, and that may be made when they stand."""
     return {LOCALNET: "1"} if "filter" in tables and GUARD in tables["filter"]["chains"] else {}
 
@@ -103,9 +103,9 @@ def removal(observed: Chains) -> list[str]:
     return changes(observed, {"chains": {}, "jumps": {}})
 
 
-def merged(*layers: Mapping[str, TableRow]) -> dict[str, TableRow]:
+def merged(*layers: Mapping[str, TableConfig]) -> dict[str, TableConfig]:
     """Several sets of tables as one: their chains are different ones, their jumps follow each other."""
-    tables: dict[str, TableRow] = {}
+    tables: dict[str, TableConfig] = {}
     for table, row in (item for layer in layers for item in layer.items()):
         whole = tables.setdefault(table, {"chains": {}, "jumps": {}})
         whole["chains"].update(row["chains"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
 
-from ...configs import BridgeRow
+from ...configs import BridgeConfig
 from ...records.observation import Link, Route
 from .. import MARK
 from ..actions import Action, Bridge, Ip, Tc, set_sysctls
@@ -14,7 +14,7 @@ from . import link_state
 
 def actions(
     links: Mapping[str, Link],
-    row: BridgeRow,
+    row: BridgeConfig,
     routes: Sequence[Route] | None = None,
     seen: Mapping[str, str] | None = None,
 ) -> list[Action]:
@@ -31,7 +31,7 @@ def actions(
     ]
 
 
-def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Route] | None = None) -> list[str]:
+def changes(links: Mapping[str, Link], row: BridgeConfig, routes: Sequence[Route] | None = None) -> list[str]:
     """Lines for ``ip -batch``. The MAC is pinned: a bridge without one takes that of a port, and changes
     it when the port goes, which leaves every pod with a stale ARP entry for its gateway.
     """
@@ -81,18 +81,18 @@ def changes(links: Mapping[str, Link], row: BridgeRow, routes: Sequence[Route] |
     return lines
 
 
-def _is_connected(routes: Sequence[Route] | None, row: BridgeRow) -> bool:
+def _is_connected(routes: Sequence[Route] | None, row: BridgeConfig) -> bool:
     wanted = {"to": str(IPv4Interface(row["address"]).network), "dev": row["name"], "protocol": "kernel"}
     return routes is None or any(wanted.items() <= route.items() for route in routes)
 
 
-def forwarding(links: Mapping[str, Link], row: BridgeRow) -> list[str]:
+def forwarding(links: Mapping[str, Link], row: BridgeConfig) -> list[str]:
     """Lines for ``bridge -batch``: the bridge learns by itself who is where, and takes what is written for granted."""
     link = links.get(row["name"])
     return [f"fdb del {words}" for words in (link.get("forwarding", []) if link else [])]
 
 
-def settings(links: Mapping[str, Link], row: BridgeRow, seen: Mapping[str, str]) -> dict[str, str]:
+def settings(links: Mapping[str, Link], row: BridgeConfig, seen: Mapping[str, str]) -> dict[str, str]:
     """Kernel settings of the bridge. They go with it, so nobody has to remember what they were."""
     return link_state.knobs(row["name"], is_there=row["name"] in links, seen=seen)
 

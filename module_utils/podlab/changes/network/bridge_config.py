@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Interface
 from typing import Any
 
-from ...configs import BridgeRow
+from ...configs import BridgeConfig
 from ...records.observation import Link, Route
 from .. import MAC_PREFIX, MARK
 from .. import input_checks as check
@@ -16,7 +16,7 @@ from .conflicts import holders
 EXAMPLE = "10.1.1.1/24"
 
 
-def complete(given: Mapping[str, Any], links: Mapping[str, Link], routes: Sequence[Route]) -> BridgeRow:
+def complete(given: Mapping[str, Any], links: Mapping[str, Link], routes: Sequence[Route]) -> BridgeConfig:
     """:param given: what ``problems`` finds nothing wrong with; what was left out is None."""
     return {
         "name": given["name"],

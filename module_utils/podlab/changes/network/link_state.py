@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ...configs import BridgeRow, VxlanRow
+from ...configs import BridgeConfig, VxlanConfig
 from ...records.observation import Link
 from .. import MARK
 
@@ -67,7 +67,7 @@ KNOBS = {
 """Settings of the bridge (``net.ipv4.conf.NAME``): it passes packets on, and answers ARP for itself and nobody else."""
 
 
-def made(kind: str, row: BridgeRow | VxlanRow) -> Link:
+def made(kind: str, row: BridgeConfig | VxlanConfig) -> Link:
     """A link of podlab's own, as a host tells of it once it is made."""
     return {
         "kind": kind,
@@ -109,8 +109,8 @@ def knob(name: str, key: str) -> str:
 
 def knobs(name: str, *, is_there: bool, seen: Mapping[str, str]) -> dict[str, str]:
     """Settings of the bridge to be written. One that is yet to be made gets those of ``default``, and ``forwarding`` is
-    among what the chapter *node* makes of them. In check mode nobody has made it: what ``default`` is then says nothing
-    of the bridge."""
+    among what the component *node* makes of them. In check mode nobody has made it: what ``default`` is then says
+    nothing of the bridge."""
     source = name if is_there else "default"
     asked = {key: it for key, it in KNOBS.items() if is_there or key != "forwarding"}
     return {knob(name, key): it for key, it in asked.items() if seen.get(knob(source, key)) not in (None, it)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
-from ...configs import RouteRow, RoutesRow
+from ...configs import RouteConfig, RoutesConfig
 from ...records.observation import Link, Route, Tunnel
 from .. import ROUTE_PROTOCOL
 from ..actions import Action, Bridge, Ip, Run, Sysctl, set_sysctls
@@ -23,7 +23,7 @@ sends by any more goes last."""
 
 
 @dataclass(frozen=True)
-class Steps:
+class RouteChanges:
     """In the order of its fields, as flannel does it: the overlay's device, its ARP and FDB entries, and the routes
     last, so that no packet is sent before it is known where to. ``relayed`` are routes that others' packets take."""
 
@@ -35,9 +35,9 @@ class Steps:
     routes: list[Ip] = field(default_factory=list)
     unused: list[Ip] = field(default_factory=list)
 
-    def part(self, name: str) -> Steps:
+    def part(self, name: str) -> RouteChanges:
         """One of ``PARTS``."""
-        return Steps(**{key: getattr(self, key) for key in PARTS[name]})
+        return RouteChanges(**{key: getattr(self, key) for key in PARTS[name]})
 
     def parts(self) -> list[str]:
         """Those that have anything to do."""
@@ -51,9 +51,9 @@ def steps(
     links: Mapping[str, Link],
     tunnels: Mapping[str, Tunnel],
     observed: Sequence[Route],
-    row: RoutesRow,
+    row: RoutesConfig,
     lost: Sequence[list[str]] = (),
-) -> Steps:
+) -> RouteChanges:
     """What leads to the pods of others: the overlay, if there is one, and the routes.
 
     :param lost: commands that delete overlay devices of ours which somebody moved into other namespaces.
@@ -66,13 +66,13 @@ def steps(
     settings = vxlan.settings(links, tunnels, overlay)
     come, go = ([*map(Ip, lines)] for lines in changes(observed, row))
     unused = [*map(Ip, vxlan.removal(links, overlay))]
-    overlay_steps = Steps([*map(Run, lost)], [*map(Ip, device)], set_sysctls(settings), [*map(Bridge, entries)])
+    overlay_steps = RouteChanges([*map(Run, lost)], [*map(Ip, device)], set_sysctls(settings), [*map(Bridge, entries)])
     if row.get("relay"):
         return replace(overlay_steps, relayed=come, unused=go + unused)
     return replace(overlay_steps, routes=come + go, unused=unused)
 
 
-def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[str]]:
+def changes(observed: Sequence[Route], row: RoutesConfig) -> tuple[list[str], list[str]]:
     """Lines for ``ip -batch``: what is missing or leads elsewhere, and what has to go after that."""
     within = IPv4Network(row["within"]) if row["within"] else None
     wanted = {route["to"]: route for route in row["routes"]}
@@ -93,7 +93,7 @@ def changes(observed: Sequence[Route], row: RoutesRow) -> tuple[list[str], list[
     return [f"route replace {_words(route)} proto {ROUTE_PROTOCOL}" for route in missing.values()], surplus
 
 
-def _words(route: RouteRow) -> str:
+def _words(route: RouteConfig) -> str:
     onlink = f" dev {route['dev']} onlink" if route.get("dev") else ""
     return f"{route['to']} via {route['via']}{onlink}"
 
@@ -103,7 +103,7 @@ def removal(observed: Sequence[Route]) -> list[str]:
     return [f"route del {route['to']}{_way(route)}" for route in observed if route["protocol"] == str(ROUTE_PROTOCOL)]
 
 
-def _is_sound(route: Route, wanted: Mapping[str, RouteRow]) -> bool:
+def _is_sound(route: Route, wanted: Mapping[str, RouteConfig]) -> bool:
     row = wanted.get(route["to"])
     return (
         row is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from ...configs import RouteRow, RoutesRow
+from ...configs import RouteConfig, RoutesConfig
 from ...records.observation import Link, Route
 from .. import ROUTE_PROTOCOL
 from .. import input_checks as check
@@ -15,7 +15,7 @@ from .. import input_checks as check
 EXAMPLE = "10.1.2.0/24"
 
 
-def complete(given: Mapping[str, Any], remembered: Sequence[str] = ()) -> RoutesRow:
+def complete(given: Mapping[str, Any], remembered: Sequence[str] = ()) -> RoutesConfig:
     """:param given: what ``problems`` finds nothing wrong with; what was left out is None.
     :param remembered: routes that were there before podlab, as the host's record has them.
     """
@@ -49,7 +49,7 @@ def _of_route(route: Mapping[str, Any]) -> Iterator[str]:
         yield from check.of_link("dev", route["dev"])
 
 
-def in_the_way(config: RoutesRow, routes: Sequence[Route]) -> list[str]:
+def in_the_way(config: RoutesConfig, routes: Sequence[Route]) -> list[str]:
     """What is inside of ``within`` before the first route of podlab's. After that it is drift."""
     own = str(ROUTE_PROTOCOL)
     if config["within"] is None or any(route["protocol"] == own for route in routes):
@@ -64,7 +64,7 @@ def in_the_way(config: RoutesRow, routes: Sequence[Route]) -> list[str]:
     ]
 
 
-def unreachable(wanted: Sequence[RouteRow], links: Mapping[str, Link], routes: Sequence[Route]) -> list[str]:
+def unreachable(wanted: Sequence[RouteConfig], links: Mapping[str, Link], routes: Sequence[Route]) -> list[str]:
     """Next hops that no link of the host leads to: the kernel would refuse each of them, the first one alone."""
     direct = [IPv4Interface(text).network for link in links.values() for text in link["addresses"] if link["up"]]
     direct += [IPv4Network(route["to"]) for route in routes if route.get("dev") and not route.get("via")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...configs import PeerRow, VxlanRow
+from ...configs import PeerConfig, VxlanConfig
 from ...records.observation import Link, Tunnel
 from .. import MARK
 from .link_state import knob
@@ -18,7 +18,7 @@ SETTINGS = {"rp_filter": LOOSE, "forwarding": "1"}
 
 
 def changes(
-    links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: VxlanRow | None
+    links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: VxlanConfig | None
 ) -> tuple[list[str], list[str]]:
     """Lines for ``ip -batch``, then for ``bridge -batch``."""
     if row is None:
@@ -49,7 +49,7 @@ def changes(
     return lines, _forwarding(name, tunnel["forwarding"], row["peers"])
 
 
-def settings(links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: VxlanRow | None) -> dict[str, str]:
+def settings(links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: VxlanConfig | None) -> dict[str, str]:
     """Kernel settings of the device: a node answers a pod by the overlay, where the pod asked it by the uplink."""
     if row is None:
         return {}
@@ -59,13 +59,13 @@ def settings(links: Mapping[str, Link], tunnels: Mapping[str, Tunnel], row: Vxla
     return {knob(row["name"], key): value for key, value in wanted.items() if seen.get(key) != value}
 
 
-def is_there(links: Mapping[str, Link], row: VxlanRow) -> bool:
+def is_there(links: Mapping[str, Link], row: VxlanConfig) -> bool:
     """Whether there is a device with what the kernel lets no device change. Another one is made anew."""
     wanted = {"id": row["id"], "port": row["port"], "local": row["local"], "link": row["link"], "learning": False}
     return row["name"] in links and links[row["name"]].get("vxlan") == wanted
 
 
-def _mended(link: Link, row: VxlanRow) -> list[str]:
+def _mended(link: Link, row: VxlanConfig) -> list[str]:
     name, wrong = row["name"], []
     if link["master"]:
         wrong.append("nomaster")
@@ -85,7 +85,7 @@ def _mended(link: Link, row: VxlanRow) -> list[str]:
     return lines + [f"addr del {address} dev {name}" for address in link["addresses"] if address != row["address"]]
 
 
-def _forwarding(name: str, seen: Sequence[tuple[str, str, bool]], peers: Sequence[PeerRow]) -> list[str]:
+def _forwarding(name: str, seen: Sequence[tuple[str, str, bool]], peers: Sequence[PeerConfig]) -> list[str]:
     """A MAC of the overlay lives at one node; a second entry would send everything twice."""
     wanted = {(peer["mac"], peer["node"], True) for peer in peers}
     there = {(mac, node, permanent) for mac, node, permanent in seen}  # lists, where they have come as JSON
@@ -104,19 +104,19 @@ def may_be_ours(links: Mapping[str, Link]) -> list[str]:
     return sorted({*ours(links), *named})
 
 
-def surplus(links: Mapping[str, Link], row: VxlanRow | None) -> list[str]:
+def surplus(links: Mapping[str, Link], row: VxlanConfig | None) -> list[str]:
     """Those that have to go: all but the one of the row."""
     return [name for name in ours(links) if row is None or name != row["name"]]
 
 
-def clashing(links: Mapping[str, Link], row: VxlanRow) -> list[str]:
+def clashing(links: Mapping[str, Link], row: VxlanConfig) -> list[str]:
     """Those of them that stand in the way of the row's: of two devices with one VNI and port the kernel refuses the
     second. The others carry what is sent by them until nobody does."""
     asked = {"id": row["id"], "port": row["port"]}
     return [name for name in surplus(links, row) if asked.items() <= links[name].get("vxlan", {}).items()]
 
 
-def removal(links: Mapping[str, Link], row: VxlanRow | None = None) -> list[str]:
+def removal(links: Mapping[str, Link], row: VxlanConfig | None = None) -> list[str]:
     """Lines that take the others away; addresses, entries and routes go with them."""
     going = surplus(links, row)
     return [f"link del {name}" for name in going if row is None or name not in clashing(links, row)]

@@ -10,12 +10,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from .. import script_text
 from ..actions import Action
-from ..script_text import Passage, Typed
+from ..script_text import Snippet, Typed
 from . import s6_commands, volume_commands
-from .paths import LOGS, NETNS, PODS, SERVICES, SHM, VOLUMES, service_name
+from .paths import LOGS, NETNS, PODS, SCAN_DIR, SHM, VOLUMES, service_name
 from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
 ContainerKey = tuple[str, str]
@@ -36,7 +36,7 @@ class EndContainers(Action):
     """Nobody supervises these. What a killed supervisor may have left of them, which is not observed, goes first."""
     resumed: Sequence[ContainerKey] = ()
     """The same, and how they have ended is needed once more."""
-    before: Mapping[str, PodRow] = field(default_factory=dict)
+    before: Mapping[str, PodConfig] = field(default_factory=dict)
     """Pods as they were applied last: they know hooks, grace periods and sub paths."""
 
     def commands(self) -> list[Typed]:
@@ -46,7 +46,7 @@ class EndContainers(Action):
 @dataclass(frozen=True)
 class RemovePod(Action):
     netns: str
-    before: PodRow | None
+    before: PodConfig | None
     """As it was applied last, if that is known."""
     comes_back: bool
     """Its volumes and logs stay."""
@@ -88,7 +88,7 @@ class MakeNetnsMounts(Action):
 class MakeSandbox(Action):
     """The namespaces of a pod, their names, and pause, which holds them."""
 
-    row: PodRow
+    row: PodConfig
 
     def commands(self) -> list[Typed]:
         home, files = f"{PODS}/{self.row['netns']}", namespace_files(self.row, self.row["netns"])
@@ -98,7 +98,7 @@ class MakeSandbox(Action):
         return [
             f"mkdir -p {home} && touch {' '.join(files.values())}",
             shlex.join(unshare_argv(self.row)),
-            Passage(f"{pause} &", (f"{pause} {s6_commands.QUIET}", *late)),
+            Snippet(f"{pause} &", (f"{pause} {s6_commands.QUIET}", *late)),
         ]
 
 
@@ -106,7 +106,7 @@ class MakeSandbox(Action):
 class AnnouncePod(Action):
     """Gratuitous ARP for a pod's address (RFC 5227, section 3)."""
 
-    row: PodRow
+    row: PodConfig
 
     def commands(self) -> list[Typed]:
         address = self.row["address"].split("/")[0]
@@ -128,7 +128,7 @@ class DropVolume(Action):
 
 @dataclass(frozen=True)
 class MakeVolume(Action):
-    row: PodRow
+    row: PodConfig
     name: str
 
     def commands(self) -> list[Typed]:
@@ -139,7 +139,7 @@ class MakeVolume(Action):
 class RewriteVolume(Action):
     """Put a volume's present files in place of the old ones."""
 
-    row: PodRow
+    row: PodConfig
     name: str
     files: Sequence[str]
     """Those that differ."""
@@ -152,26 +152,26 @@ class RewriteVolume(Action):
 class PreparePod(Action):
     """The files of /etc that the kubelet writes for a pod, and its /dev/shm."""
 
-    row: PodRow
+    row: PodConfig
 
     def commands(self) -> list[Typed]:
         written = script_text.files(f"{PODS}/{self.row['netns']}", self.row["etc"])
         shm = f"{SHM}/{self.row['netns']}"
         # With a container that starts anew it is there already.
         mounted = f"[ -d {shm} ] || {{ mkdir -p {shm} && mount -t tmpfs -o {SHM_OPTIONS} podlab {shm}; }}"
-        return [Passage(written.brief, (*written.lines, mounted))]
+        return [Snippet(written.summary, (*written.lines, mounted))]
 
 
 @dataclass(frozen=True)
 class RecordPod(Action):
     """Write down what was applied."""
 
-    row: PodRow
+    row: PodConfig
 
     def commands(self) -> list[Typed]:
         home = f"{PODS}/{self.row['netns']}"
         written = script_text.files(home, {"pod.json": json.dumps(self.row) + "\n"})
-        return [Passage(written.brief, (*written.lines, f"chmod 600 {home}/pod.json"))]
+        return [Snippet(written.summary, (*written.lines, f"chmod 600 {home}/pod.json"))]
 
 
 # --- processes --------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class StartSupervisor(Action):
 
 @dataclass(frozen=True)
 class StartContainer(Action):
-    row: PodRow
+    row: PodConfig
     name: str
     deferred: bool = False
     """Its turn comes when the kubelet says so."""
@@ -206,7 +206,7 @@ class StartContainer(Action):
 class ResumeContainer(Action):
     """Put a container under supervision that has ended for good. It stays ended; only its supervisor is missing."""
 
-    row: PodRow
+    row: PodConfig
     name: str
 
     @property
@@ -214,7 +214,7 @@ class ResumeContainer(Action):
         return self.row["netns"], self.name
 
     def commands(self) -> list[Typed]:
-        return [f"touch {SERVICES}/{service_name(*self.key)}/down && s6-svscanctl -a {SERVICES}"]
+        return [f"touch {SCAN_DIR}/{service_name(*self.key)}/down && s6-svscanctl -a {SCAN_DIR}"]
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class StopKubelet(Action):
 @dataclass(frozen=True)
 class StopSupervisor(Action):
     def commands(self) -> list[Typed]:
-        return [f"s6-svscanctl -t {SERVICES}"]
+        return [f"s6-svscanctl -t {SCAN_DIR}"]
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ class EndLostSupervisors(Action):
     pids: Sequence[int]
 
     def commands(self) -> list[Typed]:
-        return [f"kill -KILL {' '.join(map(str, self.pids))}  # their directory in {SERVICES} is gone"]
+        return [f"kill -KILL {' '.join(map(str, self.pids))}  # their directory in {SCAN_DIR} is gone"]
 
 
 # --- programs ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...configs import ContainerRow, PodRow
+from ...configs import ContainerConfig, PodConfig
 from ..network import defaults
 
 Item = Mapping[str, Any]
@@ -29,7 +29,7 @@ def netns_of(item: Item) -> str:
     return _or(item.get("netns"), f"{namespace_of(item)}_{item['name']}")
 
 
-def complete(item: Item, mtu_of: Callable[[str], int] = lambda bridge: defaults.ETHERNET) -> PodRow:
+def complete(item: Item, mtu_of: Callable[[str], int] = lambda bridge: defaults.ETHERNET) -> PodConfig:
     """:param item: one that ``problems`` finds nothing wrong with.
     :param mtu_of: of a bridge, by its name.
     """
@@ -56,21 +56,21 @@ def _or(value: Any, default: str) -> str:
     return default if value is None else value
 
 
-def item(config: PodRow) -> Item:
+def item(config: PodConfig) -> Item:
     """All of it as inputs of the role."""
     meta = config["object"]["metadata"]
     containers = [_container_item(name, container) for name, container in config["containers"].items()]
     return {"name": meta["name"], "namespace": meta["namespace"], **config, "containers": containers}
 
 
-def _container(given: Mapping[str, Any]) -> ContainerRow:
+def _container(given: Mapping[str, Any]) -> ContainerConfig:
     said = {key: value for key, value in given.items() if value is not None and key not in ("name", "command")}
     env = {"PATH": PATH, **said.pop("env", {})}
     made: Any = {"image": "", "argv": list(given["command"]), "env": env, "working_dir": "/", **said}
     return made  # type: ignore[no-any-return]
 
 
-def _container_item(name: str, config: ContainerRow) -> Mapping[str, Any]:
+def _container_item(name: str, config: ContainerConfig) -> Mapping[str, Any]:
     extras = {key: value for key, value in config.items() if key != "argv"}
     return {"name": name, "command": config["argv"], **extras}
 

@@ -6,11 +6,11 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
-from ...configs import ContainerRow, Mount, PodRow
+from ...configs import ContainerConfig, Mount, PodConfig
 from . import nested_mounts
 from .execline import EXECLINE, environment_argv
 from .identity import initial_capabilities, setpriv_argv
-from .paths import IMAGES, PODS, SERVICES, mount_source, service_name, shm_path
+from .paths import IMAGES, PODS, SCAN_DIR, mount_source, service_name, shm_path
 
 # What programs of the distribution need of /etc, and nothing that is the machine's own business. Each of these is a
 # mount a container, a third of a millisecond: what is only good to have is not here.
@@ -22,7 +22,7 @@ ETC = (
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64")  # of /, into /usr
 
 
-def sandbox_argv(pod: PodRow, name: str) -> list[str]:
+def sandbox_argv(pod: PodConfig, name: str) -> list[str]:
     """bubblewrap's arguments: the host's programs to read, everything else private and in memory.
 
     ``--as-pid-1`` makes the program process 1 as on Kubernetes: ``kill 1`` ends the container, and a
@@ -74,7 +74,7 @@ def sandbox_argv(pod: PodRow, name: str) -> list[str]:
     return [*argv, *setpriv_argv(pod, row), *row["argv"]]
 
 
-def _parents_first(row: ContainerRow) -> list[tuple[int, Mount]]:
+def _parents_first(row: ContainerConfig) -> list[tuple[int, Mount]]:
     """Mounts with their place in the row: /data before /data/cache, however the manifest has them."""
     return sorted(enumerate(row.get("mounts", [])), key=lambda item: _real(item[1]["path"]).split("/"))
 
@@ -84,24 +84,24 @@ def _parent(path: str) -> list[str]:
     return ["--dir", directory] if directory.strip("/") else []
 
 
-def _bind_word(pod: PodRow, mount: Mount) -> str:
+def _bind_word(pod: PodConfig, mount: Mount) -> str:
     if _is_read_only(pod, mount):
         return "--ro-bind"
     return "--dev-bind" if _is_device(pod, mount) else "--bind"
 
 
-def _is_read_only(pod: PodRow, mount: Mount) -> bool:
+def _is_read_only(pod: PodConfig, mount: Mount) -> bool:
     volume = pod.get("volumes", {})[mount["volume"]]
     return mount["read_only"] or volume["kind"] == "files"  # the kubelet alone writes those
 
 
-def _is_device(pod: PodRow, mount: Mount) -> bool:
+def _is_device(pod: PodConfig, mount: Mount) -> bool:
     return pod.get("volumes", {})[mount["volume"]].get("type") in ("CharDevice", "BlockDevice")
 
 
-def nested_trees(pod: PodRow, name: str) -> list[nested_mounts.Tree]:
+def nested_trees(pod: PodConfig, name: str) -> list[nested_mounts.Tree]:
     """Volumes of a container that hold other mounts of it, or its working directory."""
-    row, home = pod["containers"][name], f"{SERVICES}/{service_name(pod['netns'], name)}"
+    row, home = pod["containers"][name], f"{SCAN_DIR}/{service_name(pod['netns'], name)}"
     mounts = [nested_mounts.Bound(nested_mounts.SHM, shm_path(pod["netns"]))]
     for index, mount in _parents_first(row):
         path, source = _real(mount["path"]), mount_source(pod, name, index)
@@ -112,16 +112,16 @@ def nested_trees(pod: PodRow, name: str) -> list[nested_mounts.Tree]:
 # --- mount points that the host does not have -------------------------------------------------------------
 
 
-def layers(pod: PodRow, name: str) -> dict[str, str]:
+def layers(pod: PodConfig, name: str) -> dict[str, str]:
     """Read-only trees that need mount points which nobody can make in them: tree in the container -> a directory of
     the service, where its layer with the mount points is laid over the tree."""
     trees = lower_trees(pod["containers"][name])
     needed = sorted({tree for path in _places(pod["containers"][name]) if (tree := _tree_of(path, trees))})
-    home = f"{SERVICES}/{service_name(pod['netns'], name)}/layers"
+    home = f"{SCAN_DIR}/{service_name(pod['netns'], name)}/layers"
     return {tree: f"{home}/{number}" for number, tree in enumerate(needed)}
 
 
-def mount_points(pod: PodRow, name: str) -> Iterator[tuple[str, str | None]]:
+def mount_points(pod: PodConfig, name: str) -> Iterator[tuple[str, str | None]]:
     """What the layers have to hold: path on the host, and what is to be mounted there (None: a directory)."""
     row, layered = pod["containers"][name], layers(pod, name)
     sources: dict[str, str | None] = {row["working_dir"]: None, **row.get("binds", {})}
@@ -132,7 +132,7 @@ def mount_points(pod: PodRow, name: str) -> Iterator[tuple[str, str | None]]:
             yield layered[tree] + _real(path)[len(tree) :], source
 
 
-def lower_trees(row: ContainerRow) -> dict[str, str]:
+def lower_trees(row: ContainerConfig) -> dict[str, str]:
     return {
         "/usr": "/usr",
         "/opt/podlab": IMAGES,
@@ -141,7 +141,7 @@ def lower_trees(row: ContainerRow) -> dict[str, str]:
     }
 
 
-def _places(row: ContainerRow) -> list[str]:
+def _places(row: ContainerConfig) -> list[str]:
     return [row["working_dir"], *row.get("binds", {}), *(mount["path"] for mount in row.get("mounts", []))]
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 
-from ...configs import ContainerRow, PodRow
+from ...configs import ContainerConfig, PodConfig
 from .container_root import layers, lower_trees, nested_trees, overlay_argv, sandbox_argv
 from .execline import ENVIRONMENT_FD, EXECLINE, line, word
 from .identity import identity_file
-from .paths import IMAGES, NETNS, PODS, SERVICES, service_name
+from .paths import IMAGES, NETNS, PODS, SCAN_DIR, service_name
 
 
-def environment(hostname: str, row: ContainerRow) -> dict[str, str]:
+def environment(hostname: str, row: ContainerConfig) -> dict[str, str]:
     """What a container's process starts with. An id without a home in /etc/passwd gets / from containerd."""
     home = "/root" if not row.get("user") else "/"
     return {"HOSTNAME": hostname, "HOME": home, "TERM": "xterm", **row.get("services", {}), **row["env"]}
 
 
-def environment_file(hostname: str, row: ContainerRow) -> str:
+def environment_file(hostname: str, row: ContainerConfig) -> str:
     """The same for ``envfile``, a line each (https://skarnet.org/software/execline/envfile.html)."""
     words = {name: word(value).replace("\n", "\\n") for name, value in environment(hostname, row).items()}
     return "".join(f"{name}={word}\n" for name, word in words.items())
@@ -26,7 +26,7 @@ def environment_file(hostname: str, row: ContainerRow) -> str:
 # --- the service ------------------------------------------------------------------------------------------
 
 
-def run_script(pod: PodRow, name: str) -> str:
+def run_script(pod: PodConfig, name: str) -> str:
     """What the supervisor starts, in execline: a chain of programs without a shell or a variable in it."""
     netns, home, row = pod["netns"], f"{PODS}/{pod['netns']}", pod["containers"][name]
     on_host = pod.get("host_network", False)
@@ -55,15 +55,15 @@ def run_script(pod: PodRow, name: str) -> str:
         argv = overlay_argv(lower_trees(row)[tree], layer)
         lines.append(f"{EXECLINE}/if {{ {line(*argv)} }}")
     if nested_trees(pod, name):
-        lines.append(f"{EXECLINE}/if {{ {line(f'{IMAGES}/mounts', f'{SERVICES}/{service_name(netns, name)}')} }}")
+        lines.append(f"{EXECLINE}/if {{ {line(f'{IMAGES}/mounts', f'{SCAN_DIR}/{service_name(netns, name)}')} }}")
     lines.append(line(*sandbox_argv(pod, name)))
     return "\n".join(lines) + "\n"
 
 
-def enter_script(pod: PodRow, name: str) -> str:
+def enter_script(pod: PodConfig, name: str) -> str:
     """``enter PID COMMAND ARG...`` runs a command in the container whose process 1 is PID, as a part of it: podlab's
     program of the same name does (host/enter.py)."""
-    words = line(f"{IMAGES}/enter", f"{SERVICES}/{service_name(pod['netns'], name)}")
+    words = line(f"{IMAGES}/enter", f"{SCAN_DIR}/{service_name(pod['netns'], name)}")
     return f"#!{EXECLINE}/execlineb -S0\n{words} $@\n"
 
 
@@ -142,12 +142,12 @@ UNIT_FILES = ("enter", "env", "finish", "identity", "log", "run", "timeout-finis
 SCRIPTS = ("enter", "finish", "log", "run")
 
 
-def unit_files(pod: PodRow, name: str) -> tuple[str, ...]:
+def unit_files(pod: PodConfig, name: str) -> tuple[str, ...]:
     """What this container's has to have."""
     return (*UNIT_FILES, "mounts") if nested_trees(pod, name) else UNIT_FILES
 
 
-def service_files(pod: PodRow, name: str) -> dict[str, str]:
+def service_files(pod: PodConfig, name: str) -> dict[str, str]:
     """The service directory of a container: file -> text."""
     policy = pod["containers"][name].get("restart_policy", pod["restart_policy"])
     trees = [tree.row() for tree in nested_trees(pod, name)]

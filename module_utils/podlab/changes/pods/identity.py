@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...configs import ContainerRow, PodRow
+from ...configs import ContainerConfig, PodConfig
 
 # What containerd leaves to a container that asks for nothing
 # (https://github.com/containerd/containerd: oci.WithDefaultUnixCaps).
@@ -22,25 +22,25 @@ NUMBERS = (
 )
 
 
-def groups_of(pod: PodRow, row: ContainerRow) -> list[int]:
+def groups_of(pod: PodConfig, row: ContainerConfig) -> list[int]:
     """Supplementary groups: the container's and the pod's ``fsGroup``, without its first one."""
     wanted = {*row.get("groups", []), *([pod["fs_group"]] if "fs_group" in pod else [])}
     return sorted(wanted - {row.get("group", 0)})
 
 
-def _has_other_ids(pod: PodRow, row: ContainerRow) -> bool:
+def _has_other_ids(pod: PodConfig, row: ContainerConfig) -> bool:
     """Whether anything but root's own ids is asked for. An ordinary user's lab has no other (and no setgroups)."""
     return bool(row.get("user") or row.get("group") or groups_of(pod, row))
 
 
-def initial_capabilities(pod: PodRow, row: ContainerRow) -> list[str]:
+def initial_capabilities(pod: PodConfig, row: ContainerConfig) -> list[str]:
     """bubblewrap's, which are the container's, and what setpriv needs to change ids; it gives that back."""
     wanted = list(row.get("capabilities", CAPABILITIES))
     needed = ("SETUID", "SETGID", "SETPCAP") if _has_other_ids(pod, row) else ()
     return [*wanted, *(name for name in needed if name not in wanted)]
 
 
-def setpriv_argv(pod: PodRow, row: ContainerRow) -> list[str]:
+def setpriv_argv(pod: PodConfig, row: ContainerConfig) -> list[str]:
     """setpriv, as far as the process is to be anybody else than root.
 
     A process that is not root has no capabilities, though they stay in its bounding set: so it is under runc,
@@ -57,7 +57,7 @@ def setpriv_argv(pod: PodRow, row: ContainerRow) -> list[str]:
     ]
 
 
-def identity_file(pod: PodRow, name: str) -> str:
+def identity_file(pod: PodConfig, name: str) -> str:
     """What that program makes of itself. ``working_dir`` comes last, since it may be any text."""
     row = pod["containers"][name]
     mask = sum(1 << NUMBERS.index(capability) for capability in row.get("capabilities", CAPABILITIES))

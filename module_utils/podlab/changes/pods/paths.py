@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...configs import PodRow
+from ...configs import PodConfig
 
 RUN = "/run/podlab"
 HOME = "/var/lib/podlab"
@@ -21,7 +21,7 @@ PODS = "/run/podlab/pods"
 SUBPATHS = "/run/podlab/subpaths"
 SHM = "/run/podlab/shm"
 """A file system for each pod, its /dev/shm. Not below PODS: who starts a container has dropped that by then."""
-SERVICES = "/run/podlab/services"
+SCAN_DIR = "/run/podlab/services"
 IMAGES = "/var/lib/podlab/images"
 VOLUMES = "/var/lib/podlab/volumes"
 LOGS = "/var/log/pods"
@@ -36,7 +36,7 @@ def log_directory(netns: str, container: str) -> str:
     return f"{LOGS}/{netns}/{container}"
 
 
-def mount_source(pod: PodRow, name: str, index: int) -> str:
+def mount_source(pod: PodConfig, name: str, index: int) -> str:
     """What lies under a container's mount: the volume, or the place where its ``sub_path`` has been bound.
 
     A sub path is bound on the host before the container starts: a container may have made it a symbolic link
@@ -52,6 +52,6 @@ def shm_path(netns: str) -> str:
     return f"{SHM}/{netns}"
 
 
-def volume_path(pod: PodRow, volume: str) -> str:
+def volume_path(pod: PodConfig, volume: str) -> str:
     found = pod.get("volumes", {})[volume]
     return found["path"] if found["kind"] == "hostPath" else f"{VOLUMES}/{pod['netns']}/{volume}"

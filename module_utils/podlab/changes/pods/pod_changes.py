@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from ..actions import Action, Ip, NetnsIp
 from .actions import (
     AnnouncePod,
@@ -34,7 +34,7 @@ class PodChanges:
     stopped: list[ContainerKey] = field(default_factory=list)  # of pods that stay
     sandboxes: list[MakeSandbox] = field(default_factory=list)
     links: list[Ip] = field(default_factory=list)
-    insides: list[NetnsIp] = field(default_factory=list)
+    netns_commands: list[NetnsIp] = field(default_factory=list)
     narrowed: list[Ip] = field(default_factory=list)  # veths that take less from now on, when pods send no more
     announced: list[AnnouncePod] = field(default_factory=list)
     dropped: list[DropVolume] = field(default_factory=list)
@@ -42,9 +42,9 @@ class PodChanges:
     rewritten: list[RewriteVolume] = field(default_factory=list)
     started: list[StartContainer] = field(default_factory=list)
     resumed: list[ResumeContainer] = field(default_factory=list)
-    refreshed: list[PodRow] = field(default_factory=list)  # only the record of the pod differs
+    refreshed: list[PodConfig] = field(default_factory=list)  # only the record of the pod differs
 
-    def actions(self, before: Mapping[str, PodRow]) -> list[Action]:
+    def actions(self, before: Mapping[str, PodConfig]) -> list[Action]:
         """First what goes, then namespaces, links, what is inside, volumes, processes. A pod is recorded last: one
         without its record was cut off on the way, and is done again.
 
@@ -59,7 +59,7 @@ class PodChanges:
             *([MakeNetnsMounts()] if self.sandboxes else []),
             *self.sandboxes,
             *self.links,
-            *self.insides,
+            *self.netns_commands,
             *self.narrowed,
             *self.announced,
             *self.dropped,
@@ -72,7 +72,7 @@ class PodChanges:
             *(RecordPod(row) for row in recorded.values()),
         ]
 
-    def _ends(self, before: Mapping[str, PodRow]) -> list[Action]:
+    def _ends(self, before: Mapping[str, PodConfig]) -> list[Action]:
         supervised = [*self.stopped, *((netns, name) for netns, names in self.removed.items() for name in names)]
         started, resumed = [it.key for it in self.started], [it.key for it in self.resumed]
         if not (supervised or self.removed or started or resumed):

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from ..actions import Action, Ip, NetnsIp
-from ..script_text import Part
+from ..script_text import Section
 from . import actions
 from .paths import NETNS, PODS
 
@@ -49,21 +49,21 @@ NETWORK = (actions.MakeNetnsMounts, actions.MakeSandbox, Ip, NetnsIp, actions.An
 NETNS_MOUNTS_UNDONE = f'umount {PODS}; [ -n "$(ls {NETNS})" ] || {{ umount {NETNS} && rmdir {NETNS}; }}'
 
 
-def ends(found: Iterable[Action]) -> Iterator[Part]:
+def ends(found: Iterable[Action]) -> Iterator[Section]:
     """What goes."""
     return _parts(action for action in found if isinstance(action, ENDS))
 
 
-def network(found: Iterable[Action]) -> Iterator[Part]:
+def network(found: Iterable[Action]) -> Iterator[Section]:
     """Pods without anything that runs in them."""
     return _parts(action for action in found if isinstance(action, NETWORK))
 
 
-def processes(found: Iterable[Action]) -> Iterator[Part]:
+def processes(found: Iterable[Action]) -> Iterator[Section]:
     """What pods hold, and what runs in them."""
     return _parts(action for action in found if not isinstance(action, (*ENDS, *NETWORK)))
 
 
-def _parts(found: Iterable[Action]) -> Iterator[Part]:
+def _parts(found: Iterable[Action]) -> Iterator[Section]:
     for why, several in itertools.groupby(found, lambda action: WHY[type(action)]):
-        yield Part(why, [line for action in several for line in action.commands()])
+        yield Section(why, [line for action in several for line in action.commands()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from ...records.observation import Link
 from ...records.observation import ObservedPod as Pod
 from ..actions import Action
@@ -23,7 +23,7 @@ from .actions import (
     StopKubelet,
 )
 from .paths import PODS as PODS
-from .paths import SERVICES as SERVICES
+from .paths import SCAN_DIR as SCAN_DIR
 from .pod_changes import PodChanges
 from .sandbox import alias as alias
 from .sandbox import veth_name as veth_name
@@ -40,14 +40,14 @@ ABSENT: Pod = {
 }
 
 
-def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodRow]) -> list[Action]:
+def changes(links: Mapping[str, Link], pods: Mapping[str, Pod], rows: Sequence[PodConfig]) -> list[Action]:
     """What separates the node from its rows. What is sound is not named."""
     wanted = {row["netns"]: row for row in rows}
     actions = [] if all_hold(links, pods, wanted) else differences(links, pods, wanted)
     return [*actions, *_kubelet(pods, rows, is_changed=bool(actions))]
 
 
-def differences(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodRow]) -> list[Action]:
+def differences(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodConfig]) -> list[Action]:
     """:param wanted: rows by the names of their pods."""
     sound = {netns for netns, row in wanted.items() if netns in pods and _can_stay(pods[netns], row)}
     found = PodChanges(removed={netns: pods[netns]["services"] for netns in sorted(pods.keys() - sound)})
@@ -61,14 +61,14 @@ def differences(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapp
     return found.actions({netns: told for netns, pod in pods.items() if (told := pod.get("row"))})
 
 
-def _kubelet(pods: Mapping[str, Pod], rows: Sequence[PodRow], *, is_changed: bool) -> list[Action]:
+def _kubelet(pods: Mapping[str, Pod], rows: Sequence[PodConfig], *, is_changed: bool) -> list[Action]:
     is_needed, lives = any(map(needs_kubelet, rows)), any(pod.get("kubelet") for pod in pods.values())
     if is_needed != lives:
         return [StartKubelet() if is_needed else StopKubelet()]
     return [ReloadKubelet()] if is_needed and is_changed else []
 
 
-def needs_kubelet(row: PodRow) -> bool:
+def needs_kubelet(row: PodConfig) -> bool:
     """Whether a pod needs more than a supervisor: init containers in their order, probes, a postStart hook, an end."""
     cares = ("readiness", "liveness", "startup", "post_start")
     return (
@@ -81,7 +81,7 @@ def needs_kubelet(row: PodRow) -> bool:
 # --- sandboxes --------------------------------------------------------------------------------------------
 
 
-def _can_stay(pod: Pod, row: PodRow) -> bool:
+def _can_stay(pod: Pod, row: PodConfig) -> bool:
     """Whether a pod's namespaces will do. What is set when they are made its processes have read since, and
     init containers are done once in a sandbox."""
     before = pod.get("row")
@@ -92,7 +92,7 @@ def _can_stay(pod: Pod, row: PodRow) -> bool:
     return pod["sandbox"] and (before is row or _of_sandbox(before) == _of_sandbox(row))
 
 
-def _of_sandbox(row: PodRow) -> tuple[object, ...]:
+def _of_sandbox(row: PodConfig) -> tuple[object, ...]:
     init = {name: row["containers"][name] for name in row.get("init", [])}
     return (
         row["hostname"],
@@ -104,7 +104,7 @@ def _of_sandbox(row: PodRow) -> tuple[object, ...]:
     )
 
 
-def _create(found: PodChanges, row: PodRow, pod: Pod) -> None:
+def _create(found: PodChanges, row: PodConfig, pod: Pod) -> None:
     netns, before = row["netns"], pod.get("row")
     # As on Kubernetes, an emptyDir lives as long as the pod and not only as long as its sandbox.
     keeps = before is not None and before.get("revision") == row.get("revision")
@@ -123,7 +123,7 @@ def _create(found: PodChanges, row: PodRow, pod: Pod) -> None:
             found.started.append(StartContainer(row, name, bool(first) and name not in first, again=keeps))
 
 
-def _over(row: PodRow, pod: Pod) -> set[str]:
+def _over(row: PodConfig, pod: Pod) -> set[str]:
     """Containers that do not begin anew in a new sandbox, as they have ended for good. Init containers do, unless there
     is nobody left who needs them."""
     told = pod.get("row")
@@ -133,7 +133,7 @@ def _over(row: PodRow, pod: Pod) -> set[str]:
     return set(row["containers"]) if regular <= ended else ended & regular
 
 
-def _repair(found: PodChanges, row: PodRow, pod: Pod, veth: Link | None) -> None:
+def _repair(found: PodChanges, row: PodConfig, pod: Pod, veth: Link | None) -> None:
     if not row.get("host_network"):
         _repair_link(found, row, pod, veth)
     netns, before = row["netns"], pod.get("row")
@@ -150,14 +150,14 @@ def _repair(found: PodChanges, row: PodRow, pod: Pod, veth: Link | None) -> None
 # --- links ------------------------------------------------------------------------------------------------
 
 
-def _connect(found: PodChanges, row: PodRow, *, beside_old_eth0: bool = False) -> None:
+def _connect(found: PodChanges, row: PodConfig, *, beside_old_eth0: bool = False) -> None:
     outside, inside = veths.create(row, beside_old_eth0=beside_old_eth0)
     found.links += outside
-    found.insides += inside
+    found.netns_commands += inside
     found.announced.append(AnnouncePod(row))
 
 
-def _repair_link(found: PodChanges, row: PodRow, pod: Pod, veth: Link | None) -> None:
+def _repair_link(found: PodChanges, row: PodConfig, pod: Pod, veth: Link | None) -> None:
     eth0 = pod.get("eth0")
     if veth is None or eth0 is None:
         found.links += veths.delete(row) if veth else []
@@ -166,7 +166,7 @@ def _repair_link(found: PodChanges, row: PodRow, pod: Pod, veth: Link | None) ->
     found.links += veths.repair_outside(row, veth)
     found.narrowed += veths.narrow(row, veth)
     if inside := veths.repair_inside(row, pod, eth0):
-        found.insides += inside
+        found.netns_commands += inside
         found.announced.append(AnnouncePod(row))
 
 
@@ -174,7 +174,7 @@ def _repair_link(found: PodChanges, row: PodRow, pod: Pod, veth: Link | None) ->
 
 
 def _plan_volumes(
-    found: PodChanges, row: PodRow, before: PodRow | None, *, keeps: bool, lost: Collection[str] = ()
+    found: PodChanges, row: PodConfig, before: PodConfig | None, *, keeps: bool, lost: Collection[str] = ()
 ) -> Set[str]:
     """Volumes of a pod. Returns those that are not what they were, so that whoever has them mounted starts anew.
 
@@ -210,7 +210,7 @@ def _differing_files(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 # --- containers -------------------------------------------------------------------------------------------
 
 
-def _runs_as_it_should(row: PodRow, name: str, pod: Pod, changed_volumes: Collection[str]) -> bool:
+def _runs_as_it_should(row: PodConfig, name: str, pod: Pod, changed_volumes: Collection[str]) -> bool:
     before = pod.get("row")
     if before is None or name not in pod["services"] or before["containers"].get(name) != row["containers"][name]:
         return False
@@ -222,7 +222,7 @@ def _runs_as_it_should(row: PodRow, name: str, pod: Pod, changed_volumes: Collec
     return _around(before) == _around(row) and not mounted & set(changed_volumes)
 
 
-def _start_again(found: PodChanges, row: PodRow, name: str, pod: Pod) -> None:
+def _start_again(found: PodChanges, row: PodConfig, name: str, pod: Pod) -> None:
     netns, init, before = row["netns"], row.get("init", []), pod.get("row")
     same = before is not None and before["containers"].get(name) == row["containers"][name]
     is_init = name in init and policy_of(row, name) != "Always"
@@ -234,12 +234,12 @@ def _start_again(found: PodChanges, row: PodRow, name: str, pod: Pod) -> None:
     found.started.append(StartContainer(row, name, deferred=bool(init) and not pod.get("initialized")))
 
 
-def policy_of(row: PodRow, name: str) -> str:
+def policy_of(row: PodConfig, name: str) -> str:
     """A container's restart policy: its own, or its pod's."""
     return row["containers"][name].get("restart_policy", row["restart_policy"])
 
 
-def _has_ended(row: PodRow, name: str, pod: Pod) -> bool:
+def _has_ended(row: PodConfig, name: str, pod: Pod) -> bool:
     """Whether a container has ended and its restart policy, as it is now, leaves it at that."""
     facts = pod.get("facts", {}).get(name)
     if not facts:
@@ -252,6 +252,6 @@ def _has_ended(row: PodRow, name: str, pod: Pod) -> bool:
     return policy == "Never" or (policy == "OnFailure" and last["exit"] == 0)
 
 
-def _around(row: PodRow) -> tuple[object, ...]:
+def _around(row: PodConfig) -> tuple[object, ...]:
     """What a container reads of its pod when it starts."""
     return row["restart_policy"], row["etc"], row.get("fs_group")

@@ -59,7 +59,7 @@ def _of_item(item: Any) -> Iterator[str]:
         ]
     elif containers not in (None, ""):
         wrong.append("containers: write a list with one at least, each with name and command")
-    yield from wrong or filter(None, [misfit(complete(item), types.PodRow)])
+    yield from wrong or filter(None, [misfit(complete(item), types.PodConfig)])
 
 
 def _missing(item: Mapping[str, Any], *needed: str) -> list[str]:
@@ -121,7 +121,7 @@ def in_the_way(items: Sequence[Item], others: Collection[str]) -> list[str]:
     return [words.format(netns_of(item), item["name"]) for item in items if netns_of(item) in others]
 
 
-def without_bridge(rows: Sequence[types.PodRow], links: Mapping[str, Link]) -> list[str]:
+def without_bridge(rows: Sequence[types.PodConfig], links: Mapping[str, Link]) -> list[str]:
     """What cannot be connected."""
     wanted: dict[str, list[str]] = {}
     for row in rows:

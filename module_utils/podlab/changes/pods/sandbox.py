@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from .. import MARK
 from .paths import NETNS, PODS
 
@@ -31,7 +31,7 @@ def alias(netns: str) -> str:
     return f"{MARK} {netns.replace('_', '/')}"
 
 
-def namespace_files(row: PodRow | None, netns: str) -> dict[str, str]:
+def namespace_files(row: PodConfig | None, netns: str) -> dict[str, str]:
     """Kind of namespace -> the file that gives it a name. ``row`` None is a plain pod."""
     home = f"{PODS}/{netns}"
     files = {"net": f"{NETNS}/{netns}", "ipc": f"{home}/ipc", "uts": f"{home}/uts"}
@@ -42,12 +42,12 @@ def namespace_files(row: PodRow | None, netns: str) -> dict[str, str]:
     return files
 
 
-def is_plain(row: PodRow) -> bool:
+def is_plain(row: PodConfig) -> bool:
     """Whether a pod's namespaces are those of most pods: no settings of its own, nothing shared but the usual."""
     return not (row.get("sysctls") or row.get("host_network") or row.get("share_processes"))
 
 
-def unshare_argv(row: PodRow) -> list[str]:
+def unshare_argv(row: PodConfig) -> list[str]:
     """The command that makes a pod's namespaces and gives each a name in the file system."""
     files = namespace_files(row, row["netns"])
     argv = ["unshare", *(f"--{kind}={path}" for kind, path in files.items() if kind != "pid")]
@@ -60,7 +60,7 @@ def unshare_argv(row: PodRow) -> list[str]:
     return [*argv, "sh", "-c", 'hostname "$0" && exec sysctl -qw "$@"', row["hostname"], *words]
 
 
-def pause_argv(row: PodRow) -> list[str]:
+def pause_argv(row: PodConfig) -> list[str]:
     """The process that holds the namespaces; its last words tell ``ps`` whose it is."""
     files = namespace_files(row, row["netns"])
     argv = ["nsenter", *(f"--{kind}={path}" for kind, path in files.items() if kind != "pid")]

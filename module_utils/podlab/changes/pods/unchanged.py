@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface
 from socket import inet_aton, inet_ntoa  # noqa: TID251 - they translate, and speak to nobody
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from ...records.observation import Link
 from ...records.observation import ObservedPod as Pod
 from .. import MARK
@@ -20,7 +20,7 @@ _AMISS = ("lost", "incomplete", "unlogged", "neighbours")
 """What is told of a pod only where something is wrong with it."""
 
 
-def all_hold(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodRow]) -> bool:
+def all_hold(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodConfig]) -> bool:
     """:param wanted: rows by the names of their pods. The kubelet is nothing of this."""
     if pods.keys() != wanted.keys():
         return False
@@ -36,11 +36,11 @@ def all_hold(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping
     return with_link == sum(link["alias"].startswith(f"{MARK} ") for link in links.values())
 
 
-def _runs(pod: Pod, row: PodRow) -> bool:
+def _runs(pod: Pod, row: PodConfig) -> bool:
     return row["containers"].keys() == set(pod["services"]) and not any(map(pod.get, _AMISS))
 
 
-def _is_wired(row: PodRow, veth: Link | None) -> bool:
+def _is_wired(row: PodConfig, veth: Link | None) -> bool:
     return (
         veth is not None
         and veth["up"]
@@ -52,7 +52,7 @@ def _is_wired(row: PodRow, veth: Link | None) -> bool:
     )
 
 
-def _is_addressed(row: PodRow, pod: Pod) -> bool:
+def _is_addressed(row: PodConfig, pod: Pod) -> bool:
     eth0 = pod.get("eth0")
     return (
         eth0 is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Interface
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from ...records.observation import Link
 from ...records.observation import ObservedPod as Pod
 from .. import MARK
@@ -40,7 +40,7 @@ def gc(
     return found, stay
 
 
-def create(row: PodRow, *, beside_old_eth0: bool = False) -> tuple[list[Ip], list[NetnsIp]]:
+def create(row: PodConfig, *, beside_old_eth0: bool = False) -> tuple[list[Ip], list[NetnsIp]]:
     """The commands outside and inside. An eth0 whose other end was moved to an unknown namespace goes when the new one
     is there: from outside of the pod it cannot be deleted, and the new one cannot have its name before."""
     netns, veth = row["netns"], veth_name(row["netns"])
@@ -61,16 +61,16 @@ def create(row: PodRow, *, beside_old_eth0: bool = False) -> tuple[list[Ip], lis
     return [Ip(words) for words in outside], [NetnsIp(netns, words) for words in inside]
 
 
-def delete(row: PodRow) -> list[Ip]:
+def delete(row: PodConfig) -> list[Ip]:
     return [Ip(f"link del {veth_name(row['netns'])}")]
 
 
-def narrow(row: PodRow, veth: Link) -> list[Ip]:
+def narrow(row: PodConfig, veth: Link) -> list[Ip]:
     """The host's end takes less once the pod sends no more: what is too long is dropped there without a word."""
     return [Ip(f"link set {veth_name(row['netns'])} mtu {row['mtu']}")] if veth["mtu"] > row["mtu"] else []
 
 
-def repair_outside(row: PodRow, veth: Link) -> list[Ip]:
+def repair_outside(row: PodConfig, veth: Link) -> list[Ip]:
     name, wrong = veth_name(row["netns"]), []
     if veth["alias"] != alias(row["netns"]):
         wrong.append(f"alias {_quoted(alias(row['netns']))}")
@@ -90,7 +90,7 @@ def repair_outside(row: PodRow, veth: Link) -> list[Ip]:
     return [Ip(words) for words in lines]
 
 
-def repair_inside(row: PodRow, pod: Pod, eth0: Link) -> list[NetnsIp]:
+def repair_inside(row: PodConfig, pod: Pod, eth0: Link) -> list[NetnsIp]:
     lines = [f"neigh del {address} dev eth0" for address in pod.get("neighbours", [])]
     lines += [] if pod["lo_up"] else ["link set lo up"]
     if eth0["mac"] != row["mac"]:

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...configs import PodRow
+from ...configs import PodConfig
 from .. import script_text
-from ..script_text import Passage, Typed
+from ..script_text import Snippet, Typed
 from .paths import VOLUMES
 
 DATA = "..2000_01_01_00_00_00.0"  # the kubelet's name for it is the time; its form is what counts
@@ -27,7 +27,7 @@ def tmpfs_argv(volume: Mapping[str, Any], path: str) -> list[str]:
     return ["mount", "-t", "tmpfs", "-o", f"{size}mode=0777", "podlab", path]
 
 
-def lines(row: PodRow, name: str) -> list[Typed]:
+def lines(row: PodConfig, name: str) -> list[Typed]:
     """Make a volume."""
     volume, home = row.get("volumes", {})[name], f"{VOLUMES}/{row['netns']}"
     path, group = f"{home}/{name}", row.get("fs_group")
@@ -36,7 +36,7 @@ def lines(row: PodRow, name: str) -> list[Typed]:
     made: list[Typed] = [f"mkdir -p {path} && chmod 700 {home} && chmod 777 {path}"]
     if volume["kind"] == "files":
         words = f"# write volume {name}: {', '.join(sorted(volume['files']))}"
-        return [*made, Passage(words, tuple(_file_lines(path, volume["files"], group)))]
+        return [*made, Snippet(words, tuple(_file_lines(path, volume["files"], group)))]
     if volume["medium"] == "Memory":
         made.append(shlex.join(tmpfs_argv(volume, path)))
     return [*made, *([_group_line(path, group, "rw")] if group is not None else [])]

@@ -13,9 +13,9 @@ FORWARD = "net.ipv4.ip_forward"
 BRIDGE_CALLS = ("iptables", "ip6tables", "arptables")
 
 GUARDED = (LOCALNET,)
-"""Settings that open what a rule of iptables has to guard. The chapter of that rule makes them, right after it: the
-rule comes late in a run, or never where a chapter is left out. The chapter *node* remembers what was before, and gives
-it back before the rule goes."""
+"""Settings that open what a rule of iptables has to guard. The component of that rule makes them, right after it: the
+rule comes late in a run, or never where a component is left out. The component *node* remembers what was before, and
+gives it back before the rule goes."""
 
 
 def changes(observed: Mapping[str, str], wanted: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def switched_on_by(modules: Collection[str]) -> dict[str, str]:
 
 
 def opening(observed: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """What the chapter that guards them has to make of these settings, once its rules stand."""
+    """What the component that guards them has to make of these settings, once its rules stand."""
     return {key: value for key, value in wanted.items() if key in GUARDED and observed.get(key) != value}
 
 

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...configs import SystemRow, VxlanRow
+from ...configs import SystemConfig, VxlanConfig
 from ...records.observation import ObservedSystem
 from ..actions import Action, RemoveEmptyDirectory, RemoveFile, RemoveTree, Run, WriteFile
 from ..pods.paths import HOME
@@ -31,7 +31,7 @@ HEAD = "# Written by podlab, which takes it away with the cluster.\n"
 
 
 @dataclass(frozen=True)
-class Steps:
+class SystemChanges:
     """What separates a host from its row, in this order. Empty is false."""
 
     before: list[Sequence[str]] = field(default_factory=list)
@@ -71,7 +71,7 @@ class KeepCode(Action):
         return [f"# write {CODE}: podlab's own code"]
 
 
-def steps(seen: ObservedSystem, row: SystemRow, code: str) -> Steps:
+def steps(seen: ObservedSystem, row: SystemConfig, code: str) -> SystemChanges:
     """:param code: the digest of podlab's own code."""
     wanted, there = files(seen, row), seen.get("files", {})
     write = {path: text for path, text in wanted.items() if there.get(path) != text}
@@ -79,7 +79,7 @@ def steps(seen: ObservedSystem, row: SystemRow, code: str) -> Steps:
     changed = {*write, *remove}
     has_unit = UNIT in wanted
     enable = has_unit and not (seen.get("enabled") and there.get(UNIT))
-    return Steps(
+    return SystemChanges(
         before=[("systemctl", "--quiet", "disable", "--now", NAME)] if UNIT in remove else [],
         remove=remove,
         write=write,
@@ -93,7 +93,7 @@ def steps(seen: ObservedSystem, row: SystemRow, code: str) -> Steps:
     )
 
 
-def removal(seen: ObservedSystem) -> Steps:
+def removal(seen: ObservedSystem) -> SystemChanges:
     return steps({**seen, "daemons": []}, {"boot": False, "links": []}, "")
 
 
@@ -110,7 +110,7 @@ def _reloads(changed: set[str], networkd_asks_anew: bool) -> list[Sequence[str]]
     return found
 
 
-def files(seen: ObservedSystem, row: SystemRow) -> dict[str, str]:
+def files(seen: ObservedSystem, row: SystemConfig) -> dict[str, str]:
     """Path -> text, as far as the daemon that reads it is installed."""
     daemons, links = seen.get("daemons", []), row["links"]
     found = {}
@@ -146,6 +146,6 @@ WantedBy=multi-user.target
 """
 
 
-def patterns(bridge: str, overlay: VxlanRow | None) -> list[str]:
+def patterns(bridge: str, overlay: VxlanConfig | None) -> list[str]:
     """Names of podlab's links: veth and eight letters are the wires of pods (``sandbox.veth_name``)."""
     return [bridge, "veth????????", *([overlay["name"]] if overlay else [])]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..actions import Action
-from ..pods.paths import NETNS, SERVICES
+from ..pods.paths import NETNS, SCAN_DIR
 from ..script_text import Typed
 
 
@@ -17,7 +17,7 @@ class EndSupervision(Action):
     is_running: bool
 
     def commands(self) -> list[Typed]:
-        return [f"s6-svscanctl -t {SERVICES}"] if self.is_running else []
+        return [f"s6-svscanctl -t {SCAN_DIR}"] if self.is_running else []
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...changes.pods import configs
-from ...changes.pods.paths import SERVICES, log_directory, service_name
+from ...changes.pods.paths import SCAN_DIR, log_directory, service_name
 from ...changes.pods.pods import PODS
-from ...configs import PodRow
+from ...configs import PodConfig
 from ..module_base import locked, perform
 from ..pods.containers import starts
 from ..pods.status import ended
@@ -33,7 +33,7 @@ COMPONENTS = {
 }
 """With their modules, in the order of site.yml; what is no part of a cluster comes last."""
 
-PATIENCE, PAUSE = 120.0, 2.0  # seconds
+TIMEOUT, PAUSE = 120.0, 2.0  # seconds
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
     said, deadline = set[str](), float("inf")
     left = [name for name in COMPONENTS if os.path.exists(last_configs.path(name))]
     while left := [name for name in left if not _is_done(name, said)]:
-        deadline = min(deadline, time.monotonic() + PATIENCE)  # from the first failure on: the machine may be slow
+        deadline = min(deadline, time.monotonic() + TIMEOUT)  # from the first failure on: the machine may be slow
         if time.monotonic() > deadline:
             print(f"given up: {', '.join(left)}; the next run of site.yml mends it", file=sys.stderr)
             return 1
@@ -77,7 +77,7 @@ def _is_done(name: str, said: set[str]) -> bool:
     return True
 
 
-def recall(rows: list[PodRow]) -> None:
+def recall(rows: list[PodConfig]) -> None:
     """Say what there was before the reboot, where pods are looked for: then each of them is one whose sandbox has gone,
     which keeps its volumes, and its containers, where they have ended for good, stay as they are."""
     for row in rows:
@@ -90,7 +90,7 @@ def recall(rows: list[PodRow]) -> None:
         write_file(f"{home}/pod.json", json.dumps(_with_volumes_of_disk(row)))
 
 
-def _with_volumes_of_disk(row: PodRow) -> PodRow:
+def _with_volumes_of_disk(row: PodConfig) -> PodConfig:
     """What was in memory is to be made anew."""
     volumes = row.get("volumes", {})
     kept_volumes = {name: volume for name, volume in volumes.items() if volume.get("medium") != "Memory"}
@@ -99,7 +99,7 @@ def _with_volumes_of_disk(row: PodRow) -> PodRow:
 
 def _recall_container(netns: str, name: str) -> None:
     """How it has ended stands beside its logs as well."""
-    logs, service = log_directory(netns, name), f"{SERVICES}/{service_name(netns, name)}"
+    logs, service = log_directory(netns, name), f"{SCAN_DIR}/{service_name(netns, name)}"
     last: Mapping[str, Any] | None = ended(logs)
     if last is None:
         return

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 from ...changes.actions import Action
 from ...changes.kube_proxy import conntrack
 from ...changes.kube_proxy.actions import EndFlows
-from ...changes.kube_proxy.conntrack import Flow, Frontends
+from ...changes.kube_proxy.conntrack import ConntrackFlow, Frontends
 from ..actions import runs
 from ..network import network
 from ..run import HostError, run, run_all
 
 
-def known() -> list[Flow]:
+def known() -> list[ConntrackFlow]:
     if network.missing_programs(["conntrack"]):
         return []  # on a bare host that is only looked at
     return conntrack.flows(run(["conntrack", "-L", "-p", "udp"]))
@@ -23,7 +23,7 @@ def own_addresses() -> Collection[str]:
     return {address.split("/")[0] for link in network.links().values() for address in link["addresses"]}
 
 
-def astray(before: Frontends, there: Frontends) -> list[Flow]:
+def astray(before: Frontends, there: Frontends) -> list[ConntrackFlow]:
     """Those that go past what is ``there``; nobody is asked where there is and was nothing."""
     return conntrack.astray(known(), own_addresses(), before, there) if before or there else []
 
@@ -46,7 +46,7 @@ def past_host_ports(rules: Iterable[str]) -> list[list[str]]:
     return [conntrack.deletion(flow) for flow in astray(ports, ports)]
 
 
-def end(flows: Sequence[Flow]) -> None:
+def end(flows: Sequence[ConntrackFlow]) -> None:
     """By one command each, as kube-proxy does it. An entry may have ended by itself, so finding none is no error."""
     ends = run_all([(conntrack.deletion(flow), None) for flow in flows])
     failed = [err.strip() for code, _, err in ends if code and "0 flow entries" not in err]

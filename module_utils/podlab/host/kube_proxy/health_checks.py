@@ -11,16 +11,16 @@ from typing import Any
 
 from ...changes.actions import Action
 from ...changes.kube_proxy.actions import ReloadHealthChecks, StartHealthChecks
-from ...changes.pods.paths import SERVICES
+from ...changes.pods.paths import SCAN_DIR
 from ...changes.pods.s6_commands import KUBE_PROXY
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..kubelet.s6 import control, is_wanted
 from ..pods import lost_supervisors, supervisor
 from ..record import make_directory, text_of, write_file
 from ..run import HostError, run, wait_until
 from . import healthz
 
-SERVICE = KUBE_PROXY
+S6_SERVICE = KUBE_PROXY
 # Its ports have to be free for the next one, even if somebody kills its supervisor.
 SCRIPT = """\
 #!/usr/bin/execlineb -P
@@ -30,7 +30,7 @@ setpriv --pdeathsig TERM -- "{python}" -IS program
 """
 
 
-def state_of(row: ServicesRow) -> str:
+def state_of(row: ServicesConfig) -> str:
     """What the server is told: for each port that a Service has for it, how many ready endpoints are here. Pure."""
     local: dict[str, set[str]] = {}
     ports: dict[str, str] = {}
@@ -53,7 +53,7 @@ def digest(state: str) -> str:
 
 def is_sound(wanted: str) -> bool:
     """Whether the server runs, and was told what has this digest."""
-    state = text_of(f"{SERVICE}/{healthz.STATE}")
+    state = text_of(f"{S6_SERVICE}/{healthz.STATE}")
     return state is not None and digest(state) == wanted and _lives()
 
 
@@ -71,21 +71,21 @@ def actions(state: str, warnings: list[str]) -> list[Action]:
 
 def reload(state: str) -> list[str]:
     """Complaints about ports that it did not get."""
-    write_file(f"{SERVICE}/{healthz.STATE}", state)
-    control(SERVICE, b"h")
+    write_file(f"{S6_SERVICE}/{healthz.STATE}", state)
+    control(S6_SERVICE, b"h")
     return _complaints(state)
 
 
 def start(state: str) -> list[str]:
     stop()
-    building = f"{SERVICES}/.new/kube-proxy"
+    building = f"{SCAN_DIR}/.new/kube-proxy"
     shutil.rmtree(building, ignore_errors=True)
     make_directory(f"{building}/logs")
     for name, text in files(state, sys.executable or "/usr/bin/python3").items():
         write_file(f"{building}/{name}", text, 0o700 if name == "run" else 0o600)
-    os.rename(building, SERVICE)
+    os.rename(building, S6_SERVICE)
     supervisor.ensure()
-    run(["s6-svscanctl", "-a", SERVICES])
+    run(["s6-svscanctl", "-a", SCAN_DIR])
     return _complaints(state)
 
 
@@ -97,7 +97,7 @@ def _complaints(state: str) -> list[str]:
 
 
 def stop() -> None:
-    supervisor.stop_daemon(SERVICE)
+    supervisor.stop_daemon(S6_SERVICE)
 
 
 def files(state: str, python: str) -> dict[str, str]:
@@ -115,12 +115,14 @@ def program() -> str:
 
 def _lives() -> bool:
     """Whether it runs or is about to, and is of this very version."""
-    return supervisor.is_supervised(SERVICE) and is_wanted(SERVICE) and text_of(f"{SERVICE}/program") == program()
+    return (
+        supervisor.is_supervised(S6_SERVICE) and is_wanted(S6_SERVICE) and text_of(f"{S6_SERVICE}/program") == program()
+    )
 
 
 def _listening() -> dict[str, Any]:
     try:
-        found = json.loads(text_of(f"{SERVICE}/{healthz.LISTENING}") or "{}")
+        found = json.loads(text_of(f"{S6_SERVICE}/{healthz.LISTENING}") or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

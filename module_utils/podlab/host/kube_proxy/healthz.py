@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PORT = 10256
 STATE, LISTENING = "state.json", "listening.json"
-PATIENCE = 5.0  # seconds for a request, and between two attempts at a port that somebody else has
+TIMEOUT = 5.0  # seconds for a request, and between two attempts at a port that somebody else has
 MOST_BYTES = 8192
 MOST_CLIENTS = 500
 BAD_REQUEST = (
@@ -84,7 +84,7 @@ class Client:
         self.port = port
         self.asked = b""
         self.left = b""
-        self.until = time.monotonic() + PATIENCE
+        self.until = time.monotonic() + TIMEOUT
 
 
 class Server:
@@ -99,16 +99,16 @@ class Server:
         self.failed: dict[str, str] = {}
         self.again = float("inf")
 
-    def run(self, bell: int) -> None:
-        """For ever. A byte comes through ``bell`` when the state has changed."""
-        self.epoll.register(bell, select.EPOLLIN)
+    def run(self, wakeup_fd: int) -> None:
+        """For ever. A byte comes through ``wakeup_fd`` when the state has changed."""
+        self.epoll.register(wakeup_fd, select.EPOLLIN)
         self.read()
         while True:
             until = min([self.again, *(client.until for client in self.clients.values())])
             timeout = None if until == float("inf") else max(0.0, until - time.monotonic())
             for fd, _ in self.epoll.poll(timeout):
-                if fd == bell:
-                    os.read(bell, 4096)
+                if fd == wakeup_fd:
+                    os.read(wakeup_fd, 4096)
                     self.read()
                 elif fd in self.ports:
                     self.welcome(self.listeners[self.ports[fd]], self.ports[fd])
@@ -153,7 +153,7 @@ class Server:
             self.listeners[port] = listener
             self.ports[listener.fileno()] = port
             self.epoll.register(listener.fileno(), select.EPOLLIN)
-        self.again = time.monotonic() + PATIENCE if self.failed else float("inf")
+        self.again = time.monotonic() + TIMEOUT if self.failed else float("inf")
         self.tell()
 
     def tell(self) -> None:
@@ -202,9 +202,9 @@ class Server:
 
 
 def main() -> None:
-    ringing, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    ringing, wakeup_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGHUP, lambda *_: None)
-    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with open("/proc/self/comm", "w") as name:  # for ps, which would say python3

@@ -10,7 +10,7 @@ from ...changes.kube_proxy import restore as kube_restore
 from ...changes.kube_proxy import services
 from ...changes.kube_proxy.diff import Change
 from ...changes.netfilter.iptables_save import Tables
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..network import network
 from ..run import run
 
@@ -24,13 +24,13 @@ def names() -> set[str]:
     return {name for name in run(["ipset", "list", "-n"]).split() if name.startswith(PREFIX)}
 
 
-def missing(row: ServicesRow) -> list[str]:
+def missing(row: ServicesConfig) -> list[str]:
     wanted = services.sets(row)
     there = names() if wanted else set[str]()
     return [f"create {name} {kube_restore.set_words(seconds)}" for name, seconds in wanted.items() if name not in there]
 
 
-def stale(row: ServicesRow | None, tables: Tables, found: Mapping[str, Change]) -> tuple[list[str], list[str]]:
+def stale(row: ServicesConfig | None, tables: Tables, found: Mapping[str, Change]) -> tuple[list[str], list[str]]:
     """Sets that go, and sentences about those that cannot: a chain that stays for somebody else names them."""
     stale = names() - set(services.sets(row) if row else ())
     named = _named_by_what_stays(tables, found) if stale else {}

@@ -13,7 +13,7 @@ from ...changes.kube_proxy import services
 from ...changes.kube_proxy.actions import RestoreChains
 from ...changes.kube_proxy.record import State
 from ...changes.netfilter.iptables_save import Tables, parsed, target
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..network import network, nft_generation
 from ..record import text_of
 from ..run import HostError, run
@@ -51,7 +51,7 @@ def is_nft(version: str) -> bool:
     return "nf_tables" in version
 
 
-def batch_limit(version: str) -> kube_restore.Room | None:
+def batch_limit(version: str) -> kube_restore.BatchLimit | None:
     """How large a transaction may be. iptables-nft asks for a buffer of the size that it needs, which takes a right
     over the whole machine; without that, a transaction has to fit into an ordinary one."""
     if not is_nft(version):
@@ -61,8 +61,8 @@ def batch_limit(version: str) -> kube_restore.Room | None:
         try:
             probe.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, size)
         except PermissionError:
-            return kube_restore.Room(size=size * 9 // 10)  # an estimate of messages may be wrong by a little
-    return kube_restore.Room()
+            return kube_restore.BatchLimit(size=size * 9 // 10)  # an estimate of messages may be wrong by a little
+    return kube_restore.BatchLimit()
 
 
 def restore(chains: RestoreChains) -> None:
@@ -75,7 +75,7 @@ def restore(chains: RestoreChains) -> None:
             raise HostError(_whose(str(error), text, chains.row)) from error
 
 
-def _whose(words: str, text: str, row: ServicesRow | None) -> str:
+def _whose(words: str, text: str, row: ServicesConfig | None) -> str:
     """The words of iptables-restore, with the line that it means."""
     number = re.search(r"line:? (\d+)", words)
     lines = text.splitlines()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...changes.kube_proxy import actions
 from ...changes.kube_proxy import diff as kube_proxy_diff
 from ...changes.kube_proxy import record as kube_record
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ..actions import runs
 from ..network import network, nft_generation
 from ..run import run
@@ -24,7 +24,7 @@ def _own_chains(found: Sequence[actions.OwnChains]) -> None:
         if it.known:
             state.remember({**it.known, "kernel": ""})
             continue
-        nothing: ServicesRow = {**it.row, "ports": []}  # which is what was there before
+        nothing: ServicesConfig = {**it.row, "ports": []}  # which is what was there before
         packed = kube_record.pack(nothing)
         state.remember(kube_record.state(packed, *kube_record.unpack(packed)))
 
@@ -76,7 +76,7 @@ def _record(it: actions.RecordServices) -> None:
         at = nft_generation.now() if iptables.is_nft(it.iptables) else None
         tables = network.saved()
         if kube_record.fingerprint(tables) != kernel:
-            spelled = kube_record.spellings(tables, it.wanted)
+            spelled = kube_record.printed_forms(tables, it.wanted)
             # Where it is not as it was written all the same, the next run shall see that.
             differing = kube_proxy_diff.changes(tables, it.wanted, spelled=spelled)
             kernel = "" if differing else kube_record.fingerprint(tables)

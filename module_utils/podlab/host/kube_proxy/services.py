@@ -22,7 +22,7 @@ from ...changes.kube_proxy.record import State
 from ...changes.netfilter import rules
 from ...changes.netfilter.iptables_save import Tables
 from ...changes.network import defaults
-from ...configs import ServicesRow
+from ...configs import ServicesConfig
 from ...records.observation import ObservedServices
 from .. import record
 from ..actions import Todo
@@ -50,7 +50,7 @@ def observe(role: str = "node") -> tuple[dict[str, dict[str, list[str]]], Observ
 
 
 def _is_marked() -> bool:
-    """Whether podlab has been here: the chapter *node* comes first, and the plan lets it come to no host where the
+    """Whether podlab has been here: the component *node* comes first, and the plan lets it come to no host where the
     rules are somebody else's."""
     return os.path.exists(state.STATE) or os.path.exists(record.PATH)
 
@@ -64,7 +64,7 @@ def _others(tables: Tables) -> list[str]:
 # --- what is to be done --------------------------------------------------------------------------------------
 
 
-def of_this_host(told: Mapping[str, Any]) -> ServicesRow:
+def of_this_host(told: Mapping[str, Any]) -> ServicesConfig:
     """What a node is told, with what only a plan says and a person leaves to the host.
 
     Addresses of podlab's own links are none of the host's here: the run that makes them finds others than the next.
@@ -75,7 +75,7 @@ def of_this_host(told: Mapping[str, Any]) -> ServicesRow:
         raise HostError("\n".join(told["problems"]))
     if "addresses" in told:
         return told  # type: ignore[return-value]
-    links, liberal = network.links(), network.read_sysctls([services.LIBERAL]).get(services.LIBERAL, "0")
+    links, liberal = network.links(), network.read_sysctls([services.TCP_BE_LIBERAL]).get(services.TCP_BE_LIBERAL, "0")
     first = defaults.uplink(links, network.routes())
     own = {name: link["addresses"] for name, link in links.items() if not link["alias"].startswith(MARK)}
     found = [*own.get(first or "", ()), *(text for name in sorted(own) for text in own[name])]
@@ -84,7 +84,7 @@ def of_this_host(told: Mapping[str, Any]) -> ServicesRow:
     return computed  # type: ignore[no-any-return]
 
 
-def changes(told: ServicesRow | str) -> Todo:
+def changes(told: ServicesConfig | str) -> Todo:
     """What separates this host from a row, in an order in which nothing is missed that was there before. What stands in
     a transaction that iptables refuses is not written, nor what comes after it; what came before stays. So one table
     may be as it shall be and the other one as it was, until a run gets to the end.
@@ -128,7 +128,7 @@ def _refuse_others(tables: Tables) -> None:
 
 
 def _rules(
-    row: ServicesRow, known: State | None, tables: Tables, restored: RestoreChains | None, stale: Sequence[str]
+    row: ServicesConfig, known: State | None, tables: Tables, restored: RestoreChains | None, stale: Sequence[str]
 ) -> list[Action]:
     """Chains, with the sets that they name there before and gone after, and the settings that they guard likewise."""
     missing = ipsets.missing(row)
@@ -144,7 +144,7 @@ def _rules(
     ]
 
 
-def _stale_flows(row: ServicesRow, known: State | None, *, is_changed: bool) -> list[Action]:
+def _stale_flows(row: ServicesConfig, known: State | None, *, is_changed: bool) -> list[Action]:
     if not (conntrack.has_udp(row) or (known and known["udp"])):
         return []
     old = kube_record.told_row(known) if known else None

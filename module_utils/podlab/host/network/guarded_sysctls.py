@@ -15,7 +15,7 @@ def changes(wanted: Mapping[str, str], *, guarded_by_others: bool) -> tuple[list
     """What to do before the rules are written, and after it.
 
     :param wanted: the settings that the rules guard which are about to be written.
-    :param guarded_by_others: whether there are rules of another chapter that guard them as well.
+    :param guarded_by_others: whether there are rules of another component that guard them as well.
     """
     observed = network.read_sysctls(sysctls.GUARDED)
     recorded = {} if guarded_by_others else record.known().get("sysctls", {})

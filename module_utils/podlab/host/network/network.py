@@ -13,7 +13,7 @@ from ...changes.netfilter.rules import UNDEFINED_PORTS
 from ...changes.network import link_state, vxlan
 from ...changes.network.link_state import knob
 from ...changes.system.marks import is_marked
-from ...configs import VxlanRow
+from ...configs import VxlanConfig
 from ...records.observation import Link, Route, Tunnel, VxlanDevice
 from ..run import entries, run, run_all
 from . import namespaces
@@ -135,7 +135,7 @@ def _destination(entry: Mapping[str, Any]) -> str:
     return " ".join([entry["dst"], *more])
 
 
-def lost_overlays(links: Mapping[str, Link], row: VxlanRow | None) -> list[list[str]]:
+def lost_overlays(links: Mapping[str, Link], row: VxlanConfig | None) -> list[list[str]]:
     """Commands that delete devices of ours which somebody moved into other network namespaces: the kernel still
     counts their VNI where they were made. Looked for only while the host's own device is missing."""
     if row is None or row["name"] in links:
@@ -201,7 +201,7 @@ def forward_drops() -> bool:
 
 def rules(tables: Tables | None = None) -> dict[str, dict[str, list[str]]]:
     """Table -> chain -> rules: podlab's chains, the built-in ones, those that they lead to, and those of ``filter``
-    where a host's own firewall may have its end. The others are not these chapters' to read.
+    where a host's own firewall may have its end. The others are not these components' to read.
 
     :param tables: what ``saved`` has told; it is asked if this is left out.
     """

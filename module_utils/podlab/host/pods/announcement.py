@@ -7,13 +7,13 @@ import threading
 from collections.abc import Sequence
 
 from ...changes.pods.sandbox import veth_name
-from ...configs import PodRow
+from ...configs import PodConfig
 from ..network.namespaces import socket_in
 from ..record import text_of
 from ..run import wait_until
 
 
-def announce(rows: Sequence[PodRow]) -> None:
+def announce(rows: Sequence[PodConfig]) -> None:
     """Tell the neighbours each pod's MAC, once the bridge lets its frames pass.
 
     Not arp_notify, which the CNI plugins use: the kernel sends its announcement while it brings the link
@@ -34,7 +34,7 @@ def announce(rows: Sequence[PodRow]) -> None:
         thread.join()
 
 
-def _gratuitous_arp(row: PodRow) -> bytes:
+def _gratuitous_arp(row: PodConfig) -> bytes:
     """A reply that nobody has asked for (RFC 5227, section 3), as a frame."""
     mac = bytes.fromhex(row["mac"].replace(":", ""))
     address = socket.inet_aton(row["address"].split("/")[0])

@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 from ...changes.pods.actions import ContainerKey, ResumeContainer, StartContainer
 from ...changes.pods.container_root import layers, mount_points
 from ...changes.pods.containers import service_files
-from ...changes.pods.paths import SERVICES, log_directory, service_name
-from ...configs import PodRow
+from ...changes.pods.paths import SCAN_DIR, log_directory, service_name
+from ...configs import PodConfig
 from ..kubelet import s6
 from ..record import make_directory, private, text_of
 from ..run import HostError, run, wait_until
 from . import lost_supervisors, sub_paths
 from .supervisor import is_running, is_supervised
 
-OLD = f"{SERVICES}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
+OLD = f"{SCAN_DIR}/.old"  # what is on its way out; s6-svscan looks at no name with a dot in front
 KEPT = ("last", "restarts", "started", "backoff", "failed")  # what tells how a container has fared
 _NOTHING: Any = {"containers": {}}
 
@@ -31,17 +31,17 @@ def supervised() -> list[ContainerKey]:
     if not is_running():
         return []
     try:
-        names = sorted(name for name in os.listdir(SERVICES) if not name.startswith("."))
+        names = sorted(name for name in os.listdir(SCAN_DIR) if not name.startswith("."))
     except FileNotFoundError:
         return []
-    parted = [name.rpartition(".") for name in names if "." in name and is_supervised(f"{SERVICES}/{name}")]
+    parted = [name.rpartition(".") for name in names if "." in name and is_supervised(f"{SCAN_DIR}/{name}")]
     return [(netns, container) for netns, _, container in parted]
 
 
 def services_of(names: Iterable[str]) -> list[ContainerKey]:
     owners = set(names)
     try:
-        parted = [name.rpartition(".") for name in os.listdir(SERVICES) if not name.startswith(".")]
+        parted = [name.rpartition(".") for name in os.listdir(SCAN_DIR) if not name.startswith(".")]
     except FileNotFoundError:
         return []
     return [(netns, container) for netns, _, container in parted if netns in owners]
@@ -75,7 +75,7 @@ C = TypeVar("C", StartContainer, ResumeContainer)
 
 def _supervise(found: Sequence[C], build: Callable[[C], None]) -> list[str]:
     """Returns why some cannot be: what is in a volume is its pod's, and hinders no other."""
-    make_directory(f"{SERVICES}/.new")
+    make_directory(f"{SCAN_DIR}/.new")
     begun, failed = list[str](), list[str]()
     for it in found:
         try:
@@ -84,8 +84,8 @@ def _supervise(found: Sequence[C], build: Callable[[C], None]) -> list[str]:
             failed.append(str(error))
             continue
         build(it)
-        begun.append(f"{SERVICES}/{service_name(*it.key)}")
-    run(["s6-svscanctl", "-a", SERVICES])
+        begun.append(f"{SCAN_DIR}/{service_name(*it.key)}")
+    run(["s6-svscanctl", "-a", SCAN_DIR])
     wait_until(lambda: all(map(is_supervised, begun)), seconds=60.0)
     return failed
 
@@ -98,12 +98,12 @@ def starts(netns: str, name: str) -> list[int]:
     return []
 
 
-def _build_service(row: PodRow, name: str, more: Mapping[str, str], *, kept: str = "") -> None:
+def _build_service(row: PodConfig, name: str, more: Mapping[str, str], *, kept: str = "") -> None:
     """:param more: files that another container has not, or that differ.
     :param kept: a service directory that this one takes the place of.
     """
     service = service_name(row["netns"], name)
-    building, there = f"{SERVICES}/.new/{service}", f"{SERVICES}/{service}"
+    building, there = f"{SCAN_DIR}/.new/{service}", f"{SCAN_DIR}/{service}"
     shutil.rmtree(building, ignore_errors=True)
     os.makedirs(building)
     for file, text in {**service_files(row, name), **more}.items():
@@ -129,7 +129,7 @@ def write(path: str, text: str) -> None:
         os.chmod(path, 0o700)
 
 
-def _make_mount_points(row: PodRow, name: str, there: str, building: str) -> None:
+def _make_mount_points(row: PodConfig, name: str, there: str, building: str) -> None:
     """Fill the layers that bring mount points to trees of the host which nobody can write to."""
     for layer in layers(row, name).values():
         os.makedirs(layer.replace(there, building, 1))
@@ -142,7 +142,7 @@ def _make_mount_points(row: PodRow, name: str, there: str, building: str) -> Non
             os.mknod(point, 0o644)
 
 
-def stop(services: Sequence[ContainerKey], rows: Mapping[str, PodRow], *, leave: Container[str] = ()) -> None:
+def stop(services: Sequence[ContainerKey], rows: Mapping[str, PodConfig], *, leave: Container[str] = ()) -> None:
     """End containers by Kubernetes' rules, and then their supervisors, all side by side.
 
     :param rows: network namespace -> the pod's row as it was applied; it knows of hooks and patience.
@@ -153,7 +153,7 @@ def stop(services: Sequence[ContainerKey], rows: Mapping[str, PodRow], *, leave:
         (rows[netns], name) for netns, name in pairs if name in rows.get(netns, _NOTHING)["containers"]
     ]
     for pair in pairs:
-        s6.control(f"{SERVICES}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
+        s6.control(f"{SCAN_DIR}/{service_name(*pair)}", b"O")  # once: whatever ends now stays down
     if known:
         from ..kubelet.termination import terminate_all  # brings asyncio along: 0.05 s, which most calls need not pay
 
@@ -166,7 +166,7 @@ def stop(services: Sequence[ContainerKey], rows: Mapping[str, PodRow], *, leave:
     for name in names:
         # Out of s6-svscan's sight first: it would put another supervisor in the place of one that leaves.
         with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{SERVICES}/{name}", f"{OLD}/{name}")
+            os.rename(f"{SCAN_DIR}/{name}", f"{OLD}/{name}")
     _end_supervisors(names, leave)
     lost_supervisors.end()  # of services whose directory, or what it is controlled by, somebody has moved away
     for netns, name in pairs:
@@ -184,7 +184,7 @@ def _end_supervisors(names: Iterable[str], leave: Container[str]) -> None:
     wait_until(lambda: all([_is_quiet(path) for path in alive]), seconds=10.0)
     _end_processes_in(roots)
     if alive and is_running():
-        run(["s6-svscanctl", "-an", SERVICES])
+        run(["s6-svscanctl", "-an", SCAN_DIR])
     for path in paths:
         if os.path.basename(path) not in leave:
             shutil.rmtree(path, ignore_errors=True)

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 from ...changes.pods.containers import kubelet_script
-from ...changes.pods.paths import IMAGES, SERVICES
+from ...changes.pods.paths import IMAGES, SCAN_DIR
 from ...changes.pods.s6_commands import KUBELET
 from ..kubelet import s6
 from ..record import make_directory
@@ -30,13 +30,13 @@ def start() -> None:
     if not os.path.exists(program):
         raise HostError(f"{program}: not found; pods with init containers, probes or hooks need it")
     stop()
-    building = f"{SERVICES}/.new/kubelet"
+    building = f"{SCAN_DIR}/.new/kubelet"
     shutil.rmtree(building, ignore_errors=True)
     make_directory(f"{building}/logs")
     write(f"{building}/run", kubelet_script(sys.executable or "/usr/bin/python3", program))
     os.rename(building, KUBELET)
     supervisor.ensure()
-    run(["s6-svscanctl", "-a", SERVICES])
+    run(["s6-svscanctl", "-a", SCAN_DIR])
     wait_until(lives, seconds=60.0)
 
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from ...changes.actions import Action
 from ...changes.pods.actions import EndLostSupervisors
-from ...changes.pods.paths import SERVICES
+from ...changes.pods.paths import SCAN_DIR
 from ..actions import runs
 from ..run import wait_until
 from .status import command_line
 
-OLD = f"{SERVICES}/.old"
+OLD = f"{SCAN_DIR}/.old"
 
 
 def supervisors() -> list[int]:
@@ -34,15 +34,15 @@ def supervisors() -> list[int]:
 def _places(argv: list[str]) -> list[str]:
     """Where a process of this command line should be; empty where it is no supervisor of podlab's."""
     program = os.path.basename(argv[0]) if argv else ""
-    if program == "s6-svscan" and SERVICES in argv:
-        return [SERVICES]
+    if program == "s6-svscan" and SCAN_DIR in argv:
+        return [SCAN_DIR]
     if program == "s6-supervise" and len(argv) > 1:
-        return [f"{home}/{argv[1]}" for home in (SERVICES, OLD)]
+        return [f"{home}/{argv[1]}" for home in (SCAN_DIR, OLD)]
     return []
 
 
 def _is_in(pid: int, places: list[str]) -> bool:
-    if os.path.basename(places[0]) != os.path.basename(SERVICES) and not is_from_services(pid):
+    if os.path.basename(places[0]) != os.path.basename(SCAN_DIR) and not is_from_services(pid):
         return True  # another s6 of this host
     here = os.stat(f"/proc/{pid}/cwd")
     there = [os.stat(path) for path in places if os.path.isdir(path)]

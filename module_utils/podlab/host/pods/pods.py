@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...changes.pods.containers import UNIT_FILES, unit_files
-from ...changes.pods.paths import NETNS, PODS, SERVICES, log_directory, service_name
+from ...changes.pods.paths import NETNS, PODS, SCAN_DIR, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
-from ...configs import PodRow
+from ...configs import PodConfig
 from ...records import pod_path, pod_row
 from ...records.observation import FactsByContainer, ObservedPod, PodInside
 from ..kubelet.started import active_since
@@ -54,12 +54,12 @@ def observe(*, as_written: bool = False) -> dict[str, ObservedPod]:
             "neighbours": [],
             "connected": [],
         }
-    for netns, inside in _insides([netns for netns in with_own_net if pods[netns]["sandbox"]]).items():
+    for netns, inside in _netns_contents([netns for netns in with_own_net if pods[netns]["sandbox"]]).items():
         pods[netns] = {**pods[netns], **inside}
     return pods
 
 
-def _insides(names: Sequence[str]) -> dict[str, PodInside]:
+def _netns_contents(names: Sequence[str]) -> dict[str, PodInside]:
     """What network namespaces hold: one process each tells links with their kind, addresses, routes and neighbours."""
     question = "addr show\nroute show\nneigh show nud permanent nud noarp\n"
     answers = run_all([(["ip", "-j", "-d", "-batch", "-"], question) for _ in names], names)
@@ -81,16 +81,16 @@ def _inside(answer: str) -> PodInside:
 
 
 def _service(netns: str, container: str) -> str:
-    return f"{SERVICES}/{service_name(netns, container)}"
+    return f"{SCAN_DIR}/{service_name(netns, container)}"
 
 
-def _lacks_files(netns: str, name: str, row: PodRow | None) -> bool:
+def _lacks_files(netns: str, name: str, row: PodConfig | None) -> bool:
     """Whether a file of the container's s6 directory has gone, or an earlier podlab did not write it."""
     files = unit_files(row, name) if row and name in row["containers"] else UNIT_FILES
     return not all(os.path.exists(f"{_service(netns, name)}/{file}") for file in files)
 
 
-def _facts(netns: str, row: PodRow | None, *, as_written: bool) -> FactsByContainer:
+def _facts(netns: str, row: PodConfig | None, *, as_written: bool) -> FactsByContainer:
     """How each container fares. What is damaged counts for as little here as it does to the planner."""
     told = {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())}
     return told if as_written else {name: pod_row.sound_facts(facts)[0] for name, facts in told.items()}
@@ -102,7 +102,7 @@ def _age(netns: str) -> float | None:
     return None if found is None else time.time() - found
 
 
-def _is_initialized(row: PodRow | None) -> bool:
+def _is_initialized(row: PodConfig | None) -> bool:
     """Whether a container that comes after the init containers was started once: they have done their work."""
     init = row.get("init", []) if row else []
     if row is None or not init:
@@ -117,7 +117,7 @@ def namespaces_of_others() -> list[str]:
     return sorted(name for name in named if not os.path.isdir(f"{PODS}/{name}"))
 
 
-def _sandbox_is_sound(netns: str, row: PodRow | None, pause: int | None) -> bool:
+def _sandbox_is_sound(netns: str, row: PodConfig | None, pause: int | None) -> bool:
     """True if pause lives in the very namespaces that bear the pod's name."""
     if pause is None:
         return False
@@ -137,12 +137,12 @@ def route_words(route: Mapping[str, Any]) -> str:
     return f"{kind}{route['dst']}{via}{dev}{metric}{more}"
 
 
-def applied_row(netns: str) -> PodRow | None:
+def applied_row(netns: str) -> PodConfig | None:
     """What was applied last; None where that is not known: the pod was cut off on the way, or its record is damaged."""
     return _sound_row(_written_row(netns), netns)
 
 
-def _sound_row(told: Any, netns: str) -> PodRow | None:
+def _sound_row(told: Any, netns: str) -> PodConfig | None:
     return None if pod_row.misfit_of_row(told, netns) else told
 
 

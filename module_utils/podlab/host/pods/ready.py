@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ... import phases
 from ...changes.pods.paths import log_directory
-from ...changes.pods.pods import SERVICES
-from ...configs import PodRow
+from ...changes.pods.pods import SCAN_DIR
+from ...configs import PodConfig
 from ...records.pod_row import Facts, sound_facts
 from . import pods, status
 
@@ -22,7 +22,7 @@ SHORTEST, LONGEST = 0.02, 0.25  # seconds between two looks
 class Look(NamedTuple):
     """A pod as it is now. ``row`` is None where there is no such pod."""
 
-    row: PodRow | None
+    row: PodConfig | None
     facts: dict[str, Facts]
     status: dict[str, Any]
 
@@ -143,7 +143,7 @@ def look(netns: str, before: Look | None = None) -> Look:
     row = (before and before.row) or pods.applied_row(netns)
     if row is None:
         return Look(None, {}, {"phase": "Unknown"})
-    facts = {name: sound_facts(status.container(f"{SERVICES}/{netns}.{name}"))[0] for name in row["containers"]}
+    facts = {name: sound_facts(status.container(f"{SCAN_DIR}/{netns}.{name}"))[0] for name in row["containers"]}
     return Look(row, facts, phases.status(row, facts))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ...changes.pods import actions
 from ...changes.pods.paths import PODS, SHM, service_name, shm_path
 from ...changes.pods.sandbox import SHM_OPTIONS
-from ...configs import PodRow
+from ...configs import PodConfig
 from ..actions import checks, runs
 from ..network.namespaces import mount_tmpfs
 from ..record import write_file
@@ -87,7 +87,7 @@ def _prepare_pods(found: Sequence[actions.PreparePod]) -> None:
     _mount_shm(it.row["netns"] for it in found)
 
 
-def _write_etc(row: PodRow) -> None:
+def _write_etc(row: PodConfig) -> None:
     pod = f"{PODS}/{row['netns']}"
     for name, text in row["etc"].items():
         with open(f"{pod}/{name}", "w", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ from ...changes.pods.sandbox import (
     unshare_argv,
     veth_name,
 )
-from ...configs import PodRow
+from ...configs import PodConfig
 from ..network.namespaces import NETNS, give_name, more_namespaces, unshare
 from ..network.network import write_sysctl
 from ..record import make_directory
@@ -37,7 +37,7 @@ def make_netns_mounts() -> None:
             run([*BIND_ON_ITSELF, directory, directory])
 
 
-def make(rows: Sequence[PodRow]) -> None:
+def make(rows: Sequence[PodConfig]) -> None:
     """Namespaces of pods with their names, and who holds them."""
     for row in rows:
         os.makedirs(f"{PODS}/{row['netns']}", exist_ok=True)
@@ -64,7 +64,7 @@ def make(rows: Sequence[PodRow]) -> None:
     wait_until(lambda: all(map(os.path.ismount, late)), seconds=10.0)
 
 
-def _make_plain(rows: Sequence[PodRow]) -> None:
+def _make_plain(rows: Sequence[PodConfig]) -> None:
     """What the commands of ``MakeSandbox`` do, one pod after the other, with one process each instead of six."""
     for row in rows:
         files = namespace_files(row, row["netns"])
@@ -77,7 +77,7 @@ def _make_plain(rows: Sequence[PodRow]) -> None:
         daemon(pause_command(row["netns"]))
 
 
-def _why_no_sandbox(row: PodRow, code: int, err: str) -> list[str]:
+def _why_no_sandbox(row: PodConfig, code: int, err: str) -> list[str]:
     """sysctl(8) does what it can of its list, so each of its complaints is one setting's."""
     lines = [line for line in err.strip().splitlines() if line] or [f"exit code {code}"] * bool(code)
     words, kinds = [], [*namespace_files(row, row["netns"])]

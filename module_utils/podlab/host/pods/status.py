@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RECORD = "/var/lib/podlab/record.json"
 PODS = "/run/podlab/pods"
-SERVICES = "/run/podlab/services"
+SCAN_DIR = "/run/podlab/services"
 RUN = "/run/podlab"
 REBOOTED = "/run/podlab/rebooted"
 PAUSE = ("catatonit", "-P", "podlab-pod")  # and the name of the network namespace
@@ -44,7 +44,7 @@ def status() -> Answer:
             {
                 "row": row,
                 "started": born.get(netns),
-                "containers": {name: container(f"{SERVICES}/{netns}.{name}") for name in _containers(row)},
+                "containers": {name: container(f"{SCAN_DIR}/{netns}.{name}") for name in _containers(row)},
             }
             for netns, row in rows
         ],

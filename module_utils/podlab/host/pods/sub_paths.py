@@ -7,14 +7,14 @@ import os
 import stat
 
 from ...changes.pods.paths import SUBPATHS, mount_source, volume_path
-from ...configs import PodRow
+from ...configs import PodConfig
 from .. import mounts
 from ..run import HostError
 from . import mount_table
 from .fs_group import change_mode
 
 
-def bind_all(row: PodRow, name: str) -> None:
+def bind_all(row: PodConfig, name: str) -> None:
     """Bind what a container's sub paths name, so that nobody can put anything else in its place later.
 
     A path that is not there becomes a directory. Symbolic links are followed inside of the volume

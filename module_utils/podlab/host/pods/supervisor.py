@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 from ... import seccomp
-from ...changes.pods.paths import SERVICES
+from ...changes.pods.paths import SCAN_DIR
 from ...changes.pods.s6_commands import SUPERVISOR, UNIT
 from ..kubelet import s6
 from ..record import make_directory
@@ -22,7 +22,7 @@ def is_supervised(service: str) -> bool:
 
 
 def is_running() -> bool:
-    return _fifo_has_reader(f"{SERVICES}/.s6-svscan/control")
+    return _fifo_has_reader(f"{SCAN_DIR}/.s6-svscan/control")
 
 
 def _fifo_has_reader(path: str) -> bool:
@@ -41,7 +41,7 @@ def ensure() -> None:
     if is_running():
         return
     lost_supervisors.end()
-    make_directory(SERVICES)
+    make_directory(SCAN_DIR)
     if os.path.isdir("/run/systemd/system"):
         run(["systemctl", "reset-failed", "podlab.service"]) if _unit_failed() else None
         run([*UNIT, *SUPERVISOR])
@@ -49,7 +49,7 @@ def ensure() -> None:
         daemon(SUPERVISOR, seccomp.installer(os.uname().machine))
     wait_until(is_running, seconds=10.0)
     if not is_running():
-        raise HostError(f"s6-svscan does not answer at {SERVICES}")
+        raise HostError(f"s6-svscan does not answer at {SCAN_DIR}")
 
 
 def _unit_failed() -> bool:
@@ -58,7 +58,7 @@ def _unit_failed() -> bool:
 
 def stop() -> None:
     if is_running():
-        run(["s6-svscanctl", "-t", SERVICES])
+        run(["s6-svscanctl", "-t", SCAN_DIR])
         wait_until(lambda: not is_running(), seconds=10.0)
 
 
@@ -68,6 +68,6 @@ def stop_daemon(directory: str) -> None:
         s6.control(directory, b"dx")
         wait_until(lambda: not is_supervised(directory), seconds=10.0)
         if is_running():
-            run(["s6-svscanctl", "-an", SERVICES])
+            run(["s6-svscanctl", "-an", SCAN_DIR])
     shutil.rmtree(directory, ignore_errors=True)
     lost_supervisors.end()

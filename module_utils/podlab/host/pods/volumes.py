@@ -14,7 +14,7 @@ from typing import Any
 
 from ...changes.pods.paths import VOLUMES, volume_path
 from ...changes.pods.volume_commands import tmpfs_argv
-from ...configs import PodRow
+from ...configs import PodConfig
 from ..record import make_directory
 from ..run import HostError, run
 from . import fs_group, mount_table
@@ -31,7 +31,7 @@ TYPES = {
 }
 
 
-def check(wanted: Iterable[tuple[PodRow, str]]) -> None:
+def check(wanted: Iterable[tuple[PodConfig, str]]) -> None:
     """Whether the host has what hostPath volumes ask for.
 
     :raises HostError: with a line, in the kubelet's words, for each that it has not.
@@ -61,7 +61,7 @@ def _host_path_problem(volume: Mapping[str, Any]) -> str:
     return f"hostPath type check failed: {volume['path']} is not a {what}"
 
 
-def make(row: PodRow, name: str) -> None:
+def make(row: PodConfig, name: str) -> None:
     """Make a volume, or what is missing of it. What an emptyDir holds stays."""
     volume, path = row["volumes"][name], volume_path(row, name)
     if volume["kind"] == "hostPath":
@@ -83,7 +83,7 @@ def make(row: PodRow, name: str) -> None:
         fs_group.give(path, row["fs_group"], 0o660)
 
 
-def rewrite(row: PodRow, name: str) -> None:
+def rewrite(row: PodConfig, name: str) -> None:
     """Put a volume's present files in place of the old ones, all at once."""
     _write_files(volume_path(row, name), row["volumes"][name]["files"], row.get("fs_group"))
 
@@ -99,7 +99,7 @@ def remove(names: Iterable[str]) -> None:
         mount_table.delete(f"{VOLUMES}/{netns}")
 
 
-def lost(row: PodRow) -> list[str]:
+def lost(row: PodConfig) -> list[str]:
     """Volumes of a pod that somebody has taken away, or the files in them that podlab has written."""
     return [name for name, volume in row.get("volumes", {}).items() if not _is_there(volume, volume_path(row, name))]
 

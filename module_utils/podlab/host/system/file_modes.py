@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ...changes.actions import Action, SetMode
 from ...changes.pods.containers import SCRIPTS, UNIT_FILES
-from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SERVICES, SHM, VOLUMES
+from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SCAN_DIR, SHM, VOLUMES
 from ..actions import runs
 
 ETC = ("hosts", "hostname", "resolv.conf")
@@ -56,11 +56,11 @@ def _wanted() -> dict[str, int]:
     """The directories that hide all the rest come first: from then on nobody reads what is not closed yet."""
     wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
     wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
-    wanted |= dict.fromkeys((PODS, SERVICES, SHM, VOLUMES), 0o755)
-    for service in _names(SERVICES):
-        wanted[f"{SERVICES}/{service}"] = 0o755
-        wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SERVICES}/{service}/layers")}
-        wanted |= _of_unit(f"{SERVICES}/{service}")
+    wanted |= dict.fromkeys((PODS, SCAN_DIR, SHM, VOLUMES), 0o755)
+    for service in _names(SCAN_DIR):
+        wanted[f"{SCAN_DIR}/{service}"] = 0o755
+        wanted |= {directory: 0o755 for directory, _, _ in os.walk(f"{SCAN_DIR}/{service}/layers")}
+        wanted |= _of_unit(f"{SCAN_DIR}/{service}")
     # Not the volumes themselves, nor /dev/shm: their modes are for containers to choose.
     wanted |= {f"{VOLUMES}/{netns}": 0o700 for netns in _names(VOLUMES)}
     for netns in _names(PODS):

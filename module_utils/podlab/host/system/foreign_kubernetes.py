@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ...changes.pods.paths import SERVICES
+from ...changes.pods.paths import SCAN_DIR
 from ..pods import lost_supervisors
 from ..pods.status import command_line
 
@@ -48,7 +48,7 @@ def _is_podlabs(pid: int) -> bool:
     of them have s6 among their ancestors, or a supervisor or a program of podlab's that has lost it. Those are told by
     where they were started; their words are what they choose."""
     while pid > 1:
-        if SERVICES in command_line(pid) or lost_supervisors.is_from_services(pid):
+        if SCAN_DIR in command_line(pid) or lost_supervisors.is_from_services(pid):
             return True
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         pid = int(fields[1])

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple
 
-Flow = tuple[str, str, int, str, int, str, int, str, int]
+ConnectionEvent = tuple[str, str, int, str, int, str, int, str, int]
 """Protocol; source and its port, address and port that were called; source and port that the endpoint saw; it."""
 
 NAME = "podlab-flows"
@@ -43,7 +43,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 class Told(NamedTuple):
     """``is_whole``: no event got lost in a full buffer, and nobody has switched them off."""
 
-    flows: list[Flow]
+    flows: list[ConnectionEvent]
     is_whole: bool
 
 
@@ -125,7 +125,7 @@ def _write_down(events: socket.socket, seconds: float) -> None:
 
 
 def parse(data: bytes) -> Told:
-    flows: list[Flow] = []
+    flows: list[ConnectionEvent] = []
     is_whole, at = True, 0
     while at + _HEADER.size <= len(data):
         length, kind, *_ = _HEADER.unpack_from(data, at)
@@ -137,7 +137,7 @@ def parse(data: bytes) -> Told:
     return Told(flows, is_whole)
 
 
-def _flow(message: bytes) -> Flow | None:
+def _flow(message: bytes) -> ConnectionEvent | None:
     """A connection as it came, and how its answers go back. None: not of IPv4, or of a protocol without ports."""
     found = dict(_attributes(message))
     try:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..run import run
-from .connection_events import Flow
+from .connection_events import ConnectionEvent
 
 _FLOW = re.compile(
     r"^(tcp|udp) .*?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) "
@@ -20,7 +20,7 @@ _FLOW = re.compile(
 )
 
 
-def tracked(places: Collection[Sequence[Any]]) -> list[Flow]:
+def tracked(places: Collection[Sequence[Any]]) -> list[ConnectionEvent]:
     """Connections to these addresses and ports, as far as the kernel has not forgotten them yet."""
     if not places:
         return []
@@ -28,12 +28,12 @@ def tracked(places: Collection[Sequence[Any]]) -> list[Flow]:
     return among(places, flows_of(text))
 
 
-def among(places: Collection[Sequence[Any]], flows: Iterable[Flow]) -> list[Flow]:
+def among(places: Collection[Sequence[Any]], flows: Iterable[ConnectionEvent]) -> list[ConnectionEvent]:
     wanted = {(str(address), int(port)) for address, port in places}
     return [flow for flow in flows if (flow[3], flow[4]) in wanted]
 
 
-def flows_of(text: str) -> Iterator[Flow]:
+def flows_of(text: str) -> Iterator[ConnectionEvent]:
     """What conntrack prints: a connection as it came, and how its answers go back."""
     for protocol, source, address, source_port, port, to, seen, to_port, seen_port in _FLOW.findall(text):
         yield protocol, source, int(source_port), address, int(port), seen, int(seen_port), to, int(to_port)

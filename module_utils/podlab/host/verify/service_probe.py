@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ..network.namespaces import socket_in
 from . import connections, listeners
-from .connection_events import Flow
+from .connection_events import ConnectionEvent
 from .pod_probe import ATTEMPT, allow_many_files
 
 MOST_AT_ONCE = 200
@@ -34,8 +34,8 @@ have been led to another endpoint, so such an answer hides a way that is broken.
 
 TOTAL_RETRANS = struct.Struct("=100xI")  # of a struct tcp_info (linux/tcp.h)
 
-Ask = Mapping[str, Any]
-Lane = deque[Ask]
+Probe = Mapping[str, Any]
+SerialProbes = deque[Probe]
 """Calls that go one after the other."""
 
 
@@ -43,7 +43,7 @@ Lane = deque[Ask]
 class Call:
     """One try of one ask. ``until``: when it is given up."""
 
-    ask: Ask
+    ask: Probe
     until: float = 0.0
     port: int = 0
     is_over: bool = False
@@ -52,16 +52,16 @@ class Call:
 
 
 class Found(NamedTuple):
-    """``heard``: of each ask what each of its tries heard, and the port that it called from. ``listening``: endpoint ->
-    what was there, at each look in turn."""
+    """``outcomes``: of each ask what each of its tries heard, and the port that it called from. ``listening``: endpoint
+    -> what was there, at each look in turn."""
 
-    heard: dict[int, list[tuple[str, int]]]
-    flows: list[Flow]
+    outcomes: dict[int, list[tuple[str, int]]]
+    flows: list[ConnectionEvent]
     listening: dict[str, list[str]]
 
 
 def call(
-    asks: Sequence[Ask],
+    asks: Sequence[Probe],
     watched: Collection[Sequence[Any]],
     deadline: float,
     endpoints: Sequence[Mapping[str, Any]] = (),
@@ -72,7 +72,7 @@ def call(
     :param endpoints: those of Services that are on this host, as ``listeners.look`` takes them.
     """
     allow_many_files()
-    met: dict[Flow, None] = {}
+    met: dict[ConnectionEvent, None] = {}
     listening: dict[str, list[str]] = defaultdict(list)
 
     def look() -> None:
@@ -90,7 +90,7 @@ def call(
                 next_look = time.monotonic() + LOOK
         calls.give_up()
     look()
-    return Found(calls.heard, list(met), dict(listening))
+    return Found(calls.outcomes, list(met), dict(listening))
 
 
 class _Calls:
@@ -102,19 +102,19 @@ class _Calls:
     ``patience``, haste does no harm any more.
     """
 
-    def __init__(self, selector: selectors.BaseSelector, asks: Sequence[Ask]) -> None:
-        self.heard: dict[int, list[tuple[str, int]]] = {ask["id"]: [] for ask in asks}
+    def __init__(self, selector: selectors.BaseSelector, asks: Sequence[Probe]) -> None:
+        self.outcomes: dict[int, list[tuple[str, int]]] = {ask["id"]: [] for ask in asks}
         self._selector = selector
-        self._lanes = deque(_lanes(asks))
-        self._open: dict[int, tuple[Call, Lane]] = {}
+        self._queues = deque(_queues(asks))
+        self._open: dict[int, tuple[Call, SerialProbes]] = {}
         self._together: Counter[str] = Counter()
-        self._held: dict[str, deque[Lane]] = defaultdict(deque)
+        self._held: dict[str, deque[SerialProbes]] = defaultdict(deque)
         self._silent: set[str] = set()
 
     def go_on(self) -> bool:
         """Begin what may begin, and hear what there is to hear; whether anything is left to do."""
-        while self._lanes and len(self._open) < MOST_AT_ONCE:
-            self._next(self._lanes.popleft())
+        while self._queues and len(self._open) < MOST_AT_ONCE:
+            self._next(self._queues.popleft())
         for key, _ in self._selector.select(PAUSE):
             one, _ = self._open[key.fd]
             if one.is_over:
@@ -128,7 +128,7 @@ class _Calls:
                 self._close(number)
             else:
                 self._settle(number, SILENCE)
-        return bool(self._lanes or self._open)
+        return bool(self._queues or self._open)
 
     def give_up(self) -> None:
         for one, _ in self._open.values():
@@ -137,17 +137,17 @@ class _Calls:
             if one.socket is not None:
                 one.socket.close()
 
-    def _next(self, lane: Lane) -> None:
-        """Begin the next call of a lane that has any left, or put the lane aside until there is room."""
-        while lane:
-            ask = lane[0]
+    def _next(self, queue: SerialProbes) -> None:
+        """Begin the next call of a queue that has any left, or put the queue aside until there is room."""
+        while queue:
+            ask = queue[0]
             if self._is_bounded(ask) and self._together[ask["service"]] >= ask["together"]:
-                self._held[ask["service"]].append(lane)
+                self._held[ask["service"]].append(queue)
                 return
-            one = Call(lane.popleft())
+            one = Call(queue.popleft())
             at_once = self._start(one)
             if at_once:
-                self._write(one, lane, at_once)
+                self._write(one, queue, at_once)
                 if one.socket is not None:
                     one.socket.close()
                 self._release(ask["service"])
@@ -155,11 +155,11 @@ class _Calls:
             assert one.socket is not None
             event = selectors.EVENT_WRITE if ask["protocol"] == "tcp" else selectors.EVENT_READ
             self._selector.register(one.socket, event)
-            self._open[one.socket.fileno()] = one, lane
+            self._open[one.socket.fileno()] = one, queue
             self._together[ask["service"]] += bool(ask["together"])
             return
 
-    def _is_bounded(self, ask: Ask) -> bool:
+    def _is_bounded(self, ask: Probe) -> bool:
         return bool(ask["together"]) and ask["service"] not in self._silent
 
     def _start(self, one: Call) -> str:
@@ -182,8 +182,8 @@ class _Calls:
 
     def _settle(self, number: int, outcome: str) -> None:
         """Write down what was heard. Where few calls may be under way, the place is free when the other side closes."""
-        one, lane = self._open[number]
-        self._write(one, lane, outcome)
+        one, queue = self._open[number]
+        self._write(one, queue, outcome)
         if outcome == SILENCE and one.ask["together"]:
             self._silent.add(one.ask["service"])
         if outcome not in (ANSWER, LATE) or not self._is_bounded(one.ask):
@@ -196,42 +196,42 @@ class _Calls:
         self._selector.modify(one.socket, selectors.EVENT_READ)
 
     def _close(self, number: int) -> None:
-        one, lane = self._open.pop(number)
+        one, queue = self._open.pop(number)
         assert one.socket is not None
         self._selector.unregister(one.socket)
         one.socket.close()
         self._together[one.ask["service"]] -= bool(one.ask["together"])
-        if lane:
-            self._lanes.append(lane)
+        if queue:
+            self._queues.append(queue)
         self._release(one.ask["service"])
 
     def _release(self, service: str) -> None:
-        """Let the next lane have the free place; all of them, where haste does no harm any more."""
+        """Let the next queue have the free place; all of them, where haste does no harm any more."""
         waiting = self._held[service]
         for _ in range(len(waiting) if service in self._silent else min(1, len(waiting))):
-            self._lanes.append(waiting.popleft())
+            self._queues.append(waiting.popleft())
 
-    def _write(self, one: Call, lane: Lane, outcome: str) -> None:
+    def _write(self, one: Call, queue: SerialProbes, outcome: str) -> None:
         """What was heard counts, unless it is to be tried until something else is heard."""
         until, number = one.ask["until"], one.ask["id"]
         if until and outcome == until:
-            while lane and lane[0]["id"] == number:
-                lane.popleft()
-        elif until and lane and lane[0]["id"] == number:
+            while queue and queue[0]["id"] == number:
+                queue.popleft()
+        elif until and queue and queue[0]["id"] == number:
             return
-        self.heard[number].append((outcome, one.port))
+        self.outcomes[number].append((outcome, one.port))
 
 
-def _lanes(asks: Sequence[Ask]) -> Iterator[Lane]:
-    """Most calls are alone in their lane; the tries of an ask come in turn with others."""
-    shared: dict[str, Lane] = {}
+def _queues(asks: Sequence[Probe]) -> Iterator[SerialProbes]:
+    """Most calls are alone in their queue; the tries of an ask come in turn with others."""
+    shared: dict[str, SerialProbes] = {}
     for ask in asks:
-        if ask["lane"]:
-            shared.setdefault(ask["lane"], deque()).extend([ask] * ask["tries"])
+        if ask["serial_key"]:
+            shared.setdefault(ask["serial_key"], deque()).extend([ask] * ask["tries"])
     yield from shared.values()
     for turn in range(max((ask["tries"] for ask in asks), default=0)):
         for ask in asks:
-            if not ask["lane"] and turn < ask["tries"]:
+            if not ask["serial_key"] and turn < ask["tries"]:
                 yield deque([ask])
 
 

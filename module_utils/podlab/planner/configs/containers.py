@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...changes.pods.configs import PATH
-from ...configs import ContainerRow
+from ...configs import ContainerConfig
 from ..inputs.host import Host
 from ..manifests.environment import fact, resolved
 from ..model import Container, FieldRef, Handler, Pod, PodTemplate, Probe, Security, Volume
@@ -15,14 +15,14 @@ from ..model import Container, FieldRef, Handler, Pod, PodTemplate, Probe, Secur
 
 def container_rows(
     template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
-) -> dict[str, ContainerRow]:
+) -> dict[str, ContainerConfig]:
     every = (*template.init_containers, *template.containers)
     return {item.name: _container_row(item, template, facts, links) for item in every}
 
 
 def as_started(
-    containers: dict[str, ContainerRow], pod: Pod, node: Host, facts: Mapping[str, str]
-) -> dict[str, ContainerRow]:
+    containers: dict[str, ContainerConfig], pod: Pod, node: Host, facts: Mapping[str, str]
+) -> dict[str, ContainerConfig]:
     """Containers that differ from what runs in nothing but Services stay as they are: what comes or goes beside a
     container restarts nothing."""
     there = node.seen.get("pods", {}).get(pod.netns)
@@ -31,7 +31,7 @@ def as_started(
         return containers
     if (before["object"]["spec"].get("enableServiceLinks") is not False) != pod.template.service_links:
         return containers
-    kept: dict[str, ContainerRow] = {}
+    kept: dict[str, ContainerConfig] = {}
     for item in (*pod.template.init_containers, *pod.template.containers):
         runs = before["containers"].get(item.name)
         if runs is not None and runs.get("services", {}) != containers[item.name].get("services", {}):
@@ -43,10 +43,10 @@ def as_started(
 
 def _container_row(
     container: Container, template: PodTemplate, facts: Mapping[str, str], links: Mapping[str, str]
-) -> ContainerRow:
+) -> ContainerConfig:
     env, argv, sub_paths = resolved(container, facts, links)
     own = container.path + ":" if container.path else ""
-    row: ContainerRow = {
+    row: ContainerConfig = {
         "image": container.image,
         "argv": list(argv),
         "env": {"PATH": own + PATH, **env},

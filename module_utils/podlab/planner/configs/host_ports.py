@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ...changes.netfilter.rules import GUARD, HOST_PORTS
 from ...changes.system.sysctls import LOCALNET
-from ...configs import PodRow, TableRow
+from ...configs import PodConfig, TableConfig
 
 MARK = "0x2000/0x2000"  # portmap's; kube-proxy's is 0x4000
 
@@ -29,12 +29,12 @@ class HostPort:
     to: str  # address:port
 
 
-def of_rows(rows: Sequence[PodRow]) -> list[HostPort]:
+def of_rows(rows: Sequence[PodConfig]) -> list[HostPort]:
     """Host ports of a node's pods, from their rows: a pod that stays as it was made has nothing else any more."""
     return [found for row in rows if not row.get("host_network") for found in _of_row(row)]
 
 
-def _of_row(row: PodRow) -> Iterator[HostPort]:
+def _of_row(row: PodConfig) -> Iterator[HostPort]:
     meta, spec = row["object"]["metadata"], row["object"]["spec"]
     address = row["address"].split("/")[0]
     for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
@@ -50,7 +50,7 @@ def _of_row(row: PodRow) -> Iterator[HostPort]:
                 )
 
 
-def rows(ports: Sequence[HostPort]) -> Mapping[str, TableRow]:
+def rows(ports: Sequence[HostPort]) -> Mapping[str, TableConfig]:
     """Table -> chains, as ``iptables-save`` prints them; empty where no pod asks for a port of the node."""
     if not ports:
         return {}

@@ -1,4 +1,4 @@
-"""The rows of a host: what each chapter shall make true there. Those of its pods are in ``configs/pods.py``."""
+"""The rows of a host: what each component shall make true there. Those of its pods are in ``configs/pods.py``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ...changes.system import node_sysctls
 from ...changes.system.node_sysctls import BRIDGE_NETFILTER
 from ...changes.system.sysctls import FORWARD
 from ...changes.system.systemd import patterns
-from ...configs import BridgeRow, RoutesRow, SystemRow
+from ...configs import BridgeConfig, RoutesConfig, SystemConfig
 from ...records.observation import ObservedSystem
 from ..inputs.host import Host
-from ..inputs.host_links import legs, uplink, ways_out
+from ..inputs.host_links import host_interfaces, uplink, uplink_interfaces
 from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import gateway, pod_mac
 from ..routing.registry import pod_routing
@@ -35,13 +35,16 @@ def sysctls_of(
     device = uplink(host)
     wanted = {FORWARD: "1", **hostport_sysctls(ports)}
     seen, recorded = host.seen["sysctls"], host.record.get("sysctls", {})
-    wanted |= node_sysctls.forwarding(ways_out(host, hosts), seen, recorded)
+    wanted |= node_sysctls.forwarding(uplink_interfaces(host, hosts), seen, recorded)
     if host.role == "node":
         wanted[BRIDGE_NETFILTER] = "1"
     if host.role == "gateway":
         # It sends packets out where they came in; told so, nodes would go past it.
         wanted["net.ipv4.conf.all.send_redirects"] = "0"
-        wanted |= {f"net.ipv4.conf.{_slashed(leg)}.send_redirects": "0" for leg in [device, *legs(host, nodes)]}
+        wanted |= {
+            f"net.ipv4.conf.{_slashed(interface)}.send_redirects": "0"
+            for interface in [device, *host_interfaces(host, nodes)]
+        }
     return wanted | node_sysctls.loose_rp_filter(str(device), seen, recorded)
 
 
@@ -49,13 +52,13 @@ def _slashed(device: str | None) -> str:
     return str(device).replace(".", "/")
 
 
-def bridge_row(host: Host, cluster: Cluster, cidr: str) -> BridgeRow:
+def bridge_config(host: Host, cluster: Cluster, cidr: str) -> BridgeConfig:
     address, length = gateway(cidr), cidr.partition("/")[2]
     mtu = pod_routing(cluster).mtu(host)
     return {"name": cluster.bridge, "address": f"{address}/{length}", "mac": pod_mac(address), "mtu": mtu}
 
 
-def system_row(host: Host, cluster: Cluster, ways: RoutesRow) -> SystemRow:
+def system_config(host: Host, cluster: Cluster, ways: RoutesConfig) -> SystemConfig:
     """:param ways: the host's row of routes, with its end of the overlay."""
     return {"boot": boots(host), "links": patterns(cluster.bridge, ways["vxlan"])}
 

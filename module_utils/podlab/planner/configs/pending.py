@@ -9,15 +9,15 @@ from ...changes.netfilter import rules
 from ...changes.network import bridge, routes
 from ...changes.pods import pods as pod_changes
 from ...changes.system import sysctls, systemd
-from ...configs import EgressConfig, HostConfigs, NodeConfig, PlayExtras, PodsConfig, ReadyConfig, RoutesRow
+from ...configs import EgressConfig, HostConfigs, NodeConfig, PlayExtras, PodsConfig, ReadyConfig, RoutesConfig
 from ...records.observation import Observation
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
 from ..inputs.observed_pods import unready
-from ..inputs.request import CHAPTERS, Request
+from ..inputs.request import COMPONENTS, Request
 from ..preflight.stage import Fleet
 from ..scheduler.stage import Scheduled
-from ..services.stage import Chapter
+from ..services.stage import ServicesPlan
 from .hosts import kept_of
 
 
@@ -30,7 +30,7 @@ class Pending:
     extras: Mapping[str, PlayExtras]
 
     @property
-    def moves_pods(self) -> bool:
+    def changes_pods(self) -> bool:
         """Whether anything is done to pods: a step that finds nothing to do is the last one, whatever still waits."""
         return any("pods" in groups for groups in self.groups.values())
 
@@ -40,7 +40,7 @@ def pending(
     fleet: Fleet,
     reconciled: Reconciled,
     scheduled: Scheduled,
-    services: Chapter,
+    services: ServicesPlan,
     configs: Mapping[str, HostConfigs],
 ) -> Pending:
     hosts = [host for host in fleet.hosts if host.in_run]
@@ -55,7 +55,7 @@ def pending(
         if host.is_managed and host.role == "node" and (waits := _waits(request, host, reconciled, scheduled, own))
     }
     # What is yet to come is shown at once where all is taken for settled: nobody is led anywhere in between.
-    drains = not request.settled and services.leaves_pods and any("pods" in names for names in own.values())
+    drains = not request.assume_ready and services.removes_endpoints and any("pods" in names for names in own.values())
     groups: dict[str, list[str]] = {}
     extras: dict[str, PlayExtras] = {}
     for host in hosts:
@@ -66,9 +66,9 @@ def pending(
             # All hosts of the run take part: where pods have moved is news for each of them.
             *(["rollout"] if ready else []),
             # The record says which address is whose, and nobody else writes it then.
-            *(["record"] if "node" not in request.chapters and {"node", "services"} <= {*mine} else []),
+            *(["record"] if "node" not in request.components and {"node", "services"} <= {*mine} else []),
             *(["services_drain"] if is_led else []),
-            *(["services_finalize"] if is_led and services.parting is not services.rows else []),
+            *(["services_finalize"] if is_led and services.draining is not services.rows else []),
         ]
         extras[host.name] = {}
         if host.is_managed:
@@ -76,12 +76,12 @@ def pending(
         if host.name in ready:
             extras[host.name]["ready"] = ready[host.name]
         if is_led:
-            extras[host.name]["parting"] = services.parting.row(host, fleet.cidrs[host.name])
+            extras[host.name]["draining"] = services.draining.row(host, fleet.cidrs[host.name])
     return Pending(groups, extras)
 
 
 def _components(
-    request: Request, host: Host, services: Chapter, configs: HostConfigs, routes_parts: Sequence[str]
+    request: Request, host: Host, services: ServicesPlan, configs: HostConfigs, routes_parts: Sequence[str]
 ) -> list[str]:
     """Those that have anything to do, and those of which a boot would not know what they were told."""
     is_pending: dict[str, Callable[[Observation, HostConfigs], bool]] = {
@@ -92,7 +92,7 @@ def _components(
         "services": lambda seen, configs: services.is_pending(seen, configs["services"]),
     }
     untold = [name for name in configs if name not in kept_of(host)] if configs and configs["system"]["boot"] else []
-    return [name for name in CHAPTERS if name in configs and (name in untold or is_pending[name](host.seen, configs))]
+    return [name for name in COMPONENTS if name in configs and (name in untold or is_pending[name](host.seen, configs))]
 
 
 def _waits(
@@ -100,9 +100,9 @@ def _waits(
 ) -> ReadyConfig | None:
     """What the run waits for on a node; None where it is there."""
     wanted = reconciled.wanted
-    new = [pod for pod in scheduled.by_node[node.name] if not pod.kept]
+    new = [pod for pod in scheduled.by_node[node.name] if not pod.pinned]
     awaited = {pod.netns: pod.until for pod in new if not reconciled.is_over(pod)}
-    if not (wanted.rolling or "pods" in own[node.name] or any(unready(node, *item) for item in awaited.items())):
+    if not (wanted.unfinished or "pods" in own[node.name] or any(unready(node, *item) for item in awaited.items())):
         return None
     waits: ReadyConfig = {"pods": awaited, "timeout": request.cluster.ready_timeout}
     if available := {pod.netns: wanted.min_ready[pod.owner] for pod in new if pod.owner in wanted.min_ready}:
@@ -143,5 +143,5 @@ _PENDING: dict[str, Callable[[Observation, HostConfigs], bool]] = {
 }
 
 
-def _routes_parts(seen: Observation, row: RoutesRow) -> list[str]:
+def _routes_parts(seen: Observation, row: RoutesConfig) -> list[str]:
     return routes.steps(seen["links"], seen["tunnels"], seen["routes"], row).parts()

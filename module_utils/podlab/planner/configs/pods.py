@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ...configs import BridgeRow, ContainerRow, PodRow
+from ...configs import BridgeConfig, ContainerConfig, PodConfig
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import pod_mac
@@ -21,32 +21,32 @@ from .containers import as_started, container_rows, volume_row
 
 _NONE: Mapping[str, str] = {}
 
-Alike = dict[int, dict[str, ContainerRow]]  # id of a template -> containers that are the same in all of its pods
+Alike = dict[int, dict[str, ContainerConfig]]  # id of a template -> containers that are the same in all of its pods
 
 
 def pod_row(
     pod: Pod,
     node: Host,
     cluster: Cluster,
-    frame: BridgeRow,
+    bridge: BridgeConfig,
     address: str,
     created: str,
     alike: Alike,
     links: Mapping[str, str] = _NONE,
-) -> PodRow:
+) -> PodConfig:
     """What ``podlab_pods`` shall make true for one pod.
 
-    :param frame: the row of the node's bridge.
+    :param bridge: the row of the node's bridge.
     :param address: the pod's, without prefix length; a pod on the node's network has the node's.
     :param created: RFC 3339.
     :param alike: what this plan knows already of a template's containers. Replicas share it.
     :param links: the variables of Services that it gets if it is started now.
     """
-    if pod.kept:
+    if pod.pinned:
         # It stays as it was made; the bridge that it hangs on may be another by now.
-        return {**pod.kept, "mtu": frame["mtu"], "bridge": frame["name"]}
+        return {**pod.pinned, "mtu": bridge["mtu"], "bridge": bridge["name"]}
     template = pod.template
-    way, _, length = frame["address"].partition("/")
+    way, _, length = bridge["address"].partition("/")
     uid = _uid(pod, created)
     facts = _Facts(lambda: _facts(pod, node, address, uid))
     hostname, domain = _names(pod, node, cluster)
@@ -54,13 +54,13 @@ def pod_row(
     if not facts.asked:
         alike[id(template)] = containers
     containers = as_started(containers, pod, node, facts)
-    row: PodRow = {
+    row: PodConfig = {
         "netns": pod.netns,
         "address": f"{address}/{32 if template.host_network else length}",
         "gateway": way,
         "mac": pod_mac(address),
-        "mtu": frame["mtu"],
-        "bridge": frame["name"],
+        "mtu": bridge["mtu"],
+        "bridge": bridge["name"],
         "hostname": hostname,
         "restart_policy": template.restart_policy,
         "etc": {

@@ -1,4 +1,4 @@
-"""What each node is told about services: its ServicesRow, and the digest that says whether it knows already.
+"""What each node is told about services: its ServicesConfig, and the digest that says whether it knows already.
 
 All nodes are told of the same ports, and there may be ten thousand: that part is made, written down and shared once.
 """
@@ -11,28 +11,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from ...changes import MARK
-from ...changes.kube_proxy.services import LIBERAL
-from ...configs import EndpointRow, ServicePortRow, ServicesRow
+from ...changes.kube_proxy.services import TCP_BE_LIBERAL
+from ...configs import EndpointConfig, ServicePortConfig, ServicesConfig
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..ipam.pod_addresses import gateway
 from ..routing.registry import overlay_devices, pod_routing
 from ..services.backends import ZONE
-from ..services.model import Endpoint, Given, Service, ServicePort, Slice
+from ..services.model import Endpoint, Service, ServiceAllocation, ServicePort, Slice
 
 
-class Rows:
+class ServicesConfigs:
     """The rows of all nodes. ``ports`` belongs to all of them: nobody may change it."""
 
-    def __init__(self, cluster: Cluster, ports: list[ServicePortRow]) -> None:
+    def __init__(self, cluster: Cluster, ports: list[ServicePortConfig]) -> None:
         self.ports = ports
         self._text = text_of_ports(ports)
         self._cluster = cluster
 
-    def row(self, node: Host, cidr: str) -> ServicesRow:
+    def row(self, node: Host, cidr: str) -> ServicesConfig:
         """:param cidr: the node's pod CIDR."""
         cluster = self._cluster
-        row: ServicesRow = {
+        row: ServicesConfig = {
             "node": node.name,
             "zone": node.all_labels().get(ZONE, ""),
             "addresses": addresses_of(cluster, node, cidr),
@@ -49,14 +49,14 @@ class Rows:
             row["is_liberal"] = True
         return row
 
-    def digest(self, row: ServicesRow) -> str:
+    def digest(self, row: ServicesConfig) -> str:
         """As ``digest_of``, without writing down once more what all rows share."""
         return _sha256(text_of(row, self._text))
 
 
 def _is_liberal(node: Host) -> bool:
     settings: Mapping[str, str] = node.seen.get("sysctls", {})
-    return settings.get(LIBERAL, "0") != "0"
+    return settings.get(TCP_BE_LIBERAL, "0") != "0"
 
 
 def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
@@ -75,11 +75,11 @@ def addresses_of(cluster: Cluster, node: Host, cidr: str) -> list[str]:
         for text in link["addresses"]
     }
     others = (IPv4Address(text) for text in found if text != node.address and not text.startswith("127."))
-    strangers = sorted(address for address in others if address not in within)
-    return list(dict.fromkeys([*own, *map(str, strangers)]))
+    foreign = sorted(address for address in others if address not in within)
+    return list(dict.fromkeys([*own, *map(str, foreign)]))
 
 
-def digest_of(row: ServicesRow) -> str:
+def digest_of(row: ServicesConfig) -> str:
     """SHA-256 of a row as compact JSON with sorted keys: by it a node knows what it was told last."""
     return _sha256(compact(row))
 
@@ -88,13 +88,13 @@ def compact(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def text_of(row: ServicesRow, ports: str) -> str:
+def text_of(row: ServicesConfig, ports: str) -> str:
     """``compact(row)``. :param ports: what ``text_of_ports`` has made of its ports."""
     values = {key: ports if key == "ports" else compact(value) for key, value in row.items()}
     return "{" + ",".join(f"{compact(key)}:{values[key]}" for key in sorted(values)) + "}"
 
 
-def text_of_ports(ports: Sequence[ServicePortRow]) -> str:
+def text_of_ports(ports: Sequence[ServicePortConfig]) -> str:
     """``compact(ports)``. Endpoints that ports share are written down once: they are the greater part of it."""
     texts: dict[int, str] = {}
     for port in ports:
@@ -113,19 +113,19 @@ def _sha256(text: str) -> str:
 # --- ports ----------------------------------------------------------------------------------------------
 
 
-def port_rows(
-    services: Iterable[Service], given: Mapping[str, Given], slices: Mapping[str, Sequence[Slice]]
-) -> list[ServicePortRow]:
+def port_configs(
+    services: Iterable[Service], allocations: Mapping[str, ServiceAllocation], slices: Mapping[str, Sequence[Slice]]
+) -> list[ServicePortConfig]:
     """Every port of every Service that kube-proxy serves.
 
-    :param given: Service -> what it was given. :param slices: Service -> its slices.
+    :param allocations: Service -> what it was given. :param slices: Service -> its slices.
     """
     endpoints = _Endpoints()
-    rows: list[ServicePortRow] = []
+    rows: list[ServicePortConfig] = []
     for service in services:
         if not service.is_proxied:
             continue
-        mine = given[service.key]
+        mine = allocations[service.key]
         behind = [slice_ for slice_ in slices.get(service.key, ()) if slice_.is_proxied]
         balancers = [ingress.ip for ingress in mine.ingress if ingress.ip and ingress.mode == "VIP"]
         for port, node_port in zip(service.ports, mine.node_ports, strict=True):
@@ -154,9 +154,9 @@ class _Endpoints:
     """Endpoints as rows. Services with the same pods share them."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], tuple[object, list[EndpointRow]]] = {}
+        self._known: dict[tuple[int, int], tuple[object, list[EndpointConfig]]] = {}
 
-    def of_port(self, port: ServicePort, slices: Sequence[Slice]) -> list[EndpointRow]:
+    def of_port(self, port: ServicePort, slices: Sequence[Slice]) -> list[EndpointConfig]:
         """Of all slices that have a port of this name and protocol.
 
         One that two slices have on two nodes stays twice: each node takes the one that says it is there.
@@ -169,12 +169,12 @@ class _Endpoints:
         ]
         if len(parts) == 1:
             return parts[0]
-        merged: dict[tuple[str, int, str], EndpointRow] = {}
+        merged: dict[tuple[str, int, str], EndpointConfig] = {}
         for row in (row for rows in parts for row in rows):
             merged.setdefault((row["address"], row["port"], row["node"]), row)
         return _in_order(merged.values())
 
-    def _rows(self, endpoints: tuple[Endpoint, ...], port: int) -> list[EndpointRow]:
+    def _rows(self, endpoints: tuple[Endpoint, ...], port: int) -> list[EndpointConfig]:
         key = (id(endpoints), port)
         if key not in self._known:
             once = {(endpoint.address, endpoint.node): endpoint for endpoint in reversed(endpoints)}
@@ -183,12 +183,12 @@ class _Endpoints:
         return self._known[key][1]
 
 
-def _in_order(rows: Iterable[EndpointRow]) -> list[EndpointRow]:
+def _in_order(rows: Iterable[EndpointConfig]) -> list[EndpointConfig]:
     """As kube-proxy has them, by their text: 10.1.1.10:80 comes before 10.1.1.2:80."""
     return sorted(rows, key=lambda row: (f"{row['address']}:{row['port']}", row["node"]))
 
 
-def _endpoint_row(endpoint: Endpoint, port: int) -> EndpointRow:
+def _endpoint_row(endpoint: Endpoint, port: int) -> EndpointConfig:
     return {
         "address": endpoint.address,
         "port": port,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...changes.netfilter import rules
 from ...changes.system import sysctls
-from ...configs import BridgeRow, HostConfigs, NodeConfig, PodRow, RoutesRow
+from ...configs import BridgeConfig, HostConfigs, NodeConfig, PodConfig, RoutesConfig
 from ...records import VERSION
 from ...records.host_record import HostRecord
 from ..inputs.host import Host
@@ -18,9 +18,9 @@ from ..record.stage import Remembered
 from ..routing import egress
 from ..routing.registry import pod_routing
 from ..scheduler.stage import Scheduled
-from ..services.stage import Chapter
+from ..services.stage import ServicesPlan
 from . import host_ports
-from .hosts import bridge_row, sysctls_of, system_row
+from .hosts import bridge_config, sysctls_of, system_config
 from .pods import Alike, pod_row
 
 
@@ -29,7 +29,7 @@ def host_configs(
     fleet: Fleet,
     scheduled: Scheduled,
     allocated: Allocated,
-    services: Chapter,
+    services: ServicesPlan,
     remembered: Remembered,
 ) -> dict[str, HostConfigs]:
     """Host -> its configs, for those that this run may write to."""
@@ -39,9 +39,9 @@ def host_configs(
     for host in fleet.hosts:
         if not host.is_managed:
             continue
-        found, pods = HostConfigs(), list[PodRow]()
+        found, pods = HostConfigs(), list[PodConfig]()
         if host.role == "node":
-            bridge = bridge_row(host, cluster, fleet.cidrs[host.name])
+            bridge = bridge_config(host, cluster, fleet.cidrs[host.name])
             pods = _pods(request, host, bridge, scheduled, allocated, remembered.created, alike)
             found = _of_node(request, fleet, host, bridge, pods)
         foreign = foreign_routes(host, cluster)
@@ -58,7 +58,7 @@ def host_configs(
             found["services"] = services.row(host, fleet.cidrs[host.name])
         if host.role == "gateway" and (relayed := egress.relay_rows(cluster, host, nodes)):
             found["egress"] = relayed
-        found["system"] = system_row(host, cluster, found["routes"])
+        found["system"] = system_config(host, cluster, found["routes"])
         configs[host.name] = found
     return configs
 
@@ -66,12 +66,12 @@ def host_configs(
 def _pods(
     request: Request,
     node: Host,
-    bridge: BridgeRow,
+    bridge: BridgeConfig,
     scheduled: Scheduled,
     allocated: Allocated,
     created: Mapping[str, str],
     alike: Alike,
-) -> list[PodRow]:
+) -> list[PodConfig]:
     return [
         pod_row(
             *(pod, node, request.cluster, bridge, str(allocated.addresses[pod.key]), created[pod.key], alike),
@@ -81,7 +81,7 @@ def _pods(
     ]
 
 
-def _of_node(request: Request, fleet: Fleet, host: Host, bridge: BridgeRow, pods: list[PodRow]) -> HostConfigs:
+def _of_node(request: Request, fleet: Fleet, host: Host, bridge: BridgeConfig, pods: list[PodConfig]) -> HostConfigs:
     """What only nodes have."""
     cluster = request.cluster
     way = pod_routing(cluster)
@@ -100,8 +100,8 @@ def _node(
     fleet: Fleet,
     host: Host,
     addresses: Sequence[str],
-    pods: Sequence[PodRow],
-    services: Chapter,
+    pods: Sequence[PodConfig],
+    services: ServicesPlan,
     record: HostRecord,
 ) -> NodeConfig:
     """:param addresses: those of all hosts. :param pods: those of this one."""
@@ -119,7 +119,7 @@ def _node(
     return config
 
 
-def _routes(request: Request, fleet: Fleet, host: Host, foreign: list[str]) -> RoutesRow:
+def _routes(request: Request, fleet: Fleet, host: Host, foreign: list[str]) -> RoutesConfig:
     cluster = request.cluster
     return {
         "within": cluster.cidr,

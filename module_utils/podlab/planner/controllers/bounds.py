@@ -27,14 +27,14 @@ def most_steps(workloads: Iterable[Workload], nodes: int, pods: int) -> int:
     return 2 * (made + pods) + 2
 
 
-def next_turn(before: Turn | None, limit: int, rolling: Iterable[str]) -> Turn:
+def next_turn(before: Turn | None, limit: int, unfinished: Iterable[str]) -> Turn:
     """:param before: of the plan before in the same run.
     :param limit: for a first plan.
-    :param rolling: workloads that need a further step, in words.
+    :param unfinished: workloads that need a further step, in words.
     :raises Invalid: this would go on without an end.
     """
     turn: Turn = {"step": before["step"] + 1, "limit": before["limit"]} if before else {"step": 0, "limit": limit}
-    if turn["step"] > turn["limit"] and (words := ", ".join(rolling)):
+    if turn["step"] > turn["limit"] and (words := ", ".join(unfinished)):
         raise Invalid(
             [
                 f"after {turn['limit']} steps, more than its pods need, a rollout is not finished: {words}; something "

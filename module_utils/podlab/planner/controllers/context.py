@@ -9,7 +9,7 @@ from functools import cached_property
 from ..inputs.host import Host
 from ..manifests import scheduling_fields
 from ..manifests.names import short_hash
-from ..manifests.reading import Node
+from ..manifests.reading import Field
 from ..model import Invalid, Pod, PodTemplate, Present, Workload
 from ..scheduler.filters import may_stay
 
@@ -21,7 +21,7 @@ _LONGEST = 63
 
 
 @dataclass
-class Step:
+class ReconcileResult:
     """What a workload wants now. ``unfinished`` says in words what is left for a later step."""
 
     pods: list[Pod]
@@ -73,7 +73,7 @@ class Names:
 
 
 @dataclass
-class Scene:
+class ReconcileContext:
     """What a controller sees: one workload, the nodes, and which of its pods are there."""
 
     workload: Workload
@@ -115,7 +115,7 @@ class Scene:
         controller = controller or f"{item.kind}/{item.name}"
         return Pod(item.namespace, name, template, item.where, item.key, revision, controller, until)
 
-    def kept(self, present: Present, until: str = "Ready") -> Pod:
+    def pinned(self, present: Present, until: str = "Ready") -> Pod:
         """A pod that stays as it runs, whatever the template says by now."""
         row = present.row
         assert row is not None  # only what was seen is kept
@@ -130,7 +130,7 @@ class Scene:
             revision=revision_of(present),
             controller=next((f"{one['kind']}/{one['name']}" for one in references), ""),
             until=until,
-            kept=row,
+            pinned=row,
         )
 
     def _template_of(self, present: Present) -> PodTemplate:
@@ -172,7 +172,7 @@ def template_of(present: Present) -> PodTemplate:
     """As much of a running pod's template as the scheduler asks for, out of its object."""
     assert present.row is not None
     meta, spec = present.row["object"]["metadata"], present.row["object"]["spec"]
-    written = Node.root(spec, "", [])  # it was checked when it was made
+    written = Field.root(spec, "", [])  # it was checked when it was made
     return PodTemplate(
         containers=(),
         labels=meta.get("labels") or {},

@@ -12,7 +12,7 @@ from ..inputs.host import Host
 from ..model import PodTemplate, Present
 from ..scheduler.filters import may_stay, objection
 from ..scheduler.model import Toleration
-from .context import REVISION_HASH, Scene, Step, generated, label_of
+from .context import REVISION_HASH, ReconcileContext, ReconcileResult, generated, label_of
 
 _CONDITIONS = (
     ("not-ready", "NoExecute"),
@@ -25,7 +25,7 @@ _CONDITIONS = (
 
 
 @dataclass
-class _Spot:
+class NodePods:
     """One node that takes a pod: who is there with the template of now, and who with an older one."""
 
     node: Host
@@ -35,7 +35,7 @@ class _Spot:
     new_is_available: bool
 
 
-def daemon_set(scene: Scene) -> Step:
+def daemon_set(scene: ReconcileContext) -> ReconcileResult:
     item = scene.workload
     template = _tolerant(item.template)
     template = replace(template, labels={**template.labels, REVISION_HASH: item.template_hash})
@@ -59,7 +59,7 @@ def daemon_set(scene: Scene) -> Step:
         # Who runs there stays when a taint NoSchedule comes.
         if objection(template, node) is None or (new and may_stay(template, node)):
             available = new is not None and scene.is_available(new)
-            spots.append(_Spot(node, name, new, old.get(node.name), available))
+            spots.append(NodePods(node, name, new, old.get(node.name), available))
     come = _coming(scene, spots)
     pods = []
     left = 0
@@ -67,13 +67,13 @@ def daemon_set(scene: Scene) -> Step:
         if spot.new or spot.node.name in come:
             pods.append(scene.pod(spot.name, replace(template, node_name=spot.node.name)))
         if spot.old and not _goes(scene, spot, spot.node.name in come):
-            pods.append(scene.kept(spot.old))
+            pods.append(scene.pinned(spot.old))
             left += 1
     words = scene.titled(f"{len(spots) - left} of {len(spots)} replaced") if left else ""
-    return Step(pods, words)
+    return ReconcileResult(pods, words)
 
 
-def _coming(scene: Scene, spots: list[_Spot]) -> set[str]:
+def _coming(scene: ReconcileContext, spots: list[NodePods]) -> set[str]:
     """Nodes that get a new pod now: those without any, and as many others as may be updated at once."""
     surge, unavailable = _limits(scene, len(spots))
     empty = {spot.node.name for spot in spots if not spot.new and not spot.old}
@@ -90,14 +90,14 @@ def _coming(scene: Scene, spots: list[_Spot]) -> set[str]:
     return empty | broken | set(sound[: max(room, 0)])
 
 
-def _goes(scene: Scene, spot: _Spot, is_replaced: bool) -> bool:
+def _goes(scene: ReconcileContext, spot: NodePods, is_replaced: bool) -> bool:
     """Whether the old pod of a node goes now. Where there is a surge it waits until the new one is ready."""
     if spot.new:
         return spot.new_is_available
     return is_replaced and not _limits(scene, 1)[0]
 
 
-def _limits(scene: Scene, nodes: int) -> tuple[int, int]:
+def _limits(scene: ReconcileContext, nodes: int) -> tuple[int, int]:
     """maxSurge and maxUnavailable in pods: the one that is not 0 may be a part of the nodes, rounded up."""
     item = scene.workload
     some = max(-(-item.percent_of_nodes * nodes // 100), 1)

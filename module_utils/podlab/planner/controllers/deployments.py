@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from ..manifests.names import replica_name
 from ..model import Pod, Present, Workload
-from .context import POD_TEMPLATE_HASH, Scene, Step, generated, label_of, revision_of
+from .context import POD_TEMPLATE_HASH, ReconcileContext, ReconcileResult, generated, label_of, revision_of
 
 
-def deployment(scene: Scene) -> Step:
+def deployment(scene: ReconcileContext) -> ReconcileResult:
     item = scene.workload
     names = _names_of_replicas(scene)
     template = replace(item.template, labels={**item.template.labels, POD_TEMPLATE_HASH: item.template_hash})
@@ -29,11 +29,11 @@ def deployment(scene: Scene) -> Step:
 
     old = [one for one in scene.mine if is_old(one) and scene.can_stay(one)]
     if not old:
-        return Step(made(names))
+        return ReconcileResult(made(names))
     there = {name: one for name in names if (one := scene.find(name)) and not is_old(one)}
     if item.strategy == "Recreate":
         # The old ones go first, all of them; those that come have to wait for it.
-        return Step(made(list(there)), _progress(scene, len(there)))
+        return ReconcileResult(made(list(there)), _progress(scene, len(there)))
     ready = [one for one in old if scene.is_available(one)]
     unready = [one for one in old if not scene.is_available(one)]
     available = sum(map(scene.is_available, there.values()))
@@ -44,9 +44,9 @@ def deployment(scene: Scene) -> Step:
             break
         chosen.add(name)
     stay = {one.key for one in [*_last(scene, ready, stay_ready), *_last(scene, unready, stay_unready)]}
-    kept = [scene.kept(one) for one in sorted(old, key=lambda one: one.key) if one.key in stay]
+    kept = [scene.pinned(one) for one in sorted(old, key=lambda one: one.key) if one.key in stay]
     pods = [*made([name for name in names if name in chosen]), *kept]
-    return Step(pods, _progress(scene, count) if kept or count < item.replicas else "")
+    return ReconcileResult(pods, _progress(scene, count) if kept or count < item.replicas else "")
 
 
 def rolling(item: Workload, new: int, available: int, ready: int, unready: int) -> tuple[int, int, int]:
@@ -74,20 +74,20 @@ def rolling(item: Workload, new: int, available: int, ready: int, unready: int) 
             return before
 
 
-def _last(scene: Scene, old: Sequence[Present], count: int) -> list[Present]:
+def _last(scene: ReconcileContext, old: Sequence[Present], count: int) -> list[Present]:
     """Who of the old ones stays longest: those that this run cannot send away, then the youngest revision."""
-    born: dict[str | None, str] = {}
+    created_at: dict[str | None, str] = {}
     for one in old:
         assert one.row is not None  # or its age would be unknown
         created = str(one.row["object"]["metadata"].get("creationTimestamp", ""))
         revision = label_of(one, POD_TEMPLATE_HASH)
-        born[revision] = min(born.get(revision, created), created)
+        created_at[revision] = min(created_at.get(revision, created), created)
     by_name = sorted(old, key=lambda one: one.key)
-    by_age = sorted(by_name, key=lambda one: born[label_of(one, POD_TEMPLATE_HASH)], reverse=True)
+    by_age = sorted(by_name, key=lambda one: created_at[label_of(one, POD_TEMPLATE_HASH)], reverse=True)
     return sorted(by_age, key=scene.can_change)[:count]
 
 
-def _names_of_replicas(scene: Scene) -> list[str]:
+def _names_of_replicas(scene: ReconcileContext) -> list[str]:
     """Of all replicas, also of those that cannot come yet: a name must not depend on how far a rollout is."""
     item = scene.workload
     return [
@@ -101,11 +101,11 @@ def _names_of_replicas(scene: Scene) -> list[str]:
     ]
 
 
-def _progress(scene: Scene, count: int) -> str:
+def _progress(scene: ReconcileContext, count: int) -> str:
     return scene.titled(f"{count} of {scene.workload.replicas} replaced")
 
 
-def replica_set(scene: Scene) -> Step:
+def replica_set(scene: ReconcileContext) -> ReconcileResult:
     """Without revisions: a changed template is for pods to come, those that are there stay as they are.
 
     Bare pods that it has adopted count, and come before its own: their names are written in a manifest.
@@ -121,7 +121,7 @@ def replica_set(scene: Scene) -> Step:
         )
         there = scene.find(name)
         if there and there.row and revision_of(there) != item.template_hash and scene.can_stay(there):
-            pods.append(scene.kept(there))
+            pods.append(scene.pinned(there))
         else:
             pods.append(scene.pod(name, item.template, revision=item.template_hash))
-    return Step(pods)
+    return ReconcileResult(pods)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ..model import Container, Pod, PodTemplate, Present, Workload
-from .context import Scene, Step, generated, revision_of
+from .context import ReconcileContext, ReconcileResult, generated, revision_of
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _SUFFIX = 5
@@ -31,7 +31,7 @@ class _Task:
 
 
 @dataclass
-class _Tally:
+class JobStatus:
     tasks: list[_Task] = field(default_factory=list)  # those with a pod, in order
     free: Iterator[_Task] = field(default_factory=lambda: iter(()))  # that may come next
 
@@ -59,14 +59,14 @@ def identity(item: Workload) -> str:
     return f"{item.template_hash}/{item.strategy}/{item.replicas}/{item.parallelism}/{item.ttl}"
 
 
-def job(scene: Scene) -> Step:
+def job(scene: ReconcileContext) -> ReconcileResult:
     item = scene.workload
     tally = _indexed(scene) if item.strategy == "Indexed" else _counted(scene)
     succeeded, failed = tally.count("Succeeded"), tally.count("Failed")
     is_late = succeeded < item.replicas and item.deadline is not None and tally.age >= item.deadline
     has_failed = is_late or (failed > item.backoff_limit and succeeded < item.replicas)
     if item.ttl is not None and (has_failed or succeeded >= item.replicas) and tally.ended_for >= item.ttl:
-        return Step([], expired=True)
+        return ReconcileResult([], expired=True)
     rest = max(item.replicas - succeeded, 0)
     wanted = 0 if has_failed or item.suspended else min(item.parallelism, rest)
     active = tally.active[:wanted]
@@ -81,7 +81,7 @@ def job(scene: Scene) -> Step:
     for task in tally.tasks:
         has_ended = task.phase in ("Succeeded", "Failed")
         if task.there and task.there.row and (has_ended or (is_late and "deadline" in task.there.row)):
-            pods.append(scene.kept(task.there, until="Ended"))  # its node ends what has no time left
+            pods.append(scene.pinned(task.there, until="Ended"))  # its node ends what has no time left
         elif task.name in running:
             if task.index not in templates:
                 templates[task.index] = _template(scene, task.index)
@@ -90,10 +90,10 @@ def job(scene: Scene) -> Step:
             pods.append(scene.pod(task.name, template, revision=item.template_hash, until=until))
     unfinished = scene.titled(f"{succeeded} of {item.replicas} completed") if more else ""
     why = "Job was active longer than specified deadline" if is_late else "Job has reached the specified backoff limit"
-    return Step(pods, unfinished, scene.titled(why) if has_failed else "")
+    return ReconcileResult(pods, unfinished, scene.titled(why) if has_failed else "")
 
 
-def _in_time(scene: Scene, template: PodTemplate, task: _Task, age: float) -> PodTemplate:
+def _in_time(scene: ReconcileContext, template: PodTemplate, task: _Task, age: float) -> PodTemplate:
     """With what is left of the Job's time: its node ends a pod, whether a run is there or not. What a pod was given
     when it was made stays, or each run would find it changed."""
     if scene.workload.deadline is None:
@@ -105,13 +105,13 @@ def _in_time(scene: Scene, template: PodTemplate, task: _Task, age: float) -> Po
     return replace(template, deadline=given if own is None else min(own, given))
 
 
-def _own(scene: Scene, name: str) -> Present | None:
+def _own(scene: ReconcileContext, name: str) -> Present | None:
     """The pod of that name, unless an older template made it: a changed Job starts over."""
     found = scene.find(name)
     return found if found and (found.row is None or revision_of(found) == scene.workload.template_hash) else None
 
 
-def _counted(scene: Scene) -> _Tally:
+def _counted(scene: ReconcileContext) -> JobStatus:
     """Any pod may do any part of the work; one that failed leaves its place to the next number."""
     item = scene.workload
 
@@ -125,7 +125,7 @@ def _counted(scene: Scene) -> _Tally:
             )
             yield _Task(name, _own(scene, name))
 
-    tally = _Tally()
+    tally = JobStatus()
     gaps: list[_Task] = []
     source = tasks()
     known = {name for name in scene.by_name if _own(scene, name)}
@@ -136,10 +136,10 @@ def _counted(scene: Scene) -> _Tally:
     return tally
 
 
-def _indexed(scene: Scene) -> _Tally:
+def _indexed(scene: ReconcileContext) -> JobStatus:
     """Each index has pods of its own, one at a time until one ended well."""
     item = scene.workload
-    tally = _Tally()
+    tally = JobStatus()
     free: list[_Task] = []
     for index in range(item.replicas):
         retry = 0
@@ -160,7 +160,7 @@ def _indexed(scene: Scene) -> _Tally:
     return tally
 
 
-def _indexed_name(scene: Scene, index: int, retry: int, attempt: int) -> str:
+def _indexed_name(scene: ReconcileContext, index: int, retry: int, attempt: int) -> str:
     item = scene.workload
     prefix = item.name[: _LONGEST - _SUFFIX - len(f"-{index}-")]
     return generated(
@@ -168,7 +168,7 @@ def _indexed_name(scene: Scene, index: int, retry: int, attempt: int) -> str:
     )
 
 
-def _template(scene: Scene, index: int | None) -> PodTemplate:
+def _template(scene: ReconcileContext, index: int | None) -> PodTemplate:
     item = scene.workload
     template = item.template
     labels = {**template.labels, "batch.kubernetes.io/job-name": item.name, "job-name": item.name}

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from ..inputs.host import Host
 from ..model import Desired, Pod, Present, Workload
 from .adoption import adopt
-from .context import POD_TEMPLATE_HASH, Names, Scene, Step, label_of, revision_of
+from .context import POD_TEMPLATE_HASH, Names, ReconcileContext, ReconcileResult, label_of, revision_of
 from .daemon_sets import daemon_set
 from .deployments import deployment, replica_set
 from .jobs import identity, job
 from .stateful_sets import stateful_set
 
-_CONTROLLERS: Mapping[str, Callable[[Scene], Step]] = {
+_CONTROLLERS: Mapping[str, Callable[[ReconcileContext], ReconcileResult]] = {
     "Deployment": deployment,
     "ReplicaSet": replica_set,
     "DaemonSet": daemon_set,
@@ -30,11 +30,11 @@ _CONTROLLERS: Mapping[str, Callable[[Scene], Step]] = {
 
 @dataclass
 class Wanted:
-    """The pods that shall be there now. ``rolling`` has words for each workload that takes another step once they are
-    available; ``notes`` for each that stands still, and why."""
+    """The pods that shall be there now. ``unfinished`` has words for each workload that takes another step once they
+    are available; ``notes`` for each that stands still, and why."""
 
     pods: list[Pod]
-    rolling: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     min_ready: dict[str, int] = field(default_factory=dict)  # of those: the workload's key -> minReadySeconds
     expired: dict[str, str] = field(default_factory=dict)  # Jobs that are over and gone -> what they were
@@ -58,7 +58,7 @@ def pods_of(
     bare, adopted, notes = adopt(desired.pods, desired.workloads, there)
     wanted = Wanted(bare, notes=notes)
     for workload in desired.workloads:
-        scene = Scene(workload, by_name, mine[workload.key], there, names, adopted[workload.key])
+        scene = ReconcileContext(workload, by_name, mine[workload.key], there, names, adopted[workload.key])
         step = _CONTROLLERS[workload.kind](scene)
         if workload.ttl is not None and (step.expired or (expired or {}).get(workload.key) == identity(workload)):
             # Were it not remembered, the same manifest would make it again, as it does on Kubernetes.
@@ -69,7 +69,7 @@ def pods_of(
         if step.note:
             wanted.notes.append(step.note)
         if step.unfinished and _is_moving(scene, step):
-            wanted.rolling.append(step.unfinished)
+            wanted.unfinished.append(step.unfinished)
             if workload.min_ready:
                 wanted.min_ready[workload.key] = workload.min_ready
         elif step.unfinished:
@@ -105,7 +105,7 @@ def _workload_of(kind: str, namespace: str, name: str, template_hash: str | None
     return key
 
 
-def _is_moving(scene: Scene, step: Step) -> bool:
+def _is_moving(scene: ReconcileContext, step: ReconcileResult) -> bool:
     """Whether anything of this step is yet to happen, so that the next one may find more to do.
 
     Else the rest of it is for nodes that this run does not write to, and no waiting helps.
@@ -116,17 +116,17 @@ def _is_moving(scene: Scene, step: Step) -> bool:
     return any(_is_awaited(scene, pod) for pod in step.pods)
 
 
-def _is_awaited(scene: Scene, pod: Pod) -> bool:
+def _is_awaited(scene: ReconcileContext, pod: Pod) -> bool:
     one = scene.find(pod.name)
     home = scene.nodes.get(one.node if one else pod.template.node_name or "")
     if home is not None and not home.is_managed:
         return False
-    if one is None or (pod.kept is None and revision_of(one) != pod.revision):
+    if one is None or (pod.pinned is None and revision_of(one) != pod.revision):
         return True
     return one.phase not in ("Succeeded", "Failed") if pod.until == "Ended" else not scene.is_available(one)
 
 
 def _each_once(pods: list[Pod]) -> list[Pod]:
     """One that stays as it was makes way for a new one of the same name."""
-    new = {pod.key for pod in pods if pod.kept is None}
-    return [pod for pod in pods if pod.kept is None or pod.key not in new]
+    new = {pod.key for pod in pods if pod.pinned is None}
+    return [pod for pod in pods if pod.pinned is None or pod.key not in new]

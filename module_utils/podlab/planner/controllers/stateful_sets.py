@@ -10,20 +10,20 @@ from dataclasses import dataclass, field, replace
 
 from ..manifests.workloads import revision_name
 from ..model import Pod, PodTemplate, Present
-from .context import REVISION_HASH, Scene, Step, is_ready, revision_of
+from .context import REVISION_HASH, ReconcileContext, ReconcileResult, is_ready, revision_of
 
 
-def stateful_set(scene: Scene) -> Step:
+def stateful_set(scene: ReconcileContext) -> ReconcileResult:
     return _StatefulSet(scene).step()
 
 
 @dataclass
 class _StatefulSet:
-    scene: Scene
+    scene: ReconcileContext
     pods: dict[int, Pod] = field(default_factory=dict)
     changed: bool = False
 
-    def step(self) -> Step:
+    def step(self) -> ReconcileResult:
         item = self.scene.workload
         wanted = range(item.first_ordinal, item.first_ordinal + item.replicas)
         for ordinal in wanted:
@@ -34,7 +34,7 @@ class _StatefulSet:
         if all_ready and not surplus and not self.changed:
             self._update(wanted, there)
         pods = [self.pods[ordinal] for ordinal in sorted(self.pods)]
-        return Step(pods, self._unfinished(wanted, surplus))
+        return ReconcileResult(pods, self._unfinished(wanted, surplus))
 
     def _fill(self, wanted: range, there: dict[int, Present]) -> bool:
         """Who is there stays, who is missing comes: all at once, or one after the other, each once those before it
@@ -55,7 +55,7 @@ class _StatefulSet:
                 # (kubernetes/kubernetes#67250). It serves no requests, so no order is lost.
                 self._renew(ordinal)
             else:
-                self.pods[ordinal] = self.scene.kept(one)
+                self.pods[ordinal] = self.scene.pinned(one)
             all_ready = all_ready and self.scene.is_available(one)
         return all_ready
 
@@ -69,7 +69,7 @@ class _StatefulSet:
             surplus.pop()
             self.changed = True
         for ordinal in surplus:
-            self.pods[ordinal] = self.scene.kept(found[ordinal])
+            self.pods[ordinal] = self.scene.pinned(found[ordinal])
         return surplus
 
     def _update(self, wanted: range, there: dict[int, Present]) -> None:
@@ -84,7 +84,7 @@ class _StatefulSet:
         item = self.scene.workload
         due = [ordinal for ordinal in wanted if ordinal >= self._partition]
         made = sum(1 for ordinal in wanted if ordinal in self.pods)
-        old = sum(1 for ordinal in due if ordinal in self.pods and self.pods[ordinal].kept is not None)
+        old = sum(1 for ordinal in due if ordinal in self.pods and self.pods[ordinal].pinned is not None)
         if made < item.replicas:
             return self.scene.titled(f"{made} of {item.replicas} created")
         if surplus:

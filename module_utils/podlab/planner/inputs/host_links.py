@@ -22,7 +22,7 @@ def uplink(host: Host) -> str | None:
     return None
 
 
-def legs(host: Host, nodes: Sequence[str]) -> list[str]:
+def host_interfaces(host: Host, nodes: Sequence[str]) -> list[str]:
     """The links that have a node in one of their networks: ``nodes`` are addresses, or names."""
     links = host.seen.get("links", {})
     numbers, own = _numbers(tuple(nodes)), _numbers((host.address,))
@@ -48,14 +48,14 @@ def _has_another(network: tuple[int, int], numbers: list[int], own: list[int]) -
     return any(number <= network[1] and number not in own for number in numbers[at : at + 2])
 
 
-def ways_out(host: Host, hosts: Sequence[str]) -> list[str]:
+def uplink_interfaces(host: Host, hosts: Sequence[str]) -> list[str]:
     """The host's own links that packets of pods may come or go by: another host is there, or a router.
 
     :param hosts: addresses or names of the hosts of the inventory.
     """
     seen = host.seen
     routed = [str(route["dev"]) for route in seen.get("routes", []) if route.get("via") and route.get("dev")]
-    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *legs(host, hosts), *routed])
+    found = dict.fromkeys([*([up] if (up := uplink(host)) else []), *host_interfaces(host, hosts), *routed])
     links = seen.get("links", {})
     return sorted(name for name in found if name in links and links[name]["alias"] != MARK)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..model import Desired
 from .settings import Cluster
 
-CHAPTERS = ("system", "node", "bridge", "pods", "routes", "egress", "services")
+COMPONENTS = ("system", "node", "bridge", "pods", "routes", "egress", "services")
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Request:
     desired: Desired
     programs: Mapping[str, str]
     now: str
-    settled: bool
-    chapters: Collection[str]
+    assume_ready: bool
+    components: Collection[str]
     code: str
 
 
-def chapters_of(tags: Collection[str], skipped: Collection[str]) -> list[str]:
-    """The chapters that a run was asked for by ``--tags`` and ``--skip-tags``."""
+def components_of(tags: Collection[str], skipped: Collection[str]) -> list[str]:
+    """The components that a run was asked for by ``--tags`` and ``--skip-tags``."""
     every = {"all", "tagged"}
-    return [name for name in CHAPTERS if {name, *every} & {*tags} and not {name, *every} & {*skipped}]
+    return [name for name in COMPONENTS if {name, *every} & {*tags} and not {name, *every} & {*skipped}]

@@ -13,7 +13,7 @@ from ..scheduler.schedule import Placement
 from ..scheduler.stage import Scheduled
 from ..services.addresses import allocate as allocate_services
 from ..services.links import Links
-from ..services.model import Given
+from ..services.model import ServiceAllocation
 from .allocations import allocate_addresses
 
 
@@ -22,7 +22,7 @@ class Allocated:
     """``services``: Service -> its addresses and ports. ``addresses``: pod key -> address; ``cursors``: node -> where
     the next run goes on."""
 
-    services: Mapping[str, Given]
+    services: Mapping[str, ServiceAllocation]
     links: Links
     addresses: Mapping[str, str | None]
     cursors: Mapping[str, str | None]
@@ -33,7 +33,9 @@ def allocate(
 ) -> Allocated:
     """Pods get no address where anything is wrong: there may be no pod CIDRs."""
     wanted, nodes = request.desired.services, scheduled.nodes
-    services = found.unless_invalid(lambda: allocate_services(request.cluster, fleet.hosts, wanted), dict[str, Given]())
+    services = found.unless_invalid(
+        lambda: allocate_services(request.cluster, fleet.hosts, wanted), dict[str, ServiceAllocation]()
+    )
     links = Links.of(wanted, services, reconciled.pods)
     found += links.too_many(reconciled.pods)
     if found:

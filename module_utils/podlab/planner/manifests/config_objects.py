@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import names
-from .reading import Node
+from .reading import Field
 from .references import decoded
 
 _LARGEST = 1 << 20
@@ -22,7 +22,7 @@ _KEYS = {
 _BASIC = ("username", "password")  # one of the two
 
 
-def config_map(root: Node) -> Mapping[str, Any]:
+def config_map(root: Field) -> Mapping[str, Any]:
     """A ConfigMap as ``get -o yaml`` shows it."""
     text, binary = root["data"], root["binaryData"]
     size = 0
@@ -39,7 +39,7 @@ def config_map(root: Node) -> Mapping[str, Any]:
     return _as_written(root)
 
 
-def secret(root: Node) -> Mapping[str, Any]:
+def secret(root: Field) -> Mapping[str, Any]:
     """A Secret as the API server keeps it: ``stringData`` is a way to write ``data``, and no field of its own."""
     data, plain, kind = root["data"], root["stringData"], root["type"].text()
     size = 0
@@ -68,11 +68,11 @@ def secret(root: Node) -> Mapping[str, Any]:
     return {**body, "type": kind or "Opaque"}
 
 
-def _as_written(root: Node) -> Mapping[str, Any]:
+def _as_written(root: Field) -> Mapping[str, Any]:
     return dict(root.mapping())
 
 
-def _check_key(node: Node, key: str) -> None:
+def _check_key(node: Field, key: str) -> None:
     node.at(key).check(names.data_key(key), key)
 
 
@@ -80,7 +80,7 @@ def _length(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def _bytes(node: Node, key: str) -> bytes:
+def _bytes(node: Field, key: str) -> bytes:
     """What base64 at ``key`` stands for. A bad one is not shown: it may be a secret all the same."""
     text = node[key].text()
     found = decoded(text)

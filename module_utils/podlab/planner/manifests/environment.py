@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..model import Container, FieldRef, Value
 from ..services.links import may_be_link
 from . import names
-from .reading import Node
+from .reading import Field
 from .references import ENVIRONMENT_FIELDS, Scope, as_text, field_ref, resource, source, value_of_key
 
 # execve(2): one argument, or one NAME=value, with its final NUL: 32 pages of 4 KiB (MAX_ARG_STRLEN).
@@ -153,7 +153,7 @@ class Environment:
         """The best that can be told of a text now; a field that is not known yet is its own path."""
         return "".join(self._known.get(part.path, part.path) if isinstance(part, FieldRef) else part for part in parts)
 
-    def argument(self, node: Node) -> str:
+    def argument(self, node: Field) -> str:
         """An element of ``command`` or ``args``."""
         parts = self.parts(node.text())
         check_argument(node, self.known(parts))
@@ -188,7 +188,7 @@ def _written(parts: Parts) -> str:
     return text + escaped(literal)
 
 
-def check_argument(node: Node, argument: str) -> None:
+def check_argument(node: Field, argument: str) -> None:
     """Can execve(2) carry it? ``argument`` is one element of argv or one ``NAME=value``."""
     if "\0" in argument:
         node.invalid("must not contain NUL")
@@ -202,7 +202,7 @@ def check_argument(node: Node, argument: str) -> None:
         node.invalid(f"must be no more than {_LONGEST_ARGUMENT} bytes for the kernel to pass it on")
 
 
-def environment(node: Node, scope: Scope, containers: Mapping[str, Node], known: Mapping[str, str]) -> Environment:
+def environment(node: Field, scope: Scope, containers: Mapping[str, Field], known: Mapping[str, str]) -> Environment:
     """``envFrom``, and over it ``env``: a variable sees those written before it, a later one wins.
 
     :param node: the container.
@@ -228,7 +228,7 @@ def environment(node: Node, scope: Scope, containers: Mapping[str, Node], known:
     return made
 
 
-def _add_all(made: Environment, node: Node, item: Node, scope: Scope) -> None:
+def _add_all(made: Environment, node: Field, item: Field, scope: Scope) -> None:
     """Everything in a ConfigMap or Secret; the kubelet leaves out what is no name of a variable."""
     prefix = item["prefix"].text()
     if prefix:
@@ -248,7 +248,7 @@ def _add_all(made: Environment, node: Node, item: Node, scope: Scope) -> None:
                 made.set(prefix + key, (text,))
 
 
-def _value_from(variable: Node, scope: Scope, containers: Mapping[str, Node], own: str) -> Parts | None:
+def _value_from(variable: Field, scope: Scope, containers: Mapping[str, Field], own: str) -> Parts | None:
     """One variable's value; None where there is none to set."""
     node = variable["valueFrom"]
     if node["fileKeyRef"].given:

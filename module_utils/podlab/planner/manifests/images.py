@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..model import Image
 from .environment import escaped
-from .reading import Node
+from .reading import Field
 
 
 def image_name(reference: str) -> str:
@@ -28,7 +28,7 @@ def catalogue(images: Mapping[str, Image]) -> dict[str, Image]:
     return {image_name(name): image for name, image in images.items()}
 
 
-def known_image(node: Node, images: Mapping[str, Image]) -> Image | None:
+def known_image(node: Field, images: Mapping[str, Image]) -> Image | None:
     """The entry of the catalogue for a container, if it has one."""
     image = node["image"].text()
     if node["image"].absent:
@@ -39,7 +39,7 @@ def known_image(node: Node, images: Mapping[str, Image]) -> Image | None:
 
 
 def argv_of(
-    node: Node, command: Sequence[str], args: Sequence[str], known: Image | None, images: Mapping[str, Image]
+    node: Field, command: Sequence[str], args: Sequence[str], known: Image | None, images: Mapping[str, Image]
 ) -> tuple[str, ...]:
     """What is executed: ``command`` and ``args`` where given, else what the image brings.
 

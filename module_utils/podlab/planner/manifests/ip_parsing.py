@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from .reading import Node
+from .reading import Field
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -41,7 +41,7 @@ def network(text: str) -> Network | None:
         return None
 
 
-def check_usable(node: Node, found: Address, text: str) -> None:
+def check_usable(node: Field, found: Address, text: str) -> None:
     """What no endpoint and no external address may be (``ValidateNonSpecialIP``)."""
     if found.is_unspecified:
         node.invalid(f"may not be unspecified ({text})", text)

@@ -13,12 +13,12 @@ from typing import Any
 
 from ..model import Desired, Document, Image, Invalid, Pod, Workload
 from ..services import written_endpoints
-from ..services.model import Service, Slice, WrittenEndpoints
+from ..services.model import Endpoints, Service, Slice
 from . import fields, names, services
 from .config_objects import config_map, secret
 from .images import catalogue
 from .podspec import ANY_POLICY, pod_template
-from .reading import Node, annotations_of, labels_of, object_name
+from .reading import Field, annotations_of, labels_of, object_name
 from .references import Scope, gathered
 from .workloads import unfit_names, workload
 
@@ -84,7 +84,7 @@ class _Cluster:
         self.objects: dict[str, Mapping[str, Any]] = {}
         self.services: dict[str, Service] = {}
         self.slices: dict[str, Slice] = {}
-        self.endpoints: dict[str, WrittenEndpoints] = {}
+        self.endpoints: dict[str, Endpoints] = {}
         self.places: dict[str, str] = {}
         self.ignored: dict[str, None] = {}
         self.problems: list[str] = []
@@ -98,7 +98,7 @@ class _Cluster:
             )
             self.problems.append(f'{document.where}: no matches for kind "{kind}" in version "{version}"; {instead}')
             return
-        make(self, document, Node.root(document.body, fields.subject(document), self.problems))
+        make(self, document, Field.root(document.body, fields.subject(document), self.problems))
         self._judge(document)
 
     def _judge(self, document: Document) -> None:
@@ -111,19 +111,19 @@ class _Cluster:
             else:
                 self.ignored[f"{kind}: {verdict.pattern}"] = None
 
-    def add_namespace(self, document: Document, root: Node) -> None:
+    def add_namespace(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_label)
         _check_metadata(root)
         self._is_first(document, "namespaces", "", name)
 
-    def add_pod(self, document: Document, root: Node) -> None:
+    def add_pod(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         pod = Pod(namespace, name, pod_template(root, self._scope(namespace), ANY_POLICY), document.where)
         if self._is_first(document, "pods", namespace, name):
             self.pods[pod.key] = pod
 
-    def add_workload(self, document: Document, root: Node) -> None:
+    def add_workload(self, document: Document, root: Field) -> None:
         kind = str(document.body["kind"])
         name = object_name(root, names.dns1123_label if kind == "StatefulSet" else names.dns1123_subdomain)
         namespace = self._namespace(document, root)
@@ -134,7 +134,7 @@ class _Cluster:
         if self._is_first(document, f"{kind.lower()}s.{group}", namespace, name):
             self.workloads[made.key] = made
 
-    def add_object(self, document: Document, root: Node) -> None:
+    def add_object(self, document: Document, root: Field) -> None:
         kind = str(document.body["kind"])
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
@@ -144,7 +144,7 @@ class _Cluster:
             key = f"{kind}/{namespace}/{name}"
             self.objects[key], self.places[key] = body, document.where
 
-    def add_service(self, document: Document, root: Node) -> None:
+    def add_service(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1035_label)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -152,7 +152,7 @@ class _Cluster:
         if self._is_first(document, "services", namespace, name):
             self.services[made.key] = made
 
-    def add_slice(self, document: Document, root: Node) -> None:
+    def add_slice(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -161,7 +161,7 @@ class _Cluster:
             self.slices[made.key] = made
             self.places[f"EndpointSlice/{made.key}"] = document.where
 
-    def add_endpoints(self, document: Document, root: Node) -> None:
+    def add_endpoints(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1123_subdomain)
         namespace = self._namespace(document, root)
         _check_metadata(root)
@@ -177,7 +177,7 @@ class _Cluster:
     def _scope(self, namespace: str) -> Scope:
         return Scope(namespace, self.images, self.data, self.allow_host_path)
 
-    def _namespace(self, document: Document, root: Node) -> str:
+    def _namespace(self, document: Document, root: Field) -> str:
         node = root["metadata"]["namespace"]
         namespace = node.text() or "default"
         if node.check(names.dns1123_label(namespace)) and namespace not in self.namespaces:
@@ -195,7 +195,7 @@ class _Cluster:
 
 
 # The (apiVersion, kind) pairs that podlab takes.
-KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
+KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Field], None]] = {
     ("v1", "Namespace"): _Cluster.add_namespace,
     ("v1", "Pod"): _Cluster.add_pod,
     ("apps/v1", "Deployment"): _Cluster.add_workload,
@@ -211,7 +211,7 @@ KINDS: Mapping[tuple[str, str], Callable[[_Cluster, Document, Node], None]] = {
 }
 
 
-def _check_metadata(root: Node) -> None:
+def _check_metadata(root: Field) -> None:
     labels_of(root["metadata"]["labels"])
     annotations_of(root["metadata"]["annotations"])
 

@@ -13,7 +13,7 @@ from . import names, scheduling_fields
 from .environment import Environment, check_argument, environment
 from .images import argv_of, known_image
 from .probes import Probes, check_host_ports, ports
-from .reading import Node, annotations_of, is_address, labels_of
+from .reading import Field, annotations_of, is_address, labels_of
 from .references import Scope
 from .security import pod_security, security, sysctls
 from .volumes import mounts, volumes
@@ -23,7 +23,7 @@ ANY_POLICY = ("Always", "OnFailure", "Never")
 
 
 def pod_template(
-    node: Node, scope: Scope, restart_policies: Sequence[str] = ALWAYS, claims: Sequence[str] = ()
+    node: Field, scope: Scope, restart_policies: Sequence[str] = ALWAYS, claims: Sequence[str] = ()
 ) -> PodTemplate:
     """Reads ``metadata`` and ``spec`` below ``node``.
 
@@ -72,7 +72,7 @@ def pod_template(
     )
 
 
-def _grace(node: Node) -> int | None:
+def _grace(node: Field) -> int | None:
     """Seconds. Kubernetes takes a negative number for one second (``pkg/registry/core/pod``)."""
     if not node.given:
         return None
@@ -80,7 +80,7 @@ def _grace(node: Node) -> int | None:
     return 1 if seconds < 0 else seconds
 
 
-def _deadline(node: Node) -> int | None:
+def _deadline(node: Field) -> int | None:
     return node.between(0, 1, 2**31 - 1) if node.given else None
 
 
@@ -92,7 +92,7 @@ class _Pod:
 
     def __init__(
         self,
-        spec: Node,
+        spec: Field,
         scope: Scope,
         own_labels: Mapping[str, str],
         own_annotations: Mapping[str, str],
@@ -121,13 +121,13 @@ class _Pod:
         init = [self._init(node, seen) for node in self.init]
         return tuple(regular), tuple(init)
 
-    def _regular(self, node: Node, seen: set[str]) -> Container:
+    def _regular(self, node: Field, seen: set[str]) -> Container:
         own, pods = node["restartPolicy"].text(), self.spec["restartPolicy"].text() or "Always"
         if own not in ("", pods):
             node["restartPolicy"].refuse(f"containers have the restartPolicy of their pod, which is {pods}")
         return self._container(node, seen, with_probes=True)
 
-    def _init(self, node: Node, seen: set[str]) -> Container:
+    def _init(self, node: Field, seen: set[str]) -> Container:
         """A plain one runs to its end before the next one starts; a sidecar has a life like a regular container's."""
         policy = node["restartPolicy"].one_of(("Always",), "")
         if policy != "Always":
@@ -138,7 +138,7 @@ class _Pod:
         check_host_ports([(node, made.ports)])  # for itself: plain ones run one by one
         return made
 
-    def _container(self, node: Node, seen: set[str], with_probes: bool, restart_policy: str = "") -> Container:
+    def _container(self, node: Field, seen: set[str], with_probes: bool, restart_policy: str = "") -> Container:
         name = node["name"].text()
         if node["name"].absent:
             node["name"].required()
@@ -164,7 +164,7 @@ class _Pod:
             **(self._life(node, own_ports, env) if with_probes else {}),
         )
 
-    def _life(self, node: Node, own_ports: Sequence[Port], env: Environment) -> dict[str, Any]:
+    def _life(self, node: Field, own_ports: Sequence[Port], env: Environment) -> dict[str, Any]:
         """How it is asked for its health, and told of its beginning and end."""
         probes = Probes(node, own_ports, env.static, self.grace)
         return {
@@ -176,7 +176,7 @@ class _Pod:
         }
 
 
-def _working_dir(node: Node) -> str:
+def _working_dir(node: Field) -> str:
     directory = node.text() or "/"
     if not directory.startswith("/"):
         node.invalid("must be an absolute path")
@@ -187,7 +187,7 @@ def _working_dir(node: Node) -> str:
 # --- names and name servers -----------------------------------------------------------------------------
 
 
-def _host_aliases(node: Node) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _host_aliases(node: Field) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Lines of ``/etc/hosts``."""
     made = []
     for item in node.items():
@@ -209,7 +209,7 @@ _LONGEST_SEARCHES = 2048
 _CLUSTER_FIRST = Dns()
 
 
-def _dns(spec: Node) -> Dns:
+def _dns(spec: Field) -> Dns:
     if not (spec["dnsPolicy"].given or spec["dnsConfig"].given):
         return _CLUSTER_FIRST
     policy = spec["dnsPolicy"].one_of(("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"), "ClusterFirst")
@@ -235,7 +235,7 @@ def _dns(spec: Node) -> Dns:
     return Dns(policy, nameservers, searches, tuple(map(_option, node["options"].items())))
 
 
-def _option(node: Node) -> str:
+def _option(node: Field) -> str:
     name, value = node["name"].text(), node["value"].text()
     if node["name"].absent:
         node.required("must not be empty")

@@ -11,7 +11,7 @@ from ..model import Handler, Port, Probe
 from . import names
 from .environment import check_argument, expand
 from .field_table import GRPC
-from .reading import Node, is_address
+from .reading import Field, is_address
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
@@ -19,7 +19,7 @@ _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7)"
 
 
-def ports(node: Node, host_network: bool) -> tuple[Port, ...]:
+def ports(node: Field, host_network: bool) -> tuple[Port, ...]:
     """``ports`` of a container. On the node's network every one of them is one of the node's."""
     seen: set[str] = set()
     made: list[Port] = []
@@ -48,7 +48,7 @@ def ports(node: Node, host_network: bool) -> tuple[Port, ...]:
     return tuple(made)
 
 
-def check_host_ports(containers: Iterable[tuple[Node, Sequence[Port]]]) -> None:
+def check_host_ports(containers: Iterable[tuple[Field, Sequence[Port]]]) -> None:
     """No two ports of these containers may be one of the node's. One that a manifest does not write is no mistake."""
     seen: set[str] = set()
     for node, made in containers:
@@ -66,7 +66,7 @@ class Probes:
     :param grace: terminationGracePeriodSeconds of the pod, where it is written.
     """
 
-    def __init__(self, node: Node, made: Sequence[Port], static: Mapping[str, str], grace: int | None) -> None:
+    def __init__(self, node: Field, made: Sequence[Port], static: Mapping[str, str], grace: int | None) -> None:
         self.node = node
         self.ports = {port.name: port.number for port in reversed(made) if port.name}
         self.static = static
@@ -102,7 +102,7 @@ class Probes:
         node = self.node["lifecycle"][name]
         return self._handler(node, is_probe=False) if node.given else None
 
-    def _handler(self, node: Node, is_probe: bool) -> Handler:
+    def _handler(self, node: Field, is_probe: bool) -> Handler:
         written = [kind for kind in _HANDLERS if node[kind].given]
         if not written:
             node.required("must specify a handler type")
@@ -125,7 +125,7 @@ class Probes:
             return Handler("sleep", seconds=seconds)
         return Handler("exec", self._command(body["command"], is_probe) if kind == "exec" else ())
 
-    def _command(self, node: Node, is_probe: bool) -> tuple[str, ...]:
+    def _command(self, node: Field, is_probe: bool) -> tuple[str, ...]:
         """The kubelet expands ``$(VAR)`` in what a probe runs, by the variables as written, and not in a hook."""
         if node.absent:
             node.required()
@@ -135,7 +135,7 @@ class Probes:
             check_argument(item, words[-1])
         return tuple(words)
 
-    def _http(self, node: Node) -> Handler:
+    def _http(self, node: Field) -> Handler:
         headers = []
         for header in node["httpHeaders"].items():
             name, value = header["name"].text(), header["value"].text()
@@ -154,7 +154,7 @@ class Probes:
             headers=tuple(headers),
         )
 
-    def _port(self, node: Node) -> int:
+    def _port(self, node: Field) -> int:
         """A number, or the name of one of this container's ports."""
         port = node.number_or_text()
         if isinstance(port, str) and not port:
@@ -171,7 +171,7 @@ class Probes:
         return port if isinstance(port, int) else 0
 
 
-def _host(node: Node) -> str:
+def _host(node: Field) -> str:
     host = node.text()
     if host and not is_address(host) and names.dns1123_subdomain(host.lower().rstrip(".")):
         node.invalid("must be a host name or a valid IP address, (e.g. 10.9.8.7)")

@@ -16,7 +16,7 @@ from . import fields, names
 MOST = 2**31 - 1
 
 
-class Node:
+class Field:
     """A value inside a manifest that knows its path and where to complain.
 
     The readers (``text``, ``items``, ...) give an empty value for one that is absent, null or of the
@@ -25,29 +25,29 @@ class Node:
 
     __slots__ = ("_above", "_say", "_step", "value")
 
-    def __init__(self, value: Any, above: Node | None, step: str | int, say: Callable[[str], None]) -> None:
+    def __init__(self, value: Any, above: Field | None, step: str | int, say: Callable[[str], None]) -> None:
         self.value = value
         self._above = above
         self._step = step
         self._say = say
 
     @classmethod
-    def root(cls, body: Any, subject: str, problems: list[str]) -> Node:
+    def root(cls, body: Any, subject: str, problems: list[str]) -> Field:
         return cls(body, None, "", lambda problem: problems.append(subject + problem))
 
-    def __getitem__(self, name: str) -> Node:
+    def __getitem__(self, name: str) -> Field:
         value = self.value
         if value is not None:
             value = value.get(name) if isinstance(value, dict) else self.mapping().get(name)
-        return Node(value, self, name, self._say)
+        return Field(value, self, name, self._say)
 
-    def at(self, key: str) -> Node:
+    def at(self, key: str) -> Field:
         """The value under ``key``, with the path that keys have which are no fields: ``data[key]``."""
-        return Node(self.mapping().get(key), self, f"[{key}]", self._say)
+        return Field(self.mapping().get(key), self, f"[{key}]", self._say)
 
-    def holding(self, value: Any) -> Node:
+    def holding(self, value: Any) -> Field:
         """The same place with another value in it: one that follows from what stands elsewhere."""
-        return Node(value, self._above, self._step, self._say)
+        return Field(value, self._above, self._step, self._say)
 
     @property
     def path(self) -> str:
@@ -74,9 +74,9 @@ class Node:
         self._absent_or_wrong("object")
         return {}
 
-    def items(self) -> list[Node]:
+    def items(self) -> list[Field]:
         if isinstance(self.value, list):
-            return [Node(item, self, index, self._say) for index, item in enumerate(self.value)]
+            return [Field(item, self, index, self._say) for index, item in enumerate(self.value)]
         self._absent_or_wrong("array")
         return []
 
@@ -181,7 +181,7 @@ class Node:
 # --- metadata -------------------------------------------------------------------------------------------
 
 
-def object_name(root: Node, check: Callable[[str], list[str]]) -> str:
+def object_name(root: Field, check: Callable[[str], list[str]]) -> str:
     """``metadata.name``, or nothing where it cannot be used to tell objects apart."""
     node = root["metadata"]["name"]
     name = node.text()
@@ -192,7 +192,7 @@ def object_name(root: Node, check: Callable[[str], list[str]]) -> str:
     return ""
 
 
-def labels_of(node: Node) -> dict[str, str]:
+def labels_of(node: Field) -> dict[str, str]:
     """A map of labels, checked."""
     if node.value is None:
         return {}
@@ -203,7 +203,7 @@ def labels_of(node: Node) -> dict[str, str]:
     return written
 
 
-def annotations_of(node: Node) -> dict[str, str]:
+def annotations_of(node: Field) -> dict[str, str]:
     if node.value is None:
         return {}
     written = node.strings()
@@ -217,7 +217,7 @@ def annotations_of(node: Node) -> dict[str, str]:
 _FORBIDS_VALUES = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
 
 
-def selector(node: Node) -> Selector:
+def selector(node: Field) -> Selector:
     """A label selector. An expression that is wrong in itself is left out."""
     if node.value is None:
         return Selector()
@@ -225,7 +225,7 @@ def selector(node: Node) -> Selector:
     return Selector(labels_of(node["matchLabels"]), tuple(item for item in expressions if item))
 
 
-def _expression(node: Node) -> tuple[str, str, tuple[str, ...]] | None:
+def _expression(node: Field) -> tuple[str, str, tuple[str, ...]] | None:
     key = node["key"].text()
     node["key"].check(names.qualified_name(key), key)
     values, operator = node["values"].texts(), node["operator"].text()
@@ -244,14 +244,14 @@ def _expression(node: Node) -> tuple[str, str, tuple[str, ...]] | None:
     return key, operator, values
 
 
-def relative_path(node: Node, path: str) -> None:
+def relative_path(node: Field, path: str) -> None:
     """A path that stays below where it begins."""
     if path.startswith("/"):
         node.invalid("must be a relative path", path)
     no_backsteps(node, path)
 
 
-def no_backsteps(node: Node, path: str) -> None:
+def no_backsteps(node: Field, path: str) -> None:
     if ".." in path.split("/"):
         node.invalid("must not contain '..'", path)
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from ..model import Document, FieldRef, Image
 from . import names
 from .quantities import WORDS, quantity, rounded_up
-from .reading import Node
+from .reading import Field
 
 # How a line about a missing ConfigMap or Secret ends; one in a file that cannot be read may well declare it.
 ADD_ONE = "add it to the manifests, or set optional: true"
@@ -77,7 +77,7 @@ def decoded(text: object) -> bytes | None:
 # --- ConfigMaps and Secrets -----------------------------------------------------------------------------
 
 
-def source(node: Node, kind: str, scope: Scope, name_field: str = "name") -> Data | None:
+def source(node: Field, kind: str, scope: Scope, name_field: str = "name") -> Data | None:
     """The ConfigMap or Secret that ``node`` names. None where there is none: a problem, unless it is optional."""
     name = node[name_field].text()
     optional = node["optional"].boolean()
@@ -90,7 +90,7 @@ def source(node: Node, kind: str, scope: Scope, name_field: str = "name") -> Dat
     return data
 
 
-def value_of_key(node: Node, kind: str, scope: Scope) -> str | None:
+def value_of_key(node: Field, kind: str, scope: Scope) -> str | None:
     """The text under ``key`` of what ``node`` names; None where there is none."""
     key = node["key"].text()
     if node["key"].absent:
@@ -108,7 +108,7 @@ def value_of_key(node: Node, kind: str, scope: Scope) -> str | None:
     return as_text(node["key"], key, data.text[key])
 
 
-def as_text(node: Node, key: str, content: bytes) -> str:
+def as_text(node: Field, key: str, content: bytes) -> str:
     """The value of a variable: a row is JSON, and JSON has no bytes."""
     try:
         return content.decode()
@@ -132,7 +132,7 @@ ENVIRONMENT_FIELDS = (
 FILE_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 
 
-def field_ref(node: Node, supported: Sequence[str]) -> FieldRef | None:
+def field_ref(node: Field, supported: Sequence[str]) -> FieldRef | None:
     """``fieldRef``: its path, or None where it is a problem."""
     path, version = node["fieldPath"].text(), node["apiVersion"].text() or "v1"
     if node["fieldPath"].absent:
@@ -166,7 +166,7 @@ _RESOURCES = tuple(
 _DIVISORS = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
 
 
-def resource(node: Node, containers: Mapping[str, Node], own: str = "") -> str | None:
+def resource(node: Field, containers: Mapping[str, Field], own: str = "") -> str | None:
     """``resourceFieldRef``: the number of divisors in a container's limit or request, rounded up.
 
     :param own: the container that is meant where none is named; a volume has to name one.
@@ -203,7 +203,7 @@ def resource(node: Node, containers: Mapping[str, Node], own: str = "") -> str |
     return str(rounded_up(Fraction(rounded_up(amount)) / divisor))
 
 
-def _divisor(node: Node, wanted: str) -> Fraction:
+def _divisor(node: Field, wanted: str) -> Fraction:
     written = node["divisor"].number_or_text("number")
     divisor = quantity(written) if written else Fraction(0)
     kind = wanted.partition(".")[2]

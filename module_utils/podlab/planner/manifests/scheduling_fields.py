@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..scheduler.model import AntiAffinity, Selector, Spread, Toleration
 from . import names
 from .field_table import NAMESPACE_SELECTOR
-from .reading import Node, selector
+from .reading import Field, selector
 
 HOSTNAME = "kubernetes.io/hostname"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -16,11 +16,11 @@ _POSITIVE = "must be greater than zero"
 # --- taints ---------------------------------------------------------------------------------------------
 
 
-def tolerations(node: Node) -> tuple[Toleration, ...]:
+def tolerations(node: Field) -> tuple[Toleration, ...]:
     return tuple(map(_toleration, node.items()))
 
 
-def _toleration(node: Node) -> Toleration:
+def _toleration(node: Field) -> Toleration:
     key, operator, value = node["key"].text(), node["operator"].text(), node["value"].text()
     effect = node["effect"].text()
     if key:
@@ -59,7 +59,7 @@ def taint(text: str) -> tuple[str, str, str] | str:
 # --- spreading ------------------------------------------------------------------------------------------
 
 
-def spread(node: Node) -> tuple[Spread, ...]:
+def spread(node: Field) -> tuple[Spread, ...]:
     made = []
     seen: set[tuple[str, str]] = set()
     for item in node.items():
@@ -71,7 +71,7 @@ def spread(node: Node) -> tuple[Spread, ...]:
     return tuple(made)
 
 
-def _spread(node: Node) -> Spread:
+def _spread(node: Field) -> Spread:
     skew, key, when = node["maxSkew"].integer(0), node["topologyKey"].text(), node["whenUnsatisfiable"].text()
     if skew <= 0:
         node["maxSkew"].invalid(_POSITIVE, skew)
@@ -89,7 +89,7 @@ def _spread(node: Node) -> Spread:
     return Spread(key, skew, when == "DoNotSchedule", _own_selector(node["labelSelector"]), domains)
 
 
-def _own_selector(node: Node) -> Selector:
+def _own_selector(node: Field) -> Selector:
     """A selector of pods. One that is not written selects none of them, unlike an empty one, which selects all."""
     return selector(node) if node.given else _NONE
 
@@ -98,7 +98,7 @@ def _own_selector(node: Node) -> Selector:
 _NONE = Selector(expressions=((HOSTNAME, "Exists", ()), (HOSTNAME, "DoesNotExist", ())))
 
 
-def _check_topology(node: Node, key: str) -> None:
+def _check_topology(node: Field, key: str) -> None:
     if node.absent:
         node.required(_EMPTY)
     elif key:
@@ -111,7 +111,7 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-def anti_affinity(node: Node, namespace: str) -> tuple[AntiAffinity, ...]:
+def anti_affinity(node: Field, namespace: str) -> tuple[AntiAffinity, ...]:
     """``podAntiAffinity`` between nodes; ``namespace`` is the pod's own, meant where a term names none."""
     if not node.given:
         return ()
@@ -124,7 +124,7 @@ def anti_affinity(node: Node, namespace: str) -> tuple[AntiAffinity, ...]:
     return tuple(made)
 
 
-def _term(node: Node, namespace: str, weight: int) -> AntiAffinity:
+def _term(node: Field, namespace: str, weight: int) -> AntiAffinity:
     key = node["topologyKey"].text()
     _check_topology(node["topologyKey"], key)
     if key and key != HOSTNAME:

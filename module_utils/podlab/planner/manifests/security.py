@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...changes.pods.identity import CAPABILITIES
 from ..model import Security
 from . import names
-from .reading import MOST, Node
+from .reading import MOST, Field
 
 # capabilities(7), as far as Linux 6.
 _ALL = (
@@ -25,7 +25,7 @@ _NAMESPACED_ALONE = ("kernel.sem",)
 _PLAIN = Security()
 
 
-def security(node: Node, pod: Node) -> Security:
+def security(node: Field, pod: Field) -> Security:
     """The ``securityContext`` of a container; what it does not say, that of its ``pod`` does."""
     if not (node.given or pod.given):
         return _PLAIN
@@ -42,7 +42,7 @@ def security(node: Node, pod: Node) -> Security:
     )
 
 
-def pod_security(node: Node) -> int | None:
+def pod_security(node: Field) -> int | None:
     """Checks the ``securityContext`` of a pod; its ``fsGroup``."""
     for name in ("runAsUser", "runAsGroup", "fsGroup"):
         node[name].between(0, 0, MOST)
@@ -51,21 +51,21 @@ def pod_security(node: Node) -> int | None:
     return _number(node["fsGroup"])
 
 
-def _groups(pod: Node) -> tuple[int, ...]:
+def _groups(pod: Field) -> tuple[int, ...]:
     """Supplementary groups: those named, and the one that the volumes belong to."""
     groups = [*pod["supplementalGroups"].items(), pod["fsGroup"]]
     return tuple(dict.fromkeys(number for number in map(_number, groups) if number is not None))
 
 
-def _number(node: Node) -> int | None:
+def _number(node: Field) -> int | None:
     return node.integer(0) if node.given else None
 
 
-def _either(own: Node, pods: Node) -> int | None:
+def _either(own: Field, pods: Field) -> int | None:
     return _number(own) if own.given else _number(pods)
 
 
-def _check_not_root(node: Node, pod: Node, user: int | None) -> None:
+def _check_not_root(node: Field, pod: Field, user: int | None) -> None:
     """``runAsNonRoot``, in the words of the kubelet that would not start the container."""
     wish = node["runAsNonRoot"] if node["runAsNonRoot"].given else pod["runAsNonRoot"]
     if not wish.boolean():
@@ -76,7 +76,7 @@ def _check_not_root(node: Node, pod: Node, user: int | None) -> None:
         wish.forbidden("container's runAsUser breaks non-root policy")
 
 
-def _capabilities(node: Node) -> tuple[str, ...] | None:
+def _capabilities(node: Field) -> tuple[str, ...] | None:
     """The whole wanted set, by name. As in containerd, ``ALL`` comes first and a drop has the last word."""
     if not node.given:
         return None
@@ -87,7 +87,7 @@ def _capabilities(node: Node) -> tuple[str, ...] | None:
     return tuple(sorted((wanted | set(added)) - set(dropped) - {"ALL"}))
 
 
-def _names(node: Node) -> list[str]:
+def _names(node: Field) -> list[str]:
     """In any case, as containerd reads them. It puts ``CAP_`` before each: one that has it already is unknown to it."""
     found = []
     for item in node.items():
@@ -101,7 +101,7 @@ def _names(node: Node) -> list[str]:
     return found
 
 
-def sysctls(node: Node, host_network: bool) -> dict[str, str]:
+def sysctls(node: Field, host_network: bool) -> dict[str, str]:
     """``sysctls`` of a pod: name, with dots -> value."""
     made: dict[str, str] = {}
     for item in node.items():

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from ..services.model import EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, Ingress
 from . import fields, ip_parsing, names
-from .reading import Node
+from .reading import Field
 
 Ignore = Callable[[str], None]
 """Takes the path of what has no meaning here."""
@@ -19,7 +19,7 @@ ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
 _BAD_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 
-def cluster_ip_of(spec: Node, kind: str) -> str:
+def cluster_ip_of(spec: Field, kind: str) -> str:
     """``clusterIP`` and ``clusterIPs``, which say the same, and the families of both.
 
     ``ValidateServiceClusterIPsRelatedFields``, then what the allocator says of families (``initIPFamilyFields``).
@@ -56,7 +56,7 @@ def cluster_ip_of(spec: Node, kind: str) -> str:
     return str(first) if isinstance(first, IPv4Address) else ""
 
 
-def _families(node: Node) -> list[str]:
+def _families(node: Field) -> list[str]:
     seen: list[str] = []
     for item in node.items():
         family = item.text()
@@ -68,7 +68,7 @@ def _families(node: Node) -> list[str]:
     return seen
 
 
-def _addresses_of(many: Node, shown: fields.GoText) -> list[ip_parsing.Address | None] | None:
+def _addresses_of(many: Field, shown: fields.GoText) -> list[ip_parsing.Address | None] | None:
     """The addresses of ``clusterIPs``; None in the place of 'None', and for all of them where one is wrong."""
     found: list[ip_parsing.Address | None] = []
     sound = True
@@ -93,7 +93,7 @@ def _addresses_of(many: Node, shown: fields.GoText) -> list[ip_parsing.Address |
     return found
 
 
-def _check_stack(spec: Node, many: Node, found: list[ip_parsing.Address | None], may_be_dual: bool) -> None:
+def _check_stack(spec: Field, many: Field, found: list[ip_parsing.Address | None], may_be_dual: bool) -> None:
     """The lab is IPv4; a headless Service without selector may say what it likes."""
     families, policy = spec["ipFamilies"], spec["ipFamilyPolicy"]
     stack = policy.text() or "SingleStack"
@@ -117,7 +117,7 @@ def _check_stack(spec: Node, many: Node, found: list[ip_parsing.Address | None],
             item.invalid("not configured on this cluster")
 
 
-def external_ips_of(node: Node, ignore: Ignore) -> tuple[str, ...]:
+def external_ips_of(node: Field, ignore: Ignore) -> tuple[str, ...]:
     found = []
     for item in node.items():
         ip = ip_parsing.address(item.text())
@@ -132,7 +132,7 @@ def external_ips_of(node: Node, ignore: Ignore) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def source_ranges_of(spec: Node, kind: str, ignore: Ignore) -> tuple[str, ...]:
+def source_ranges_of(spec: Field, kind: str, ignore: Ignore) -> tuple[str, ...]:
     """Blanks around a range are allowed, because an annotation once held them all in one line."""
     if not spec["loadBalancerSourceRanges"].given:
         return ()
@@ -154,7 +154,7 @@ def source_ranges_of(spec: Node, kind: str, ignore: Ignore) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def ingress_of(status: Node, kind: str, ignore: Ignore) -> tuple[Ingress, ...]:
+def ingress_of(status: Field, kind: str, ignore: Ignore) -> tuple[Ingress, ...]:
     """Addresses that a load balancer was given elsewhere (``ValidateLoadBalancerStatus``)."""
     if not status.given:
         return ()
@@ -184,7 +184,7 @@ def ingress_of(status: Node, kind: str, ignore: Ignore) -> tuple[Ingress, ...]:
     return tuple(found)
 
 
-def load_balancer_ip_of(node: Node, kind: str) -> str:
+def load_balancer_ip_of(node: Field, kind: str) -> str:
     text = node.text()
     if not text or kind != LOAD_BALANCER:
         return ""

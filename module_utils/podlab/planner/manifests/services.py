@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..services.model import EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, Service, ServicePort
 from . import fields, names
-from .reading import Node, labels_of
+from .reading import Field, labels_of
 from .service_addresses import (
     ONLY_BALANCED,
     Ignore,
@@ -32,7 +32,7 @@ _DEFAULT_TIMEOUT = 10800
 _LONGEST_TIMEOUT = 86400
 
 
-def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -> Service:
+def service(root: Field, name: str, namespace: str, where: str, ignore: Ignore) -> Service:
     """One Service; ``name`` has been checked already."""
     spec = root["spec"]
     kind = spec["type"].one_of(TYPES)
@@ -76,7 +76,7 @@ def service(root: Node, name: str, namespace: str, where: str, ignore: Ignore) -
     )
 
 
-def _check_type(spec: Node, kind: str, cluster_ip: str) -> None:
+def _check_type(spec: Field, kind: str, cluster_ip: str) -> None:
     """What goes with one type and not with another."""
     if kind == LOAD_BALANCER:
         for item in spec["ports"].items():
@@ -103,7 +103,7 @@ def _check_type(spec: Node, kind: str, cluster_ip: str) -> None:
 # --- ports ----------------------------------------------------------------------------------------------
 
 
-def _ports(node: Node, kind: str) -> tuple[ServicePort, ...]:
+def _ports(node: Field, kind: str) -> tuple[ServicePort, ...]:
     items = node.items()
     seen: set[str] = set()
     made = [_port(item, len(items) > 1, seen) for item in items]
@@ -120,7 +120,7 @@ def _ports(node: Node, kind: str) -> tuple[ServicePort, ...]:
     return tuple(made)
 
 
-def _port(node: Node, needs_name: bool, seen: set[str]) -> ServicePort:
+def _port(node: Field, needs_name: bool, seen: set[str]) -> ServicePort:
     name = node["name"].text()
     if needs_name and node["name"].absent:
         node["name"].required()
@@ -147,12 +147,12 @@ def _port(node: Node, needs_name: bool, seen: set[str]) -> ServicePort:
     )
 
 
-def _check_port(node: Node, number: int) -> None:
+def _check_port(node: Field, number: int) -> None:
     if not 1 <= number <= 65535:
         node.invalid(BAD_PORT, number)
 
 
-def _target(node: Node, port: int) -> int | str:
+def _target(node: Field, port: int) -> int | str:
     """A number or a name; nothing, 0 and an empty name are the Service's own port."""
     target = node.number_or_text() or port
     if isinstance(target, str):
@@ -170,13 +170,13 @@ def _go_port(port: ServicePort) -> fields.GoText:
     )
 
 
-def _allocates_node_ports(node: Node, kind: str) -> bool:
+def _allocates_node_ports(node: Field, kind: str) -> bool:
     if node.given and kind != LOAD_BALANCER:
         node.forbidden(ONLY_BALANCED)
     return node.boolean(True)
 
 
-def _health_check_node_port(node: Node, is_needed: bool) -> int:
+def _health_check_node_port(node: Field, is_needed: bool) -> int:
     port = node.integer(0)
     if port and not is_needed:
         node.invalid("may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")
@@ -189,7 +189,7 @@ def _health_check_node_port(node: Node, is_needed: bool) -> int:
 # --- policies -------------------------------------------------------------------------------------------
 
 
-def _external_policy(node: Node, is_external: bool) -> str:
+def _external_policy(node: Field, is_external: bool) -> str:
     if not is_external:
         if node.text():
             node.invalid("may only be set for externally-accessible services")
@@ -197,7 +197,7 @@ def _external_policy(node: Node, is_external: bool) -> str:
     return node.one_of(POLICIES)
 
 
-def _prefers_close(node: Node) -> bool:
+def _prefers_close(node: Field) -> bool:
     """``PreferClose`` is the older word for ``PreferSameZone``."""
     wanted = node.one_of(("PreferClose", "PreferSameNode", "PreferSameZone"), "")
     if wanted == "PreferSameNode":
@@ -205,7 +205,7 @@ def _prefers_close(node: Node) -> bool:
     return wanted != ""
 
 
-def _affinity_seconds(spec: Node) -> int:
+def _affinity_seconds(spec: Field) -> int:
     affinity, config = spec["sessionAffinity"].one_of(("ClientIP", "None"), "None"), spec["sessionAffinityConfig"]
     if affinity == "None" and config.given:
         config.forbidden("must not be set when session affinity is None")

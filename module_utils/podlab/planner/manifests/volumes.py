@@ -10,7 +10,7 @@ from . import names
 from .environment import Environment, written
 from .field_table import FILES_OF_ROOT, VOLUME
 from .quantities import WORDS, quantity, rounded_up
-from .reading import Node, no_backsteps, relative_path
+from .reading import Field, no_backsteps, relative_path
 from .references import FILE_FIELDS, Data, Scope, field_ref, resource, source
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
@@ -19,10 +19,10 @@ _ONE_TYPE = "may not specify more than 1 volume type"
 
 
 # Kinds that podlab has; the others are refused by the table of fields.
-_Reader = Callable[[Node, Scope, Mapping[str, Node]], Volume]
+_Reader = Callable[[Field, Scope, Mapping[str, Field]], Volume]
 
 
-def volumes(node: Node, scope: Scope, containers: Mapping[str, Node]) -> dict[str, Volume]:
+def volumes(node: Field, scope: Scope, containers: Mapping[str, Field]) -> dict[str, Volume]:
     """The volumes by name. One that is wrong in itself is there as well, so that its mounts find it."""
     found: dict[str, Volume] = {}
     for volume in node.items():
@@ -43,7 +43,7 @@ def _parents(path: str) -> list[str]:
     return [path[:index] for index, letter in enumerate(path) if letter == "/"]
 
 
-def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _volume(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     kinds = [kind for kind, value in node.mapping().items() if kind != "name" and value is not None]
     # Without any it is an emptyDir, as the API server's defaults have it (``SetDefaults_Volume``).
     for kind in kinds[1:]:
@@ -56,7 +56,7 @@ def _volume(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
     return Volume("emptyDir")
 
 
-def _empty_dir(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _empty_dir(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     if node["mode"].given:
         node["mode"].refuse("every user may write to an emptyDir; use securityContext.fsGroup")
     medium = node["medium"].text()
@@ -73,7 +73,7 @@ def _empty_dir(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     return Volume("emptyDir", medium, rounded_up(size) if medium == "Memory" and size else None)
 
 
-def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _host_path(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     path = node["path"].text()
     kind = node["type"].text()
     if node["path"].absent:
@@ -95,19 +95,19 @@ def _host_path(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
 # --- volumes of files -----------------------------------------------------------------------------------
 
 
-def _config_map(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _config_map(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     return Volume("files", files=_keys(node, "ConfigMap", "name", scope, _mode(node["defaultMode"], 0o644)))
 
 
-def _secret(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _secret(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     return Volume("files", files=_keys(node, "Secret", "secretName", scope, _mode(node["defaultMode"], 0o644)))
 
 
-def _downward(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _downward(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     return Volume("files", files=_fields(node, containers, _mode(node["defaultMode"], 0o644)))
 
 
-def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volume:
+def _projected(node: Field, scope: Scope, containers: Mapping[str, Field]) -> Volume:
     """Several sources in one directory; no two of them may name the same path."""
     mode = _mode(node["defaultMode"], 0o644)
     files: dict[str, File] = {}
@@ -133,7 +133,7 @@ def _projected(node: Node, scope: Scope, containers: Mapping[str, Node]) -> Volu
     return Volume("files", files=files)
 
 
-def _keys(node: Node, kind: str, name_field: str, scope: Scope, mode: int) -> dict[str, File]:
+def _keys(node: Field, kind: str, name_field: str, scope: Scope, mode: int) -> dict[str, File]:
     """The files of a ConfigMap or Secret: all of them, or those that ``items`` names."""
     data = source(node, kind, scope, name_field)
     _no_user(node)
@@ -158,7 +158,7 @@ def _content(data: Data | None) -> dict[str, bytes]:
     return {**data.text, **data.binary} if data else {}
 
 
-def _fields(node: Node, containers: Mapping[str, Node], mode: int) -> dict[str, File]:
+def _fields(node: Field, containers: Mapping[str, Field], mode: int) -> dict[str, File]:
     """The files of a downwardAPI source."""
     _no_user(node)
     files: dict[str, File] = {}
@@ -179,7 +179,7 @@ def _fields(node: Node, containers: Mapping[str, Node], mode: int) -> dict[str, 
     return files
 
 
-def _path(node: Node) -> str:
+def _path(node: Field) -> str:
     """Where in its volume a file lies."""
     path = node.text()
     if node.absent:
@@ -193,19 +193,19 @@ def _path(node: Node) -> str:
     return posixpath.normpath(path)
 
 
-def _no_nul(node: Node, path: str) -> None:
+def _no_nul(node: Field, path: str) -> None:
     if "\0" in path:
         node.invalid("must not contain NUL", path)
 
 
-def _no_user(node: Node) -> None:
+def _no_user(node: Field) -> None:
     """Owners of single files, which the API has had since 1.37."""
     for owner in (node["defaultUser"], *(item["user"] for item in node["items"].items())):
         if owner.given:
             owner.refuse(FILES_OF_ROOT)
 
 
-def _mode(node: Node, default: int) -> int:
+def _mode(node: Field, default: int) -> int:
     mode = node.integer(default)
     if not 0 <= mode <= 0o777:
         node.invalid(_MODE_WORDS)
@@ -225,7 +225,7 @@ _READERS: Mapping[str, _Reader] = {
 # --- mounts ---------------------------------------------------------------------------------------------
 
 
-def mounts(node: Node, known: Mapping[str, Volume], env: Environment) -> tuple[Mount, ...]:
+def mounts(node: Field, known: Mapping[str, Volume], env: Environment) -> tuple[Mount, ...]:
     """``volumeMounts`` of a container."""
     made: list[Mount] = []
     seen: set[str] = set()
@@ -253,7 +253,7 @@ def mounts(node: Node, known: Mapping[str, Volume], env: Environment) -> tuple[M
     return tuple(made)
 
 
-def _sub_path(node: Node, env: Environment) -> tuple[str, bool]:
+def _sub_path(node: Field, env: Environment) -> tuple[str, bool]:
     """The path in the volume, and whether it is to be expanded when the pod has its place."""
     plain, expression = node["subPath"], node["subPathExpr"]
     text = plain.text()

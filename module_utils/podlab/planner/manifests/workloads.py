@@ -9,7 +9,7 @@ from ..model import PodTemplate, Workload
 from ..scheduler.model import Selector
 from . import fields, names
 from .podspec import ALWAYS, ANY_POLICY, pod_template
-from .reading import Node, labels_of, selector
+from .reading import Field, labels_of, selector
 from .references import Scope
 from .updates import fixed_job
 
@@ -20,7 +20,7 @@ _MOST_INDEXED = 100_000
 Fields = dict[str, Any]
 
 
-def workload(kind: str, root: Node, name: str, where: str, scope: Scope) -> Workload:
+def workload(kind: str, root: Field, name: str, where: str, scope: Scope) -> Workload:
     """One workload. ``kind`` is a key of ``READERS``."""
     spec, written = root["spec"], root["spec"]["template"]
     claims = [claim["metadata"]["name"].text() for claim in spec["volumeClaimTemplates"].items()]
@@ -76,7 +76,7 @@ def unfit_names(item: Workload) -> list[str]:
     return []
 
 
-def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
+def _selector(kind: str, spec: Field, template: PodTemplate) -> Selector:
     """``spec.selector``, which has to match the labels of the template."""
     node = spec["selector"]
     made = selector(node)
@@ -91,14 +91,14 @@ def _selector(kind: str, spec: Node, template: PodTemplate) -> Selector:
     return made
 
 
-def _no_deadline(kind: str, node: Node) -> None:
+def _no_deadline(kind: str, node: Field) -> None:
     """What is replaced as soon as it has ended must not have an end."""
     if node.given:
         of = {"Deployment": "ReplicaSet"}.get(kind, kind)  # whose pods they are
         node.forbidden(f"activeDeadlineSeconds in {of} is not Supported")
 
 
-def _replicas(node: Node, default: int = 1) -> int:
+def _replicas(node: Field, default: int = 1) -> int:
     replicas = node.at_least(default)
     if replicas > MOST_REPLICAS:
         node.invalid(f"must be less than or equal to {MOST_REPLICAS}")
@@ -109,7 +109,7 @@ def _replicas(node: Node, default: int = 1) -> int:
 # --- rolling updates ------------------------------------------------------------------------------------
 
 
-def _pods_or_percent(node: Node, default: str) -> tuple[int, bool]:
+def _pods_or_percent(node: Field, default: str) -> tuple[int, bool]:
     """A number, and whether it is one of percent."""
     value = node.number_or_text()
     if value is None:
@@ -123,13 +123,13 @@ def _pods_or_percent(node: Node, default: str) -> tuple[int, bool]:
     return max(number, 0), False
 
 
-def _at_most_all(node: Node, wish: tuple[int, bool]) -> None:
+def _at_most_all(node: Field, wish: tuple[int, bool]) -> None:
     number, is_percent = wish
     if is_percent and number > 100:
         node.invalid("must not be greater than 100%")
 
 
-def _deployment(spec: Node, template: PodTemplate) -> Fields:
+def _deployment(spec: Field, template: PodTemplate) -> Fields:
     replicas = _replicas(spec["replicas"])
     strategy, progress = spec["strategy"], spec["progressDeadlineSeconds"]
     if progress.at_least(600) <= spec["minReadySeconds"].integer(0):
@@ -163,11 +163,11 @@ def _rounded(wish: tuple[int, bool], replicas: int, up: bool) -> int:
 # --- the kinds ------------------------------------------------------------------------------------------
 
 
-def _replica_set(spec: Node, template: PodTemplate) -> Fields:
+def _replica_set(spec: Field, template: PodTemplate) -> Fields:
     return {"replicas": _replicas(spec["replicas"])}
 
 
-def _daemon_set(spec: Node, template: PodTemplate) -> Fields:
+def _daemon_set(spec: Field, template: PodTemplate) -> Fields:
     """A percentage is one of the nodes that take a pod; how many they are is known when pods are placed."""
     strategy = spec["updateStrategy"]
     _update_strategy(strategy)
@@ -189,7 +189,7 @@ def _daemon_set(spec: Node, template: PodTemplate) -> Fields:
     }
 
 
-def _stateful_set(spec: Node, template: PodTemplate) -> Fields:
+def _stateful_set(spec: Field, template: PodTemplate) -> Fields:
     policy = spec["podManagementPolicy"].text() or "OrderedReady"
     if policy not in ("OrderedReady", "Parallel"):
         spec["podManagementPolicy"].invalid("must be 'OrderedReady' or 'Parallel'")
@@ -203,14 +203,14 @@ def _stateful_set(spec: Node, template: PodTemplate) -> Fields:
     }
 
 
-def _service_name(node: Node) -> str:
+def _service_name(node: Field) -> str:
     name = node.text()
     if name:
         node.check(names.dns1123_label(name))
     return name
 
 
-def _update_strategy(node: Node) -> None:
+def _update_strategy(node: Field) -> None:
     kind = node["type"].text()
     if kind == "OnDelete":
         node["type"].refuse("nobody deletes pods one by one; use RollingUpdate")
@@ -218,7 +218,7 @@ def _update_strategy(node: Node) -> None:
         node["type"].unsupported(kind, ("RollingUpdate", "OnDelete"))
 
 
-def _job(spec: Node, template: PodTemplate) -> Fields:
+def _job(spec: Field, template: PodTemplate) -> Fields:
     policy = spec["template"]["spec"]["restartPolicy"]
     if template.restart_policy == "Always":
         policy.required('valid values: "OnFailure", "Never"')

@@ -15,7 +15,7 @@ from typing import TypedDict
 from ...changes.netfilter.firewalls import iptables_rules
 from ...records.observation import BaseChain, ForeignRule, Test
 from ..inputs.host import Host
-from ..inputs.host_links import uplink, ways_out
+from ..inputs.host_links import uplink, uplink_interfaces
 from ..inputs.settings import Cluster
 from ..routing.registry import pod_routing
 
@@ -115,7 +115,7 @@ def _passing(cluster: Cluster, host: Host, hosts: Sequence[Host], family: str, h
 
 def _links(cluster: Cluster, host: Host, hosts: Sequence[Host]) -> list[str]:
     """Those that the cluster's packets come and go by."""
-    links = [uplink(host), *ways_out(host, tuple(other.address for other in hosts))]
+    links = [uplink(host), *uplink_interfaces(host, tuple(other.address for other in hosts))]
     if host.role == "node":
         links += [cluster.bridge, pod_routing(cluster).overlay_device(cluster)]
     return sorted({link for link in links if link})

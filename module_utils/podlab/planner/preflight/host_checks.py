@@ -11,7 +11,7 @@ from itertools import pairwise
 from ...changes import MAC_PREFIX, MARK
 from ...changes.kube_proxy.names import service_chains, service_port_name
 from ...changes.system.node_sysctls import BRIDGE_NETFILTER
-from ...configs import RouteRow
+from ...configs import RouteConfig
 from ...records.observation import Observation
 from ..inputs.host import Host
 from ..inputs.host_links import is_own, own_bridge, uplink
@@ -143,7 +143,7 @@ def namespaces_in_the_way(hosts: Sequence[Host], pods: Mapping[str, str], nodes:
     return found
 
 
-def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str, Sequence[RouteRow]]) -> Refusals:
+def routes_in_the_way(cluster: Cluster, hosts: Sequence[Host], ways: Mapping[str, Sequence[RouteConfig]]) -> Refusals:
     """Routes older than podlab that lead to the very networks that the host needs a way to."""
     foreign = {host.name: foreign_routes(host, cluster) for host in hosts if host.is_managed and ways}
     found = {name: [way["to"] for way in ways[name] if way["to"] in known] for name, known in foreign.items()}

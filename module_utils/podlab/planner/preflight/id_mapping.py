@@ -23,7 +23,7 @@ def unmapped(
     said: set[tuple[str, str, str]] = set()  # replicas of one template have the same mistake
     for pod in pods:
         host = hosts.get(placed.get(pod.key, ""))
-        if pod.kept or host is None or not host.is_managed:
+        if pod.pinned or host is None or not host.is_managed:
             continue
         for kind, path, wanted in _asked(pod.template):
             having = [name for name, other in hosts.items() if other.is_managed and _has(other, kind, wanted)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ...configs import RouteRow
+from ...configs import RouteConfig
 from ..inputs.cluster import check_hosts
 from ..inputs.host import Host
 from ..inputs.observed import recovered, sound_hosts, without
@@ -31,7 +31,7 @@ class Fleet:
 
     hosts: Sequence[Host]
     cidrs: Mapping[str, str]
-    routes: Mapping[str, list[RouteRow]]
+    routes: Mapping[str, list[RouteConfig]]
     past: Past
     refused: Refusals
     notes: tuple[str, ...]

@@ -47,8 +47,8 @@ def next_generation(hosts: Sequence[Host]) -> int:
 def created_of(hosts: Sequence[Host]) -> dict[str, str]:
     """``kind/namespace/name`` -> when it was made."""
     pods = newest_pods(hosts).values()
-    born = {f"pod/{key}": time for one in pods for key, (_, time) in one.get("pods", {}).items() if time}
-    return {**born, **newest_cluster(hosts).get("created", {})}
+    created_at = {f"pod/{key}": time for one in pods for key, (_, time) in one.get("pods", {}).items() if time}
+    return {**created_at, **newest_cluster(hosts).get("created", {})}
 
 
 def out_of_reach(hosts: Sequence[Host]) -> list[str]:

@@ -46,21 +46,21 @@ def sections(
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
-    born: Mapping[str, str],
+    created_at: Mapping[str, str],
     now: str,
     services: ClusterRecord,
 ) -> Sections:
-    """:param born: pod key -> when it was made.
+    """:param created_at: pod key -> when it was made.
     :param services: what there is to be remembered of services.
     """
     generation = next_generation(hosts)
     known_pods = newest_pods(hosts)
     network = _kept(newest_network(hosts), _network(cluster, hosts, cidrs), generation)
-    whole = _cluster(hosts, desired, wanted, placement, born, now, services)
+    whole = _cluster(hosts, desired, wanted, placement, created_at, now, services)
     cluster_section = _kept(newest_cluster(hosts), whole, generation)
     pods = {
         node: _kept(known_pods.get(node, PodsRecord()), PodsRecord(pods=held), generation)
-        for node, held in _pods_by_node(cidrs, placement, addresses, born).items()
+        for node, held in _pods_by_node(cidrs, placement, addresses, created_at).items()
     }
     return Sections(network, cluster_section, pods, _parts(hosts, network, cluster_section, pods, generation))
 
@@ -111,11 +111,11 @@ def _pods_by_node(
     cidrs: Mapping[str, str],
     placement: Placement,
     addresses: Mapping[str, str | None],
-    born: Mapping[str, str],
+    created_at: Mapping[str, str],
 ) -> dict[str, dict[str, list[str | None]]]:
     found: dict[str, dict[str, list[str | None]]] = {node: {} for node in cidrs}
     for key, node in placement.nodes.items():
-        found[node][key] = [addresses.get(key), born[key]]
+        found[node][key] = [addresses.get(key), created_at[key]]
     return found
 
 
@@ -124,7 +124,7 @@ def _cluster(
     desired: Desired,
     wanted: Wanted,
     placement: Placement,
-    born: Mapping[str, str],
+    created_at: Mapping[str, str],
     now: str,
     services: ClusterRecord,
 ) -> ClusterRecord:
@@ -137,7 +137,7 @@ def _cluster(
     keys += [_created_key(key) for key in desired.objects]
     keys += [f"node/{node}" for node in nodes]
     keys += [f"namespace/{name}" for name in desired.namespaces]
-    waiting = {f"pod/{key}": born[key] for key in placement.waiting}
+    waiting = {f"pod/{key}": created_at[key] for key in placement.waiting}
     count = Counter(pod.owner for pod in wanted.pods)
     return {
         "nodes": nodes,

@@ -10,7 +10,7 @@ from ..inputs.request import Request
 from ..ipam.stage import Allocated
 from ..preflight.stage import Fleet
 from ..scheduler.stage import Scheduled
-from ..services.stage import Chapter
+from ..services.stage import ServicesPlan
 from .sections import Sections, created_at, sections
 
 
@@ -28,7 +28,7 @@ def remember(
     reconciled: Reconciled,
     scheduled: Scheduled,
     allocated: Allocated,
-    services: Chapter,
+    services: ServicesPlan,
 ) -> Remembered:
     created = created_at(fleet.hosts, reconciled.pods, request.now)
     found = sections(

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from ...changes.netfilter.closing_rules import end_of
 from ...changes.netfilter.egress import FORWARD, passing, tables
-from ...configs import TableRow
+from ...configs import TableConfig
 from ..inputs.host import Host
-from ..inputs.host_links import ways_out
+from ..inputs.host_links import uplink_interfaces
 from ..inputs.settings import Cluster
 from .registry import pod_routing
 
 
-def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> dict[str, TableRow]:
+def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> dict[str, TableConfig]:
     """The chains of a node, with what podlab itself needs to be let in: verify's calls, the overlay of other nodes.
 
     :param links: by which pods' packets come and go.
@@ -24,12 +24,12 @@ def rows(cluster: Cluster, links: Sequence[str], nodes: Sequence[str] = ()) -> d
     return tables(cluster.cidr, cluster.non_masquerade_cidrs, links, [verify, *overlay])
 
 
-def relay_rows(cluster: Cluster, host: Host, nodes: Sequence[str]) -> dict[str, TableRow]:
+def relay_rows(cluster: Cluster, host: Host, nodes: Sequence[str]) -> dict[str, TableConfig]:
     """The same for a gateway, which has rules of podlab's only where its own would keep pods' packets back.
 
     :param nodes: addresses of all nodes: with them pods' packets to the outside pass a gateway.
     """
-    seen, links = host.seen, ways_out(host, nodes)
+    seen, links = host.seen, uplink_interfaces(host, nodes)
     chains = host.rules.get("filter", {})
     if not seen.get("forward_drops") and end_of(chains.get("FORWARD", ()), chains, links) is None:
         return {"filter": {"chains": {}, "jumps": {}}} if FORWARD in chains else {}

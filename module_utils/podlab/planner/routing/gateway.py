@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
-from ...configs import RouteRow
+from ...configs import RouteConfig
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from .pod_routing import PodRouting
@@ -26,16 +26,16 @@ class Gateway(PodRouting):
             return []
         return [
             self.invalid(
-                f"no gateway has an address in {node.subnet}, the subnet of {node.name}; add a leg to one, "
+                f"no gateway has an address in {node.subnet}, the subnet of {node.name}; add an interface to one, "
                 "or choose vxlan"
             )
             for node in nodes
             if _next_hop(cluster, node, gateway) is None
         ]
 
-    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
+    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteConfig]]:
         nodes = [host for host in hosts if host.role == "node"]
-        found: dict[str, list[RouteRow]] = {host.name: [] for host in hosts}
+        found: dict[str, list[RouteConfig]] = {host.name: [] for host in hosts}
         gateway = _gateway(hosts)
         for host in hosts:
             if host.role == "gateway":

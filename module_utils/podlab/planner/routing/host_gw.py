@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
-from ...configs import RouteRow
+from ...configs import RouteConfig
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from .pod_routing import PodRouting
@@ -28,13 +28,13 @@ class HostGw(PodRouting):
                     ]
         return []
 
-    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
+    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteConfig]]:
         nodes = [host for host in hosts if host.role == "node"]
-        hops: dict[str, RouteRow] = {node.name: {"to": cidrs[node.name], "via": node.address} for node in nodes}
+        hops: dict[str, RouteConfig] = {node.name: {"to": cidrs[node.name], "via": node.address} for node in nodes}
         return to_each_other_node(hosts, hops)
 
 
-def to_each_other_node(hosts: Sequence[Host], hops: Mapping[str, RouteRow]) -> dict[str, list[RouteRow]]:
+def to_each_other_node(hosts: Sequence[Host], hops: Mapping[str, RouteConfig]) -> dict[str, list[RouteConfig]]:
     """Routes of each node to all others; a gateway knows nothing of pods. :param hops: node -> the route to it."""
     return {
         host.name: [hop for name, hop in hops.items() if name != host.name] if host.role == "node" else []

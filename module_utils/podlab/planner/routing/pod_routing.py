@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ...configs import RouteRow, VxlanRow
+from ...configs import RouteConfig, VxlanConfig
 from ..inputs.host import Host
 from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster
@@ -33,7 +33,7 @@ class PodRouting(ABC):
         return []
 
     @abstractmethod
-    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
+    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteConfig]]:
         """Host -> its routes to the pods of other nodes. Each host is there."""
 
     def mtu(self, host: Host) -> int:
@@ -46,7 +46,9 @@ class PodRouting(ABC):
 
     # --- an overlay, where there is one
 
-    def overlay(self, cluster: Cluster, host: Host, nodes: Sequence[Host], cidrs: Mapping[str, str]) -> VxlanRow | None:
+    def overlay(
+        self, cluster: Cluster, host: Host, nodes: Sequence[Host], cidrs: Mapping[str, str]
+    ) -> VxlanConfig | None:
         """The overlay's end on a host."""
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...changes import MAC_PREFIX, MARK
 from ...changes.network.vxlan import OVERHEAD
-from ...configs import PeerRow, RouteRow, VxlanRow
+from ...configs import PeerConfig, RouteConfig, VxlanConfig
 from ..inputs.host import Host
 from ..inputs.host_links import uplink, uplink_mtu
 from ..inputs.settings import Cluster
@@ -18,10 +18,10 @@ from .pod_routing import PodRouting
 class Vxlan(PodRouting):
     name = "vxlan"
 
-    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteRow]]:
+    def routes(self, cluster: Cluster, hosts: Sequence[Host], cidrs: Mapping[str, str]) -> dict[str, list[RouteConfig]]:
         device = self.overlay_device(cluster)
         nodes = [host.name for host in hosts if host.role == "node"]
-        hops: dict[str, RouteRow] = {
+        hops: dict[str, RouteConfig] = {
             name: {"to": cidrs[name], "via": self.overlay_address(cidrs[name]), "dev": device} for name in nodes
         }
         return to_each_other_node(hosts, hops)
@@ -33,7 +33,9 @@ class Vxlan(PodRouting):
     def source_address(self, node: Host, cidr: str) -> str:
         return self.overlay_address(cidr)
 
-    def overlay(self, cluster: Cluster, host: Host, nodes: Sequence[Host], cidrs: Mapping[str, str]) -> VxlanRow | None:
+    def overlay(
+        self, cluster: Cluster, host: Host, nodes: Sequence[Host], cidrs: Mapping[str, str]
+    ) -> VxlanConfig | None:
         device = uplink(host)
         if host.role != "node" or device is None:
             return None
@@ -50,7 +52,7 @@ class Vxlan(PodRouting):
             "peers": [self._peer(node, cidrs[node.name]) for node in nodes if node is not host],
         }
 
-    def _peer(self, node: Host, cidr: str) -> PeerRow:
+    def _peer(self, node: Host, cidr: str) -> PeerConfig:
         address = self.overlay_address(cidr)
         return {"address": address, "mac": pod_mac(address), "node": node.address}
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from ..inputs.host import Host
 from ..model import Invalid, Pod
 from .filters import TAINT, may_stay, objection, untolerated
-from .interpod import IS_REPELLED, NO_PORTS, REPELS, SPREAD, Neighbours, Ports
+from .inter_pod_affinity import IS_REPELLED, NO_PORTS, REPELS, SPREAD, InterPodAffinity, Ports
 
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 
@@ -24,39 +24,41 @@ class Placement:
     waiting: list[str] = field(default_factory=list)
 
 
-def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], present: Mapping[str, str]) -> Placement:
+def place(
+    pods: Sequence[Pod], nodes: Sequence[Host], capacity: Mapping[str, int], present: Mapping[str, str]
+) -> Placement:
     """Give every pod a node.
 
-    :param room: addresses that each node has for pods, those in use included. A pod on its node's network takes none.
-    :param present: where pods run now. A pod stays as long as its node is in the inventory, still fits
-        its ``nodeName`` and ``nodeSelector`` and has no NoExecute taint against it, also while the node cannot be
-        reached. Spreading, anti-affinity and NoSchedule are for new pods only.
+    :param capacity: addresses of each node for pods, those in use included; a pod on its node's network takes none.
+    :param present: where pods run now. A pod stays while its node is in the inventory, fits its ``nodeName`` and
+        ``nodeSelector`` and has no NoExecute taint against it, seen or not. The other constraints are for new pods
+        only.
     :raises Invalid: an unknown ``nodeName``, and pods that no node can take, in the scheduler's words.
 
     New pods go where the fewest of their owner's replicas are, then to the node with the fewest pods,
     then to the first of the inventory: the default spreading of kube-scheduler without its weights
     (https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints).
-    What a pod would rather have comes before that, one wish after the other instead of by weighted sums: no taint
-    PreferNoSchedule, no pods that it would rather not meet, a domain with few pods.
-    Replicas of an older template do not count as siblings: they are about to go.
+    Preferences come before that, one after the other instead of by weighted sums: taints PreferNoSchedule,
+    anti-affinity, topology spread. Replicas of an older template are no siblings: they are about to go.
     """
     by_name = {node.name: node for node in nodes}
-    board = _Board(pods, nodes, room)
+    board = SchedulerState(pods, nodes, capacity)
     placement = Placement({})
     # Who is kept cannot move; only then may others claim what they ask for.
-    for pod in (*(pod for pod in pods if pod.kept is not None), *(pod for pod in pods if pod.kept is None)):
+    for pod in (*(pod for pod in pods if pod.pinned is not None), *(pod for pod in pods if pod.pinned is None)):
         home = by_name.get(present.get(pod.key, ""))
-        if home and (pod.kept is not None or (may_stay(pod.template, home) and not board.ports.clash(pod, home.name))):
+        if home and (
+            pod.pinned is not None or (may_stay(pod.template, home) and not board.ports.clash(pod, home.name))
+        ):
             placement.nodes[pod.key] = home.name
             board.put(pod, home.name)
     problems: dict[tuple[str, str], str] = {}  # one each for an owner and a reason: siblings have the same
     for owner, group in groupby(pods, key=lambda pod: pod.owner or pod.key):
-        siblings = [pod for pod in group if pod.kept is None]  # a kept one that is nowhere is gone
-        new = [pod for pod in siblings if pod.key not in placement.nodes]
-        if not new:
+        siblings = [pod for pod in group if pod.pinned is None]  # a kept one that is nowhere is gone
+        if not (new := [pod for pod in siblings if pod.key not in placement.nodes]):
             continue
         mine = Counter(placement.nodes[pod.key] for pod in siblings if pod.key in placement.nodes)
-        for _, alike in groupby(new, key=board.wishes):
+        for _, alike in groupby(new, key=board.equivalence_key):
             run = list(alike)
             if words := _no_such_node(run[0], by_name):
                 problems.setdefault((owner, words), f'{run[0].where}: The Pod "{run[0].name}" {words}')
@@ -64,7 +66,7 @@ def place(pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int], p
             chosen = board.spread(run, mine)
             placement.nodes.update(zip((pod.key for pod in run), chosen, strict=False))
             left = run[len(chosen) :]
-            if left and board.may_wait(left[0]):
+            if left and board.is_deferrable(left[0]):
                 placement.waiting += [pod.key for pod in left]
             elif left:
                 words = board.why_not(left[0])
@@ -81,37 +83,40 @@ def _no_such_node(pod: Pod, nodes: Mapping[str, Host]) -> str:
     return f'is invalid: spec.nodeName: Invalid value: "{name}": no such node; the inventory has {", ".join(nodes)}'
 
 
-class _Board:
-    """What each node has. Pods with the same plain wishes share one queue of nodes, the emptiest in front.
+class SchedulerState:
+    """What each node has. Pods with the same plain constraints share one queue of nodes, the emptiest in front.
 
     A node is looked at when a pod comes its way, not once for each owner: the work grows with the pods. Only a pod
     that asks for more than a name, a selector and tolerations has every node looked at.
     """
 
-    def __init__(self, pods: Sequence[Pod], nodes: Sequence[Host], room: Mapping[str, int]) -> None:
+    def __init__(self, pods: Sequence[Pod], nodes: Sequence[Host], capacity: Mapping[str, int]) -> None:
         self.nodes = {node.name: node for node in nodes}
         self.order = {node.name: index for index, node in enumerate(nodes)}
-        self.room = room
+        self.capacity = capacity
         self.total: Counter[str] = Counter()  # pods
         self.taken: Counter[str] = Counter()  # addresses
-        self.disliked = [node for node in nodes if any(taint[2] == "PreferNoSchedule" for taint in node.taints)]
+        self.prefer_no_schedule = [
+            node for node in nodes if any(taint[2] == "PreferNoSchedule" for taint in node.taints)
+        ]
         self.ports = Ports()
-        self.neighbours = Neighbours(pods, nodes)
+        self.inter_pod_affinity = InterPodAffinity(pods, nodes)
         self.queues: dict[object, list[tuple[int, int, str]]] = {}
         self._eligible: dict[object, list[Host]] = {}
-        self._wishes: dict[tuple[str, int], tuple[object, ...]] = {}
+        self._keys: dict[tuple[str, int], tuple[object, ...]] = {}
 
     def put(self, pod: Pod, name: str) -> None:
         self.total[name] += 1
         if not _is_on_node(pod):
             self.taken[name] += 1
         self.ports.claim(pod, name)
-        self.neighbours.add(pod, name)
+        self.inter_pod_affinity.add(pod, name)
 
-    def wishes(self, pod: Pod) -> tuple[object, ...]:
-        """The same for pods that may go to the same nodes for the same reasons. The first is: is it picky?"""
+    def equivalence_key(self, pod: Pod) -> tuple[object, ...]:
+        """The same for pods that may go to the same nodes for the same reasons. The first says whether every node has
+        to be looked at."""
         template = pod.template
-        known = self._wishes.get((pod.namespace, id(template)))
+        known = self._keys.get((pod.namespace, id(template)))
         if known is None:
             plain = (
                 template.node_name,
@@ -119,19 +124,23 @@ class _Board:
                 template.tolerations,
                 template.host_network,
             )
-            picky = bool(self.ports.wanted(pod)) or (
+            needs_full_scan = bool(self.ports.wanted(pod)) or (
                 template.node_name is None
                 and (
-                    self.neighbours.concern(pod)
-                    or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.disliked)
+                    self.inter_pod_affinity.concern(pod)
+                    or any(untolerated(template, node, ("PreferNoSchedule",)) for node in self.prefer_no_schedule)
                 )
             )
-            known = self._wishes[pod.namespace, id(template)] = (picky, *plain, id(template) if picky else 0)
+            known = self._keys[pod.namespace, id(template)] = (
+                needs_full_scan,
+                *plain,
+                id(template) if needs_full_scan else 0,
+            )
         return known
 
     def spread(self, pods: Sequence[Pod], mine: Counter[str]) -> list[str]:
         """A node for each of these like pods of one owner, as far as one fits; ``mine`` counts their siblings."""
-        if self.wishes(pods[0])[0]:
+        if self.equivalence_key(pods[0])[0]:
             return self._one_by_one(pods, mine)
         queue = self._queue(pods[0])
         name = pods[0].template.node_name
@@ -179,29 +188,29 @@ class _Board:
         return None
 
     def _is_full(self, name: str, pod: Pod) -> bool:
-        return self.taken[name] >= self.room[name] and not _is_on_node(pod)
+        return self.taken[name] >= self.capacity[name] and not _is_on_node(pod)
 
     def _may_take(self, pod: Pod, name: str) -> bool:
         return self.nodes[name].is_managed and objection(pod.template, self.nodes[name]) is None
 
     def _queue(self, pod: Pod) -> list[tuple[int, int, str]]:
-        wishes = self.wishes(pod)
-        if wishes not in self.queues:
+        key = self.equivalence_key(pod)
+        if key not in self.queues:
             seen = [node.name for node in self._candidates(pod) if node.is_managed]
-            self.queues[wishes] = [(self.total[name], self.order[name], name) for name in seen]
-            heapq.heapify(self.queues[wishes])
-        return self.queues[wishes]
+            self.queues[key] = [(self.total[name], self.order[name], name) for name in seen]
+            heapq.heapify(self.queues[key])
+        return self.queues[key]
 
     def _candidates(self, pod: Pod) -> list[Host]:
         """Nodes that do not speak against the pod themselves."""
-        wishes = self.wishes(pod)
-        if wishes not in self._eligible:
+        key = self.equivalence_key(pod)
+        if key not in self._eligible:
             name = pod.template.node_name
             asked = self.nodes.values() if name is None else [self.nodes[name]]
-            self._eligible[wishes] = [node for node in asked if objection(pod.template, node) is None]
-        return self._eligible[wishes]
+            self._eligible[key] = [node for node in asked if objection(pod.template, node) is None]
+        return self._eligible[key]
 
-    # --- picky pods
+    # --- pods that need a full scan
 
     def _one_by_one(self, pods: Sequence[Pod], mine: Counter[str]) -> list[str]:
         chosen: list[str] = []
@@ -212,13 +221,16 @@ class _Board:
             fitting = [node.name for node in managed if node.name not in against and not self._is_full(node.name, pod)]
             if not fitting:
                 break
-            dislikes, crowds = self.neighbours.dislikes(pod), self.neighbours.crowds(pod)
+            anti_affinity, spread = (
+                self.inter_pod_affinity.anti_affinity_score(pod),
+                self.inter_pod_affinity.spread_score(pod),
+            )
             name = min(
                 fitting,
                 key=lambda name: (
                     soft[name],
-                    dislikes.get(name, 0),
-                    crowds[name],
+                    anti_affinity.get(name, 0),
+                    spread[name],
                     mine[name],
                     self.total[name],
                     self.order[name],
@@ -233,13 +245,13 @@ class _Board:
         """Node -> why the pods that are there speak against this one. Addresses are counted elsewhere."""
         found = {name: NO_PORTS for name in self.nodes if self.ports.clash(pod, name)}
         if pod.template.node_name is None:
-            for name, words in self.neighbours.objections(pod).items():
+            for name, words in self.inter_pod_affinity.reject_reasons(pod).items():
                 found.setdefault(name, words)
         return found
 
     # --- pods without a node
 
-    def may_wait(self, pod: Pod) -> bool:
+    def is_deferrable(self, pod: Pod) -> bool:
         """Whether a node that this run does not write to could take the pod."""
         against = self._against(pod)
         return any(not node.is_managed and node.name not in against for node in self._candidates(pod))
@@ -281,4 +293,4 @@ class _Board:
 
 def _is_on_node(pod: Pod) -> bool:
     """Whether a pod is on its node's own network (``hostNetwork``) and takes no address."""
-    return bool(pod.kept.get("host_network")) if pod.kept is not None else pod.template.host_network
+    return bool(pod.pinned.get("host_network")) if pod.pinned is not None else pod.template.host_network

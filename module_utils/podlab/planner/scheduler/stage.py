@@ -56,4 +56,4 @@ def schedule(fleet: Fleet, reconciled: Reconciled, found: Problems) -> Scheduled
 
 def is_on_node(pod: Pod) -> bool:
     """Whether a pod is on its node's own network (``hostNetwork``)."""
-    return bool(pod.kept.get("host_network")) if pod.kept else pod.template.host_network
+    return bool(pod.pinned.get("host_network")) if pod.pinned else pod.template.host_network

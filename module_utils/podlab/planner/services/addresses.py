@@ -17,13 +17,13 @@ from ..model import Invalid
 from .clashes import clashes
 from .cluster_ips import cluster_ips
 from .load_balancers import load_balancer_ips, pool_problems
-from .model import LOAD_BALANCER, OWN_CLASS, Given, Service
+from .model import LOAD_BALANCER, OWN_CLASS, Service, ServiceAllocation
 from .node_ports import NodePorts
 from .past import past_services
 from .ranges import some
 
 
-def allocate(cluster: Cluster, hosts: Sequence[Host], services: Sequence[Service]) -> dict[str, Given]:
+def allocate(cluster: Cluster, hosts: Sequence[Host], services: Sequence[Service]) -> dict[str, ServiceAllocation]:
     """Service -> what it has.
 
     :raises Invalid: with every problem that only the cluster as a whole can have.
@@ -33,8 +33,8 @@ def allocate(cluster: Cluster, hosts: Sequence[Host], services: Sequence[Service
     ips = cluster_ips(cluster, services, past, problems)
     ports = NodePorts(cluster, services, past, problems)
     balancers = load_balancer_ips(cluster, services, past, problems)
-    given = {
-        service.key: Given(
+    allocations = {
+        service.key: ServiceAllocation(
             cluster_ip=ips.get(service.key, ""),
             node_ports=tuple(ports.numbers[service.key]),
             health_check_node_port=ports.health_checks.get(service.key, 0),
@@ -42,15 +42,15 @@ def allocate(cluster: Cluster, hosts: Sequence[Host], services: Sequence[Service
         )
         for service in services
     }
-    problems += clashes(cluster, hosts, services, given)
+    problems += clashes(cluster, hosts, services, allocations)
     if problems:
         raise Invalid(problems)
-    return given
+    return allocations
 
 
-def waiting(services: Iterable[Service], given: Mapping[str, Given]) -> list[str]:
+def waiting(services: Iterable[Service], allocations: Mapping[str, ServiceAllocation]) -> list[str]:
     """Words for Services that wait for a load balancer's address, because there is nobody to give them one."""
-    waiting = [item for item in services if item.type == LOAD_BALANCER and not given[item.key].ingress]
+    waiting = [item for item in services if item.type == LOAD_BALANCER and not allocations[item.key].ingress]
     own = [item.key for item in waiting if item.is_balanced_here]
     words = [f"no load balancer gives an address to Service {some(own)}: {POOL} is not set"] if own else []
     others = [f"{item.key} ({item.load_balancer_class})" for item in waiting if not item.is_balanced_here]

@@ -18,14 +18,14 @@ class Stage(Enum):
 
     NOW = "before its pods are made and taken away"
     NEXT = "when that is done"
-    SETTLED = "when all of them are ready besides"
+    ALL_READY = "when all of them are ready besides"
 
 
 @dataclass(frozen=True)
 class Backend:
     """A pod as a Service sees it. ``ports`` are those with a name: (name, protocol) -> number.
 
-    One that is ``is_leaving`` and still ready serves whoever finds nobody else.
+    One that is ``is_terminating`` and still ready serves whoever finds nobody else.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Backend:
     ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     hostname: str = ""
     subdomain: str = ""
-    is_leaving: bool = False
+    is_terminating: bool = False
 
     @property
     def namespace(self) -> str:
@@ -60,7 +60,7 @@ def backends(
     deletion. Where this run does not get at it, it is what it was: nobody has begun to end it.
 
     :param present: the pods as this run found them. Whether a pod is ready is what that says.
-    :param touches_pods: whether this run makes pods and takes them away; it may be asked for other chapters only.
+    :param touches_pods: whether this run makes pods and takes them away; it may be asked for other components only.
     """
 
     def changes(node: str) -> bool:
@@ -76,13 +76,13 @@ def backends(
                 found.append(_backend(pod, address, home, _zone(nodes, home), one.ready))
         elif one is not None and _serves(one) and (stage is Stage.NOW or not changes(one.node)):
             # Of one name there is one pod: the other comes when this one has gone.
-            found.append(_as_it_runs(one, nodes, is_leaving=changes(one.node)))
+            found.append(_as_it_runs(one, nodes, is_terminating=changes(one.node)))
         elif home and address:
-            is_ready = stage is Stage.SETTLED and changes(home)
+            is_ready = stage is Stage.ALL_READY and changes(home)
             found.append(_backend(pod, address, home, _zone(nodes, home), is_ready))
     for one in present.values():
         if one.key not in planned and _serves(one) and (stage is Stage.NOW or not changes(one.node)):
-            found.append(_as_it_runs(one, nodes, is_leaving=changes(one.node)))
+            found.append(_as_it_runs(one, nodes, is_terminating=changes(one.node)))
     return found
 
 
@@ -96,24 +96,24 @@ def _stays(one: Present, pod: Pod, address: str) -> bool:
     and address, and until that is ready nobody serves there."""
     if one.row is None or not address or one.row["address"].partition("/")[0] != address:
         return False
-    return bool(pod.kept) or one.row.get("revision", "") == pod.revision
+    return bool(pod.pinned) or one.row.get("revision", "") == pod.revision
 
 
 def _zone(nodes: Mapping[str, Host], node: str) -> str:
     return nodes[node].all_labels().get(ZONE, "") if node in nodes else ""
 
 
-def _as_it_runs(one: Present, nodes: Mapping[str, Host], *, is_leaving: bool) -> Backend:
+def _as_it_runs(one: Present, nodes: Mapping[str, Host], *, is_terminating: bool) -> Backend:
     assert one.row is not None
     address = one.row["address"].partition("/")[0]
     facts = _facts_of(one.row["object"])
-    return Backend(one.key, address, one.node, _zone(nodes, one.node), one.ready, *facts, is_leaving=is_leaving)
+    return Backend(one.key, address, one.node, _zone(nodes, one.node), one.ready, *facts, is_terminating=is_terminating)
 
 
 def _backend(pod: Pod, address: str, node: str, zone: str, is_ready: bool) -> Backend:
-    if pod.kept:
+    if pod.pinned:
         # It runs by the template that it was made by.
-        return Backend(pod.key, address, node, zone, is_ready, *_facts_of(pod.kept["object"]))
+        return Backend(pod.key, address, node, zone, is_ready, *_facts_of(pod.pinned["object"]))
     template = pod.template
     beside = [one for one in template.init_containers if one.restart_policy == "Always"]
     ports = [(port.name, port.protocol, port.number) for one in (*template.containers, *beside) for port in one.ports]

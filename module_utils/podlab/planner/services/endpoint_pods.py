@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from ...configs import EndpointRow
+from ...configs import EndpointConfig
 from ..model import Pod
 from .model import Slice
 
@@ -39,7 +39,7 @@ class PodPlaces:
                 netns = None if pod.key in on_nodes else pod.netns
                 self._at[address].append(PodPlace(placed[pod.key], netns, pod.key))
 
-    def of(self, service: str, endpoint: EndpointRow) -> PodPlace | None:
+    def of(self, service: str, endpoint: EndpointConfig) -> PodPlace | None:
         """None: it is no pod of the plan."""
         places = self._at.get(endpoint["address"], [])
         if len(places) < 2:

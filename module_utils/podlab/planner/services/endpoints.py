@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from .backends import Backend
-from .model import BY_SELECTOR, EXTERNAL_NAME, Endpoint, Service, Slice, SlicePort, WrittenEndpoints
+from .model import BY_SELECTOR, EXTERNAL_NAME, Endpoint, Endpoints, Service, Slice, SlicePort
 from .slices import parts, slice_name
 from .written_endpoints import SERVICE_NAME
 
@@ -96,13 +96,13 @@ def _ports_of(service: Service, pod: Backend) -> tuple[SlicePort, ...]:
 
 
 def _endpoint_of(service: Service, pod: Backend) -> Endpoint:
-    ready = service.publishes_not_ready or (pod.is_ready and not pod.is_leaving)
+    ready = service.publishes_not_ready or (pod.is_ready and not pod.is_terminating)
     return Endpoint(
         address=pod.address,
         node=pod.node,
         ready=ready,
         serving=pod.is_ready,
-        terminating=pod.is_leaving,
+        terminating=pod.is_terminating,
         target=pod.key,
         hostname=pod.hostname if pod.subdomain == service.name else "",
         zone=pod.zone,
@@ -114,7 +114,7 @@ def slices_in_force(
     services: Sequence[Service],
     made: Iterable[Slice],
     slices: Iterable[Slice],
-    endpoints: Iterable[WrittenEndpoints],
+    endpoints: Iterable[Endpoints],
 ) -> tuple[dict[str, list[Slice]], list[str]]:
     """Service -> its slices, by name; and what is written of endpoints and has no meaning, in words."""
     by_key = {service.key: service for service in services}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..model import Pod
-from .model import Given, Service
+from .model import Service, ServiceAllocation
 
 MASTER = ("default", "kubernetes")
 """The Service of the API server. Its variables are in every container, asked for or not. There is no API server here,
@@ -41,16 +41,18 @@ class Links:
     master: Mapping[str, str]
 
     @classmethod
-    def of(cls, services: Sequence[Service], given: Mapping[str, Given], pods: Sequence[Pod]) -> Links:
-        """:param given: what each Service has been given.
+    def of(
+        cls, services: Sequence[Service], allocations: Mapping[str, ServiceAllocation], pods: Sequence[Pod]
+    ) -> Links:
+        """:param allocations: what each Service has been given.
         :param pods: who may ask. Without them 10,000 Services have variables for nobody.
         """
-        asking = {*(pod.namespace for pod in pods if pod.kept is None and pod.template.service_links)}
+        asking = {*(pod.namespace for pod in pods if pod.pinned is None and pod.template.service_links)}
         found: dict[str, dict[str, str]] = {}
         master: dict[str, str] = {}
         for service in sorted(services, key=lambda service: service.key):
             is_master = (service.namespace, service.name) == MASTER
-            has = given.get(service.key)
+            has = allocations.get(service.key)
             if (
                 (is_master or service.namespace in asking)
                 and service.has_address
@@ -76,7 +78,7 @@ class Links:
         }
         first: dict[str, Pod] = {}
         for pod in pods:
-            if pod.kept is None and pod.template.service_links and sizes.get(pod.namespace, 0) > MOST_BYTES:
+            if pod.pinned is None and pod.template.service_links and sizes.get(pod.namespace, 0) > MOST_BYTES:
                 first.setdefault(pod.namespace, pod)
         return [
             f"{pod.where}: the variables of all Services of the namespace {namespace} are more than the kernel hands "

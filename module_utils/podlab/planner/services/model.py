@@ -107,7 +107,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Given:
+class ServiceAllocation:
     """What a Service has besides what is written: given out by the plan, or as the manifest asks for it.
 
     ``node_ports`` stand beside the ports of the Service; 0 is none.
@@ -166,7 +166,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class WrittenEndpoints:
+class Endpoints:
     """An object of kind Endpoints, and the slices that it becomes if its Service has no selector."""
 
     namespace: str

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ...records.host_record import ClusterRecord, EndpointsEntry, ServiceEntry, SliceEntry
-from ..manifests.reading import Node
+from ..manifests.reading import Field
 from ..manifests.services import service
-from .model import EXTERNAL_NAME, LOAD_BALANCER, Endpoint, Given, Ingress, Service, Slice, WrittenEndpoints
+from .model import EXTERNAL_NAME, LOAD_BALANCER, Endpoint, Endpoints, Ingress, Service, ServiceAllocation, Slice
 
 Object = dict[str, Any]
 _Entry = TypeVar("_Entry", ServiceEntry, SliceEntry, EndpointsEntry)
@@ -20,9 +20,9 @@ _Entry = TypeVar("_Entry", ServiceEntry, SliceEntry, EndpointsEntry)
 
 def remembered(
     services: Sequence[Service],
-    given: Mapping[str, Given],
+    allocations: Mapping[str, ServiceAllocation],
     slices: Iterable[Slice],
-    endpoints: Iterable[WrittenEndpoints],
+    endpoints: Iterable[Endpoints],
     past: ClusterRecord,
     now: str,
 ) -> ClusterRecord:
@@ -32,7 +32,7 @@ def remembered(
     :param now: the time of what is new.
     """
     return {
-        "services": _by_key(services, past.get("services", {}), now, lambda one: _service(one, given[one.key])),
+        "services": _by_key(services, past.get("services", {}), now, lambda one: _service(one, allocations[one.key])),
         "slices": _by_key(slices, past.get("slices", {}), now, _Slices().item),
         "endpoints": _by_key(endpoints, past.get("endpoints", {}), now, lambda one: {"body": one.body}),
     }
@@ -52,13 +52,13 @@ def _by_key(
 # --- Services -------------------------------------------------------------------------------------------
 
 
-def _service(one: Service, given: Given) -> Object:
+def _service(one: Service, allocation: ServiceAllocation) -> Object:
     """What it was given, where there is any of it."""
     return _filled(
-        clusterIP=given.cluster_ip,
-        nodePorts=list(given.node_ports) if any(given.node_ports) else [],
-        healthCheckNodePort=given.health_check_node_port,
-        ingress=[_ingress(item) for item in given.ingress],
+        clusterIP=allocation.cluster_ip,
+        nodePorts=list(allocation.node_ports) if any(allocation.node_ports) else [],
+        healthCheckNodePort=allocation.health_check_node_port,
+        ingress=[_ingress(item) for item in allocation.ingress],
         body=one.body,
     )
 
@@ -79,7 +79,7 @@ def node_ports_of(entry: ServiceEntry) -> list[tuple[str, str, int, int]]:
 def service_object(entry: Mapping[str, Any], namespace: str, name: str) -> Object:
     """A remembered Service as the API server keeps it: the defaults written out, and what it was given."""
     written: Mapping[str, Any] = entry["body"]
-    one = service(Node.root(written, "", []), name, namespace, "", lambda _: None)
+    one = service(Field.root(written, "", []), name, namespace, "", lambda _: None)
     told: Mapping[str, Any] = written.get("spec") or {}
     spec: Object = {key: value for key, value in told.items() if value is not None and key not in _WORKED_OUT}
     spec["type"] = one.type

@@ -1,4 +1,4 @@
-"""The chapter of services, from what is wanted and what is there to what each node is told and all remember."""
+"""The component of services, from what is wanted and what is there to what each node is told and all remember."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from ...changes.kube_proxy import services
 from ...changes.system import sysctls
-from ...configs import ServicePortRow, ServicesRow
+from ...configs import ServicePortConfig, ServicesConfig
 from ...records.host_record import ClusterRecord
 from ...records.observation import Observation
-from ..configs.services import Rows, port_rows
+from ..configs.services import ServicesConfigs, port_configs
 from ..controllers.stage import Reconciled
 from ..inputs.host import Host
 from ..inputs.request import Request
@@ -24,32 +24,32 @@ from ..scheduler.stage import Scheduled
 from .addresses import waiting
 from .backends import Backend, Stage, backends
 from .endpoints import slices_in_force, slices_of_pods
-from .model import Given, Slice
+from .model import ServiceAllocation, Slice
 from .record import remembered
 
 
 @dataclass(frozen=True)
-class Chapter:
+class ServicesPlan:
     """``record`` is what every host shall remember of services.
 
-    ``leaves_pods``: whether nodes lead packets to a pod that this run may be about to take away. Then they have to know
-    before that happens; everything else may wait until the new pods are ready. ``parting`` is what they are told then,
-    and ``rows`` what holds once those pods have gone, with the ``slices`` behind them. It is another thing only where
-    a pod that is about to go serves until it does, because there is nobody else.
+    ``removes_endpoints``: whether nodes lead packets to a pod that this run may be about to take away. Then they have
+    to know before that happens; everything else may wait until the new pods are ready. ``draining`` is what they are
+    told then, and ``rows`` what holds once those pods have gone, with the ``slices`` behind them. It is another thing
+    only where a pod that is about to go serves until it does, because there is nobody else.
     """
 
-    rows: Rows
-    parting: Rows
+    rows: ServicesConfigs
+    draining: ServicesConfigs
     slices: Mapping[str, Sequence[Slice]]
     record: ClusterRecord
     notes: tuple[str, ...]
     sysctls: Mapping[str, str]
-    leaves_pods: bool
+    removes_endpoints: bool
 
-    def row(self, node: Host, cidr: str) -> ServicesRow:
+    def row(self, node: Host, cidr: str) -> ServicesConfig:
         return self.rows.row(node, cidr)
 
-    def is_pending(self, seen: Observation, row: ServicesRow) -> bool:
+    def is_pending(self, seen: Observation, row: ServicesConfig) -> bool:
         """Whether a node was told something else last, or its rules are not what was made of it, or what they guard is
         not open yet."""
         known = seen.get("services") or {"row": "", "sound": False}
@@ -59,8 +59,8 @@ class Chapter:
 
 def services_stage(
     request: Request, fleet: Fleet, reconciled: Reconciled, scheduled: Scheduled, allocated: Allocated
-) -> Chapter:
-    return services_chapter(
+) -> ServicesPlan:
+    return plan_services(
         request.cluster,
         fleet.hosts,
         request.desired,
@@ -70,27 +70,27 @@ def services_stage(
         allocated.addresses,
         reconciled.present,
         request.now,
-        settled=request.settled,
-        touches_pods="pods" in request.chapters,
+        assume_ready=request.assume_ready,
+        touches_pods="pods" in request.components,
     )
 
 
-def services_chapter(
+def plan_services(
     cluster: Cluster,
     hosts: Sequence[Host],
     desired: Desired,
-    given: Mapping[str, Given],
+    allocations: Mapping[str, ServiceAllocation],
     pods: Sequence[Pod],
     placed: Mapping[str, str],
     addresses: Mapping[str, str | None],
     present: Mapping[str, Present],
     now: str,
     *,
-    settled: bool = False,
+    assume_ready: bool = False,
     touches_pods: bool = True,
-) -> Chapter:
-    """:param given: Service -> its addresses and ports. :param pods: those of this run, with node and address.
-    :param settled: whether to look ahead, to when pods that are yet to be made are ready.
+) -> ServicesPlan:
+    """:param allocations: Service -> its addresses and ports. :param pods: those of this run, with node and address.
+    :param assume_ready: whether to look ahead, to when pods that are yet to be made are ready.
     :param touches_pods: as ``endpoints.backends`` has it."""
     nodes = {host.name: host for host in hosts if host.role == "node"}
 
@@ -103,30 +103,30 @@ def services_chapter(
         made = slices_of_pods(desired.services, found)
         return slices_in_force(desired.services, made, desired.slices, desired.endpoints)
 
-    everybody = at(Stage.SETTLED if settled else Stage.NOW)
+    everybody = at(Stage.ALL_READY if assume_ready else Stage.NOW)
     slices, notes = behind(everybody)
-    next_slices = behind(at(Stage.NEXT))[0] if any(one.is_leaving for one in everybody) else slices
+    next_slices = behind(at(Stage.NEXT))[0] if any(one.is_terminating for one in everybody) else slices
     everything = [slice_ for key in sorted(slices) for slice_ in slices[key]]
     past = newest_record(hosts) if hosts else {}
-    record = remembered(desired.services, given, everything, desired.endpoints, past, now)
-    parting = rows = Rows(cluster, port_rows(desired.services, given, next_slices))
+    record = remembered(desired.services, allocations, everything, desired.endpoints, past, now)
+    draining = rows = ServicesConfigs(cluster, port_configs(desired.services, allocations, next_slices))
     if next_slices is not slices:
-        ports = port_rows(desired.services, given, slices)
-        parting = Rows(cluster, ports) if any(map(_needs_who_leaves, ports)) else rows
-    return Chapter(
+        ports = port_configs(desired.services, allocations, slices)
+        draining = ServicesConfigs(cluster, ports) if any(map(_needs_who_leaves, ports)) else rows
+    return ServicesPlan(
         rows=rows,
-        parting=parting,
+        draining=draining,
         slices=next_slices,
         record=record,
-        notes=(*notes, *waiting(desired.services, given), *_warnings(hosts)),
+        notes=(*notes, *waiting(desired.services, allocations), *_warnings(hosts)),
         sysctls=services.sysctls(cluster.localhost_node_ports, cluster.node_port_addresses, rows.ports),
-        leaves_pods=_leaves_pods(
+        removes_endpoints=_removes_endpoints(
             past.get("slices", {}), record["slices"] if next_slices is slices else {}, next_slices
         ),
     )
 
 
-def _needs_who_leaves(port: ServicePortRow) -> bool:
+def _needs_who_leaves(port: ServicePortConfig) -> bool:
     """Whether a node may lead to an endpoint on its way out: there is no other one, or none on a node that asks for its
     own."""
     by_node = port["internal_local"] or port["external_local"]
@@ -137,7 +137,9 @@ def _needs_who_leaves(port: ServicePortRow) -> bool:
     )
 
 
-def _leaves_pods(before: Mapping[str, Any], now: Mapping[str, Any], slices: Mapping[str, Sequence[Slice]]) -> bool:
+def _removes_endpoints(
+    before: Mapping[str, Any], now: Mapping[str, Any], slices: Mapping[str, Sequence[Slice]]
+) -> bool:
     """:param before: what was remembered. :param now: the same of ``slices``, where that is known.
     :param slices: those of pods that stay, or come."""
     return before is not now and not _led_to(before) <= _ready_addresses(slices)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...changes import input_checks as check
-from ..configs.services import port_rows
+from ..configs.services import port_configs
 from ..inputs.settings import Cluster
 from ..manifests.names import dns1123_subdomain
 from ..manifests.objects import survey
@@ -21,7 +21,7 @@ INPUT = "services_objects"
 def services_config(
     objects: Any, cluster_cidr: str, node_name: str, service_cidr: str, zone: str = ""
 ) -> dict[str, Any]:
-    """The node's ``ServicesRow`` without its addresses, which the host knows itself.
+    """The node's ``ServicesConfig`` without its addresses, which the host knows itself.
 
     A Service that names no cluster IP or node port is given one, the same on every node.
 
@@ -43,7 +43,7 @@ def services_config(
     if problems or wrong:
         raise Invalid([*problems, *wrong])
     cluster = Cluster(cidr=cluster_cidr, service_cidr=service_cidr)
-    given = allocate(cluster, [], found.services)
+    allocations = allocate(cluster, [], found.services)
     slices, notes = slices_in_force(found.services, [], found.slices, found.endpoints)
     if notes:  # a person means all that the list has
         raise Invalid(notes)
@@ -58,5 +58,5 @@ def services_config(
         "node_port_addresses": [],
         "affinity_by_ipset": False,
         "reject_undefined_ports": False,
-        "ports": port_rows(found.services, given, slices),
+        "ports": port_configs(found.services, allocations, slices),
     }

@@ -9,10 +9,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from ..manifests import ip_parsing, names
-from ..manifests.reading import Node, labels_of
+from ..manifests.reading import Field, labels_of
 from ..manifests.service_addresses import BAD_IP, Ignore
 from ..manifests.services import BAD_PORT, PROTOCOLS
-from .model import BY_MIRROR, OPT_OUT, Endpoint, Slice, SlicePort, WrittenEndpoints
+from .model import BY_MIRROR, OPT_OUT, Endpoint, Endpoints, Slice, SlicePort
 from .slices import parts, slice_name
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -22,7 +22,7 @@ _UNMIRRORED = ("endpointslice.kubernetes.io/skip-mirror", "control-plane.alpha.k
 _BAD_IPV4 = "must be a valid IPv4 address"
 
 
-def endpoint_slice(root: Node, name: str, namespace: str, ignore: Ignore) -> Slice:
+def endpoint_slice(root: Field, name: str, namespace: str, ignore: Ignore) -> Slice:
     """One EndpointSlice. One of another family is kept as it is written, and nobody's endpoints."""
     kind = root["addressType"]
     family = kind.text()
@@ -48,7 +48,7 @@ def endpoint_slice(root: Node, name: str, namespace: str, ignore: Ignore) -> Sli
     )
 
 
-def _endpoint(node: Node, family: str) -> Endpoint | None:
+def _endpoint(node: Field, family: str) -> Endpoint | None:
     addresses = node["addresses"].items()
     if not addresses:
         node["addresses"].required("must contain at least 1 address")
@@ -76,7 +76,7 @@ def _endpoint(node: Node, family: str) -> Endpoint | None:
     )
 
 
-def _usable(node: Node, family: str) -> str | None:
+def _usable(node: Field, family: str) -> str | None:
     """The address in IPv4, or None for one that is none or is wrong."""
     text = node.text()
     if family != "IPv4":
@@ -89,12 +89,12 @@ def _usable(node: Node, family: str) -> str | None:
     return str(ip)
 
 
-def _target(node: Node) -> str:
+def _target(node: Field) -> str:
     """Key of the pod that an endpoint is, if it says so."""
     return f"{node['namespace'].text()}/{node['name'].text()}" if node["kind"].text() == "Pod" else ""
 
 
-def _slice_ports(node: Node) -> tuple[SlicePort, ...]:
+def _slice_ports(node: Field) -> tuple[SlicePort, ...]:
     items = node.items()
     if len(items) > _MOST_PORTS:
         node.too_many(len(items), _MOST_PORTS)
@@ -111,14 +111,14 @@ def _slice_ports(node: Node) -> tuple[SlicePort, ...]:
     return tuple(made)
 
 
-def _slice_port(node: Node, name: str) -> SlicePort:
+def _slice_port(node: Field, name: str) -> SlicePort:
     app_protocol = node["appProtocol"].text()
     if app_protocol:
         node["appProtocol"].check(names.qualified_name(app_protocol))
     return SlicePort(node["port"].integer(0), node["protocol"].one_of(PROTOCOLS, "TCP"), name, app_protocol)
 
 
-def written_endpoints(root: Node, name: str, namespace: str, ignore: Ignore) -> WrittenEndpoints:
+def written_endpoints(root: Field, name: str, namespace: str, ignore: Ignore) -> Endpoints:
     """One object of kind Endpoints, with the slices that stand for it: one for each set of ports."""
     metadata = root["metadata"]
     groups: dict[tuple[SlicePort, ...], dict[str, Endpoint]] = {}
@@ -140,10 +140,10 @@ def written_endpoints(root: Node, name: str, namespace: str, ignore: Ignore) -> 
         for ports, group in mirrors
         for index, part in enumerate(parts(group.values()))
     ]
-    return WrittenEndpoints(namespace, name, tuple(slices), root.mapping())
+    return Endpoints(namespace, name, tuple(slices), root.mapping())
 
 
-def _subset_address(node: Node, ready: bool, ignore: Ignore) -> Endpoint | None:
+def _subset_address(node: Field, ready: bool, ignore: Ignore) -> Endpoint | None:
     text, hostname, home = node["ip"].text(), node["hostname"].text(), node["nodeName"].text()
     ip = ip_parsing.address(text)
     if node["ip"].value is None:
@@ -164,7 +164,7 @@ def _subset_address(node: Node, ready: bool, ignore: Ignore) -> Endpoint | None:
     return Endpoint(str(ip), home, ready, target=_target(node["targetRef"]), hostname=hostname)
 
 
-def _subset_port(node: Node, ports: Node) -> SlicePort:
+def _subset_port(node: Field, ports: Field) -> SlicePort:
     name = node["name"].text()
     if not name and len(ports.items()) > 1:
         node["name"].required()

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TypedDict
 
 from ...changes.kube_proxy.endpoints import by_address, cluster_wide, on_node
-from ...configs import ServicePortRow
+from ...configs import ServicePortConfig
 from ..configs.services import addresses_of
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
@@ -20,7 +20,7 @@ from .expectations import End
 ANSWER, LATE, REFUSED, SILENCE = "answer", "late answer", "refused", "silence"
 
 
-class Ask(TypedDict):
+class Probe(TypedDict):
     """One client, one address of a Service, and what has to come of it."""
 
     source: str
@@ -38,7 +38,7 @@ class Ask(TypedDict):
     """``answer`` (also one of a pod that serves nothing there), ``refused`` by the node, ``silence``."""
     backends: dict[str, str]
     """``10.1.1.2:8080`` -> the source address that it has to see; empty where that is not podlab's to say."""
-    mute: list[str]
+    no_reply: list[str]
     """Those that are reached, and whose answer does not find its way back."""
     homes: dict[str, str]
     """``10.1.1.2:8080`` -> the node that it is on."""
@@ -79,7 +79,7 @@ class ExpectedPath:
     outcome: str = ANSWER
 
 
-def service_port(port: ServicePortRow) -> str:
+def service_port(port: ServicePortConfig) -> str:
     return port["service"] + (f":{port['port_name']}" if port["port_name"] else "")
 
 
@@ -113,13 +113,13 @@ class ExpectedPaths:
         self.outside = [end for end in ends if end["kind"] == "outside"]
         self.at_others = sum(len(self.places[end["host"]].others) for end in self.inside)
 
-    def count(self, port: ServicePortRow) -> int:
+    def count(self, port: ServicePortConfig) -> int:
         """How many asks there are about a port."""
         addresses = 1 + len(port["external_ips"]) + len(port["load_balancer_ips"])
         at_nodes = len(self.places) * (len(self.inside) + len(self.outside) + 1) + self.at_others
         return addresses * len(self.inside) + (at_nodes if port["node_port"] else 0)
 
-    def asks(self, port: ServicePortRow) -> Iterator[Ask]:
+    def asks(self, port: ServicePortConfig) -> Iterator[Probe]:
         """From outside only node ports are asked for: the way to all other addresses is not podlab's."""
         for end in self.inside:
             call = self._call(end, self.places[end["host"]])
@@ -135,7 +135,7 @@ class ExpectedPaths:
             for place in self.places.values():
                 yield from self._at_node(port, place)
 
-    def _at_node(self, port: ServicePortRow, place: NodeView) -> Iterator[Ask]:
+    def _at_node(self, port: ServicePortConfig, place: NodeView) -> Iterator[Probe]:
         number = port["node_port"]
         for end in (*self.inside, *self.outside):
             call = self._call(end, place)
@@ -162,7 +162,7 @@ class ExpectedPaths:
             return "pod"
         return "node" if call.source in (call.place.address, "127.0.0.1", *call.place.others) else "outside"
 
-    def _to_cluster_ip(self, port: ServicePortRow, call: _Call) -> ExpectedPath:
+    def _to_cluster_ip(self, port: ServicePortConfig, call: _Call) -> ExpectedPath:
         everywhere, here = _endpoints(port, call.place)
         if not everywhere:
             return ExpectedPath(outcome=REFUSED)
@@ -170,7 +170,7 @@ class ExpectedPaths:
         masquerade = self.cluster.masquerade_all or self._whence(call) != "pod"
         return ExpectedPath(found, masquerade) if found else ExpectedPath(outcome=SILENCE)
 
-    def _to_outer(self, port: ServicePortRow, call: _Call) -> ExpectedPath:
+    def _to_outer(self, port: ServicePortConfig, call: _Call) -> ExpectedPath:
         """Node ports, external addresses and those of load balancers. Pods and the node itself are never outside."""
         everywhere, here = _endpoints(port, call.place)
         if not everywhere:
@@ -182,7 +182,7 @@ class ExpectedPaths:
             return ExpectedPath(here) if here else ExpectedPath(outcome=SILENCE)
         return ExpectedPath(everywhere, masquerade=whence == "node")
 
-    def _to_node_port(self, port: ServicePortRow, call: _Call, address: str) -> ExpectedPath:
+    def _to_node_port(self, port: ServicePortConfig, call: _Call, address: str) -> ExpectedPath:
         cidrs = self.cluster.node_port_addresses
         is_served = not cidrs or any(IPv4Address(address) in IPv4Network(cidr) for cidr in cidrs)
         if not is_served or (address == "127.0.0.1" and not self.cluster.localhost_node_ports):
@@ -191,7 +191,7 @@ class ExpectedPaths:
 
     # --- what is to be seen of it
 
-    def _ask(self, port: ServicePortRow, call: _Call, address: str, number: int, way: ExpectedPath) -> Ask:
+    def _ask(self, port: ServicePortConfig, call: _Call, address: str, number: int, way: ExpectedPath) -> Probe:
         homes = {f"{end['address']}:{end['port']}": end["node"] for end in port["endpoints"]}
         seen = {to: self._seen(call, to, homes[to], way.masquerade) for to in way.backends}
         return {
@@ -204,7 +204,7 @@ class ExpectedPaths:
             "path": list(dict.fromkeys(name for name in (call.at, call.place.name) if name)),
             "outcome": way.outcome,
             "backends": seen,
-            "mute": [to for to in way.backends if _answers_past(call, homes[to], seen[to])],
+            "no_reply": [to for to in way.backends if _answers_past(call, homes[to], seen[to])],
             "homes": {to: homes[to] for to in way.backends},
             "sticky": bool(port["affinity_seconds"]),
             "tries": 1,
@@ -230,13 +230,13 @@ def _others(cluster: Cluster, host: Host, cidr: str) -> tuple[str, ...]:
     return tuple(one for one in addresses_of(cluster, host, cidr)[1:] if one != cidr.partition("/")[0])
 
 
-def _endpoints(port: ServicePortRow, place: NodeView) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _endpoints(port: ServicePortConfig, place: NodeView) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Those that a node leads to by policy Cluster, and by policy Local."""
     known = by_address(port["endpoints"], place.name)
     return tuple(cluster_wide(known, place.zone)), tuple(on_node(known, place.name))
 
 
-def _guarded(port: ServicePortRow, source: str, way: ExpectedPath) -> ExpectedPath:
+def _guarded(port: ServicePortConfig, source: str, way: ExpectedPath) -> ExpectedPath:
     """``loadBalancerSourceRanges``. Where there is nobody to guard, the guard is not there either."""
     ranges = port["source_ranges"]
     if way.outcome == REFUSED or not ranges or any(IPv4Address(source) in IPv4Network(cidr) for cidr in ranges):

@@ -13,12 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...configs import EndpointRow, ServicePortRow
+from ...configs import EndpointConfig, ServicePortConfig
 from ..inputs.host import Host
 from ..inputs.settings import Cluster
 from ..services.endpoint_pods import PodPlace
 from .expectations import End
-from .expected_paths import REFUSED, Ask, ExpectedPaths, service_port
+from .expected_paths import REFUSED, ExpectedPaths, Probe, service_port
 
 MOST = 2000
 """Questions beyond this number are sampled, by the ports of Services that they are about."""
@@ -40,8 +40,8 @@ def service_matrix(
     hosts: Sequence[Host],
     cidrs: Mapping[str, str],
     ends: Sequence[End],
-    ports: Sequence[ServicePortRow],
-    pod_at: Callable[[str, EndpointRow], PodPlace | None],
+    ports: Sequence[ServicePortConfig],
+    pod_at: Callable[[str, EndpointConfig], PodPlace | None],
 ) -> dict[str, Any]:
     """``asks``; ``unprobed``, in words; ``ports`` that could be asked for, and how many are: ``sampled``;
     ``endpoints`` of these: ``10.1.1.2:80/tcp`` -> ``host``, ``netns``, ``pod``.
@@ -71,14 +71,14 @@ def service_matrix(
     return {"asks": asks, "endpoints": endpoints, **facts}
 
 
-def _unprobed(port: ServicePortRow, pod_at: Callable[[str, EndpointRow], PodPlace | None]) -> str:
+def _unprobed(port: ServicePortConfig, pod_at: Callable[[str, EndpointConfig], PodPlace | None]) -> str:
     if port["protocol"] == "sctp":
         return "not probed: not every kernel has sockets of SCTP"
     stranger = next((end["address"] for end in port["endpoints"] if not pod_at(port["service"], end)), None)
     return f"not probed: its endpoint {stranger} is no pod of the plan" if stranger else ""
 
 
-def _sample(ports: Sequence[ServicePortRow], count: Callable[[ServicePortRow], int]) -> list[ServicePortRow]:
+def _sample(ports: Sequence[ServicePortConfig], count: Callable[[ServicePortConfig], int]) -> list[ServicePortConfig]:
     """As many as there is time to ask for, the same ones in every run on the same ports."""
     order = list(range(len(ports)))
     if sum(map(count, ports)) > MOST:
@@ -93,7 +93,7 @@ def _sample(ports: Sequence[ServicePortRow], count: Callable[[ServicePortRow], i
     return [ports[index] for index in sorted(chosen)]
 
 
-def _with_few_refusals(asks: Sequence[Ask]) -> list[Ask]:
+def _with_few_refusals(asks: Sequence[Probe]) -> list[Probe]:
     """Each client hears some of them; others are for other clients."""
     refusals: dict[str, list[int]] = defaultdict(list)
     for at, ask in enumerate(asks):
@@ -106,9 +106,9 @@ def _with_few_refusals(asks: Sequence[Ask]) -> list[Ask]:
     return [ask for at, ask in enumerate(asks) if at not in left_out]
 
 
-def _share_out_tries(asks: Sequence[Ask]) -> None:
+def _share_out_tries(asks: Sequence[Probe]) -> None:
     """Clients of one node draw lots by the same rules, so they call in turn until everybody must have been met."""
-    groups: dict[tuple[str, str, frozenset[str]], list[Ask]] = defaultdict(list)
+    groups: dict[tuple[str, str, frozenset[str]], list[Probe]] = defaultdict(list)
     for ask in asks:
         if ask["outcome"] == REFUSED:
             ask["tries"] = MOST_REFUSALS + 3

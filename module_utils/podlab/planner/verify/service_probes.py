@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .expectations import End
-from .expected_paths import ANSWER, REFUSED, Ask
+from .expected_paths import ANSWER, REFUSED, Probe
 
 BACKLOG = 5
 """So many calls at once each endpoint stands, by all hosts together: the listen backlog of every socketserver of
@@ -25,12 +25,12 @@ def probes(matrix: Mapping[str, Any], ends: Iterable[End], hosts: Iterable[str])
 
     :param matrix: that of ``service_matrix``.
 
-    ``id`` is the place among ``asks``. Calls of one ``lane`` go one after the other: where a client is to meet one
-    endpoint only, the first call decides, and clients of one host may look like one. Where ``until`` is heard, no
+    ``id`` is the place among ``asks``. Calls of one ``serial_key`` go one after the other: where a client is to meet
+    one endpoint only, the first call decides, and clients of one host may look like one. Where ``until`` is heard, no
     further try is needed: a refusal may get lost. No more calls of a ``service`` than ``together`` are under way on the
     host at once (0: as many as there are), and each is given up after ``patience``.
     """
-    asks: Sequence[Ask] = matrix["asks"]
+    asks: Sequence[Probe] = matrix["asks"]
     by_name = {end["name"]: end for end in ends}
     calls: dict[str, list[dict[str, Any]]] = {host: [] for host in hosts}
     watched: dict[str, dict[tuple[str, int], None]] = {host: {} for host in calls}
@@ -65,7 +65,7 @@ def probes(matrix: Mapping[str, Any], ends: Iterable[End], hosts: Iterable[str])
     }
 
 
-def _call(at: int, ask: Ask, netns: str | None, hosts: int) -> dict[str, Any]:
+def _call(at: int, ask: Probe, netns: str | None, hosts: int) -> dict[str, Any]:
     """:param at: the place among the asks. :param hosts: how many there are that call this Service."""
     is_refused = ask["outcome"] == REFUSED
     return {
@@ -75,19 +75,19 @@ def _call(at: int, ask: Ask, netns: str | None, hosts: int) -> dict[str, Any]:
         "port": ask["port"],
         "protocol": ask["protocol"],
         "tries": ask["tries"],
-        "lane": f"refusals {ask['source']}" if is_refused else ask["service"] if ask["sticky"] else "",
+        "serial_key": f"refusals {ask['source']}" if is_refused else ask["service"] if ask["sticky"] else "",
         "until": REFUSED if is_refused else "",
         "service": ask["service"],
         **_restraint(ask, hosts),
     }
 
 
-def _restraint(ask: Ask, hosts: int) -> dict[str, Any]:
+def _restraint(ask: Probe, hosts: int) -> dict[str, Any]:
     """How gently an ask is to be asked where a program has to take every call. Datagrams need nobody to take them.
 
     :param hosts: how many there are that call this Service.
     """
-    if ask["protocol"] != "tcp" or ask["outcome"] != ANSWER or ask["mute"]:
+    if ask["protocol"] != "tcp" or ask["outcome"] != ANSWER or ask["no_reply"]:
         return {"together": 0, "patience": HASTE}
     return {"together": max(1, BACKLOG * len(ask["backends"]) // hosts), "patience": PATIENCE}
 

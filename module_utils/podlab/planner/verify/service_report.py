@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .expectations import End
-from .expected_paths import ANSWER, LATE, REFUSED, SILENCE, Ask
+from .expected_paths import ANSWER, LATE, REFUSED, SILENCE, Probe
 from .service_expectations import HAIRPIN_CERTAINTY
 
 Tries = Mapping[int, Sequence[tuple[str, int]]]
@@ -55,9 +55,9 @@ class _CallsOfItself:
     late: int = 0
     has_met: bool = False
 
-    def add(self, heard: Sequence[tuple[str, int]], reached: Sequence[str]) -> None:
-        self.calls += len(heard)
-        self.late += sum(outcome == LATE for outcome, _ in heard)
+    def add(self, outcomes: Sequence[tuple[str, int]], reached: Sequence[str]) -> None:
+        self.calls += len(outcomes)
+        self.late += sum(outcome == LATE for outcome, _ in outcomes)
         self.has_met |= self.itself in reached
 
     def wrong(self) -> list[str]:
@@ -79,7 +79,7 @@ LISTENS, NOTHING, FULL = "listens", "nothing", "full"
 
 
 def judge(
-    asks: Sequence[Ask],
+    asks: Sequence[Probe],
     ends: Iterable[End],
     tries: Tries,
     flows: Mapping[str, Iterable[Flow]],
@@ -115,18 +115,18 @@ class _Judging:
         self.met: dict[tuple[str, str, frozenset[str]], set[str]] = defaultdict(set)
         self.of_itself: dict[tuple[str, str], _CallsOfItself] = {}
 
-    def add(self, ask: Ask, end: End, heard: Sequence[tuple[str, int]]) -> None:
-        """:param heard: of each try what the client heard, and the port that it called from."""
+    def add(self, ask: Probe, end: End, outcomes: Sequence[tuple[str, int]]) -> None:
+        """:param outcomes: of each try what the client heard, and the port that it called from."""
         wrong = self.found.wrong
         self.found.asked += 1
         who = f"{end['kind']} {end['name']} -> {ask['service']} at {ask['address']}:{ask['port']}/{ask['protocol']}"
-        if not heard:
+        if not outcomes:
             wrong.append(f"{who}: no answer from the host")
             return
-        self.found.calls += len(heard)
+        self.found.calls += len(outcomes)
         reached = []
         problems: dict[str, None] = {}
-        for outcome, port in heard:
+        for outcome, port in outcomes:
             called = Flow(ask["protocol"], ask["caller"], port, ask["address"], ask["port"], "", 0, "", 0)
             flow = _followed(called, ask, self.tracked)
             if flow:
@@ -143,7 +143,7 @@ class _Judging:
             self.met[ask["service"], ask["path"][-1], frozenset(ask["backends"])] |= set(reached)
         if itself := _itself(ask):
             own = _CallsOfItself(who, itself, len(ask["backends"]))
-            self.of_itself.setdefault((ask["service"], ask["source"]), own).add(heard, reached)
+            self.of_itself.setdefault((ask["service"], ask["source"]), own).add(outcomes, reached)
 
     def report(self, incomplete: Iterable[str], endpoints: Mapping[str, Mapping[str, Any]]) -> Report:
         """All of it, with what only shows when every ask was looked at."""
@@ -171,7 +171,7 @@ def summary(matrix: Mapping[str, Any], report: Report) -> list[str]:
     return lines
 
 
-def _followed(flow: Flow, ask: Ask, tracked: Tracked) -> Flow | None:
+def _followed(flow: Flow, ask: Probe, tracked: Tracked) -> Flow | None:
     """The last node's view of a call that several may have turned; None where none has led it on to an endpoint."""
     found = None
     key: object = flow[:5]
@@ -183,52 +183,52 @@ def _followed(flow: Flow, ask: Ask, tracked: Tracked) -> Flow | None:
     return found if found and (found.to, found.to_port) != (ask["address"], ask["port"]) else None
 
 
-def _itself(ask: Ask) -> str:
+def _itself(ask: Probe) -> str:
     """Which endpoint the client is, where the node that it is on leads it there without another one's help."""
     own = (to for to in ask["backends"] if to.rpartition(":")[0] == ask["caller"])
     return next((to for to in own if ask["path"] == [ask["homes"][to]]), "")
 
 
-def _problems(ask: Ask, heard: str, flow: Flow | None, tracked: Tracked, listening: Listening) -> list[str]:
+def _problems(ask: Probe, outcome: str, flow: Flow | None, tracked: Tracked, listening: Listening) -> list[str]:
     """What is wrong with one call."""
     if ask["outcome"] != ANSWER:
         if flow:
             return [f"expected {ask['outcome']}, got to {flow.to}:{flow.to_port}"]
-        return [] if heard == ask["outcome"] else [f"expected {ask['outcome']}, got {heard}"]
+        return [] if outcome == ask["outcome"] else [f"expected {ask['outcome']}, got {outcome}"]
     if flow is None:
-        return [f"expected one of {', '.join(ask['backends'])}, got {heard} {NOWHERE}"]
+        return [f"expected one of {', '.join(ask['backends'])}, got {outcome} {NOWHERE}"]
     to = f"{flow.to}:{flow.to_port}"
     if to not in ask["backends"]:
         return [f"expected one of {', '.join(ask['backends'])}, got to {to}"]
     wanted = ask["backends"][to]
     if wanted and flow.seen != wanted:
         return [f"{to}: expected source {wanted}, got source {flow.seen}"]
-    return _problems_at_endpoint(ask, heard, flow, tracked, listening)
+    return _problems_at_endpoint(ask, outcome, flow, tracked, listening)
 
 
-def _problems_at_endpoint(ask: Ask, heard: str, flow: Flow, tracked: Tracked, listening: Listening) -> list[str]:
+def _problems_at_endpoint(ask: Probe, outcome: str, flow: Flow, tracked: Tracked, listening: Listening) -> list[str]:
     """What is wrong with a call that was led where it should be. Where no program takes it, that is no fault of the
     network, if only it got there: what refuses or drops it on the way is one."""
     to = f"{flow.to}:{flow.to_port}"
     # A client of UDP hears the same from nobody and from a program that has nothing to say.
-    may_be_silent = to in ask["mute"] or ask["protocol"] == "udp"
-    if heard in (ANSWER, LATE):
+    may_be_silent = to in ask["no_reply"] or ask["protocol"] == "udp"
+    if outcome in (ANSWER, LATE):
         return []
-    if (heard == SILENCE and may_be_silent) or _program(ask, heard, flow, listening) != LISTENS:
+    if (outcome == SILENCE and may_be_silent) or _program(ask, outcome, flow, listening) != LISTENS:
         home = ask["homes"][to]
         if _has_come(flow, home, ask, tracked):
             return []
-        return [f"{to}: expected an answer, got {heard}, and {home} has not seen the call"]
-    return [f"{to}: expected an answer, got {heard}" + (", though a program listens" if heard == REFUSED else "")]
+        return [f"{to}: expected an answer, got {outcome}, and {home} has not seen the call"]
+    return [f"{to}: expected an answer, got {outcome}" + (", though a program listens" if outcome == REFUSED else "")]
 
 
-def _has_come(flow: Flow, home: str, ask: Ask, tracked: Tracked) -> bool:
+def _has_come(flow: Flow, home: str, ask: Probe, tracked: Tracked) -> bool:
     """Whether the endpoint's node has seen a call, too, where that one is another and can be asked."""
     key = (flow.protocol, flow.seen, flow.seen_port, flow.to, flow.to_port)
     return home == ask["path"][-1] or home not in tracked or key in tracked[home]
 
 
-def _program(ask: Ask, heard: str, flow: Flow, listening: Listening) -> str:
+def _program(ask: Probe, outcome: str, flow: Flow, listening: Listening) -> str:
     """What was there of an endpoint's program when it was called. What is not known listens, or nothing were red.
 
     One that has begun to listen between two looks, or has ended, may have refused. A queue that is full for a moment
@@ -236,11 +236,11 @@ def _program(ask: Ask, heard: str, flow: Flow, listening: Listening) -> str:
     """
     to = f"{flow.to}:{flow.to_port}"
     looks = listening.get(f"{to}/{ask['protocol']}", ())
-    if heard == REFUSED or (heard == SILENCE and (ask["protocol"] == "udp" or to in ask["mute"])):
+    if outcome == REFUSED or (outcome == SILENCE and (ask["protocol"] == "udp" or to in ask["no_reply"])):
         for look in looks:
             if look not in (LISTENS, FULL):
                 return look
-    return FULL if heard == SILENCE and looks and looks[-1] == FULL else LISTENS
+    return FULL if outcome == SILENCE and looks and looks[-1] == FULL else LISTENS
 
 
 def _note(words: str, listening: Listening, endpoints: Mapping[str, Mapping[str, Any]]) -> str:

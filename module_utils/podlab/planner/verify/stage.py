@@ -15,7 +15,7 @@ from ..preflight.firewalls import Finding
 from ..preflight.stage import Fleet
 from ..scheduler.stage import Scheduled
 from ..services.endpoint_pods import PodPlaces
-from ..services.stage import Chapter
+from ..services.stage import ServicesPlan
 from . import expectations, service_expectations, service_probes
 
 
@@ -40,7 +40,7 @@ def verify(
     reconciled: Reconciled,
     scheduled: Scheduled,
     allocated: Allocated,
-    services: Chapter,
+    services: ServicesPlan,
     firewalls: Sequence[Finding],
     names: Collection[str],
 ) -> Verify:

@@ -27,7 +27,7 @@ HostPort = tuple[str, int, str]
 
 def has_ended(pod: Pod) -> bool:
     """A Job's pod that has done its work is still there, and in nobody's way."""
-    return pod.kept is not None and pod.until == "Ended"
+    return pod.pinned is not None and pod.until == "Ended"
 
 
 # --- host ports -----------------------------------------------------------------------------------------
@@ -41,8 +41,8 @@ class Ports:
         self._wanted: dict[int, tuple[HostPort, ...]] = {}  # by the template, which replicas share
 
     def wanted(self, pod: Pod) -> tuple[HostPort, ...]:
-        if pod.kept is not None:
-            return () if has_ended(pod) else tuple(_ports_of_spec(pod.kept["object"]["spec"]))
+        if pod.pinned is not None:
+            return () if has_ended(pod) else tuple(_ports_of_spec(pod.pinned["object"]["spec"]))
         found = self._wanted.get(id(pod.template))
         if found is None:
             found = self._wanted[id(pod.template)] = tuple(_ports_of(pod.template))
@@ -96,7 +96,7 @@ class _Group:
     nodes: Counter[str] = field(default_factory=Counter)
 
 
-class Neighbours:
+class InterPodAffinity:
     """Which pods are where, as far as anybody asks for it; nothing is counted where nobody does."""
 
     def __init__(self, pods: Sequence[Pod], nodes: Sequence[Host]) -> None:
@@ -127,7 +127,7 @@ class Neighbours:
         """Whether a pod cares for others, or others for it."""
         return bool(pod.template.spread or pod.template.anti_affinity or self._guards(pod))
 
-    def objections(self, pod: Pod) -> dict[str, str]:
+    def reject_reasons(self, pod: Pod) -> dict[str, str]:
         """Node -> why its pods, or those of its zone, speak against this one."""
         found = self._crowded(pod)
         for term in pod.template.anti_affinity:
@@ -141,7 +141,7 @@ class Neighbours:
                         found.setdefault(node, IS_REPELLED)
         return found
 
-    def dislikes(self, pod: Pod) -> dict[str, int]:
+    def anti_affinity_score(self, pod: Pod) -> dict[str, int]:
         """Node -> how much its pods and this one would rather be apart, by weight; 0 where it is not in there."""
         found: Counter[str] = Counter()
         for term in pod.template.anti_affinity:
@@ -152,7 +152,7 @@ class Neighbours:
                 found[node] += term.weight * count
         return found
 
-    def crowds(self, pod: Pod) -> dict[str, float]:
+    def spread_score(self, pod: Pod) -> dict[str, float]:
         """Node -> pods of its domains, for the constraints that are a wish only (ScheduleAnyway)."""
         found: dict[str, float] = dict.fromkeys(self._labels, 0)
         for wish in pod.template.spread:

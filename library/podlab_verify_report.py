@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = """
-module: podlab_verdict
+module: podlab_verify_report
 short_description: Hold what the probes saw against what the plan expects
 description:
   - Prints the matrix of who reaches whom, and fails with both ends of every connection that is not as planned.
@@ -14,8 +14,8 @@ attributes:
 """
 
 EXAMPLES = """
-- name: Hold the answers against the plan
-  podlab_verdict:
+- name: Compare the answers with the plan
+  podlab_verify_report:
   run_once: true
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Failure(Exception):
+class CommandError(Exception):
     """A message for standard error, and the exit code to end with."""
 
     def __init__(self, message: str, code: int = 1) -> None:

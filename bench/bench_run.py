@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Course:
+class BenchRun:
     """``say`` tells what is being measured now; it goes to standard error, beside the table."""
 
     repeat: int = 3

@@ -1,4 +1,4 @@
-"""Runs the chapters of a node one by one, on the node, and tells how long each took.
+"""Runs the components of a node one by one, on the node, and tells how long each took.
 
 It travels and starts as podlab's modules do (``controller/module_bundle.py``), and calls what they call. ``pods`` is
 taken apart: what ``changes`` has found is applied kind by kind, so that links have a time of their own.
@@ -80,11 +80,11 @@ if __name__ == "__main__":
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC)
     clock = Clock()
     rest = links(clock, module.params["rows"])
-    insides: dict[str, list[str]] = {}
+    netns_commands: dict[str, list[str]] = {}
     for action in rest:
         if isinstance(action, NetnsIp):
-            insides.setdefault(action.netns, []).append(action.words)
-    lines = {"wires": [action.words for action in rest if isinstance(action, Ip)], "insides": insides}
+            netns_commands.setdefault(action.netns, []).append(action.words)
+    lines = {"wires": [action.words for action in rest if isinstance(action, Ip)], "netns_commands": netns_commands}
     if module.params["containers"]:
         processes(clock, module.params["rows"], rest)
     module.exit_json(phases=clock.phases, **lines)

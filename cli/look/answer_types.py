@@ -150,7 +150,7 @@ class _Row(TypedDict):
     containers: dict[str, _Values]
 
 
-def showable(answer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def checked_answer(answer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A sound answer without the pods that cannot be shown, and a sentence about each of these."""
     pods, notes = [], []
     for pod in answer["pods"]:

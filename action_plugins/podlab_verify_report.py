@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             self._display.display(unchecked(task_vars["podlab_plan"]["hosts"], task_vars["groups"]["nodes"]))
             return {"skipped": True, "msg": "check mode asks nothing, so there is nothing to judge"}
-        matrix = transport.opened(task_vars["podlab_plan"]["verify"])
+        matrix = transport.decode(task_vars["podlab_plan"]["verify"])
         # A plan that was made after a loss knows the host no more, but as the home of endpoints.
         absent = {end["host"] for end in matrix["ends"]} - set(task_vars["ansible_play_hosts"]) | RUN.silent.keys()
         parted = not RUN.silent.keys().isdisjoint(task_vars["groups"].get("gateways", ()))
@@ -94,7 +94,7 @@ def judged(
     services: Mapping[str, Any], ends: list[Any], task_vars: Mapping[str, Any], absent: set[str], parted: bool
 ) -> service_report.Report:
     """What clients of Services met, as the probes registered it on every host, in the order of these calls."""
-    heard: dict[int, Any] = {}
+    outcomes: dict[int, Any] = {}
     flows: dict[str, list[service_report.Flow]] = {}
     listening: dict[str, list[str]] = {}
     failures, incomplete = [], []
@@ -109,12 +109,12 @@ def judged(
             for to, looks in json.loads(found.get("listening", "{}")).items():
                 if services["endpoints"].get(to, {}).get("host") == host:  # nobody speaks of another host's programs
                     listening.setdefault(to, []).extend(looks)
-            tried = {int(at): tries for at, tries in json.loads(found.get("heard", "{}")).items()}
-            heard |= {at: tries for at, tries in tried.items() if at < len(asked_by) and asked_by[at] == host}
+            tried = {int(at): tries for at, tries in json.loads(found.get("outcomes", "{}")).items()}
+            outcomes |= {at: tries for at, tries in tried.items() if at < len(asked_by) and asked_by[at] == host}
             if "flows" in found:
                 told = (service_report.Flow(*flow) for flow in json.loads(found["flows"]))
                 flows.setdefault(host, []).extend(told)
-    heard_of = (heard, flows, listening, services["endpoints"], incomplete)
-    report = service_report.judge(services["asks"], ends, *heard_of, absent, parted)
+    observed = (outcomes, flows, listening, services["endpoints"], incomplete)
+    report = service_report.judge(services["asks"], ends, *observed, absent, parted)
     report.wrong[:0] = failures
     return report
