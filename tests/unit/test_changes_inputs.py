@@ -121,7 +121,7 @@ def test_objects_become_what_a_node_is_told() -> None:
             "services_objects:0: Pod is none of Service, EndpointSlice, Endpoints, Namespace",
         ),
         ([SLICE], "EndpointSlice default/web-1 is nobody's: there is no Service web"),
-        ([SERVICE, SERVICE], 'services_objects:1: services "web" already exists: first seen at services_objects:0'),
+        ([SERVICE, SERVICE], 'services_objects:1: Service "web" already exists: first seen at services_objects:0'),
     ],
 )
 def test_what_is_wrong_with_objects_is_said(objects, words) -> None:

@@ -61,6 +61,7 @@ def row(name: str) -> dict[str, Any]:
 
 ROW = row("web")
 FACTS = {
+    "stand_in": False,
     **{"pid": 7, "started": 1.0, "restarts": 1, "backoff": 10, "down": False, "failed": None, "seen": 2.0},
     **{"last": {"exit": 0, "signal": 0, "started": 1, "ended": 2}, "health": {"pid": 7, "ready": True}},
 }

@@ -297,10 +297,6 @@ def test_all_of_it_is_said_at_once():
     assert all(line.startswith("m/s.yaml:1: The Service ") for line in lines)
 
 
-def test_a_name_that_is_taken():
-    assert wrong(service(), service()) == ['m/s.yaml:1: services "web" already exists: first seen at m/s.yaml:1']
-
-
 def test_a_headless_service_without_selector_may_be_of_two_families():
     spec = {"clusterIP": "None", "selector": None, "ipFamilyPolicy": "RequireDualStack"}
     assert made(service(**spec)).is_headless

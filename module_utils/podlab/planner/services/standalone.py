@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...changes import input_checks as check
@@ -40,6 +40,7 @@ def services_config(
         if one.body.get("kind") not in KINDS
     ]
     found, wrong = survey([one for one in documents if one.body.get("kind") in KINDS], {})
+    wrong += _twice(documents)
     if problems or wrong:
         raise Invalid([*problems, *wrong])
     cluster = Cluster(cidr=cluster_cidr, service_cidr=service_cidr)
@@ -60,3 +61,18 @@ def services_config(
         "reject_undefined_ports": False,
         "ports": port_configs(found.services, allocations, slices),
     }
+
+
+def _twice(documents: Sequence[Document]) -> list[str]:
+    """Of manifests the last object of a name counts, with a note. A role has no notes, and a list no files to mix up."""
+    seen: dict[tuple[str, str, str], str] = {}
+    problems = []
+    for one in documents:
+        metadata = one.body.get("metadata")
+        known = metadata if isinstance(metadata, Mapping) else {}
+        kind, name = str(one.body.get("kind")), str(known.get("name"))
+        key = (kind, str(known.get("namespace") or "default"), name)
+        if key in seen:
+            problems.append(f'{one.where}: {kind} "{name}" already exists: first seen at {seen[key]}')
+        seen.setdefault(key, one.where)
+    return problems
