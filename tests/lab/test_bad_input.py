@@ -23,20 +23,19 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(lab):
     lab.sh("node2", "ip link add cbr0 type bridge")
     before = lab.sh("node1", BARE)
     lab.write(
-        a=pod("lost", {"name": "c", "image": "busybox"}, nodeName="node9"),
-        b=pod("Bad_Name", {"name": "c", "image": "nowhere/to/be:found"}),
+        a=pod("lost", {"name": "c", "image": "busybox"}, nodeName="No De"),
+        b=pod("Bad_Name", {"name": "c", "image": "busybox:"}),
         c="kind: Pod\napiVersion: v1\nmetadata: {name: '../../etc/passwd'}\nspec: {containers: [{name: '$(reboot)', image: busybox}]}\n",
-        d=pod("twice", {"name": "c", "image": "busybox"}),
-        e=pod("twice", {"name": "c", "image": "busybox"}),
+        d=pod("again", {"name": "c", "image": "busybox"}, restartPolicy="Sometimes"),
     )
     said = message(lab.play("-e", '{"podlab_service_cidr": "10.1.0.0/20"}'))
     for words in (
         "podlab_cluster_cidr 10.1.0.0/16 overlaps with podlab_service_cidr 10.1.0.0/20",
-        'spec.nodeName: Invalid value: "node9"',
-        "nowhere/to/be:found",
+        'spec.nodeName: Invalid value: "No De"',
+        'metadata.name: Invalid value: "Bad_Name"',
         "../../etc/passwd",
         "$(reboot)",
-        'pods "twice" already exists',
+        'spec.restartPolicy: Unsupported value: "Sometimes"',
         "node2: link cbr0 is in the way",
     ):
         assert words in said, words

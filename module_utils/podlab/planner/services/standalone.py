@@ -64,7 +64,7 @@ def services_config(
 
 
 def _twice(documents: Sequence[Document]) -> list[str]:
-    """Of manifests the last object of a name counts, with a note. A role has no notes, and a list no files to mix up."""
+    """Of manifests the last object of a name counts, with a note. A role has no notes, and its list is one text."""
     seen: dict[tuple[str, str, str], str] = {}
     problems = []
     for one in documents:
