@@ -60,12 +60,18 @@ def summary(row: PodConfig, facts: Facts) -> Summary:
     """As ``status`` and what is asked of it say. A pod of which nothing is to be said but that it runs has no status
     made for that: a cluster has tens of thousands, and this takes a tenth of the time."""
     if merely_runs(row, facts):
-        return Summary("Running", True, True, _up_for(row, facts))
+        return Summary("Running", True, True, _running_for(facts))
     found = status(row, facts)
     return Summary(
         *(found["phase"], is_ready(found), is_settled(row, found), ready_for(row, found, facts)),
         *(ended_for(found, facts), found.get("reason", "")),
     )
+
+
+def _running_for(facts: Facts) -> float:
+    """As ``ready_for`` of a pod that merely runs: it has been ready since the last of its containers was started."""
+    since = [known.get("started") for known in facts.values()]
+    return 0.0 if None in since else max(0.0, _seen(facts) - max(map(float, since)))  # type: ignore[arg-type]
 
 
 def merely_runs(row: PodConfig, facts: Facts) -> bool:

@@ -19,13 +19,9 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
         if node not in seen
     }
     for host in hosts:
-        for pod in host.seen.get("pods", {}).values():
+        for key, pod in host.told_pods:
             row = pod["row"]
-            if row is None:
-                continue
-            meta = row["object"]["metadata"]
-            key = f"{meta['namespace']}/{meta['name']}"
-            if key in present and past.get(key, ("", None))[0] != host.name:
+            if row is None or (key in present and past.get(key, ("", None))[0] != host.name):
                 continue  # what a node still runs that was given to another since
             fares = phases.summary(row, pod["facts"])
             ready, is_over = pod["sandbox"] and fares.is_ready, fares.reason == "DeadlineExceeded"
