@@ -103,7 +103,7 @@ def _waits(
     wanted = reconciled.wanted
     new = [pod for pod in scheduled.by_node[node.name] if not pod.pinned]
     awaited = {pod.netns: pod.until for pod in new if not reconciled.is_over(pod)}
-    if not (wanted.unfinished or "pods" in own[node.name] or _has_unready(node, reconciled, new)):
+    if not (wanted.unfinished or "pods" in own[node.name] or has_unready(node, reconciled, new)):
         return None
     waits: ReadyConfig = {"pods": awaited, "timeout": request.cluster.ready_timeout}
     if available := {pod.netns: wanted.min_ready[pod.owner] for pod in new if pod.owner in wanted.min_ready}:
@@ -111,7 +111,7 @@ def _waits(
     return waits
 
 
-def _has_unready(node: Host, reconciled: Reconciled, pods: Sequence[Pod]) -> bool:
+def has_unready(node: Host, reconciled: Reconciled, pods: Sequence[Pod]) -> bool:
     """Whether the run has to wait for any of these pods. Of one that was found ready there nobody asks again."""
     for pod in pods:
         there = reconciled.present.get(pod.key)
