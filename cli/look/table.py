@@ -1,6 +1,6 @@
 """kubectl's tables: its spacing, its ages, its way to line up the text of ``describe``. Pure.
 
-Which columns a kind has stands in ``columns.py``.
+Which columns a kind has stands in ``columns/``.
 """
 
 from __future__ import annotations

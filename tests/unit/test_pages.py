@@ -109,7 +109,7 @@ def test_manifests_page_names_every_kind_and_image() -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-BEGIN, END = "<!-- from planner/manifests/fields.py; pytest --update-golden writes it anew -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- from planner/manifests/field_table.py; pytest --update-golden writes it anew -->\n", "<!-- end -->\n"
 
 
 def test_manifests_page_says_what_becomes_of_every_field(request: pytest.FixtureRequest) -> None:
