@@ -22,6 +22,7 @@ from podlab.records.formats import Count, Interface, Moment, Name, Strings, Time
 from podlab.records.host_record import NetworkRecord, PodsRecord
 from podlab.records.observation import Observation, sound_observation
 from podlab.records.pod_row import NO_FACTS, Facts, PodConfig, row_damage, sound_facts_of
+from podlab.running import merely_runs
 from podlab.shapes import CheckedAs, Rule, misfit, salvaged
 from tests.unit.test_records import JSON, STRANGE, places, put
 
@@ -187,7 +188,7 @@ def test_what_merely_runs_is_ready_since_its_last_start() -> None:
             name: {**NO_FACTS, "pid": 7, "started": started, "seen": 9 + number}
             for number, (name, started) in enumerate(zip("ab", times, strict=True))
         }
-        assert phases.merely_runs(pod, facts)
+        assert merely_runs(pod, facts)
         found = phases.summary(pod, facts).ready_for
         assert found == phases.ready_for(pod, phases.status(pod_with_images(pod), facts), facts)
 

@@ -17,7 +17,7 @@ IS_DATA = "_table.py"
 LONG = {
     "module_utils/podlab/controller/manifests.py": 355,
     "module_utils/podlab/controller/script.py": 400,
-    "module_utils/podlab/phases.py": 430,
+    "module_utils/podlab/phases.py": 410,
 }
 
 

@@ -115,9 +115,10 @@ def has_unready(node: Host, reconciled: Reconciled, pods: Sequence[Pod]) -> bool
     """Whether the run has to wait for any of these pods. Of one that was found ready there nobody asks again."""
     for pod in pods:
         there = reconciled.present.get(pod.key)
-        is_ready = there is not None and there.ready and there.node == node.name
-        is_same = is_ready and there.row is not None and there.row["netns"] == pod.netns
-        if (pod.until == "Ended" or not is_same) and not reconciled.is_over(pod) and unready(node, pod.netns, pod.until):
+        is_it = there is not None and there.node == node.name and there.row and there.row["netns"] == pod.netns
+        if there is not None and is_it and there.ready and pod.until != "Ended":
+            continue
+        if not reconciled.is_over(pod) and unready(node, pod.netns, pod.until):
             return True
     return False
 

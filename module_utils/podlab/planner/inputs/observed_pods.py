@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import phases
+from ...running import merely_runs
 from ..ipam.allocations import Past
 from ..model import Present
 from .host import Host
@@ -35,7 +36,7 @@ def unready(host: Host, netns: str, until: str) -> bool:
     pod = host.seen.get("pods", {}).get(netns)
     if not pod or not pod["row"] or not pod["sandbox"]:
         return True
-    if until != "Ended" and phases.merely_runs(pod["row"], pod["facts"]):
+    if until != "Ended" and merely_runs(pod["row"], pod["facts"]):
         return False
     fares = phases.summary(pod["row"], pod["facts"])
     return not (fares.phase in phases.ENDED if until == "Ended" else fares.is_settled)
