@@ -82,7 +82,8 @@ class _Source:
                 [self._test(args[0], value), *(f"{self._name(rule.holds)}({value})" for rule in args[1:])]
             )
         if origin in (Union, types.UnionType):
-            return f"({' or '.join(f'({self._test(arg, value)})' for arg in args)})"
+            cheap_first = sorted(args, key=lambda arg: arg is not type(None))
+            return f"({' or '.join(f'({self._test(arg, value)})' for arg in cheap_first)})"
         if is_typeddict(kind):
             return f"{self.function(kind)}({value})"
         if isinstance(origin, type) and issubclass(origin, Mapping):
