@@ -57,14 +57,17 @@ class _Source:
         return self._made[kind, partial]
 
     def _of_typed_dict(self, name: str, kind: Any, partial: bool) -> list[str]:
+        needed = frozenset() if partial else kind.__required_keys__
         lines = [f"def {name}(value):", "    if type(value) is not dict:", "        return False", "    try:"]
+        optional: list[str] = []
         for field, hint in get_type_hints(kind, include_extras=True).items():
-            pad = " " * 8
-            if partial or field not in kind.__required_keys__:
-                lines.append(f"{pad}if {field!r} in value:")
-                pad += " " * 4
-            lines += [f"{pad}one = value[{field!r}]", f"{pad}if not ({self._test(hint, 'one')}): return False"]
-        return [*lines, "    except KeyError:", "        return False", "    return True"]
+            looked_at, pad = (lines, " " * 8) if field in needed else (optional, " " * 12)
+            looked_at += [f"{pad}one = value[{field!r}]", f"{pad}if not ({self._test(hint, 'one')}): return False"]
+            if looked_at is optional:
+                optional.insert(-2, f"        if {field!r} in value:")
+        # One that has no more fields than it needs, as most have, is not asked for any other.
+        lines += [f"        if len(value) == {len(needed)}: return True"] * bool(optional)
+        return [*lines, *optional, "    except KeyError:", "        return False", "    return True"]
 
     def _test(self, kind: Any, value: str) -> str:
         """An expression that tells whether ``value``, the name of a variable, fits."""
@@ -79,17 +82,20 @@ class _Source:
                 [self._test(args[0], value), *(f"{self._name(rule.holds)}({value})" for rule in args[1:])]
             )
         if origin in (Union, types.UnionType):
-            return f"({' or '.join(f'({self._test(arg, value)})' for arg in args)})"
+            cheap_first = sorted(args, key=lambda arg: arg is not type(None))
+            return f"({' or '.join(f'({self._test(arg, value)})' for arg in cheap_first)})"
         if is_typeddict(kind):
             return f"{self.function(kind)}({value})"
         if isinstance(origin, type) and issubclass(origin, Mapping):
-            keys, values = self._each(args[0], value), self._each(args[1], f"{value}.values()")
-            return f"type({value}) is dict and {keys} and {values}"
+            # That keys are strings goes without saying: JSON has no others.
+            keys = [] if args[0] is str else [self._each(args[0], value)]
+            each = " and ".join([*keys, self._each(args[1], f"{value}.values()")])
+            return f"type({value}) is dict and (not {value} or {each})"
         if origin is tuple:
             items = [f"{self.function(arg)}({value}[{index}])" for index, arg in enumerate(args)]
             return " and ".join([f"type({value}) in (list, tuple)", f"len({value}) == {len(args)}", *items])
         if origin is not None:
-            return f"type({value}) is list and {self._each(args[0], value)}"
+            return f"type({value}) is list and (not {value} or {self._each(args[0], value)})"
         return _PLAIN[kind].format(value)
 
     def _each(self, kind: Any, values: str) -> str:

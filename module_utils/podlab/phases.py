@@ -17,16 +17,12 @@ from typing import Any, NamedTuple
 from .changes.pods.stand_ins import image_id
 from .configs import ContainerConfig, PodConfig
 from .records import pod_row
+from .running import Facts, merely_runs, running_for, seen_at
 
 Object = dict[str, Any]
-Facts = Mapping[str, pod_row.Facts]
-"""Container -> what ``host/pods/status.py`` tells of it. One that is missing has left no trace yet."""
 
 ENDED = ("Succeeded", "Failed")
 """Phases of a pod that nothing starts again."""
-
-_CARED_FOR = frozenset({"startup", "readiness", "post_start"})
-"""Keys of a container's row by which it takes more to be ready than to run."""
 
 
 def status(row: PodConfig, facts: Facts) -> Object:
@@ -61,23 +57,12 @@ def summary(row: PodConfig, facts: Facts) -> Summary:
     """As ``status`` and what is asked of it say. A pod of which nothing is to be said but that it runs has no status
     made for that: a cluster has tens of thousands, and this takes a tenth of the time."""
     if merely_runs(row, facts):
-        return Summary("Running", True, True, _up_for(row, facts))
+        return Summary("Running", True, True, running_for(facts))
     found = status(row, facts)
     return Summary(
         *(found["phase"], is_ready(found), is_settled(row, found), ready_for(row, found, facts)),
         *(ended_for(found, facts), found.get("reason", "")),
     )
-
-
-def merely_runs(row: PodConfig, facts: Facts) -> bool:
-    """Whether all containers of a pod run, and nothing but that makes any of them ready: it is settled then."""
-    if row.get("init") or not row["containers"] or not row["containers"].keys() >= facts.keys():
-        return False
-    for name, container in row["containers"].items():
-        known = facts.get(name)
-        if known is None or known["pid"] is None or known.get("failed") or not _CARED_FOR.isdisjoint(container):
-            return False
-    return True
 
 
 def is_ready(status: Mapping[str, Any]) -> bool:
@@ -130,7 +115,7 @@ def ready_for(row: PodConfig, status: Mapping[str, Any], facts: Facts) -> float:
 
 def _up_for(row: PodConfig, facts: Facts) -> float:
     since = ready_since(row, facts)
-    return 0.0 if since is None else max(0.0, _seen(facts) - since)
+    return 0.0 if since is None else max(0.0, seen_at(facts) - since)
 
 
 def ended_for(status: Mapping[str, Any], facts: Facts) -> float | None:
@@ -138,12 +123,7 @@ def ended_for(status: Mapping[str, Any], facts: Facts) -> float | None:
     ends = [last["ended"] for known in facts.values() if (last := known.get("last"))]
     if not has_ended(status) or not ends or any(known.get("pid") is not None for known in facts.values()):
         return None
-    return max(0.0, _seen(facts) - float(max(ends)))
-
-
-def _seen(facts: Facts) -> float:
-    """When a host was asked, by its own clock."""
-    return max((float(known["seen"]) for known in facts.values() if "seen" in known), default=0.0)
+    return max(0.0, seen_at(facts) - float(max(ends)))
 
 
 def has_ended(status: Mapping[str, Any]) -> bool:

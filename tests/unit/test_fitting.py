@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab import phases
 from podlab.changes.network.defaults import mac
 from podlab.fitting import fits
+from podlab.planner.configs.pending import has_unready
+from podlab.planner.controllers.reconcile import Wanted
+from podlab.planner.controllers.stage import Reconciled
+from podlab.planner.inputs.host import Host
+from podlab.planner.inputs.observed_pods import present_pods, unready
+from podlab.planner.model import Pod, PodTemplate
 from podlab.records.formats import Count, Interface, Moment, Name, Strings, Time
 from podlab.records.host_record import NetworkRecord, PodsRecord
-from podlab.records.observation import Observation
-from podlab.records.pod_row import Facts, PodConfig
+from podlab.records.observation import Observation, sound_observation
+from podlab.records.pod_row import NO_FACTS, Facts, PodConfig, row_damage, sound_facts_of
+from podlab.running import merely_runs
 from podlab.shapes import CheckedAs, Rule, misfit, salvaged
 from tests.unit.test_records import JSON, STRANGE, places, put
 
@@ -114,3 +122,77 @@ def test_a_number_may_be_too_long() -> None:
     assert fits(dict[str, list[int]])({"a": [1, -(2**63)]})
     for wrong in (2**63, True, 1.0, float("nan")):
         assert not fits(dict[str, list[int]])({"a": [1, wrong]})
+
+
+def put_in(value: Any, **at: Any) -> Any:
+    """A copy with other values at some places, ``a__b``."""
+    value = copy.deepcopy(value)
+    for path, one in at.items():
+        *inner, last = path.split("__")
+        place = value
+        for name in inner:
+            place = place[name]
+        place[last] = one
+    return value
+
+
+def check_read(pod: Any) -> None:
+    """What an observation's pods become is what reading each of its parts makes of them."""
+    sound, notes, _ = sound_observation({**SEEN, "pods": {"default_web": pod}}, {})
+    if sound is not None:
+        words = row_damage(pod["row"], "default_web")
+        facts, told = sound_facts_of(pod["facts"], "default_web")
+        assert sound["pods"]["default_web"] == {**pod, "row": None if words else pod["row"], "facts": facts}
+        assert notes == [words] * bool(words) + told
+
+
+LACKING = {name: value for name, value in FACTS.items() if name != "seen"}
+PODS = [
+    *(POD, {**POD, "row": None}, {**POD, "facts": {}}, {**POD, "facts": {"main": {}}}),
+    *({**POD, "facts": {"main": LACKING}}, put_in(POD, facts__main__seen="now"), put_in(POD, row__init=["other"])),
+    *(put_in(POD, row__netns="default_other"), put_in(POD, row__mtu="1500"), put_in(POD, row__init=[])),
+]
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_a_whole_pod_is_taken_as_reading_would_leave_it(pod: Any) -> None:
+    check_read(pod)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_pod_is_taken_as_reading_would_leave_it(data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from([place for place in places(POD) if place]))
+    check_read(put(POD, place, data.draw(st.sampled_from(STRANGE) | JSON), away=data.draw(st.booleans())))
+
+
+@pytest.mark.parametrize("pod", PODS)
+@pytest.mark.parametrize("until", ["Ready", "Ended"])
+@pytest.mark.parametrize("name", ["web", "other"])
+@pytest.mark.parametrize("home", ["node1", "node2"])
+def test_a_pod_is_waited_for_unless_it_was_found_ready(pod: Any, until: str, name: str, home: str) -> None:
+    sound, _, _ = sound_observation({**SEEN, "pods": {"default_web": pod}}, {})
+    assert sound is not None
+    for state in ({}, {"sandbox": False}, {"row": None}, {"facts": {"main": {**FACTS, "pid": None}}}, {"row": ROW}):
+        seen: Any = {**sound, "pods": {"default_web": {**sound["pods"]["default_web"], **state}}}
+        told, node = Host("node1", "node", "10.0.0.1", observation=seen), Host(home, "node", "10.0.0.2")
+        node = told if home == "node1" else node
+        reconciled = Reconciled(Wanted([]), present_pods([told], {}), ())
+        wanted = Pod("default", name, PodTemplate(()), "where", until=until)
+        assert has_unready(node, reconciled, [wanted]) == unready(node, wanted.netns, until)
+
+
+def test_what_merely_runs_is_ready_since_its_last_start() -> None:
+    pod: Any = put_in(ROW, containers={"a": {}, "b": {}}, init=[])
+    for times in ((1.0, 4), (None, 4.0), (0.0, 0.0), (99.0, 1.0)):
+        facts: Any = {
+            name: {**NO_FACTS, "pid": 7, "started": started, "seen": 9 + number}
+            for number, (name, started) in enumerate(zip("ab", times, strict=True))
+        }
+        assert merely_runs(pod, facts)
+        found = phases.summary(pod, facts).ready_for
+        assert found == phases.ready_for(pod, phases.status(pod_with_images(pod), facts), facts)
+
+
+def pod_with_images(row: Any) -> Any:
+    return {**row, "containers": {name: {"image": "x", **one} for name, one in row["containers"].items()}}

@@ -16,7 +16,7 @@ IS_DATA = "_table.py"
 # What is longer still, with its lines: none of it grows, and none is added. Who makes one shorter takes its line away.
 LONG = {
     "module_utils/podlab/controller/script.py": 400,
-    "module_utils/podlab/phases.py": 430,
+    "module_utils/podlab/phases.py": 410,
 }
 
 

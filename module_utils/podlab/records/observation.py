@@ -7,10 +7,10 @@ from typing import Annotated, Any, TypedDict
 from ..configs import PodConfig
 from ..fitting import fits
 from ..shapes import CheckedAs, misfit
-from . import pod_path
+from . import pod_path, pod_row
 from .formats import Address, Interface, Moment, Network, Seconds, Strings
 from .host_record import HostRecord
-from .pod_row import Facts, misfit_of_row, row_damage, sound_facts_of
+from .pod_row import Facts, misfit_of_row, misnomer, row_damage, sound_facts_of
 from .reading import Known, read
 from .version_1 import converted
 
@@ -266,6 +266,14 @@ class Observation(_Observation, total=False):
 # --- reading ---------------------------------------------------------------------------------------------
 
 
+class _Whole(TypedDict):
+    """A pod of which nothing has to be left aside and nothing is missing, as of most: one question then, and no copy
+    of anything; to read it takes twice the time."""
+
+    row: pod_row.PodConfig
+    facts: dict[str, Facts]
+
+
 def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list[str], list[str]]:
     """What a host has told, with the records in it read: what is damaged of them left aside.
 
@@ -275,8 +283,10 @@ def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list
     if not fits(Observation)(seen) and (words := misfit(seen, Observation)):
         return None, [], [f"what the host tells of itself cannot be read: {words}"]
     found = read(seen["record"], known)
-    notes, pods = list(found.damage), dict(seen["pods"])
+    notes, pods, is_whole = list(found.damage), dict(seen["pods"]), fits(_Whole)
     for netns, pod in pods.items():
+        if is_whole(pod) and misnomer(pod["row"], netns) == "":
+            continue  # reading would change nothing
         words = row_damage(pod["row"], netns)
         facts, told = sound_facts_of(pod["facts"], netns)
         notes += [words] * bool(words) + told

@@ -103,13 +103,15 @@ class Event(_Event, total=False):
 def misfit_of_row(row: object, netns: str) -> str:
     """What is wrong with a pod's row, as words; empty for a sound one."""
     words = "" if fits(PodConfig)(row) else misfit(row, PodConfig)
-    if not words and isinstance(row, dict):
-        unknown = [name for name in row.get("init", []) if name not in row["containers"]]
-        if row["netns"] != netns:
-            words = "netns: is that of another pod"
-        elif unknown:
-            words = f"init: there is no container {unknown[0]}"
-    return words
+    return misnomer(row, netns) if not words and isinstance(row, dict) else words
+
+
+def misnomer(row: Mapping[str, Any], netns: str) -> str:
+    """What is wrong with the names in a row that fits its type."""
+    if row["netns"] != netns:
+        return "netns: is that of another pod"
+    unknown = [name for name in row["init"] if name not in row["containers"]] if "init" in row else []
+    return f"init: there is no container {unknown[0]}" if unknown else ""
 
 
 def row_damage(row: object, netns: str) -> str:

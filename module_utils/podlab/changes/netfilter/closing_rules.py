@@ -37,12 +37,11 @@ def end_of(rules: Sequence[str], chains: Mapping[str, Sequence[str]], links: Col
 
 def _refuses(rule: str, chains: Mapping[str, Sequence[str]], links: Collection[str], above: tuple[str, ...]) -> bool:
     into = target(rule)
-    if not _means_all(rule, links):
+    leads_on = into in chains and into not in above
+    if not (into in REFUSALS or leads_on) or not _means_all(rule, links):
         return False
     if into in REFUSALS:
         return True
-    if into not in chains or into in above:
-        return False
     for inner in chains[into]:
         if _refuses(inner, chains, links, (*above, into)):
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -29,6 +30,7 @@ def parsed(text: str) -> dict[str, dict[str, list[str]]]:
     return tables
 
 
+@functools.lru_cache(4096)  # most rules of one host are those of every other
 def target(rule: str) -> str:
     """The chain that a rule leads into. What a comment says of jumps does not count."""
     rule = unquoted(rule)

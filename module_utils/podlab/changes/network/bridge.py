@@ -75,8 +75,9 @@ def changes(links: Mapping[str, Link], row: BridgeConfig, routes: Sequence[Route
         lines.append(f"route replace {address.network} dev {name} proto kernel scope link src {address.ip}")
     lines += [
         f"link set {port} nomaster"
-        for port, facts in sorted(links.items())
-        if facts["master"] == name and not facts["alias"].startswith(MARK)
+        for port in sorted(
+            port for port, facts in links.items() if facts["master"] == name and not facts["alias"].startswith(MARK)
+        )
     ]
     return lines
 

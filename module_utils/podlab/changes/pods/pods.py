@@ -69,14 +69,15 @@ def _kubelet(pods: Mapping[str, Pod], rows: Sequence[PodConfig], *, is_changed: 
     return [ReloadKubelet()] if is_needed and is_changed else []
 
 
+_CARED_FOR = frozenset({"readiness", "liveness", "startup", "post_start"})
+"""Keys of a container's row that are the kubelet's."""
+
+
 def needs_kubelet(row: PodConfig) -> bool:
     """Whether a pod needs more than a supervisor: init containers in their order, probes, a postStart hook, an end."""
-    cares = ("readiness", "liveness", "startup", "post_start")
-    return (
-        bool(row.get("init"))
-        or "deadline" in row
-        or any(key in container for container in row["containers"].values() for key in cares)
-    )
+    if row.get("init") or "deadline" in row:
+        return True
+    return not all(map(_CARED_FOR.isdisjoint, row["containers"].values()))
 
 
 # --- sandboxes --------------------------------------------------------------------------------------------

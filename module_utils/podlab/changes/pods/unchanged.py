@@ -20,6 +20,10 @@ _AMISS = ("lost", "incomplete", "unlogged", "neighbours")
 """What is told of a pod only where something is wrong with it."""
 
 
+_OF_PODS = f"{MARK} "
+"""How the aliases of pods' links begin."""
+
+
 def all_hold(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping[str, PodConfig]) -> bool:
     """:param wanted: rows by the names of their pods. The kubelet is nothing of this."""
     if pods.keys() != wanted.keys():
@@ -33,7 +37,7 @@ def all_hold(links: Mapping[str, Link], pods: Mapping[str, Pod], wanted: Mapping
             with_link += 1
             if not (_is_wired(row, links.get(veth_name(netns))) and _is_addressed(row, pod)):
                 return False
-    return with_link == sum(link["alias"].startswith(f"{MARK} ") for link in links.values())
+    return with_link == sum(link["alias"].startswith(_OF_PODS) for link in links.values())
 
 
 def _runs(pod: Pod, row: PodConfig) -> bool:

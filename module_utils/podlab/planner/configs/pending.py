@@ -15,6 +15,7 @@ from ..controllers.stage import Reconciled
 from ..inputs.host import Host
 from ..inputs.observed_pods import unready
 from ..inputs.request import COMPONENTS, Request
+from ..model import Pod
 from ..preflight.stage import Fleet
 from ..scheduler.stage import Scheduled
 from ..services.stage import ServicesPlan
@@ -102,12 +103,24 @@ def _waits(
     wanted = reconciled.wanted
     new = [pod for pod in scheduled.by_node[node.name] if not pod.pinned]
     awaited = {pod.netns: pod.until for pod in new if not reconciled.is_over(pod)}
-    if not (wanted.unfinished or "pods" in own[node.name] or any(unready(node, *item) for item in awaited.items())):
+    if not (wanted.unfinished or "pods" in own[node.name] or has_unready(node, reconciled, new)):
         return None
     waits: ReadyConfig = {"pods": awaited, "timeout": request.cluster.ready_timeout}
     if available := {pod.netns: wanted.min_ready[pod.owner] for pod in new if pod.owner in wanted.min_ready}:
         waits["available"] = available
     return waits
+
+
+def has_unready(node: Host, reconciled: Reconciled, pods: Sequence[Pod]) -> bool:
+    """Whether the run has to wait for any of these pods. Of one that was found ready there nobody asks again."""
+    for pod in pods:
+        there = reconciled.present.get(pod.key)
+        is_it = there is not None and there.node == node.name and there.row and there.row["netns"] == pod.netns
+        if there is not None and is_it and there.ready and pod.until != "Ended":
+            continue
+        if not reconciled.is_over(pod) and unready(node, pod.netns, pod.until):
+            return True
+    return False
 
 
 def _node_pending(seen: Observation, config: NodeConfig) -> bool:

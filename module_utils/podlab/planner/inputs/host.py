@@ -10,7 +10,7 @@ from typing import Any
 
 from ...changes.system.marks import marks
 from ...records.host_record import HostRecord
-from ...records.observation import Observation
+from ...records.observation import Observation, ObservedPod
 
 _NOTHING: Any = {}
 
@@ -71,6 +71,16 @@ class Host:
     def is_probed(self) -> bool:
         """Whether verify has this host as an end. One beyond the cluster is called, and never read."""
         return self.is_managed or (self.in_run and self.role == "outside")
+
+    @cached_property
+    def told_pods(self) -> list[tuple[str, ObservedPod]]:
+        """The pods of which it still has the row, each with its key, ``namespace/name``."""
+        found = []
+        for pod in self.seen.get("pods", {}).values():
+            if pod["row"] is not None:
+                meta = pod["row"]["object"]["metadata"]
+                found.append((f"{meta['namespace']}/{meta['name']}", pod))
+        return found
 
     @cached_property
     def is_marked(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import phases
+from ...running import merely_runs
 from ..ipam.allocations import Past
 from ..model import Present
 from .host import Host
@@ -19,13 +20,9 @@ def present_pods(hosts: Sequence[Host], past: Past) -> dict[str, Present]:
         if node not in seen
     }
     for host in hosts:
-        for pod in host.seen.get("pods", {}).values():
+        for key, pod in host.told_pods:
             row = pod["row"]
-            if row is None:
-                continue
-            meta = row["object"]["metadata"]
-            key = f"{meta['namespace']}/{meta['name']}"
-            if key in present and past.get(key, ("", None))[0] != host.name:
+            if row is None or (key in present and past.get(key, ("", None))[0] != host.name):
                 continue  # what a node still runs that was given to another since
             fares = phases.summary(row, pod["facts"])
             ready, is_over = pod["sandbox"] and fares.is_ready, fares.reason == "DeadlineExceeded"
@@ -39,7 +36,7 @@ def unready(host: Host, netns: str, until: str) -> bool:
     pod = host.seen.get("pods", {}).get(netns)
     if not pod or not pod["row"] or not pod["sandbox"]:
         return True
-    if until != "Ended" and phases.merely_runs(pod["row"], pod["facts"]):
+    if until != "Ended" and merely_runs(pod["row"], pod["facts"]):
         return False
     fares = phases.summary(pod["row"], pod["facts"])
     return not (fares.phase in phases.ENDED if until == "Ended" else fares.is_settled)

@@ -76,13 +76,9 @@ def past_of(hosts: Sequence[Host]) -> Past:
     }
     names = {host.name for host in hosts}
     for host in hosts:
-        for pod in host.seen.get("pods", {}).values():
-            if pod["row"] is None:
-                continue
-            meta = pod["row"]["object"]["metadata"]
-            key = f"{meta['namespace']}/{meta['name']}"
-            if key not in past or past[key][0] not in names:
-                past[key] = (host.name, pod["row"]["address"].split("/")[0])
+        for key, pod in host.told_pods:
+            if (key not in past or past[key][0] not in names) and (row := pod["row"]):
+                past[key] = (host.name, row["address"].split("/")[0])
     return past
 
 
