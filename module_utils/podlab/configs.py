@@ -41,6 +41,7 @@ class ContainerConfig(_PlainContainer, total=False):
     user_namespace: bool  # one of its own, in which ``user`` and ``group`` stand for root of the node
     capabilities: list[str]  # the whole set, without CAP_; containerd's default if left out
     read_only: bool
+    privileged: bool  # the node's devices, and settings that may be written; ``capabilities`` has all of them
     readiness: dict[str, Any]
     liveness: dict[str, Any]
     startup: dict[str, Any]
@@ -72,6 +73,8 @@ class PodConfig(_PlainPod, total=False):
     revision: str  # another one under the same name is another pod
     init: list[str]  # names of the init containers, in their order; they are among ``containers``
     host_network: bool  # no network and no host name of its own; ``address`` is the node's, with /32
+    host_pid: bool  # no PID namespace of its own
+    host_ipc: bool  # no IPC namespace of its own
     share_processes: bool  # one PID namespace for all containers, with pause as its process 1
     sysctls: dict[str, str]  # set when the namespaces are made
     volumes: dict[str, dict[str, Any]]

@@ -153,4 +153,4 @@ sysctl -w net.ipv4.ip_forward=0
 # Behind a mount may be files of somebody's.
 if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo; then echo 'this is mounted still, so nothing is deleted' >&2; exit 1; fi
 umount -q /run/podlab
-rm -rf /run/podlab /var/lib/podlab
+rm -rf /run/podlab; if [ -d /var/lib/podlab/claims ]; then find /var/lib/podlab -mindepth 1 -maxdepth 1 ! -path /var/lib/podlab/claims -exec rm -rf {} +; else rm -rf /var/lib/podlab; fi

@@ -73,9 +73,36 @@ def test_peers_have_their_claims_back_and_a_claim_goes_with_its_manifest(lab):
     assert lab.sh("node1", "ls -d /var/lib/podlab 2>/dev/null || echo gone") == "gone"
 
 
+ALLOWED = tuple(
+    word for name in ("host_pid", "host_path", "privileged") for word in ("-e", f"podlab_allow_{name}=true")
+)
+
+
 def test_an_agent_that_reaches_into_its_node_waits_until_it_may(lab):
     bring(lab, "agent")
     done = lab.play()
     assert done.returncode == 2
     for setting in ("host_pid", "host_path", "privileged"):
         assert f"podlab_allow_{setting} is false; set podlab_allow_{setting} to true in the inventory" in done.stdout
+    lab.converge(*ALLOWED)
+    assert "changed=0" in lab.play(*ALLOWED).stdout
+    names = lab_says(lab, "get", "pods", "-o", "name").split()
+    assert len(names) == 2
+    assert lab.sh("node1", "cat /srv/agent/agent.conf") == "mode = bridge"
+    for name in names:
+        seen = lab_says(
+            lab, "exec", name, "--", "sh", "-c", "cat /proc/1/cmdline; grep CapEff /proc/self/status; hostname"
+        )
+        assert "podlab-init" in seen, "process 1 is the node's"
+    lab_says(
+        lab,
+        "exec",
+        names[0],
+        "--",
+        "sh",
+        "-c",
+        "sysctl -w net.ipv4.ip_default_ttl=77 || echo 77 >/proc/sys/net/ipv4/ip_default_ttl",
+    )
+    lab.write(nothing={"apiVersion": "v1", "kind": "List", "items": []})
+    lab.converge(*ALLOWED)
+    assert lab.sh("node1", "pgrep -x sleep || echo none") == "none"

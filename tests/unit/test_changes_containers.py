@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from podlab.changes.pods import container_root, containers, execline, identity, paths
+from podlab.changes.pods import container_root, containers, execline, identity, paths, sandbox
 from podlab.configs import ContainerConfig, PodConfig
 from podlab.host import enter
 from podlab.planner.manifests import security
@@ -206,6 +206,38 @@ def test_ids_that_the_node_lacks_are_those_of_a_user_namespace(tmp_path, user):
         (tmp_path / name).write_text(containers.service_files(pod, "main")[name])
     wanted = enter.Wanted(str(tmp_path))
     assert (wanted.has_user_namespace, wanted.user, wanted.groups) == (True, user, None)
+
+
+def binds(argv: list[str]) -> dict[str, tuple[str, str]]:
+    """Where something of the host's is mounted -> how, and what."""
+    return {
+        argv[n + 2]: (word, argv[n + 1]) for n, word in enumerate(argv) if word.endswith("-bind") or word == "--bind"
+    }
+
+
+def test_a_privileged_container_has_the_nodes_devices_and_settings():
+    plain, privileged = (
+        binds(container_root.sandbox_argv(pod_of(row), "main")) for row in (SLEEP, {**SLEEP, "privileged": True})
+    )
+    assert plain["/proc/sys"][0] == plain["/sys"][0] == "--ro-bind"
+    assert "/dev" not in plain
+    assert "/proc/sys" not in privileged
+    assert (privileged["/dev"], privileged["/sys"]) == (("--dev-bind", "/dev"), ("--bind", "/sys"))
+    assert privileged["/dev/shm"] == plain["/dev/shm"]
+
+
+def test_a_pod_in_namespaces_of_its_node():
+    pod = pod_of(SLEEP, host_pid=True, host_ipc=True)
+    argv = container_root.sandbox_argv(pod, "main")
+    assert not {"--unshare-pid", "--as-pid-1", "--pidns", "--proc"} & set(argv)
+    assert binds(argv)["/proc"] == ("--bind", "/proc")
+    assert binds(argv)["/proc/sys"] == ("--ro-bind", "/proc/sys")
+    assert binds(argv)["/dev/shm"] == ("--bind", "/dev/shm")
+    assert '"--ipc=' not in containers.run_script(pod, "main")
+    on_node = {**pod, "host_network": True}
+    assert '"nsenter"' not in containers.run_script(on_node, "main")
+    assert sandbox.namespace_files(on_node, NETNS) == {}
+    assert "mnt-namespace" in containers.service_files(pod, "main")["finish"], "nothing else ends its other processes"
 
 
 def test_every_container_has_these_files():

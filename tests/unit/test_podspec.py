@@ -302,6 +302,28 @@ def test_a_namespace_of_the_node_has_to_be_allowed(field, setting):
     assert waits_of(pod(**{field: False})) == []
 
 
+def test_what_is_allowed_is_done():
+    allowed = ["host_pid", "host_ipc", "privileged"]
+    document = pod(container={"securityContext": {"privileged": True}}, hostPID=True, hostIPC=True)
+    made = template_of(document, allowed=allowed)
+    assert (made.waits, made.host_pid, made.host_ipc) == ((), True, True)
+    assert made.containers[0].security.privileged
+    assert {"SYS_ADMIN", "NET_ADMIN"} <= set(made.containers[0].security.capabilities or ())
+
+
+def test_a_pod_has_one_place_for_its_processes():
+    (problem,) = wrong(pod(hostPID=True, shareProcessNamespace=True))
+    words = "ShareProcessNamespace and HostPID cannot both be enabled"
+    assert problem == f"spec.shareProcessNamespace: Invalid value: true: {words}"
+
+
+def test_what_is_not_built_waits_though_it_is_allowed():
+    mount = {"name": "v", "mountPath": "/v", "mountPropagation": "Bidirectional"}
+    document = pod(container={"volumeMounts": [mount]}, volumes=[{"name": "v"}])
+    (wait,) = template_of(document, allowed=["mount_propagation"]).waits
+    assert wait.message == "Error: mountPropagation Bidirectional: podlab does not do this yet, allowed or not"
+
+
 def test_what_is_mounted_meanwhile_has_to_be_allowed():
     mount = {"name": "v", "mountPath": "/v", "mountPropagation": "HostToContainer"}
     words = "Error: mountPropagation HostToContainer is not allowed: podlab_allow_mount_propagation is false"

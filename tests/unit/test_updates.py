@@ -18,7 +18,7 @@ from podlab.planner.model import Document, Invalid, Pod, PodTemplate
 from podlab.planner.plan import plan
 from podlab.planner.scheduler.filters import matches_selector
 from tests.simulated_host import SimulatedHost
-from tests.unit.bodies import IMAGES, data, endpoint_slice, pod, service, workload
+from tests.unit.bodies import IMAGES, data, document, endpoint_slice, pod, service, workload
 
 NOW = "2030-01-01T00:00:00Z"
 SEALED = "field is immutable when `immutable` is set" + WAY_OUT
@@ -96,6 +96,44 @@ def test_an_expression_is_a_part_of_the_selector():
 )  # fmt: skip
 def test_a_stateful_set(before, now, expected):
     assert after(workload("StatefulSet", **before), workload("StatefulSet", **now)) == expected
+
+
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
+
+def with_claim(**spec: Any) -> dict[str, Any]:
+    return {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {**CLAIM, **spec}}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (with_claim(), with_claim(), []),
+        (with_claim(), with_claim(volumeMode="Filesystem"), []),
+        (with_claim(), with_claim(storageClassName="fast"), [STATEFUL_SET]),
+        (with_claim(), {}, [STATEFUL_SET]),
+        ({}, with_claim(), [STATEFUL_SET]),
+    ],
+)
+def test_claim_templates_stay(before, now, expected):
+    assert after(workload("StatefulSet", **before), workload("StatefulSet", **now)) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "is_refused"),
+    [
+        ({}, False),
+        ({"resources": {"requests": {"storage": "2Gi"}}}, False),
+        ({"storageClassName": "fast"}, True),
+        ({"accessModes": ["ReadWriteMany"]}, True),
+    ],
+)
+def test_a_claim_stays_but_for_its_size(change, is_refused):
+    first, then = (document("PersistentVolumeClaim", "data", spec=spec) for spec in (CLAIM, {**CLAIM, **change}))
+    words = "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName"
+    found = after(first, then)
+    assert len(found) == is_refused
+    assert all(words in line for line in found)
 
 
 def test_a_stateful_set_has_one_word_for_everything():

@@ -27,7 +27,7 @@ from ..changes.netfilter import rules
 from ..changes.network import bridge, link_state, routes, vxlan
 from ..changes.pods import pod_commands, pods, s6_commands
 from ..changes.pods.actions import StartContainer
-from ..changes.pods.paths import HOME, LOGS, RUN, RUN_MADE, SCAN_DIR
+from ..changes.pods.paths import ALL_BUT_CLAIMS, CLAIMS, HOME, LOGS, RUN, RUN_MADE, SCAN_DIR
 from ..changes.script_text import Section, Snippet, Typed
 from ..changes.system import sysctls, systemd
 from ..configs import HostConfigs, PodConfig, ServicesConfig, SystemConfig
@@ -99,7 +99,7 @@ def undo(host: HostPlan, headings: Mapping[str, str]) -> str:
     rest = [
         f"{test}; then echo 'this is mounted still, so nothing is deleted' >&2; exit 1; fi",
         *mounted,
-        f"rm -rf {RUN} {HOME}",
+        f"rm -rf {RUN}; if [ -d {CLAIMS} ]; then {ALL_BUT_CLAIMS}; else rm -rf {HOME}; fi",
     ]
     lines += _component("Forget it", [Section("Behind a mount may be files of somebody's.", [*rest])])
     return "".join(f"{line}\n" for line in lines)

@@ -24,7 +24,7 @@ import struct
 import sys
 
 NEW_USER, NEW_PID = 0x10000000, 0x20000000  # sched.h
-NEW_MNT_UTS_IPC_NET = 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000
+NEW_OTHERS = {"mnt": 0x00020000, "uts": 0x04000000, "ipc": 0x08000000, "net": 0x40000000}
 PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 23, 24, 38  # linux/prctl.h
 CAPABILITY_VERSION = 0x20080522  # linux/capability.h: two words for each set
 DEFAULT_PATH = b"/bin:/usr/bin"
@@ -92,10 +92,12 @@ def _enter(wanted: Wanted, pid: int, command: list[bytes]) -> int:
     # the kubelet's: that knows of other pods.
     _call("prctl", PR_SET_DUMPABLE, *_longs(0, 0, 0, 0))
     container = os.pidfd_open(pid)
-    _call("setns", container, NEW_PID)  # only children are inside then
+    others = sum(flag for kind, flag in NEW_OTHERS.items() if not _is_own(kind, pid))
+    if not _is_own("pid", pid):
+        _call("setns", container, NEW_PID)  # only children are inside then
     child = os.fork()
     if not child:
-        _call("setns", container, NEW_MNT_UTS_IPC_NET)
+        _call("setns", container, others)
         if wanted.has_user_namespace:
             # The last one: whoever is in there has no rights in the namespaces of the pod.
             _call("setns", container, NEW_USER)
@@ -104,6 +106,12 @@ def _enter(wanted: Wanted, pid: int, command: list[bytes]) -> int:
         return _become(wanted, command)
     os.close(container)
     return _end_of(child)
+
+
+def _is_own(kind: str, pid: int) -> bool:
+    """Whether a namespace of the container is the host's (hostPID, hostIPC): one that a host was given and has not made
+    cannot be joined, not even by who is in it."""
+    return os.stat(f"/proc/{pid}/ns/{kind}").st_ino == os.stat(f"/proc/self/ns/{kind}").st_ino
 
 
 def _drop_privileges(wanted: Wanted) -> None:

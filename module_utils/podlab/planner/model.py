@@ -103,6 +103,7 @@ class Security:
     groups: tuple[int, ...] = ()
     capabilities: tuple[str, ...] | None = None
     read_only_root: bool = False
+    privileged: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,8 @@ class PodTemplate:
     dns: Dns = Dns()
     host_network: bool = False
     share_processes: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     fs_group: int | None = None
     service_account: str = "default"

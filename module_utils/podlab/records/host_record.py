@@ -63,12 +63,25 @@ class _Workload(TypedDict):
     nodeSelector: Strings
 
 
+class _Requests(TypedDict, total=False):
+    requests: dict[str, str | int | float] | None
+
+
+class ClaimSpec(TypedDict, total=False):
+    accessModes: list[str] | None
+    resources: _Requests | None
+    storageClassName: str | None
+    volumeAttributesClassName: str | None
+    volumeMode: str | None
+
+
 class WorkloadEntry(_Workload, total=False):
     job: FixedJob
     minReadySeconds: int
     activeDeadlineSeconds: int
     ttlSecondsAfterFinished: int
     backoffLimit: int
+    volumeClaimTemplates: dict[str, ClaimSpec]  # by name
 
 
 Workload = Annotated[
@@ -215,18 +228,6 @@ class NetworkRecord(Section, total=False):
     cidr: Network
     podCIDRs: dict[str, Network]
     foreign: dict[str, list[Network]]  # of the hosts that have any
-
-
-class _Requests(TypedDict, total=False):
-    requests: dict[str, str | int | float] | None
-
-
-class ClaimSpec(TypedDict, total=False):
-    accessModes: list[str] | None
-    resources: _Requests | None
-    storageClassName: str | None
-    volumeAttributesClassName: str | None
-    volumeMode: str | None
 
 
 class _Claim(TypedDict):

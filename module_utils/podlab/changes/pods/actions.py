@@ -61,7 +61,7 @@ class RemovePod(Action):
         return [
             *([f"ip link del {veth_name(netns)}"] if "net" in files else []),
             f"pkill -KILL --ns $$ --nslist mnt -f '^{pause}$'",
-            f"umount {bound}{name} && rm -r {PODS}/{netns}",
+            f"{'umount ' * bool(bound)}{bound}{name}{' && ' * bool(bound)}rm -r {PODS}/{netns}",
             f"umount {SHM}/{netns} && rmdir {SHM}/{netns}",
             *(volume_commands.end(netns, volumes) if volumes is not None and not self.comes_back else []),
             *([f"rm -r {LOGS}/{netns}"] if not self.comes_back else []),
@@ -96,7 +96,7 @@ class MakeSandbox(Action):
         # The name of a PID namespace comes from pause's parent, some time after pause itself.
         late = (f'until [ "$(stat -fc %T {files["pid"]})" = nsfs ]; do sleep 0.1; done',) if "pid" in files else ()
         return [
-            f"mkdir -p {home} && touch {' '.join(files.values())}",
+            f"mkdir -p {home}{' && touch ' * bool(files)}{' '.join(files.values())}",
             shlex.join(unshare_argv(self.row)),
             Snippet(f"{pause} &", (f"{pause} {s6_commands.QUIET}", *late)),
         ]

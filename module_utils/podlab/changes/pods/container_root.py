@@ -10,7 +10,7 @@ from ...configs import ContainerConfig, Mount, PodConfig
 from . import nested_mounts
 from .execline import EXECLINE, environment_argv
 from .identity import initial_capabilities, setpriv_argv, user_namespace_argv
-from .paths import IMAGES, PODS, SCAN_DIR, mount_source, service_name, shm_path
+from .paths import IMAGES, PODS, SCAN_DIR, mount_source, service_name, shm_source
 
 # What programs of the distribution need of /etc, and nothing that is the machine's own business. Each of these is a
 # mount a container, a third of a millisecond: what is only good to have is not here.
@@ -31,7 +31,7 @@ def sandbox_argv(pod: PodConfig, name: str) -> list[str]:
     row, home = pod["containers"][name], f"{PODS}/{pod['netns']}"
     shared, read_only = pod.get("share_processes", False), row.get("read_only", False)
     layered, trees = layers(pod, name), nested_trees(pod, name)
-    argv = ["bwrap", *(["--pidns", "4"] if shared else ["--unshare-pid", "--as-pid-1"])]
+    argv = ["bwrap", *_pid_argv(pod)]
     argv += [*user_namespace_argv(row), "--die-with-parent", "--json-status-fd", "3"]
     for directory in ("/tmp", "/var/tmp"):
         argv += ["--perms", "1777", "--dir", directory]
@@ -47,8 +47,7 @@ def sandbox_argv(pod: PodConfig, name: str) -> list[str]:
         argv += ["--ro-bind-try", layered.get(f"/etc/{file}", f"/etc/{file}"), f"/etc/{file}"]
     for file in ("hosts", "hostname", "resolv.conf"):
         argv += ["--ro-bind" if read_only else "--bind", f"{home}/{file}", f"/etc/{file}"]
-    argv += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
-    argv += ["--dev", "/dev", "--bind", shm_path(pod["netns"]), "/dev/shm", "--ro-bind", "/sys", "/sys"]
+    argv += _kernel_argv(pod, row)
     # Manifests name the program of the agnhost image by its path there.
     argv += ["--ro-bind", layered.get("/opt/podlab", IMAGES), "/opt/podlab", "--symlink", "/opt/podlab/agnhost"]
     argv += ["/agnhost"]
@@ -72,6 +71,21 @@ def sandbox_argv(pod: PodConfig, name: str) -> list[str]:
     argv += [f"{EXECLINE}/fdclose", "4"] if shared else []
     argv += environment_argv()
     return [*argv, *setpriv_argv(pod, row), *row["argv"]]
+
+
+def _pid_argv(pod: PodConfig) -> list[str]:
+    if pod.get("host_pid"):
+        return []
+    return ["--pidns", "4"] if pod.get("share_processes") else ["--unshare-pid", "--as-pid-1"]
+
+
+def _kernel_argv(pod: PodConfig, row: ContainerConfig) -> list[str]:
+    """/proc, /dev and /sys: of a privileged container they are the node's, to write as well."""
+    argv = ["--bind", "/proc", "/proc"] if pod.get("host_pid") else ["--proc", "/proc"]
+    if row.get("privileged"):
+        return [*argv, "--dev-bind", "/dev", "/dev", "--bind", shm_source(pod), "/dev/shm", "--bind", "/sys", "/sys"]
+    argv += ["--ro-bind", "/proc/sys", "/proc/sys"]
+    return [*argv, "--dev", "/dev", "--bind", shm_source(pod), "/dev/shm", "--ro-bind", "/sys", "/sys"]
 
 
 def _parents_first(row: ContainerConfig) -> list[tuple[int, Mount]]:
@@ -102,7 +116,7 @@ def _is_device(pod: PodConfig, mount: Mount) -> bool:
 def nested_trees(pod: PodConfig, name: str) -> list[nested_mounts.Tree]:
     """Volumes of a container that hold other mounts of it, or its working directory."""
     row, home = pod["containers"][name], f"{SCAN_DIR}/{service_name(pod['netns'], name)}"
-    mounts = [nested_mounts.Bound(nested_mounts.SHM, shm_path(pod["netns"]))]
+    mounts = [nested_mounts.Bound(nested_mounts.SHM, shm_source(pod))]
     for index, mount in _parents_first(row):
         path, source = _real(mount["path"]), mount_source(pod, name, index)
         mounts.append(nested_mounts.Bound(path, source, _is_read_only(pod, mount), _is_device(pod, mount), index))

@@ -48,7 +48,8 @@ def run_script(pod: PodConfig, name: str) -> str:
     # A mount namespace for what follows; that of ip has the pod's own /sys.
     lines.append(line(*(["unshare", "--mount"] if on_host else ["ip", "netns", "exec", netns])))
     uts = [] if on_host else [f"--uts={home}/uts"]
-    lines.append(line("nsenter", f"--ipc={home}/ipc", *uts, "--"))
+    ipc = [] if pod.get("host_ipc") else [f"--ipc={home}/ipc"]
+    lines += [line("nsenter", *ipc, *uts, "--")] if ipc or uts else []
     # bubblewrap reads the whole table of mounts for each of its own. With 110 pods that took four times as long.
     lines.append(f"{EXECLINE}/foreground {{ {line('umount', '--lazy', '--quiet', NETNS, PODS)} }}")
     for tree, layer in layers(pod, name).items():
@@ -165,7 +166,7 @@ def service_files(pod: PodConfig, name: str) -> dict[str, str]:
         "identity": identity_file(pod, name),
         "env": environment_file(pod["hostname"], pod["containers"][name]),
         "log": LOG_SCRIPT,
-        "finish": finish_script(policy, shared=pod.get("share_processes", False)),
+        "finish": finish_script(policy, shared=pod.get("share_processes", pod.get("host_pid", False))),
         "timeout-finish": "0\n",  # the wait between two starts is the finish script's, however long
         "restarts": "0\n",
     }

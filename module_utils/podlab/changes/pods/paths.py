@@ -29,6 +29,8 @@ STAND_IN = "/opt/podlab/stand-in"
 """As a container finds it: there IMAGES is /opt/podlab."""
 VOLUMES = "/var/lib/podlab/volumes"
 CLAIMS = "/var/lib/podlab/claims"
+ALL_BUT_CLAIMS = f"find {HOME} -mindepth 1 -maxdepth 1 ! -path {CLAIMS} -exec rm -rf {{}} +"
+"""A command: claims outlive the cluster."""
 LOGS = "/var/log/pods"
 
 
@@ -51,6 +53,11 @@ def mount_source(pod: PodConfig, name: str, index: int) -> str:
     if mount["sub_path"]:
         return f"{SUBPATHS}/{pod['netns']}/{name}/{index}"
     return volume_path(pod, mount["volume"])
+
+
+def shm_source(pod: PodConfig) -> str:
+    """What containers of a pod have as /dev/shm."""
+    return "/dev/shm" if pod.get("host_ipc") else shm_path(pod["netns"])
 
 
 def shm_path(netns: str) -> str:

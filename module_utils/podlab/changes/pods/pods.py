@@ -102,6 +102,8 @@ def _of_sandbox(row: PodConfig) -> tuple[object, ...]:
         list(init.items()),
         row.get("host_network", False),
         row.get("share_processes", False),
+        row.get("host_pid", False),
+        row.get("host_ipc", False),
         row.get("sysctls", {}),
     )
 

@@ -37,6 +37,8 @@ def namespace_files(row: PodConfig | None, netns: str) -> dict[str, str]:
     files = {"net": f"{NETNS}/{netns}", "ipc": f"{home}/ipc", "uts": f"{home}/uts"}
     if row and row.get("host_network"):
         files = {"ipc": files["ipc"]}
+    if row and row.get("host_ipc"):
+        del files["ipc"]
     if row and row.get("share_processes"):
         files["pid"] = f"{home}/pid"
     return files
@@ -44,7 +46,8 @@ def namespace_files(row: PodConfig | None, netns: str) -> dict[str, str]:
 
 def is_plain(row: PodConfig) -> bool:
     """Whether a pod's namespaces are those of most pods: no settings of its own, nothing shared but the usual."""
-    return not (row.get("sysctls") or row.get("host_network") or row.get("share_processes"))
+    others = ("host_network", "share_processes", "host_ipc")
+    return not (row.get("sysctls") or any(row.get(name) for name in others))
 
 
 def unshare_argv(row: PodConfig) -> list[str]:

@@ -36,7 +36,7 @@ def lines(row: PodConfig, name: str) -> list[Typed]:
     if volume["kind"] == "claim":
         path = volume_path(row, name)
         owner = [_group_line(path, group, "rw")] if group is not None else []
-        return [f"mkdir -p {CLAIMS} && mkdir -m 777 {path}", *owner]
+        return [f"mkdir -p -m 700 {CLAIMS} && {{ [ -d {path} ] || mkdir -m 777 {path}; }}", *owner]
     made: list[Typed] = [f"mkdir -p {path} && chmod 700 {home} && chmod 777 {path}"]
     if volume["kind"] == "files":
         words = f"# write volume {name}: {', '.join(sorted(volume['files']))}"

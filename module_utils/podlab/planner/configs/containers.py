@@ -105,6 +105,7 @@ def _security(security: Security) -> dict[str, Any]:
         **{key: value for key, value in wanted.items() if value is not None},
         "groups": list(security.groups),
         "read_only": security.read_only_root,
+        "privileged": security.privileged,
     }
 
 

@@ -84,6 +84,8 @@ def _extras(pod: Pod, node: Host, facts: Mapping[str, str]) -> dict[str, Any]:
         "init": [container.name for container in template.init_containers],
         "host_network": template.host_network,
         "share_processes": template.share_processes,
+        "host_pid": template.host_pid,
+        "host_ipc": template.host_ipc,
         "sysctls": dict(template.sysctls),
         "volumes": {name: volume_row(volume, pod.namespace, facts) for name, volume in template.volumes.items()},
     }

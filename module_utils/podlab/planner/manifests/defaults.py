@@ -27,6 +27,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
     "timeoutSeconds": 1,
+    "volumeMode": "Filesystem",  # of a claim
 }
 
 # It follows from the tag of the image, and there is nothing to pull.

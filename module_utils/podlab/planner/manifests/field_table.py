@@ -1,7 +1,7 @@
 """The table of fields: which podlab honours, refuses or ignores.
 
-The table is the contract. A field that changes the network, or what a process sees, is either honoured
-or refused; what has no meaning here is ignored, and said once. A field that is schema-valid but not in
+The table is the contract. A field that changes the network, or what a process sees, is honoured, replaced
+with a note, or refused; what has no meaning here is ignored, and said once. A field that is schema-valid but not in
 the table is ignored too. To take a refused field into service, move its line to ``HONOURED``. What is
 honoured as a whole is read by ``podspec`` and its neighbours, which have words of their own for what is
 wrong in it.

@@ -187,6 +187,7 @@ class _Cluster:
         made = claim(root, name, namespace)
         if self._counts(document, "persistentvolumeclaims", namespace, name):
             self.claims[made.key] = made
+            self.places[f"PersistentVolumeClaim/{made.key}"] = document.where
 
     def add_service(self, document: Document, root: Field) -> None:
         name = object_name(root, names.dns1035_label)

@@ -66,6 +66,8 @@ def pod_template(
         dns=_dns(spec),
         host_network=pod.host_network,
         share_processes=spec["shareProcessNamespace"].boolean(),
+        host_pid=spec["hostPID"].boolean(),
+        host_ipc=spec["hostIPC"].boolean(),
         sysctls=sysctls(context["sysctls"], pod.host_network),
         fs_group=pod_security(context),
         service_account=spec["serviceAccountName"].text() or spec["serviceAccount"].text() or "default",
@@ -129,6 +131,8 @@ class _Pod:
         for field, setting in (("hostPID", "host_pid"), ("hostIPC", "host_ipc")):
             if spec[field].boolean():
                 scope.needs(setting, field)
+        if spec["hostPID"].boolean() and spec["shareProcessNamespace"].boolean():
+            spec["shareProcessNamespace"].invalid("ShareProcessNamespace and HostPID cannot both be enabled")
         self.volumes: dict[str, Volume] = volumes(spec["volumes"], scope, self.named)
         # They take precedence. Which claim it is depends on the pod (controllers/stateful_sets.py).
         self.volumes |= dict.fromkeys(claims, Volume("claim"))

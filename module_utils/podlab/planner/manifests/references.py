@@ -15,7 +15,7 @@ from .model import FAILED, FAILED_MOUNT, FAILED_SANDBOX, Wait
 from .quantities import WORDS, quantity, rounded_up
 from .reading import Field
 
-_BUILT = ("host_path",)
+_BUILT = ("host_path", "host_pid", "host_ipc", "privileged")
 _ADD_ONE = "add it to the manifests, or set optional: true"
 _ADD_KEY = "add it there, or set optional: true"
 

@@ -42,14 +42,15 @@ def security(node: Field, pod: Field, scope: Scope, non_root: int | None = None)
     if user is None and wish.boolean():
         user = non_root
     _check_not_root(wish, user, scope)
-    if node["privileged"].boolean():
+    if privileged := node["privileged"].boolean():
         scope.needs("privileged", "privileged")
     return Security(
         user=user,
         group=_either(node["runAsGroup"], pod["runAsGroup"]),
         groups=_groups(pod),
-        capabilities=_capabilities(node["capabilities"]),
+        capabilities=tuple(sorted(_ALL)) if privileged else _capabilities(node["capabilities"]),
         read_only_root=node["readOnlyRootFilesystem"].boolean(),
+        privileged=privileged,
     )
 
 

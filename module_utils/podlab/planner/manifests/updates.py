@@ -31,6 +31,7 @@ _STATEFUL_SET = (
     "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
     "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 )
+_CLAIM = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 _POD = (
     "the API server refuses that (pod updates may not change fields other than `spec.containers[*].image`, "
     "`spec.initContainers[*].image`, `spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing "
@@ -85,6 +86,12 @@ def forbidden_updates(desired: Desired, record: Mapping[str, Any]) -> list[str]:
         kind, _, name = key.split("/")
         if before := record.get("objects", {}).get(key):
             found += _said(desired.places.get(key, ""), kind, name, _stored(kind, body, before))
+    for key, claim in desired.claims.items():
+        before = record.get("claims", {}).get(key, {}).get("spec")  # empty of a directory that was found
+        if before and _fixed(before) != _fixed(claim.spec):
+            words = fields.forbidden("spec", _CLAIM + WAY_OUT)
+            where = desired.places.get(f"PersistentVolumeClaim/{key}", "")
+            found += _said(where, "PersistentVolumeClaim", claim.name, [words])
     for service in desired.services:
         if before := record.get("services", {}).get(service.key):
             found += _said(service.where, "Service", service.name, _service(service, before["body"].get("spec") or {}))
@@ -112,10 +119,18 @@ def _workload(item: Workload, before: Object) -> Iterator[str]:
     if item.kind == "StatefulSet":
         # Of what may not change the rest is refused anyway.
         same = same_selector and (item.service_name, item.strategy) == (before["serviceName"], before["strategy"])
+        told = without_defaults(before.get("volumeClaimTemplates", {}))
+        same = same and without_defaults({claim.name: {**claim.spec} for claim in item.claims}) == told
         if not same:
             yield fields.forbidden("spec", _STATEFUL_SET + WAY_OUT)
     elif not same_selector and item.kind != "ReplicationController":
         yield fields.invalid("spec.selector", selector, IMMUTABLE)
+
+
+def _fixed(spec: Object) -> Object:
+    """What may not change of a claim's spec."""
+    plain = without_defaults({**spec})
+    return {name: value for name, value in plain.items() if name not in ("resources", "volumeAttributesClassName")}
 
 
 def _job(item: Workload, before: Object) -> Iterator[str]:

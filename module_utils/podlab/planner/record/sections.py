@@ -241,6 +241,8 @@ def _workload(item: Workload, desired: int) -> WorkloadEntry:
         entry["ttlSecondsAfterFinished"] = item.ttl
     if item.kind == "Job" and item.backoff_limit != 6:
         entry["backoffLimit"] = item.backoff_limit
+    if item.claims:
+        entry["volumeClaimTemplates"] = {claim.name: claim.spec for claim in item.claims}
     return entry
 
 
