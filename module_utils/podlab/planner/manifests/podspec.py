@@ -23,6 +23,14 @@ ALWAYS = ("Always",)
 ANY_POLICY = ("Always", "OnFailure", "Never")
 
 
+NAMES = {
+    "hostname": names.dns1123_label,
+    "subdomain": names.dns1123_label,
+    "nodeName": names.dns1123_subdomain,
+    "serviceAccountName": names.dns1123_subdomain,
+}
+
+
 def pod_template(
     node: Field,
     scope: Scope,
@@ -40,12 +48,7 @@ def pod_template(
     own_labels, own_annotations = labels_of(metadata["labels"]), annotations_of(metadata["annotations"])
     pod = _Pod(spec, scope, own_labels, own_annotations, claims, of_job)
     containers, init = pod.containers()
-    for field, check in (
-        ("hostname", names.dns1123_label),
-        ("subdomain", names.dns1123_label),
-        ("nodeName", names.dns1123_subdomain),
-        ("serviceAccountName", names.dns1123_subdomain),
-    ):
+    for field, check in NAMES.items():
         if value := spec[field].text():
             spec[field].check(check(value))
     context = spec["securityContext"]
