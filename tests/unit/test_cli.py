@@ -600,7 +600,6 @@ def test_pip_is_followed_in_a_line_and_read_where_it_has_failed(clone: Path, cod
         "openssl",
     ):
         (clone / "bin" / program).symlink_to("/bin/true")
-    (clone / "bin" / "openssl").symlink_to("/bin/true")
     pages = "".join(f"Collecting package{number}==1\n  Downloading package{number}-1.whl\n" for number in range(12))
     (clone / "pages").write_text(pages + "Installing collected packages: x\n" + "ERROR: no space\n" * code)
     (clone / "code").write_text(str(code))

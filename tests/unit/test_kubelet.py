@@ -222,13 +222,15 @@ def test_the_program_and_the_modules_mean_the_same_files() -> None:
 def test_what_asks_a_program_of_the_image_succeeds_in_a_stand_in_alone(host: Host, is_stand_in: bool) -> None:
     program = host.path / "stand-in"
     program.write_text(join(PACKAGE.parent / "stand_in"))
-    asks = {"readiness": probe(exec=["false"]), "post_start": {"exec": ["sh", "-c", "echo >>hook; no-such-program"]}}
+    hook = f"echo hook >>{host.path}/hook; no-such-program"
+    asks = {"readiness": probe(exec=["false"]), "post_start": {"exec": ["sh", "-c", hook]}}
     runs = f"exec /usr/bin/python3 -IS {program} --for=i --"
     host.add(web=(f"{runs} no-such-program" if is_stand_in else f"{runs} sleep 600", asks))
     host.start()
     if is_stand_in:
         until(lambda: host.health("web").get("ready"))
         assert host.health("web")["post_start"] == {"ok": True, "message": ""}
+        assert host.words("hook") == ["hook"]
     else:
         until(lambda: host.told("FailedPostStartHook"))
         assert not host.health("web")["ready"]
