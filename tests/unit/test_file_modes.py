@@ -33,6 +33,14 @@ def test_the_directories_that_hide_all_the_rest_are_closed_first(kept: Path) -> 
     assert list(file_modes.wrong())[:2] == [str(kept / "run"), str(kept / "home")]
 
 
+def test_what_podlab_remembers_is_roots_alone(kept: Path) -> None:
+    for name in ("record", "services"):
+        (kept / f"home/{name}.json").write_text("{}")
+        (kept / f"home/{name}.json").chmod(0o777)
+    wrong = file_modes.wrong()
+    assert [wrong.get(str(kept / f"home/{name}.json")) for name in ("record", "services")] == [0o600, 0o600]
+
+
 def test_a_file_where_a_pods_directory_should_be_is_left_alone(kept: Path) -> None:
     (kept / "run/pods/a-note").write_text("mine")
     wrong = file_modes.wrong()

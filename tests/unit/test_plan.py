@@ -965,6 +965,17 @@ def test_a_host_that_has_lost_its_record_is_known_by_its_marks():
     assert pending(lab.run(wanting(web=2))) == {}
 
 
+def test_a_node_that_has_lost_its_bridge_too_keeps_the_network_of_its_pods():
+    lab = Lab()
+    before = lab.run(wanting(pod("a", node_name="node2"), pod("b", node_name="node1")))
+    for host in lab.hosts.values():
+        host.record = None
+    del lab.hosts["node2"].root.links["cbr0"]
+    after = lab.plan(wanting(pod("a", node_name="node2"), pod("b", node_name="node1")))
+    for name in ("node1", "node2"):
+        assert after["hosts"][name]["bridge"]["address"] == before["hosts"][name]["bridge"]["address"]
+
+
 def test_with_all_records_lost_drift_of_routes_is_drift():
     lab = Lab()
     lab.run(wanting(web=2))

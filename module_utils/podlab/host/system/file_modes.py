@@ -16,6 +16,7 @@ from ...changes.pods.containers import SCRIPTS, UNIT_FILES
 from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SCAN_DIR, SHM, VOLUMES
 from ..actions import runs
 
+OWN_FILES = ("record", "services", "namespaces", "lease")
 ETC = ("hosts", "hostname", "resolv.conf")
 
 
@@ -54,7 +55,7 @@ def mend(modes: dict[str, int]) -> None:
 
 def _wanted() -> dict[str, int]:
     """The directories that hide all the rest come first: from then on nobody reads what is not closed yet."""
-    wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
+    wanted = {RUN: 0o700, HOME: 0o700, **{f"{HOME}/{name}.json": 0o600 for name in OWN_FILES}}
     wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
     wanted |= dict.fromkeys((PODS, SCAN_DIR, SHM, VOLUMES), 0o755)
     for service in _names(SCAN_DIR):

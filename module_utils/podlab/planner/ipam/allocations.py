@@ -24,7 +24,8 @@ def allocate_cidrs(cluster: Cluster, hosts: Sequence[Host], nodes: Sequence[Host
     present: dict[str, str] = {**newest}
     owners = {newest[name]: name for name in names if name in newest}
     for node in nodes:
-        own = node.record.get("network", {}).get("podCIDRs", {}).get(node.name) or _cidr_of_bridge(node, cluster)
+        own = node.record.get("network", {}).get("podCIDRs", {}).get(node.name)
+        own = own or _cidr_of_bridge(node, cluster) or _cidr_of_pods(node, cluster)
         if own and owners.get(own, node.name) == node.name:
             present[node.name] = own
     # A node that was out of the cluster has no claim any more to what another one got meanwhile.
@@ -43,6 +44,14 @@ def _cidr_of_bridge(node: Host, cluster: Cluster) -> str | None:
     if link and link["addresses"]:
         return str(IPv4Network(link["addresses"][0], strict=False))
     return None
+
+
+def _cidr_of_pods(node: Host, cluster: Cluster) -> str | None:
+    """The pod CIDR by what its pods were told, where the bridge has gone as well. Of several none is believed."""
+    addresses = [row["address"] for _, pod in node.told_pods if (row := pod["row"]) and row["address"]]
+    networks = {IPv4Network(address, strict=False) for address in addresses}
+    inside = [network for network in networks if network.subnet_of(IPv4Network(cluster.cidr))]
+    return str(inside[0]) if len(inside) == 1 else None
 
 
 def with_remembered_labels(hosts: Sequence[Host]) -> list[Host]:
