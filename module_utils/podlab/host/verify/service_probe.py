@@ -25,6 +25,7 @@ from .pod_probe import ATTEMPT, allow_many_files
 
 MOST_AT_ONCE = 200
 PAUSE = 0.05
+FIRST_PORT, PORTS = 32768, 28232  # as net.ipv4.ip_local_port_range has them
 LOOK = 3.0  # seconds between two looks at connections and listeners
 FAREWELL = 0.1  # seconds for the other side to close, too: then its program has accepted the call
 
@@ -170,6 +171,7 @@ class _Calls:
         try:
             one.socket = socket_in(ask["netns"], kind=kind)
             one.socket.setblocking(False)
+            _choose_port(one.socket)
             code = one.socket.connect_ex((ask["address"], ask["port"]))
             one.port = one.socket.getsockname()[1]
             if code not in (0, errno.EINPROGRESS):
@@ -220,6 +222,16 @@ class _Calls:
         elif until and queue and queue[0]["id"] == number:
             return
         self.outcomes[number].append((outcome, one.port))
+
+
+def _choose_port(one: socket.socket) -> None:
+    """A source port at random, not the kernel's choice: that soon takes a port again which a lost call has had, and
+    connection tracking leads the new call where the lost one went, for two minutes after the rules are right again.
+    """
+    for _ in range(8):
+        with contextlib.suppress(OSError):  # it is taken
+            one.bind(("", FIRST_PORT + int.from_bytes(os.urandom(4), "big") % PORTS))
+            return
 
 
 def _queues(asks: Sequence[Probe]) -> Iterator[SerialProbes]:
