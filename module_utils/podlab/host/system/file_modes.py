@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...changes.actions import Action, SetMode
 from ...changes.pods.containers import SCRIPTS, UNIT_FILES
 from ...changes.pods.paths import HOME, IMAGES, LOGS, PODS, RUN, SCAN_DIR, SHM, VOLUMES
 from ..actions import runs
 
-OWN_FILES = ("record", "services", "namespaces", "lease")
+OWN_FILES = ("services.json", "namespaces.json", "lease.json")
 ETC = ("hosts", "hostname", "resolv.conf")
 
 
@@ -55,7 +55,8 @@ def mend(modes: dict[str, int]) -> None:
 
 def _wanted() -> dict[str, int]:
     """The directories that hide all the rest come first: from then on nobody reads what is not closed yet."""
-    wanted = {RUN: 0o700, HOME: 0o700, **{f"{HOME}/{name}.json": 0o600 for name in OWN_FILES}}
+    wanted = {RUN: 0o700, HOME: 0o700, f"{HOME}/record.json": 0o600}
+    wanted |= _unfit({f"{HOME}/{name}": 0o600 for name in OWN_FILES})
     wanted |= {directory: 0o755 for directory, _, _ in os.walk(IMAGES)}
     wanted |= dict.fromkeys((PODS, SCAN_DIR, SHM, VOLUMES), 0o755)
     for service in _names(SCAN_DIR):
@@ -73,17 +74,21 @@ def _wanted() -> dict[str, int]:
 
 
 def _of_unit(directory: str) -> dict[str, int]:
-    """Of a container's s6 directory: what its owner cannot use, or others could write. Whether others may read it is
-    left as it is, since they do not get there: who makes the files by hand (``./lab script``) has no umask of podlab's.
+    return _unfit({f"{directory}/{name}": 0o700 if name in SCRIPTS else 0o600 for name in UNIT_FILES})
+
+
+def _unfit(modes: Mapping[str, int]) -> dict[str, int]:
+    """Of files in a closed directory: what their owner cannot use, or others could write. Whether others may read them
+    is left as it is, since they do not get there: who makes the files by hand (``./lab script``) has no umask of
+    podlab's.
     """
     found = {}
-    for name in UNIT_FILES:
-        mode = 0o700 if name in SCRIPTS else 0o600
+    for path, mode in modes.items():
         with contextlib.suppress(OSError):
-            seen = os.lstat(f"{directory}/{name}").st_mode
+            seen = os.lstat(path).st_mode
             # What somebody has put a link in the place of may be anything, and is not podlab's.
             if not stat.S_ISLNK(seen) and seen & 0o722 != mode:
-                found[f"{directory}/{name}"] = mode
+                found[path] = mode
     return found
 
 
