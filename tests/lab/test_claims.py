@@ -20,7 +20,7 @@ STAY_ON = ("-e", "podlab_keep_power=true")
 
 def bring(lab, name: str, **more: Any) -> None:
     """Put an application in place of what the directory has."""
-    lab.write(**{name: (ROOT / "tests" / "apps" / name / f"{name}.yml").read_text()}, **more)
+    lab.write(**{name: (ROOT / "tests" / "published" / name / f"{name}.yml").read_text()}, **more)
 
 
 def identities(lab) -> list[str]:

@@ -9,7 +9,7 @@ from tests import preforked
 
 from .conftest import ROOT
 
-SECRET = (ROOT / "tests" / "apps" / "controller" / "secret.yml").read_text("utf-8")
+SECRET = (ROOT / "tests" / "published" / "controller" / "secret.yml").read_text("utf-8")
 
 
 def look(lab, *words: str) -> str:
@@ -26,7 +26,7 @@ def program(lab, *words: str, text: str = "") -> subprocess.CompletedProcess[str
 def use(lab, app: str) -> None:
     for file in lab.manifests.iterdir():
         file.unlink()
-    shutil.copy(ROOT / "tests" / "apps" / app / f"{app}.yml", lab.manifests)
+    shutil.copy(ROOT / "tests" / "published" / app / f"{app}.yml", lab.manifests)
 
 
 def test_an_old_guestbook_comes_up(lab):

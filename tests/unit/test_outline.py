@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli.look import plan as command
 from podlab.planner.inputs.host import Host
@@ -16,6 +17,7 @@ from podlab.planner.outline.outline import Outcome, Row, outline
 from tests.unit.bodies import IMAGES, data, document, pod, service, workload
 from tests.unit.test_kinds import cron_job
 
+ROOT = Path(__file__).resolve().parents[2]
 NODES = [Host(f"node{number}", "node", f"10.100.0.{number + 1}", observation={}) for number in (1, 2)]  # type: ignore[typeddict-item]
 MISSING = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "no", "key": "a"}}}]}
 
@@ -24,6 +26,15 @@ def rows(*documents: Document, hosts=NODES, **settings) -> list[Row]:
     wanted, problems = survey(documents, IMAGES)
     gateway = Host("gateway", "gateway", "10.100.0.1", observation={})  # type: ignore[typeddict-item]
     return list(outline(Cluster(**settings), [*hosts, gateway], wanted, problems).rows)
+
+
+@pytest.mark.parametrize("app", sorted((ROOT / "tests" / "apps").iterdir()), ids=lambda path: path.name)
+def test_what_is_walked_again_and_again_comes_up_as_it_is(app: Path):
+    """tests/campaigns/verify_faults.py has to see every one of these green."""
+    documents = [
+        Document(body, str(file), 1) for file in sorted(app.iterdir()) for body in yaml.safe_load_all(file.read_text())
+    ]
+    assert not {row.outcome for row in rows(*documents)} & {Outcome.WAITS, Outcome.REFUSED}
 
 
 def test_what_comes_up_and_where():

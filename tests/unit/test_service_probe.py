@@ -49,6 +49,20 @@ def test_every_try_is_a_call_from_a_port_of_its_own(listener):
     assert len(callers) == 3
 
 
+def test_no_call_is_left_to_the_port_that_the_kernel_would_take(listener, monkeypatch):
+    """That may be the one of a call that was lost a moment ago. One that is taken already is passed over."""
+    first, count = service_probe.FIRST_PORT, service_probe.PORTS
+    with socket.socket() as other:
+        for at in range(count):
+            with contextlib.suppress(OSError):
+                other.bind(("", first + at))
+                break
+        chosen = iter([at, at, at + 1, *range(at + 2, count)])
+        monkeypatch.setattr(service_probe.os, "urandom", lambda _: next(chosen).to_bytes(4, "big"))
+        ((outcome, port),) = call([ask(listener.getsockname()[1])], [], 20).outcomes[0]
+    assert outcome == "answer" and first + at < port < first + at + 8
+
+
 def test_who_is_refused_hears_so_by_tcp_and_by_udp(closed):
     assert outcomes(ask(closed, 1), ask(closed, 2, protocol="udp")) == {1: ["refused"], 2: ["refused"]}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..planner.inputs.cluster import cluster_of, image_of
+from ..planner.inputs.cluster import cluster_of, for_manifests, image_of
 from ..planner.inputs.settings import SETTINGS, Cluster
 from ..planner.model import Desired, Invalid
 from . import manifests
@@ -54,6 +54,7 @@ def read(
         cluster = cluster_of(settings)
     except Invalid as error:
         problems += error.problems
+        cluster = for_manifests(settings)
     catalogue = yaml.safe_load(Path(root, "images", CATALOGUE).read_text("utf-8"))
     images = {name: image_of(entry) for key, entry in catalogue.items() for name in (key, *entry.get("aliases", ()))}
     cluster = replace(cluster, images={**images, **cluster.images})

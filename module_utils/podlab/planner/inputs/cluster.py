@@ -23,7 +23,19 @@ from .settings import SETTINGS, Cluster, Setting, setting_of
 LARGEST_VNI = 2**24 - 1
 ROLES = ("node", "gateway", "outside")
 UNKNOWN_IMAGES = ("stand-in", "refuse")
+OF_MANIFESTS = ("allow_", "images", "unknown_images", "manifests_")
 TRUTH = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
+
+
+def for_manifests(settings: Mapping[str, Any]) -> Cluster:
+    """Those settings alone by which manifests are read, so that what is wrong there is told as well where another
+    setting is wrong; the defaults where they are wrong themselves.
+    """
+    names = [setting_of(member.name) for member in fields(Cluster) if member.name.startswith(OF_MANIFESTS)]
+    try:
+        return cluster_of({name: settings[name] for name in names if name in settings})
+    except Invalid:
+        return Cluster()
 
 
 def cluster_of(settings: Mapping[str, Any]) -> Cluster:
