@@ -160,6 +160,22 @@ def test_layers_share_a_built_in_chain_in_their_order():
     assert NAT["jumps"] == {"POSTROUTING": [JUMP]}, "the layers themselves stay as they were"
 
 
+@pytest.mark.parametrize(
+    ("seen", "lines"),
+    [
+        (["-j PODLAB-B", KUBE, "-j PODLAB-C"], ["-I INPUT 1 -j PODLAB-A"]),
+        (["-j PODLAB-A", "-j PODLAB-C", KUBE], ["-I INPUT 2 -j PODLAB-B"]),
+        (["-j PODLAB-C"], ["-I INPUT 1 -j PODLAB-A", "-I INPUT 2 -j PODLAB-B"]),
+        (["-j PODLAB-A", "-j PODLAB-B", KUBE], ["-A INPUT -j PODLAB-C"]),
+    ],
+    ids=["first", "middle", "two", "last"],
+)
+def test_a_jump_that_has_gone_comes_back_to_its_place_among_podlabs_own(seen, lines):
+    names = ("PODLAB-A", "PODLAB-B", "PODLAB-C")
+    row: rules.TableConfig = {"chains": {name: [] for name in names}, "jumps": {"INPUT": [f"-j {n}" for n in names]}}
+    assert rules.changes({"INPUT": seen, **{name: [] for name in names}}, row) == lines
+
+
 def test_a_chain_with_another_name_is_read_where_podlab_leads_to_it():
     nat = {"POSTROUTING": ["-j KUBE-POSTROUTING", "-s 10.1.0.0/16 -j LOST"], "LOST": ["-j ACCEPT"]}
     others = {"KUBE-POSTROUTING": ["-j RETURN"], "CNI-1": ["-j RETURN"]}

@@ -78,18 +78,18 @@ def placed(
             lines.append(f"-D {chain} {rule}")
             left.remove(rule)  # the first one that reads so, as iptables does
     end = end_of(left, observed, links)
-    for rule in wanted:
+    for number, rule in enumerate(wanted, 1):
         if rule in left and (end is None or left.index(rule) < end):
             continue
         if rule in left:
             lines.append(f"-D {chain} {rule}")
             left.remove(rule)
-        if end is None:
-            lines.append(f"-A {chain} {rule}")
-        else:
-            lines.append(f"-I {chain} {end + 1} {rule}")
-            left.insert(end, rule)
-            end += 1
+        # One that has gone comes back to its place among podlab's own, so that a mended host reads as it did.
+        followers = [left.index(later) for later in wanted[number:] if later in left]
+        place = min([*followers, len(left) if end is None else end])
+        lines.append(f"-I {chain} {place + 1} {rule}" if place < len(left) else f"-A {chain} {rule}")
+        left.insert(place, rule)
+        end = None if end is None else end + 1
     return lines
 
 
