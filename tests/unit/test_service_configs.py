@@ -13,7 +13,7 @@ from podlab.planner.configs.services import ServicesConfigs, digest_of, port_con
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.request import COMPONENTS, components_of
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port, Probe
+from podlab.planner.model import Container, Document, Handler, Invalid, Pod, PodTemplate, Port, Probe
 from podlab.planner.plan import plan
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.backends import Backend
@@ -546,7 +546,7 @@ def test_nodes_leave_a_pod_alone_before_it_goes():
     ("more", "comes_first"),
     [
         ({}, False),
-        ({"containers": (replace(SERVER, readiness=Probe({"tcp": 80})),)}, True),
+        ({"containers": (replace(SERVER, readiness=Probe(Handler("tcp", port=80))),)}, True),
         ({"init_containers": (replace(SERVER, name="first"),)}, True),
     ],
     ids=["merely runs", "probed", "with an init container"],
@@ -559,9 +559,11 @@ def test_rules_are_there_before_a_pod_that_may_call_a_service_before_it_is_ready
         assert ("services_first" in rows["pending"]) is comes_first
         assert rows["ready"].get("partial", False) is comes_first
     assert "services_finalize" not in found["hosts"]["node1"]["pending"]
-    for asked in ({"components": ("pods",)}, {"components": ("services",)}, {"assume_ready": True}):
-        rows = lab.plan(service(), pods=(pod("a", **more),), **asked)["hosts"]["node1"]
+    for component in ("pods", "services"):
+        rows = lab.plan(service(), pods=(pod("a", **more),), components=(component,))["hosts"]["node1"]
         assert "services_first" not in rows["pending"] and not rows.get("ready", {}).get("partial")
+    ahead = lab.plan(service(), pods=(pod("a", **more),), assume_ready=True)["hosts"]["node1"]
+    assert "services_first" not in ahead["pending"]
     alone = lab.plan(pods=(pod("a", **more),))["hosts"]["node1"]
     assert "services_first" not in alone["pending"] and "partial" not in alone["ready"]
 
