@@ -251,7 +251,7 @@ _POD_SPEC = {
     "schedulingGates": refused("a pod is scheduled at once"),
     "schedulingGroup": refused("a pod is scheduled for itself"),
     "readinessGates": refused("conditions are not set from outside; use a readinessProbe"),
-    "runtimeClassName": refused("there is one way to run a container"),
+    "runtimeClassName": HONOURED,  # the pod waits
     "os.name": refused("the nodes run Linux", "linux"),
     "automountServiceAccountToken": IGNORED,
     "enableServiceLinks": HONOURED,
