@@ -227,8 +227,8 @@ def kustomize(here):
     tool.parent.mkdir()
     words = "apiVersion: v1\\nkind: Pod\\nmetadata: {name: %s}\\nspec: {containers: [{name: c, image: busybox}]}\\n"
     tool.write_text(
-        f"#!/bin/sh\nPATH=/usr/bin:/bin\n[ ! -e \"$2/fails\" ] || {{ cat \"$2/fails\" >&2; exit 1; }}\n"
-        f"printf '{words}' \"$(basename \"$2\")\"\n"
+        f'#!/bin/sh\nPATH=/usr/bin:/bin\n[ ! -e "$2/fails" ] || {{ cat "$2/fails" >&2; exit 1; }}\n'
+        f'printf \'{words}\' "$(basename "$2")"\n'
     )
     tool.chmod(0o755)
     for directory, content in {
