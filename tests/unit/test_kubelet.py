@@ -258,6 +258,18 @@ def test_a_probe_whose_program_is_there_is_run_in_a_stand_in_too(host, command, 
     assert not host.health("web")["ready"]
 
 
+@pytest.mark.parametrize("is_stand_in", [True, False])
+def test_a_client_of_the_images_own_server_finds_none_in_a_stand_in_and_is_taken_for_true_there(host, is_stand_in):
+    asks = probe(exec=[*SH, "pg_isready() { echo no response; return 2; }; pg_isready"])
+    host.add(web=(container(host, is_stand_in=is_stand_in), {"readiness": asks}))
+    host.start()
+    if is_stand_in:
+        until(lambda: host.health("web").get("ready"))
+    else:
+        (message, *_) = until(lambda: host.told("Unhealthy"))
+        assert message == "Readiness probe failed: no response"
+
+
 def test_a_hook_whose_program_is_there_is_run_in_a_stand_in_too(host: Host) -> None:
     hook = [*SH, f"echo hook >>{host.path}/hook; exit 3"]
     host.add(web=(container(host, is_stand_in=True), {"post_start": {"exec": hook}}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 
 from .commands import NOT_FOUND, in_container, run_command
 from .config import Handler
@@ -14,6 +15,12 @@ from .http_get import BAD_STATUS, HOOK_AGENT, PROBE_AGENT, Result, http_get
 from .s6 import is_stand_in
 from .waiting import sleep_until
 
+_CLIENTS = re.compile(
+    r"(^|[ /;&|(])(cqlsh|etcdctl|mariadb|mariadb-admin|mongo|mongosh|mysql|mysqladmin|pg_isready|psql|rabbitmqctl"
+    r"|rabbitmq-diagnostics|redis-cli|valkey-cli)( |$)",
+    re.MULTILINE,
+)
+"""They ask the image's own server in its own protocol. A node may have one, and a stand-in is no such server."""
 _NOT_FOUND = re.compile(r": (command )?not found$", re.MULTILINE)  # as bash, dash and busybox say it
 
 
@@ -35,8 +42,8 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
             code, output = await run_command(in_container(unit, pid, command), deadline)
             if code is None:
                 return Result(False, f'command "{" ".join(command)}" timed out')
-            if code and _lacks_a_program(code, output) and is_stand_in(pid):
-                return Result(True)  # the image would have it
+            if code and is_stand_in(pid) and _needs_the_image(command, code, output):
+                return Result(True)
             return Result(code == 0, output.rstrip("\n"))
         if "http" in handler:
             agent = HOOK_AGENT if is_hook else PROBE_AGENT
@@ -56,6 +63,7 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
         return Result(False, words)
 
 
-def _lacks_a_program(code: int, output: str) -> bool:
-    """Whether a command failed as a program is missing: its own, or one that its shell did not find and went on."""
-    return code == NOT_FOUND or bool(_NOT_FOUND.search(output))
+def _needs_the_image(command: Sequence[str], code: int, output: str) -> bool:
+    """Whether a command failed as a program is missing, its own or one that its shell did not find and went on, or as
+    its server is."""
+    return code == NOT_FOUND or bool(_NOT_FOUND.search(output) or _CLIENTS.search(" ".join(command)))
