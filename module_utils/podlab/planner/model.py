@@ -79,6 +79,7 @@ class Handler:
     headers: tuple[tuple[str, str], ...] = ()
     service: str = ""
     seconds: int = 0
+    lacks: str = ""  # the name of a port that its container has not
 
 
 @dataclass(frozen=True)
