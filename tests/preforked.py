@@ -12,6 +12,7 @@ import array
 import atexit
 import contextlib
 import functools
+import gc
 import json
 import os
 import shutil
@@ -101,6 +102,8 @@ PROGRAMS = {"lab": _lab, "lab up": _playing, "ansible-playbook": _playbook}
 def serve(program: str, path: str) -> NoReturn:
     """Say ``ready`` as soon as somebody may call, and end with standard input."""
     main = PROGRAMS[program]()
+    gc.collect()
+    gc.freeze()  # a fork's collector would look through all of it, and so copy its pages
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
@@ -221,10 +224,15 @@ def lab(
         loaded.close()
 
 
+READ_ONCE = ("ANSIBLE_", "PYTHON", "LC_", "LANG", "XDG_", "HOME", "USER", "TMPDIR", "NO_COLOR")
+"""How the variables begin that a program reads when it is loaded."""
+
+
 @functools.cache
-def _kept(program: str, environment: tuple[tuple[str, str], ...]) -> Loaded:
-    """One with these variables, which Ansible reads when it is loaded, as long as this process runs."""
-    loaded = Loaded(program, dict(environment), (), "")
+def _kept(program: str, read_once: tuple[tuple[str, str], ...]) -> Loaded:
+    """One with these variables, as long as this process runs."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(READ_ONCE)}
+    loaded = Loaded(program, others | dict(read_once), (), "")
     atexit.register(loaded.close)
     return loaded
 
@@ -232,8 +240,8 @@ def _kept(program: str, environment: tuple[tuple[str, str], ...]) -> Loaded:
 def _run(
     program: str, argv: Sequence[str], environment: Mapping[str, str], text: str = "", cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
-    fixed = {name: value for name, value in environment.items() if name not in ("PODLAB_LAB", "PYTEST_CURRENT_TEST")}
-    return _kept(program, tuple(sorted(fixed.items()))).run(*argv, environment=environment, text=text, cwd=cwd)
+    read_once = tuple(sorted((name, value) for name, value in environment.items() if name.startswith(READ_ONCE)))
+    return _kept(program, read_once).run(*argv, environment=environment, text=text, cwd=cwd)
 
 
 def play(argv: Sequence[str], environment: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests import preforked
 
 from .conftest import ROOT, TestLab
 
@@ -178,7 +179,7 @@ class Ways:
         environment = self.lab.environment() | {"ANSIBLE_LIBRARY": f"{ROOT / 'library'}:{self.library}"}
         argv = self.lab.argv(str(book), "-e", f"@{more}")
         environment |= OWN_WAY if own_way else {}
-        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = preforked.play(argv, environment)
         assert done.returncode == 0, done.stdout + done.stderr
         self.said = done.stdout + done.stderr
         return dict(zip(names, json.loads(told.read_text()), strict=True))
