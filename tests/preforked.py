@@ -15,6 +15,7 @@ import functools
 import gc
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -237,11 +238,14 @@ def _kept(program: str, read_once: tuple[tuple[str, str], ...]) -> Loaded:
     return loaded
 
 
+def _kept_for(program: str, environment: Mapping[str, str]) -> Loaded:
+    return _kept(program, tuple(sorted(item for item in environment.items() if item[0].startswith(READ_ONCE))))
+
+
 def _run(
     program: str, argv: Sequence[str], environment: Mapping[str, str], text: str = "", cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
-    read_once = tuple(sorted((name, value) for name, value in environment.items() if name.startswith(READ_ONCE)))
-    return _kept(program, read_once).run(*argv, environment=environment, text=text, cwd=cwd)
+    return _kept_for(program, environment).run(*argv, environment=environment, text=text, cwd=cwd)
 
 
 def play(argv: Sequence[str], environment: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -260,6 +264,14 @@ def look(argv: Sequence[str], environment: Mapping[str, str], text: str = "") ->
 def up(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """As ``subprocess.run`` of ``./lab`` with a verb that plays a playbook."""
     return _run("lab up", argv, _settled(environment))
+
+
+def on_path(directory: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """These variables for a program that calls ``ansible-playbook`` by its name: in ``directory`` it finds this one."""
+    call = directory / "ansible-playbook"
+    call.write_text(f'#!/bin/sh\nexec {shlex.join(_kept_for(call.name, environment).argv())} "$@"\n', "utf-8")
+    call.chmod(0o755)
+    return {**environment, "PATH": f"{directory}:{environment['PATH']}"}
 
 
 if __name__ == "__main__":
