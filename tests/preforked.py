@@ -12,7 +12,6 @@ import array
 import atexit
 import contextlib
 import functools
-import gc
 import json
 import os
 import shlex
@@ -103,8 +102,6 @@ PROGRAMS = {"lab": _lab, "lab up": _playing, "ansible-playbook": _playbook}
 def serve(program: str, path: str) -> NoReturn:
     """Say ``ready`` as soon as somebody may call, and end with standard input."""
     main = PROGRAMS[program]()
-    gc.collect()
-    gc.freeze()  # a fork's collector would look through all of it, and so copy its pages
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
