@@ -28,7 +28,7 @@ WORDS = {
     errno.ETIMEDOUT: "timeout",
 }
 UNANSWERED = (OSError, HTTPException)
-LEISURE = 0.08  # between two calls of one who asks on and on
+LEISURE = 0.04  # between two calls of one who asks on and on
 TOTAL_RETRANS = 100  # place of tcpi_total_retrans in struct tcp_info (linux/tcp.h)
 
 Call = list[str]

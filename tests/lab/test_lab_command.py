@@ -31,7 +31,7 @@ def run(lab: TestLab) -> Run:
 
     def call(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
         environment = lab.environment() | {"ANSIBLE_INVENTORY": str(lab.inventory)}
-        if words[0] in preforked.QUICK and not options:
+        if words[0] in ("get", "describe") and not options:
             return preforked.look(words, environment)
         settings = {"capture_output": True, "text": True, "check": False, "env": environment, **options}
         return subprocess.run([str(ROOT / "lab"), *words], **settings)  # type: ignore[call-overload,no-any-return]

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import preforked
-
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 12
 LONGEST = 3.5  # seconds within which the kills fall: about what a whole `up` takes
@@ -84,8 +82,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def down(lab: str) -> None:
-    done = preforked.up(["down"], with_sbin() | {"PODLAB_LAB": lab})
-    assert done.returncode == 0, done.stdout + done.stderr
+    finish(command(lab, "down"))
 
 
 def wait_for_group(group: int) -> None:

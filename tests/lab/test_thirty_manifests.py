@@ -68,7 +68,7 @@ def wait(condition: Callable[[], T], seconds: float = 90.0) -> T:
     """What the condition says as soon as it says anything true. A deadline, so that a broken promise ends the test."""
     deadline = time.monotonic() + seconds
     while not (said := condition()) and time.monotonic() < deadline:
-        time.sleep(0.7)  # each look is work for all hosts
+        time.sleep(0.3)
     assert said, "what was waited for has not come"
     return said
 
@@ -81,15 +81,24 @@ class Lab:
     prefix: list[str]  # makes a command an ordinary user's
     environment: Mapping[str, str]
     verbs: preforked.Loaded
-    playing: preforked.Loaded
 
     @property
     def manifests(self) -> Path:
         return self.home / "manifests"
 
     def try_(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        assert argv[0] == "./lab"
-        return (self.verbs if argv[1] in preforked.QUICK else self.playing).run(*argv[1:])
+        if argv[0] == "./lab" and argv[1] in preforked.QUICK:
+            return self.verbs.run(*argv[1:])
+        command = [*self.prefix, *argv]
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+        )
 
     def run(self, *argv: str) -> str:
         done = self.try_(*argv)
@@ -156,9 +165,6 @@ def started_at(pod: Object) -> str:
 USERS = ["root", "an ordinary user"] if os.getuid() == 0 else ["an ordinary user"]
 # Manifests, by their numbers, of which an ordinary user's kernel makes something else, or might.
 HANG_ON_THE_USER = {"04", "10", "20", "21", "22", "23", "24", "25"}
-# What an ordinary user's lab has beside one of root's: those, one that is asked beside them, and those that no script
-# makes. All others come up in an ordinary user's lab in test_script.py.
-OF_AN_ORDINARY_USER = {*HANG_ON_THE_USER, "02", "26", "28", "29"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -177,8 +183,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         (home / "hosts.yml").write_text(INVENTORY, "utf-8")
         (home / "manifests").mkdir()
         for file in FILES:
-            if is_root or os.getuid() != 0 or file.name[:2] in OF_AN_ORDINARY_USER:
-                (home / "manifests" / file.name).write_text(file.read_text("utf-8"), "utf-8")
+            (home / "manifests" / file.name).write_text(file.read_text("utf-8"), "utf-8")
         environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin",
             "PODLAB_LAB": f"thirty-{uuid.uuid4().hex[:8]}",
@@ -189,11 +194,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         if os.getuid() == 0 and not is_root:
             prefix, words = as_nobody(home)
             environment |= words
-        with (
-            preforked.lab(environment, prefix, directory) as verbs,
-            preforked.lab(environment, prefix, directory, "lab up") as playing,
-        ):
-            made = Lab(home, prefix, environment, verbs, playing)
+        with preforked.lab(environment, prefix, directory) as verbs:
+            made = Lab(home, prefix, environment, verbs)
             try:
                 made.up()
                 yield made

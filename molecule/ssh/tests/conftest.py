@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import pytest
 
 from embedded.over_ssh import GROUPS, OverSsh
 from podlab.embedded import Lab
-from tests import preforked
 from tests.lab.conftest import ROOT, TestLab
 
 HOSTS = {name: address for hosts in GROUPS.values() for name, address in hosts.items()}
@@ -34,11 +32,6 @@ class SshLab(TestLab):
     """Playbooks are run from the controller's network, over SSH."""
 
     over: OverSsh | None = None
-    playbooks: preforked.Loaded | None = None
-
-    def play(self, *arguments: str, playbook: str = "site.yml") -> subprocess.CompletedProcess[str]:
-        assert self.playbooks is not None
-        return self.playbooks.run(*super().argv(playbook, *arguments)[1:], environment=self.environment())
 
     def argv(self, playbook: str, *arguments: str) -> list[str]:
         assert self.over is not None
@@ -61,9 +54,7 @@ def ssh() -> Iterator[SshLab]:
     with tempfile.TemporaryDirectory(prefix="podlab-ssh-") as directory:
         over = OverSsh(Lab(str(ROOT), name), Path(directory))
         over.open(HOSTS)
-        found = SshLab(name, over.inventory(GROUPS), ROOT / "manifests", over=over)
-        with preforked.lab(found.environment(), over.argv(), directory, "ansible-playbook") as found.playbooks:
-            yield found
+        yield SshLab(name, over.inventory(GROUPS), ROOT / "manifests", over=over)
 
 
 @pytest.fixture(scope="session")
