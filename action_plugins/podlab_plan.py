@@ -69,7 +69,8 @@ class ActionModule(ActionBase):
             code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
             result = plan(wanted.cluster, hosts, *found, assume_ready=assume_ready, components=components, code=digest)
             there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
-            limit = most_steps(wanted.desired.workloads, sum(host.role == "node" for host in hosts), there)
+            nodes, bare = sum(host.role == "node" for host in hosts), len(wanted.desired.pods)
+            limit = most_steps(wanted.desired.workloads, nodes, there + bare)
             result["turn"] = next_turn(task_vars.get("podlab_plan", {}).get("turn"), limit, result["unfinished"])
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)
