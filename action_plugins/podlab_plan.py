@@ -18,7 +18,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from podlab.configs import PlannedHost
-from podlab.controller import caller, inputs, module_bundle, rollout_report, settings, transport
+from podlab.controller import cache, caller, inputs, module_bundle, rollout_report, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
@@ -67,7 +67,13 @@ class ActionModule(ActionBase):
             assume_ready = args["whole"] or self._task.check_mode
             booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
             code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
-            result = plan(wanted.cluster, hosts, *found, assume_ready=assume_ready, components=components, code=digest)
+            result = plan(
+                *(wanted.cluster, hosts, *found),
+                assume_ready=assume_ready,
+                components=components,
+                code=digest,
+                planner_code=cache.code_of("planner", "changes"),
+            )
             there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
             limit = most_steps(wanted.desired.workloads, sum(host.role == "node" for host in hosts), there)
             result["turn"] = next_turn(task_vars.get("podlab_plan", {}).get("turn"), limit, result["unfinished"])

@@ -18,7 +18,7 @@ from typing import Any
 from podlab.changes import MARK, ROUTE_PROTOCOL
 from podlab.changes.pods.pods import alias, veth_name
 from podlab.configs import PodConfig
-from podlab.controller import inputs
+from podlab.controller import cache, inputs
 from podlab.planner.configs.services import digest_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
@@ -36,19 +36,20 @@ RUNS: Facts = {**NO_FACTS, "pid": 100, "started": 0.0, "seen": 1.0}
 
 def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     """Seconds and peak MiB of one plan, and how many pods it has placed."""
-    wanted = _wanted(nodes)
+    wanted, code = _wanted(nodes), cache.code_of("planner", "changes")
+    found = (wanted.desired, wanted.programs)
     hosts = [bare(f"node{number + 1}", "node", str(IPv4Address(FIRST_NODE + number))) for number in range(nodes)]
     hosts.append(bare("gateway", "gateway", GATEWAY))
     first_cpu = None
     if again:
         started = time.process_time()
-        first = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, NOW, wanted.problems)
+        first = plan(wanted.cluster, hosts, *found, NOW, wanted.problems, planner_code=code)
         first_cpu = time.process_time() - started
         hosts = [built(host, first["hosts"][host.name]) for host in hosts]
         del first
     before = forget_peak()
     started, cpu = time.perf_counter(), time.process_time()
-    result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, LATER, wanted.problems)
+    result = plan(wanted.cluster, hosts, *found, LATER, wanted.problems, planner_code=code)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     own = result["hosts"]["node1"]["node"]["record"]
     pending = sum(len(rows["pending"]) for rows in result["hosts"].values())

@@ -79,19 +79,19 @@ class World:
     def get_ready(self, which: Callable[[str], bool] = lambda name: True) -> None:
         for key, one in self.present.items():
             if one.row is not None and one.phase in ("Pending", "Running") and which(key.split("/")[1]):
-                self.present[key] = replace(one, ready=True, phase="Running")
+                self.present[key] = one._replace(ready=True, phase="Running")
 
     def fare(self, phase: str, *names: str) -> None:
         for name in names:
             one = self.present[f"default/{name}"]
-            self.present[one.key] = replace(one, phase=phase, ready=phase == "Running")
+            self.present[one.key] = one._replace(phase=phase, ready=phase == "Running")
 
     def lose(self, name: str) -> None:
         """The node does not answer any more."""
         self.nodes = [replace(one, observation=None) if one.name == name else one for one in self.nodes]
         for key, one in self.present.items():
             if one.node == name:
-                self.present[key] = replace(one, row=None, ready=False, phase="Unknown")
+                self.present[key] = one._replace(row=None, ready=False, phase="Unknown")
 
     def limit(self, *names: str) -> None:
         """A run for these nodes only; the others are read."""
@@ -881,7 +881,7 @@ def test_the_same_input_gives_the_same_pods_however_it_is_ordered(order, replica
 
 def aged(world: World, seconds: float) -> None:
     for key, one in world.present.items():
-        world.present[key] = replace(one, ready_for=seconds if one.ready else 0.0)
+        world.present[key] = one._replace(ready_for=seconds if one.ready else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -905,7 +905,7 @@ def test_a_rollout_goes_on_when_pods_have_been_ready_for_long_enough(kind: str, 
     # Those of the old template have been there for ever.
     for key, one in world.present.items():
         if (one.row or {}).get("revision", "old") == "old" and "new" not in str(one.row):
-            world.present[key] = replace(one, ready_for=1e9)
+            world.present[key] = one._replace(ready_for=1e9)
     before = dict(world.present)
     again = world.step(new)
     assert world.present.keys() == before.keys(), "it is ready, and yet to count"
