@@ -75,7 +75,8 @@ class ActionModule(ActionBase):
                 planner_code=cache.code_of("planner", "changes"),
             )
             there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
-            limit = most_steps(wanted.desired.workloads, sum(host.role == "node" for host in hosts), there)
+            nodes, bare = sum(host.role == "node" for host in hosts), len(wanted.desired.pods)
+            limit = most_steps(wanted.desired.workloads, nodes, there + bare)
             result["turn"] = next_turn(task_vars.get("podlab_plan", {}).get("turn"), limit, result["unfinished"])
         except Invalid as error:
             lines = listed(error.problems, whole=self._display.verbosity > 0)

@@ -9,11 +9,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from podlab.printable import printable
 
-from . import passwords
+from . import passwords, verbs
 from .errors import CommandError
 
 INVENTORY = ("-i", "--inventory")
@@ -21,6 +21,14 @@ INVENTORY = ("-i", "--inventory")
 
 class Parser(argparse.ArgumentParser):
     """Its messages repeat what was typed, and ``--help`` fails where it cannot be written."""
+
+    def error(self, message: str) -> NoReturn:
+        """For an option of kubectl's that is not here, the line of what does it here in place of the usage."""
+        before, _, words = message.partition("unrecognized arguments: ")
+        word = words.partition(" ")[0].partition("=")[0]
+        if not before and (instead := verbs.instead_of(self.prog.removeprefix("lab "), word)):
+            self.exit(2, f"{self.prog}: there is no {word} here: {instead}\n")
+        super().error(message)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         stream = sys.stderr if file is None else file

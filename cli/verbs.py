@@ -21,6 +21,13 @@ def names() -> list[str]:
     return re.findall(r"^  \./lab ([a-z-]+)", (HERE / "help.txt").read_text("utf-8"), re.MULTILINE)
 
 
+def instead_of(verb: str, word: str) -> str:
+    """What to do here in place of a verb of kubectl's with this word or option; empty where nothing is said of it."""
+    rows = dict(re.findall(r"^([a-z -]+?)  +(.+)$", (HERE / "kubectl.txt").read_text("utf-8"), re.MULTILINE))
+    found: str = rows.get(f"{verb} {word}", "")
+    return found
+
+
 def main_of(verb: str) -> Main:
     name = verb.replace("-", "_")
     (file,) = HERE.glob(f"*/{name}.py")

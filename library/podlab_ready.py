@@ -9,6 +9,8 @@ description:
   - Waits for all given pods at once, and ends as soon as nothing is left that waiting could change.
   - A pod that has failed for good is not waited for, nor one whose back-off outlasts the rest of the time.
   - It changes nothing, and it does not fail when a pod is not ready. Who is left is told.
+  - What comes up may wait for what has come up, through a Service that does not lead there yet. With C(partial) a wait
+    ends on all hosts as soon as that may be so on one of them.
 author: podlab
 options:
   pods:
@@ -27,11 +29,17 @@ options:
     description: Network namespace -> for how many seconds its pod has to be ready (C(minReadySeconds)).
     type: dict
     default: {}
+  partial:
+    description:
+      - Whether it also ends, after a second, when a pod has become ready on any host of this task and others have not.
+        Then there is C(waiting) in the answer.
+    type: bool
+    default: false
   report_after:
     description: Seconds after which it tells how far it is, though it has not come to an end. C(0) is never.
     type: float
     default: 0
-  state: {description: The C(state) of an answer that was no end. The wait goes on from there., type: dict}
+  state: {description: The C(state) of an earlier answer. The wait goes on from there., type: dict}
 attributes:
   check_mode: {support: full, description: It never changes anything; in check mode it does not wait.}
 """
@@ -58,9 +66,13 @@ waiting:
   returned: when it has told how far it is
   type: list
   elements: dict
+arrived:
+  description: How many pods have become what they were waited for since the C(state) that was given, or in this call.
+  returned: always
+  type: int
 state:
-  description: What the next call needs to go on.
-  returned: when it has told how far it is
+  description: What the next call needs to go on, for these pods or for others.
+  returned: always
   type: dict
 """
 
@@ -72,6 +84,7 @@ ARGUMENT_SPEC = {
     "pods": {"type": "dict", "required": True},
     "timeout": {"type": "float", "default": 60},
     "available": {"type": "dict", "default": {}},
+    "partial": {"type": "bool", "default": False},
     "report_after": {"type": "float", "default": 0},
     "state": {"type": "dict"},
 }
@@ -83,10 +96,10 @@ def main() -> None:
     timeout = 0.0 if module.check_mode else float(given["timeout"])
     waiting = Wait(given["pods"], timeout, given["available"], given["state"])
     try:
-        more = {}
-        if not waiting.run(given["report_after"] or float("inf")):
-            more = {"waiting": waiting.progress(), "state": waiting.state}
-        module.exit_json(changed=False, unready=waiting.unready(), **more)
+        is_over = waiting.run(given["report_after"] or float("inf"))
+        more = {} if is_over else {"waiting": waiting.progress()}
+        told = {"unready": waiting.unready(), "arrived": waiting.arrived, "state": waiting.state}
+        module.exit_json(changed=False, **told, **more)
     except OSError as error:
         module.fail_json(msg=words_of(error))
 

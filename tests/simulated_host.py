@@ -405,7 +405,7 @@ class SimulatedHost:
     def apply(self, rows: dict[str, Any], pending: list[str]) -> None:
         """Run the components that have anything to do, as the modules do."""
         for component in pending:
-            if component in ("rollout", "services_drain", "services_finalize", "record"):
+            if component in ("rollout", "services_first", "services_finalize", "record"):
                 continue  # here every pod is ready as soon as it runs, and nobody calls it in between
             getattr(self, f"_apply_{component}")(copy.deepcopy(rows[component]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import arguments
+from .. import arguments, verbs
 from ..errors import CommandError
 from . import playbook
 
@@ -18,12 +18,14 @@ def main(words: list[str], command: list[str]) -> int:
     )
     parser.add_argument("kind", metavar="job")
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--from", dest="source", required=True, metavar="cronjob/NAME")
+    parser.add_argument("--from", dest="source", default="", metavar="cronjob/NAME")
     arguments.namespace(parser)
     arguments.manifests(parser)
     known, options = parser.parse_known_args(words)
     if known.kind not in ("job", "jobs"):
         raise CommandError(f"error: only a Job can be created, from a CronJob; write {known.kind} into the manifests")
+    if not known.source:
+        raise CommandError(f"error: {verbs.instead_of('create', 'job')}", code=2)
     kind, _, cron_job = known.source.partition("/")
     if kind not in _KINDS or not cron_job:
         raise CommandError(f"error: from must be an existing cronjob: {known.source}")

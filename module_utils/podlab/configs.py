@@ -264,6 +264,8 @@ class ReadyConfig(_Ready, total=False):
 
     available: dict[str, int]
     """Network namespace -> for how many seconds it has to be ready, where it is more than none."""
+    partial: bool
+    """Whether to go on as soon as some are ready, as Services have to lead to these: others may wait for that."""
 
 
 class PlayExtras(TypedDict, total=False):
@@ -272,7 +274,7 @@ class PlayExtras(TypedDict, total=False):
     routes_parts: list[str]
     ready: ReadyConfig
     draining: ServicesConfig
-    """What a node is told of Services while pods go."""
+    """What a node is told of Services before pods come and go."""
 
 
 class HostConfigs(TypedDict, total=False):

@@ -96,7 +96,7 @@ cat >/var/lib/podlab/images/kubelet <<'END'
 #!/usr/bin/python3 -IS
 END
 chmod 755 /var/lib/podlab/images/kubelet
-mkdir -p /var/lib/podlab/images/busybox && busybox --install -s /var/lib/podlab/images/busybox && ln -sf /opt/podlab/nc /var/lib/podlab/images/busybox/nc
+mkdir -p /var/lib/podlab/images/busybox && busybox --install -s /var/lib/podlab/images/busybox && ln -sf /opt/podlab/nc /var/lib/podlab/images/busybox/nc && ln -sf /opt/podlab/wget /var/lib/podlab/images/busybox/wget
 
 # Volumes. Only their pods come in: through the mounts of their containers.
 mkdir -p /var/lib/podlab/volumes/default_pair/pages && chmod 700 /var/lib/podlab/volumes/default_pair && chmod 777 /var/lib/podlab/volumes/default_pair/pages

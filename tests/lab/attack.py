@@ -265,9 +265,10 @@ def nested(order: dict[str, str]) -> list[str]:
 
 def below(attack: Callable[[dict[str, str]], list[str]]) -> Callable[[dict[str, str]], list[str]]:
     def attacked(order: dict[str, str]) -> list[str]:
+        maps = (("uid_map", f"0 {os.getuid()} 1"), ("gid_map", f"0 {os.getgid()} 1"))
         if libc.unshare(NEWUSER | NEWPID):
             return [f"no user namespace to attack from: {os.strerror(ctypes.get_errno())}"]
-        for file, words in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+        for file, words in (("setgroups", "deny"), *maps):
             with open(f"/proc/self/{file}", "w", encoding="ascii") as ids:
                 ids.write(words)
         return apart(attack, order)

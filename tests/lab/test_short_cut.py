@@ -32,7 +32,7 @@ WAYS_OF: dict[str, dict[str, dict[str, Any]]] = {
 QUICKER = {"podlab_ready": {"timeout": 0}}
 ON = {"The gateway knows which node holds which pod CIDR": "gateway"}
 NOT_OF_MODULES = ("ansible_facts", "failed_when_result", "exception", "invocation", "stdout_lines", "stderr_lines")
-NOT_OF_MODULES += ("ansible_job_id", "results_file")
+NOT_OF_MODULES += ("ansible_job_id", "results_file", "state")  # of a wait: since when
 OF_THE_MOMENT = ("lease", "flows")
 
 WRONG = [

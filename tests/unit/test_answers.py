@@ -20,7 +20,7 @@ PROBED |= {"deaf": {"d": "address already in use"}}
 PROBED |= {"listening": '{"10.1.1.2:80/tcp": ["listens"]}'}
 CALLED = {"outcomes": '{"0": [["answer", 4000]]}', "listening": "{}", "is_whole": True}
 CALLED |= {"flows": '[["tcp", "10.1.1.2", 4000, "10.96.0.1", 80, "10.1.1.2", 4000, "10.1.2.2", 80]]'}
-UNREADY = {"unready": [{"pod": "default/web", "words": ["it waits"]}], "state": {"began": 1.5}}
+UNREADY = {"unready": [{"pod": "default/web", "words": ["it waits"]}], "arrived": 2, "state": {"arrived": ["uid"]}}
 UNREADY |= {"waiting": [{"pod": "default/web", "left": 3, "words": "it waits"}]}
 TRUE = {
     "podlab_bridge": {"changed": True, "diff": {"prepared": "ip link add cbr0\n"}, "warnings": ["so"]},

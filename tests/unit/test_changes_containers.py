@@ -229,8 +229,11 @@ def test_a_privileged_container_has_the_nodes_devices_and_settings():
 def test_a_pod_in_namespaces_of_its_node():
     pod = pod_of(SLEEP, host_pid=True, host_ipc=True)
     argv = container_root.sandbox_argv(pod, "main")
-    assert not {"--unshare-pid", "--as-pid-1", "--pidns", "--proc"} & set(argv)
-    assert binds(argv)["/proc"] == ("--bind", "/proc")
+    assert not {"--unshare-pid", "--as-pid-1", "--pidns"} & set(argv)
+    assert argv[argv.index("--proc") + 1] == "/proc", "its files for all of the machine are covered so"
+    assert "/proc" not in binds(argv)
+    privileged = container_root.sandbox_argv(pod_of({**SLEEP, "privileged": True}, host_pid=True), "main")
+    assert binds(privileged)["/proc"] == ("--bind", "/proc")
     assert binds(argv)["/proc/sys"] == ("--ro-bind", "/proc/sys")
     assert binds(argv)["/dev/shm"] == ("--bind", "/dev/shm")
     assert '"--ipc=' not in containers.run_script(pod, "main")

@@ -90,3 +90,25 @@ def test_http_echo_answers_with_its_text() -> None:
 def test_http_echo_without_a_text_says_so() -> None:
     done = subprocess.run([IMAGES / "http-echo"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (127, "Missing -text option!\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-T", "9", "-q", "-O", "-"], ["-q", "-O-", "-T9"], ["-qT", "9", "-O-"], ["-qT9", "-O-"], ["-qO-", "--timeout=9"]],
+    ids=" ".join,
+)
+def test_busyboxs_wget_knows_a_time(words: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        call = subprocess.Popen([IMAGES / "wget", *words, url], stdout=subprocess.PIPE, text=True)
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello")
+        assert (call.communicate(timeout=20)[0], call.returncode) == ("hello", 0)
+
+
+def test_busyboxs_wget_gives_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        words = ["-q", "-T", "1", "-O-", f"http://127.0.0.1:{server.getsockname()[1]}/"]
+        done = subprocess.run([IMAGES / "wget", *words], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.endswith("wget: download timed out\n")

@@ -220,6 +220,56 @@ def test_a_kustomization_is_built_where_something_is_installed(here, program, wo
     assert problems_of(manifests.read, "other", IMAGES) == [f"{program} {words} other: no such thing"]
 
 
+@pytest.fixture
+def kustomize(here):
+    """Stands for the program: what it builds is a pod with the directory's name."""
+    tool = here / "bin" / "kustomize"
+    tool.parent.mkdir()
+    words = "apiVersion: v1\\nkind: Pod\\nmetadata: {name: %s}\\nspec: {containers: [{name: c, image: busybox}]}\\n"
+    tool.write_text(
+        f'#!/bin/sh\nPATH=/usr/bin:/bin\n[ ! -e "$2/fails" ] || {{ cat "$2/fails" >&2; exit 1; }}\n'
+        f'printf \'{words}\' "$(basename "$2")"\n'
+    )
+    tool.chmod(0o755)
+    for directory, content in {
+        "k/base": "resources: [a.yml]",
+        "k/parts/debug": "kind: Component",
+        "k/over/dev": "resources: [../../base]\ncomponents: [../../parts/debug/]",
+        "k/over/prod": "bases:\n- ../../base",
+    }.items():
+        Path(directory).mkdir(parents=True)
+        Path(directory, "kustomization.yaml").write_text(content)
+        Path(directory, "a.yml").write_text("part: of an object")
+    Path("k/beside.yml").write_text(POD % "beside")
+    return here
+
+
+def test_kustomizations_below_are_built_but_for_what_others_of_them_build(kustomize):
+    assert names("k") == ["k/beside.yml"]
+    assert names("k", recursive=True) == ["kustomize build k/over/dev", "kustomize build k/over/prod", "k/beside.yml"]
+    wanted = manifests.read("k", IMAGES, recursive=True)
+    assert ([one.name for one in wanted.pods], wanted.notes) == (["dev", "prod", "beside"], ())
+    assert names("k/base", "k/parts/debug") == ["kustomize build k/base", "kustomize build k/parts/debug"]
+
+
+@pytest.mark.parametrize("file", ["k/base/kustomization.yaml", "./k/base/kustomization.yaml"])
+def test_a_kustomization_that_is_named_itself_stands_for_its_directory(kustomize, file):
+    assert names(file) == [f"kustomize build {os.path.dirname(file)}"]
+    os.chdir("k/base")
+    assert names("kustomization.yaml") == ["kustomize build ."]
+
+
+def test_all_that_cannot_be_built_is_said_at_once_and_a_chart_is_for_who_runs_it(kustomize):
+    Path("k/over/dev/fails").write_text("Error: trouble with config: `\nname: redis\n`: must specify --enable-helm\n")
+    Path("k/over/prod/fails").write_text("")
+    Path("k/over/prod/kustomization.yaml").write_text("resources: [")
+    assert problems_of(manifest_files.sources, ["k"], recursive=True) == [
+        "kustomize build k/over/dev: Error: trouble with config: ` name: redis `: must specify --enable-helm; no chart "
+        "is run here: kustomize build --enable-helm k/over/dev | ./lab up --manifests -",
+        "kustomize build k/over/prod: it ended with 1",
+    ]
+
+
 def test_standard_input_is_kept_for_the_run(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"kind: Pod\n")))
     parser = arguments.parser("up", "", "")
@@ -261,8 +311,23 @@ def test_a_cron_job_is_kept_and_makes_nothing():
     ("spec", "expected"),
     [
         ({"schedule": ""}, ["spec.schedule: Required value"]),
-        ({"schedule": "5 4 *"}, ['spec.schedule: Invalid value: "5 4 *": expected exactly 5 fields, found 3']),
+        ({"schedule": "5 4 *"}, ['spec.schedule: Invalid value: "5 4 *": expected exactly 5 fields, found 3: [5 4 *]']),
         ({"schedule": "@daily"}, []),
+        ({"schedule": "@every 1h30m"}, []),
+        ({"schedule": "*/5 0-23/2 1,15 jan-MAR MON-FRI"}, []),
+        ({"schedule": "0 ? * * 5/2", "timeZone": "Etc/UTC"}, []),
+        ({"schedule": "61 * * * *"}, ['spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61']),
+        ({"schedule": "0 0 0 * *"}, ['spec.schedule: Invalid value: "0 0 0 * *": beginning of range (0) below minimum (1): 0']),
+        ({"schedule": "0 0 * * 7"}, ['spec.schedule: Invalid value: "0 0 * * 7": end of range (7) above maximum (6): 7']),
+        ({"schedule": "5-1 * * * *"}, ['spec.schedule: Invalid value: "5-1 * * * *": beginning of range (5) beyond end of range (1): 5-1']),
+        ({"schedule": "*/0 * * * *"}, ['spec.schedule: Invalid value: "*/0 * * * *": step of range should be a positive number: */0']),
+        ({"schedule": "1-2-3 * * * *"}, ['spec.schedule: Invalid value: "1-2-3 * * * *": too many hyphens: 1-2-3']),
+        ({"schedule": "*/2/3 * * * *"}, ['spec.schedule: Invalid value: "*/2/3 * * * *": too many slashes: */2/3']),
+        ({"schedule": "x * * * *"}, ['spec.schedule: Invalid value: "x * * * *": failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax']),
+        ({"schedule": "@often"}, ['spec.schedule: Invalid value: "@often": unrecognized descriptor: @often']),
+        ({"schedule": "@every day"}, ['spec.schedule: Invalid value: "@every day": failed to parse duration @every day: time: invalid duration "day"']),
+        ({"schedule": "TZ=UTC 0 0 * * *"}, ['spec.schedule: Invalid value: "TZ=UTC 0 0 * * *": cannot use TZ or CRON_TZ in schedule, use timeZone field instead']),
+        ({"timeZone": "Local"}, ['spec.timeZone: Invalid value: "Local": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones']),
         ({"concurrencyPolicy": "Never"}, ['spec.concurrencyPolicy: Unsupported value: "Never": supported values: "Allow", "Forbid", "Replace"']),
         ({"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "busybox"}]}}}}}, ['spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"']),
     ],

@@ -218,22 +218,64 @@ def test_the_program_and_the_modules_mean_the_same_files() -> None:
 # --- stand-ins ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("is_stand_in", [True, False])
-def test_what_asks_a_program_of_the_image_succeeds_in_a_stand_in_alone(host: Host, is_stand_in: bool) -> None:
+MISSING = "no-such-program"
+SH = ["sh", "-c"]
+
+
+def container(host: Host, *, is_stand_in: bool) -> str:
+    """What a container does whose program the node lacks, or has."""
     program = host.path / "stand-in"
     program.write_text(join(PACKAGE.parent / "stand_in"))
-    hook = f"echo hook >>{host.path}/hook; no-such-program"
-    asks = {"readiness": probe(exec=["false"]), "post_start": {"exec": ["sh", "-c", hook]}}
-    runs = f"exec /usr/bin/python3 -IS {program} --for=i --"
-    host.add(web=(f"{runs} no-such-program" if is_stand_in else f"{runs} sleep 600", asks))
+    return f"exec /usr/bin/python3 -IS {program} --for=i -- {MISSING if is_stand_in else 'sleep 600'}"
+
+
+@pytest.mark.parametrize("is_stand_in", [True, False])
+@pytest.mark.parametrize(
+    "command",
+    [[MISSING], [f"/opt/{MISSING}"], [*SH, MISSING], [*SH, f"{MISSING} ping | grep PONG"], ["bash", "-c", f'[ "$({MISSING})" = x ]']],
+)  # fmt: skip
+def test_a_probe_or_hook_whose_program_is_missing_succeeds_in_a_stand_in_alone(host, is_stand_in, command):
+    asks = {"readiness": probe(exec=command), "post_start": {"exec": command}}
+    host.add(web=(container(host, is_stand_in=is_stand_in), asks))
     host.start()
     if is_stand_in:
         until(lambda: host.health("web").get("ready"))
         assert host.health("web")["post_start"] == {"ok": True, "message": ""}
-        assert host.words("hook") == ["hook"]
     else:
         until(lambda: host.told("FailedPostStartHook"))
         assert not host.health("web")["ready"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [(["false"], ""), (["cat", "/not found"], "No such file"), ([*SH, "echo no; exit 3"], "no")]
+)
+def test_a_probe_whose_program_is_there_is_run_in_a_stand_in_too(host, command, words):  # fmt: skip
+    host.add(web=(container(host, is_stand_in=True), {"readiness": probe(exec=command)}))
+    host.start()
+    (message, *_) = until(lambda: host.told("Unhealthy"))
+    assert message.startswith("Readiness probe failed:")
+    assert words in message
+    assert not host.health("web")["ready"]
+
+
+@pytest.mark.parametrize("is_stand_in", [True, False])
+def test_a_client_of_the_images_own_server_finds_none_in_a_stand_in_and_is_taken_for_true_there(host, is_stand_in):
+    asks = probe(exec=[*SH, "pg_isready() { echo no response; return 2; }; pg_isready"])
+    host.add(web=(container(host, is_stand_in=is_stand_in), {"readiness": asks}))
+    host.start()
+    if is_stand_in:
+        until(lambda: host.health("web").get("ready"))
+    else:
+        (message, *_) = until(lambda: host.told("Unhealthy"))
+        assert message == "Readiness probe failed: no response"
+
+
+def test_a_hook_whose_program_is_there_is_run_in_a_stand_in_too(host: Host) -> None:
+    hook = [*SH, f"echo hook >>{host.path}/hook; exit 3"]
+    host.add(web=(container(host, is_stand_in=True), {"post_start": {"exec": hook}}))
+    host.start()
+    until(lambda: host.told("FailedPostStartHook"))
+    assert host.words("hook") == ["hook"]
 
 
 # --- order -------------------------------------------------------------------------------------------

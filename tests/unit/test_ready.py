@@ -13,7 +13,9 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -231,7 +233,9 @@ def test_the_module_tells_who_is_left_and_waits_for_nobody_in_check_mode(
     argv = [sys.executable, "-IS", "-"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=True, timeout=TIMEOUT)
     words = ["container 'c' waits (ContainerCreating); its log is empty"]
-    assert json.loads(done.stdout) == {"changed": False, "unready": [{"pod": "default/web", "words": words}]}
+    told = json.loads(done.stdout)
+    assert told.pop("state")["arrived"] == []
+    assert told == {"changed": False, "arrived": 0, "unready": [{"pod": "default/web", "words": words}]}
 
 
 def delayed(seconds: int, **more: Any) -> dict[str, Any]:
@@ -333,11 +337,28 @@ def test_it_can_tell_how_far_it_is_and_go_on(host: Host, monkeypatch: pytest.Mon
     first = call()
     words = "container 'c' is running and not ready; readiness probe: HTTP probe failed with statuscode: 503"
     assert [(item["pod"], item["words"]) for item in first["waiting"]] == [("default/web", words)]
-    assert first["state"]["missing"] == {web: "Ready"}
+    assert (first["arrived"], first["state"]["arrived"]) == (1, [done])
     host.write(done, "c", status="")  # what was there once is not waited for again
     host.run(web, "c", health=health(ready=True))
     last = call(state=first["state"])
-    assert (last["unready"], "waiting" in last, "state" in last) == ([], False, False)
+    assert (last["unready"], last["arrived"], "waiting" in last) == ([], 1, False)
+
+
+def test_a_wait_goes_on_with_other_pods_and_a_namesake_is_another_one(host: Host) -> None:
+    web, other = host.pod("web", c={"readiness": PROBE}), host.pod("other", c=delayed(100))
+    for netns in (web, other):
+        begun(host, netns, "c", 50, health=health(ready=netns == web))
+    first = ready.Wait({web: "Ready"}, 60)
+    assert first.run(0.0) and first.arrived == 1
+    state = json.loads(json.dumps(first.state))
+    both = ready.Wait({web: "Ready", other: "Ready"}, 60, state=state)
+    assert not both.run(0.0)
+    assert (both.arrived, [*both.missing]) == (0, [other])
+    row = json.loads((host.pods / web / "pod.json").read_text())
+    row["object"]["metadata"]["uid"] = "of the next one"
+    (host.pods / web / "pod.json").write_text(json.dumps(row))
+    next_one = ready.Wait({web: "Ready"}, 60, state=json.loads(json.dumps(both.state)))
+    assert next_one.run(0.0) and next_one.arrived == 1
 
 
 # --- who is waited for, on a terminal ------------------------------------------------------------------
@@ -412,6 +433,54 @@ def test_elsewhere_it_is_a_plain_line_now_and_then(plugin: Any) -> None:
     with contextlib.ExitStack() as held:
         plugin.Teller(held, None, said.append).tell("node1", WAITING, 10.0)
     assert len(said) == 1 and said[0].startswith("waiting for default/web on node1 and 1 more, 10 s, at most 50 s more")
+
+
+@pytest.fixture
+def task(plugin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """The plugin's part of a task for one host, with what the module there answers, call by call."""
+    monkeypatch.setattr(plugin.constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+
+    def run(answers: list[dict[str, Any]], **given: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        action = object.__new__(plugin.ActionModule)
+        action._task = SimpleNamespace(args=given, _uuid="of the task")
+        action._display = SimpleNamespace(display=lambda words: None)
+        calls: list[dict[str, Any]] = []
+
+        def answer(*_: Any) -> dict[str, Any]:
+            calls.append(action._task.args)
+            return answers.pop(0)
+
+        monkeypatch.setattr(plugin.ModuleAction, "run", answer)
+        return action.run(None, {"inventory_hostname": "node1"}), calls
+
+    return run
+
+
+def waits(**more: Any) -> dict[str, Any]:
+    return {"unready": [], "arrived": 0, "state": {}, "waiting": WAITING, **more}
+
+
+OVER = {"unready": [], "arrived": 0, "state": {}}
+
+
+def test_a_partial_wait_ends_on_all_hosts_when_a_pod_of_one_is_ready(task: Callable[..., Any]) -> None:
+    there, calls = task([waits(arrived=1)], partial=True)
+    assert "waiting" in there and calls[0]["report_after"] == 1.0
+    here, calls = task([waits()], partial=True)
+    assert "waiting" in here and len(calls) == 1, "its own pods have not come"
+
+
+def test_a_partial_wait_goes_on_while_no_pod_comes(task: Callable[..., Any]) -> None:
+    found, calls = task([waits(state={"at": 1}), waits(), waits(arrived=1)], partial=True)
+    assert "waiting" in found and [call.get("state") for call in calls] == [None, {"at": 1}, {}]
+    found, calls = task([dict(OVER)], partial=True)
+    assert "waiting" not in found
+
+
+def test_a_whole_wait_takes_no_note_of_other_hosts(task: Callable[..., Any]) -> None:
+    task([{**OVER, "arrived": 1}])
+    found, calls = task([waits(arrived=1), dict(OVER)])
+    assert "waiting" not in found and len(calls) == 2
 
 
 # --- facts -------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_one_step_too_many_ends_the_run_and_says_what_is_left():
 
 def test_replicas_and_what_is_there_are_counted():
     assert most_steps([], 3, 0) == 2
-    assert most_steps([workload("Deployment", 4)], 3, 5) == 2 * (4 + 5) + 2
+    assert most_steps([workload("Deployment", 4)], 3, 5) == 3 * (4 + 5) + 2
 
 
 def test_pods_are_applied_by_one_file_and_only_a_step_includes_a_step():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from podlab.planner.configs.services import ServicesConfigs, digest_of, port_con
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.request import COMPONENTS, components_of
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.model import Container, Document, Invalid, Pod, PodTemplate, Port
+from podlab.planner.model import Container, Document, Handler, Invalid, Pod, PodTemplate, Port, Probe
 from podlab.planner.plan import plan
 from podlab.planner.services.addresses import allocate
 from podlab.planner.services.backends import Backend
@@ -397,9 +398,8 @@ class Lab:
 
 
 def pod(name: str, node: str = "node1", **template: Any) -> Pod:
-    return Pod(
-        "default", name, PodTemplate((SERVER,), labels={"app": "web"}, node_name=node, **template), f"{name}.yml:1"
-    )
+    template = {"containers": (SERVER,), **template}
+    return Pod("default", name, PodTemplate(labels={"app": "web"}, node_name=node, **template), f"{name}.yml:1")
 
 
 def pending(result: Any) -> dict[str, list[str]]:
@@ -528,18 +528,44 @@ def test_nodes_leave_a_pod_alone_before_it_goes():
         lab.run(service(), pods=everybody)
     fewer = lab.plan(service(), pods=everybody[:1])
     assert pending(fewer) == {
-        "node1": ["node", "services", "services_drain"],
-        "node2": ["node", "pods", "services", "services_drain"],
+        "node1": ["node", "services", "services_first"],
+        "node2": ["node", "pods", "services", "services_first"],
         "gateway": ["node"],
     }
     assert ready(fewer) == {"10.1.1.2": True}
     more = lab.plan(service(), pods=(*everybody, pod("c")))
-    assert "services_drain" not in {word for rows in more["hosts"].values() for word in rows["pending"]}
+    assert "services_first" not in {word for rows in more["hosts"].values() for word in rows["pending"]}
     assert [ends(fewer, name) for name in ("draining", "services")] == [{"10.1.1.2": "ready"}] * 2
     assert slices(fewer) == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
     for _ in range(2):
         lab.run(service(), pods=everybody[:1])
     assert pending(lab.plan(service(), pods=everybody[:1], now=LATER)) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "comes_first"),
+    [
+        ({}, False),
+        ({"containers": (replace(SERVER, readiness=Probe(Handler("tcp", port=80))),)}, True),
+        ({"init_containers": (replace(SERVER, name="first"),)}, True),
+    ],
+    ids=["merely runs", "probed", "with an init container"],
+)
+def test_rules_are_there_before_a_pod_that_may_call_a_service_before_it_is_ready(more, comes_first):
+    lab = Lab()
+    found = lab.plan(service(), pods=(pod("a", **more), pod("b", "node2")))
+    for node in ("node1", "node2"):
+        rows = found["hosts"][node]
+        assert ("services_first" in rows["pending"]) is comes_first
+        assert rows["ready"].get("partial", False) is comes_first
+    assert "services_finalize" not in found["hosts"]["node1"]["pending"]
+    for component in ("pods", "services"):
+        rows = lab.plan(service(), pods=(pod("a", **more),), components=(component,))["hosts"]["node1"]
+        assert "services_first" not in rows["pending"] and not rows.get("ready", {}).get("partial")
+    ahead = lab.plan(service(), pods=(pod("a", **more),), assume_ready=True)["hosts"]["node1"]
+    assert "services_first" not in ahead["pending"]
+    alone = lab.plan(pods=(pod("a", **more),))["hosts"]["node1"]
+    assert "services_first" not in alone["pending"] and "partial" not in alone["ready"]
 
 
 def ends(result: Any, row: str, node: str = "node1") -> dict[str, str]:
@@ -565,15 +591,15 @@ def test_the_last_one_is_led_to_until_it_goes_and_no_longer():
         lab.run(service(), pods=(pod("a", "node2"),))
     none = lab.plan(service(), pods=())
     assert pending(none) == {
-        "node1": ["node", "services", "services_drain", "services_finalize"],
-        "node2": ["node", "pods", "services", "services_drain", "services_finalize"],
+        "node1": ["node", "services", "services_first", "services_finalize"],
+        "node2": ["node", "pods", "services", "services_first", "services_finalize"],
         "gateway": ["node"],
     }
     assert ends(none, "draining") == slices(none) == {"10.1.2.2": "terminating"}
     assert ends(none, "services") == {}
     lab.run(service(), pods=())
     after = lab.run(service(), pods=())
-    assert "services_drain" not in pending(after)["node1"]
+    assert "services_first" not in pending(after)["node1"]
     assert ends(after, "services") == slices(after) == {}
 
 
@@ -584,7 +610,7 @@ def test_a_node_that_asks_for_its_own_keeps_its_last_one_until_it_goes():
     for _ in range(2):
         lab.run(local, pods=everybody)
     fewer = lab.plan(local, pods=everybody[:1])
-    assert pending(fewer)["node1"] == ["node", "services", "services_drain", "services_finalize"]
+    assert pending(fewer)["node1"] == ["node", "services", "services_first", "services_finalize"]
     assert ends(fewer, "draining") == {"10.1.1.2": "ready", "10.1.2.2": "terminating"}
 
 
@@ -595,7 +621,7 @@ def test_who_is_published_whatever_becomes_of_him_is_led_to_until_he_goes():
     for _ in range(2):
         lab.run(published, pods=everybody)
     fewer = lab.plan(published, pods=everybody[:1])
-    assert pending(fewer)["node1"] == ["node", "services", "services_drain", "services_finalize"]
+    assert pending(fewer)["node1"] == ["node", "services", "services_first", "services_finalize"]
     assert ends(fewer, "draining") == {"10.1.1.2": "ready", "10.1.2.2": "ready terminating"}
 
 
@@ -606,7 +632,7 @@ def test_a_run_that_was_cut_off_before_pods_went_lets_them_go_as_well():
     cut_off = lab.plan(service(), pods=())
     for name, rows in cut_off["hosts"].items():
         lab.hosts[name].apply(rows, ["node"])
-    assert pending(lab.plan(service(), pods=()))["node1"] == ["pods", "services", "services_drain", "services_finalize"]
+    assert pending(lab.plan(service(), pods=()))["node1"] == ["pods", "services", "services_first", "services_finalize"]
 
 
 def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
@@ -617,7 +643,7 @@ def test_pods_that_a_run_does_not_touch_stay_behind_their_services():
     moved = (pod("a", "node2"),)
     found = lab.plan(service(), pods=moved, components=("services",))
     assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
-    assert "services_drain" not in pending(found).get("node1", [])
+    assert "services_first" not in pending(found).get("node1", [])
     found = lab.plan(service(), pods=everybody[:1], limit=("node1",))
     assert ends(found, "services") == slices(found) == {"10.1.1.2": "ready", "10.1.2.2": "ready"}
     found = lab.plan(service(), pods=everybody[1:], limit=("node1",))
@@ -664,10 +690,10 @@ def test_a_pod_that_is_not_ready_any_more_is_no_reason_for_haste():
         lab.run(service(), pods=(pod("a"),))
     lab.hosts["node1"].pods["default_a"]["services"].clear()
     wanted = lab.plan(service(selector={"app": "other"}), pods=(pod("a"),))
-    assert "services_drain" in wanted["hosts"]["node1"]["pending"], "it is started anew, and nobody leads there"
+    assert "services_first" in wanted["hosts"]["node1"]["pending"], "it is started anew, and nobody leads there"
     lab.hosts["node1"].pods["default_a"]["services"].add("main")
     wanted = lab.plan(service(selector={"app": "other"}), pods=(pod("a"),))
-    assert "services_drain" not in wanted["hosts"]["node1"]["pending"]
+    assert "services_first" not in wanted["hosts"]["node1"]["pending"]
 
 
 def test_somebody_elses_kube_proxy_is_in_the_way():

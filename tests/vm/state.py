@@ -14,9 +14,11 @@ from collections.abc import Iterator
 
 PASSING = re.compile(
     "random|boot_id|tcp_fastopen_key|file-nr|inode-|dentry-state|fs.quota|pty.nr|ns_last_pid|sched_domain|"
+    "_reserve_kbytes|min_free_kbytes|_mem =|file-max|threads-max|max_user_watches|max_orphans|"
     "netdev_rss|neigh|net.netfilter|net.nf_|user.max_|perf_|bridge-nf-(filter|pass)|bridge-nf-call-.* = 0$"
 )
-"""Kernel settings that tell how the machine fares, are drawn anew with each boot, or come with a kernel module."""
+"""Kernel settings that tell how the machine fares, are drawn anew or computed from the free memory with each boot, or
+come with a kernel module."""
 
 ELSEWHERE = (
     "/proc",

@@ -100,13 +100,14 @@ class Waiting(TypedDict):
 
 class _Waited(TypedDict):
     unready: list[Unready]
+    arrived: int
+    state: dict[str, Any]
 
 
 class Waited(Answer, _Waited, total=False):
     """podlab_ready. Its state is for the same host's next call."""
 
     waiting: list[Waiting]
-    state: dict[str, Any]
 
 
 class _Installed(TypedDict):

@@ -80,9 +80,14 @@ def _pid_argv(pod: PodConfig) -> list[str]:
 
 
 def _kernel_argv(pod: PodConfig, row: ContainerConfig) -> list[str]:
-    """/proc, /dev and /sys: of a privileged container they are the node's, to write as well."""
-    argv = ["--bind", "/proc", "/proc"] if pod.get("host_pid") else ["--proc", "/proc"]
+    """/proc, /dev and /sys: of a privileged container they are the node's, to write as well.
+
+    With the node's processes ``--proc`` is the node's /proc, whose files for all of the machine (``sysrq-trigger``,
+    ``irq``, ``bus``) it makes read-only, which ``--bind`` does not.
+    """
+    argv = ["--proc", "/proc"]
     if row.get("privileged"):
+        argv = ["--bind", "/proc", "/proc"] if pod.get("host_pid") else argv
         return [*argv, "--dev-bind", "/dev", "/dev", "--bind", shm_source(pod), "/dev/shm", "--bind", "/sys", "/sys"]
     argv += ["--ro-bind", "/proc/sys", "/proc/sys"]
     return [*argv, "--dev", "/dev", "--bind", shm_source(pod), "/dev/shm", "--ro-bind", "/sys", "/sys"]

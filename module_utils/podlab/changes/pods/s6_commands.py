@@ -164,10 +164,13 @@ def programs(texts: Mapping[str, str]) -> list[Typed]:
     return found
 
 
-NC = "/opt/podlab/nc"
-"""In place of the applet: podlab's own, as containers find it."""
+OWN_APPLETS = {"nc": "/opt/podlab/nc", "wget": "/opt/podlab/wget"}
+"""In place of busybox's: podlab's own, as containers find them."""
 
-BUSYBOX = f"mkdir -p {IMAGES}/busybox && busybox --install -s {IMAGES}/busybox && ln -sf {NC} {IMAGES}/busybox/nc"
+BUSYBOX = " && ".join(
+    [f"mkdir -p {IMAGES}/busybox", f"busybox --install -s {IMAGES}/busybox"]
+    + [f"ln -sf {path} {IMAGES}/busybox/{applet}" for applet, path in OWN_APPLETS.items()]
+)
 
 
 JOIN = "module_utils/podlab/controller/single_file.py"

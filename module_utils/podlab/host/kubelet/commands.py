@@ -15,6 +15,7 @@ from .waiting import readable
 
 ENTER = "/var/lib/podlab/images/enter"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOT_FOUND = 127  # exit code of a shell, of env(1) and of ``enter`` where there is no such program
 MAX_OUTPUT = 10 * 1024  # bytes of a probe's answer that are kept, as in Kubernetes
 
 Start = Callable[[int], int]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
 
-from .commands import in_container, run_command
+from .commands import NOT_FOUND, in_container, run_command
 from .config import Handler
 from .dial import dial
 from .files import log
@@ -12,6 +14,14 @@ from .grpc import check_health
 from .http_get import BAD_STATUS, HOOK_AGENT, PROBE_AGENT, Result, http_get
 from .s6 import is_stand_in
 from .waiting import sleep_until
+
+_CLIENTS = re.compile(
+    r"(^|[ /;&|(])(cqlsh|etcdctl|mariadb|mariadb-admin|mongo|mongosh|mysql|mysqladmin|pg_isready|psql|rabbitmqctl"
+    r"|rabbitmq-diagnostics|redis-cli|valkey-cli)( |$)",
+    re.MULTILINE,
+)
+"""They ask the image's own server in its own protocol. A node may have one, and a stand-in is no such server."""
+_NOT_FOUND = re.compile(r": (command )?not found$", re.MULTILINE)  # as bash, dash and busybox say it
 
 
 async def run_probe(unit: str, pid: int, handler: Handler, deadline: float) -> Result:
@@ -29,13 +39,11 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
     try:
         if "exec" in handler:
             command = handler["exec"]
-            if is_stand_in(pid) and not is_hook:
-                return Result(True)  # it asks a program of the image's, and there is none
             code, output = await run_command(in_container(unit, pid, command), deadline)
             if code is None:
                 return Result(False, f'command "{" ".join(command)}" timed out')
-            if is_stand_in(pid):
-                return Result(True)  # what it has done is done; what it could not do needs the image
+            if code and is_stand_in(pid) and _needs_the_image(command, code, output):
+                return Result(True)
             return Result(code == 0, output.rstrip("\n"))
         if "http" in handler:
             agent = HOOK_AGENT if is_hook else PROBE_AGENT
@@ -53,3 +61,9 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
         words = f"{type(error).__name__}: {error}"
         log(words)
         return Result(False, words)
+
+
+def _needs_the_image(command: Sequence[str], code: int, output: str) -> bool:
+    """Whether a command failed as a program is missing, its own or one that its shell did not find and went on, or as
+    its server is."""
+    return code == NOT_FOUND or bool(_NOT_FOUND.search(output) or _CLIENTS.search(" ".join(command)))

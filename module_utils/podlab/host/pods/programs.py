@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 
 from ...changes.pods.paths import IMAGES
-from ...changes.pods.s6_commands import NC
+from ...changes.pods.s6_commands import OWN_APPLETS
 from ..record import make_directory, text_of, write_file
 from ..run import run
 
@@ -24,14 +24,14 @@ def install_busybox() -> None:
     os.makedirs(f"{IMAGES}/busybox.new", exist_ok=True)
     for applet in run(["busybox", "--list"]).split():
         with contextlib.suppress(FileExistsError):
-            os.symlink(NC if applet == "nc" else "/usr/bin/busybox", f"{IMAGES}/busybox.new/{applet}")
+            os.symlink(OWN_APPLETS.get(applet, "/usr/bin/busybox"), f"{IMAGES}/busybox.new/{applet}")
     shutil.rmtree(f"{IMAGES}/busybox", ignore_errors=True)
     os.rename(f"{IMAGES}/busybox.new", f"{IMAGES}/busybox")
 
 
 def lacks_busybox() -> bool:
     try:
-        return os.readlink(f"{IMAGES}/busybox/nc") != NC
+        return any(os.readlink(f"{IMAGES}/busybox/{applet}") != path for applet, path in OWN_APPLETS.items())
     except OSError:
         return True
 

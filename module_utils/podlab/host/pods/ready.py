@@ -37,7 +37,7 @@ class Wait:
     :param pods: network namespace -> ``Ready`` (Succeeded will do as well) or ``Ended``.
     :param timeout: seconds for each of them, side by side; 0 looks once.
     :param available: network namespace -> for how many seconds it has to be ready.
-    :param state: what an earlier one has told as its ``state``.
+    :param state: what an earlier one has told as its ``state``, of these pods or of others.
     """
 
     def __init__(
@@ -49,16 +49,13 @@ class Wait:
     ) -> None:
         self.timeout = timeout
         self.available = available or {}
-        # The clock is the one by which containers write down how they ended.
-        self.state: dict[str, Any] = dict(state or {"began": time.time(), "missing": dict(pods), "starts": {}})
+        # By UID: another pod of the same name is waited for anew. What was ready once has been waited for, though it
+        # may not be any more: that is the next run's business.
+        self.state: dict[str, Any] = dict(state or {"began": {}, "arrived": [], "starts": {}})
+        self.missing = dict(pods)
+        self.arrived = 0
+        """How many have become what they shall since the ``state`` was told."""
         self.looks: dict[str, Look] = {}
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """Those that have not become what they shall. What was ready once has been waited for, though it may not be any
-        more: that is the next run's business."""
-        found: dict[str, str] = self.state["missing"]
-        return found
 
     def run(self, seconds: float = float("inf")) -> bool:
         """Wait until nothing is left that waiting could change, or for so many seconds. Whether it is over."""
@@ -75,11 +72,22 @@ class Wait:
     def _look(self) -> None:
         self.looks = {netns: look(netns, self.looks.get(netns)) for netns in self.missing}
         for netns, found in self.looks.items():
+            # The clock is the one by which containers write down how they ended.
+            self.state["began"].setdefault(self._uid(netns), time.time())
             for name, facts in found.facts.items():
                 if facts["started"] is not None:
-                    self.state["starts"].setdefault(f"{netns}.{name}", facts["started"])
-        arrived = [netns for netns, until in self.missing.items() if self._is_there(netns, until)]
-        self.state["missing"] = {netns: until for netns, until in self.missing.items() if netns not in arrived}
+                    self.state["starts"].setdefault(f"{self._uid(netns)}.{name}", facts["started"])
+        for netns, until in [*self.missing.items()]:
+            was_there = self._uid(netns) in self.state["arrived"]
+            if was_there or self._is_there(netns, until):
+                del self.missing[netns]
+            if not was_there and netns not in self.missing:
+                self.state["arrived"].append(self._uid(netns))
+                self.arrived += 1
+
+    def _uid(self, netns: str) -> str:
+        row = self.looks[netns].row
+        return str(row["object"]["metadata"].get("uid", netns)) if row else netns
 
     def _is_there(self, netns: str, until: str) -> bool:
         row, facts, found = self.looks[netns]
@@ -91,13 +99,13 @@ class Wait:
 
     def deadline(self, netns: str) -> float:
         """Until when a pod is waited for, as far as it is known by now."""
-        row = self.looks[netns].row
+        row, uid = self.looks[netns].row, self._uid(netns)
         chances = [
-            self.state["starts"][f"{netns}.{name}"] + phases.first_chance(container)
+            self.state["starts"][f"{uid}.{name}"] + phases.first_chance(container)
             for name, container in (row["containers"] if row else {}).items()
-            if f"{netns}.{name}" in self.state["starts"]
+            if f"{uid}.{name}" in self.state["starts"]
         ]
-        return float(max([self.state["began"], *chances]) + self.available.get(netns, 0) + self.timeout)
+        return float(max([self.state["began"][uid], *chances]) + self.available.get(netns, 0) + self.timeout)
 
     def waiting(self) -> list[str]:
         """Of those that are missing the ones that may still come."""

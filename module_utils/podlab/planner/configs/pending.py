@@ -56,19 +56,22 @@ def pending(
         if host.is_managed and host.role == "node" and (waits := _waits(request, host, reconciled, scheduled, own))
     }
     # What is yet to come is shown at once where all is taken for settled: nobody is led anywhere in between.
-    drains = not request.assume_ready and services.removes_endpoints and any("pods" in names for names in own.values())
+    changes_pods = not request.assume_ready and any("pods" in names for names in own.values())
+    # A first packet that finds no rule goes astray, with all others of its connection, for minutes.
+    is_called = any(pod.key not in reconciled.present for pod in early_callers(request, reconciled))
+    comes_first = changes_pods and (services.removes_endpoints or is_called)
     groups: dict[str, list[str]] = {}
     extras: dict[str, PlayExtras] = {}
     for host in hosts:
         mine = own[host.name]
-        is_led = drains and "services" in mine
+        is_led = comes_first and "services" in mine
         groups[host.name] = [
             *mine,
             # All hosts of the run take part: where pods have moved is news for each of them.
             *(["rollout"] if ready or scheduled.placement.pending else []),
             # The record says which address is whose, and nobody else writes it then.
             *(["record"] if "node" not in request.components and {"node", "services"} <= {*mine} else []),
-            *(["services_drain"] if is_led else []),
+            *(["services_first"] if is_led else []),
             *(["services_finalize"] if is_led and services.draining is not services.rows else []),
         ]
         extras[host.name] = {}
@@ -96,6 +99,18 @@ def _components(
     return [name for name in COMPONENTS if name in configs and (name in untold or is_pending[name](host.seen, configs))]
 
 
+def early_callers(request: Request, reconciled: Reconciled) -> list[Pod]:
+    """Pods that may call a Service before they are ready: their init containers do, or what their probes ask."""
+    if not (request.desired.services and {"pods", "services"} <= {*request.components}):
+        return []
+    return [
+        pod
+        for pod in reconciled.pods
+        if pod.pinned is None
+        and (pod.template.init_containers or any(one.readiness or one.startup for one in pod.template.containers))
+    ]
+
+
 def _waits(
     request: Request, node: Host, reconciled: Reconciled, scheduled: Scheduled, own: Mapping[str, list[str]]
 ) -> ReadyConfig | None:
@@ -108,6 +123,8 @@ def _waits(
     waits: ReadyConfig = {"pods": awaited, "timeout": request.cluster.ready_timeout}
     if available := {pod.netns: wanted.min_ready[pod.owner] for pod in new if pod.owner in wanted.min_ready}:
         waits["available"] = available
+    if early_callers(request, reconciled):
+        waits["partial"] = True
     return waits
 
 

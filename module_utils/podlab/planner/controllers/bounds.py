@@ -14,17 +14,17 @@ class Turn(TypedDict):
 
 
 def most_steps(workloads: Iterable[Workload], nodes: int, pods: int) -> int:
-    """No run needs more: a step makes or removes a pod at least, and only those of Jobs that fail are made again. Twice
-    that, as some pods may have to be built anew under way.
+    """No run needs more: a step makes or removes a pod at least, or one has become ready since the last, and only those
+    of Jobs that fail are made again. Twice what is made or removed, as some pods may have to be built anew under way.
 
     :param nodes: how many there are, each with a pod of every DaemonSet.
-    :param pods: how many are there when the run begins.
+    :param pods: how many are there when the run begins, and are no workload's.
     """
     made = 0
     for workload in workloads:
         made += nodes if workload.kind == "DaemonSet" else workload.replicas
         made += workload.backoff_limit + 1 if workload.kind == "Job" else 0
-    return 2 * (made + pods) + 2
+    return 3 * (made + pods) + 2
 
 
 def next_turn(before: Turn | None, limit: int, unfinished: Iterable[str]) -> Turn:
