@@ -17,7 +17,7 @@ from podlab.configs import PodConfig
 from podlab.planner.configs import stage
 from podlab.planner.inputs.host import Host
 from podlab.planner.inputs.settings import Cluster
-from podlab.planner.model import Container, Desired, Dns, PodTemplate
+from podlab.planner.model import Container, Desired, Dns, PodTemplate, Workload
 from podlab.planner.plan import plan
 from tests.unit.test_plan import LATER, NOW, PROGRAMS, Lab, workload
 
@@ -73,7 +73,7 @@ CHANGES: dict[str, Callable[[Lab], Desired | None]] = {
     "the ids of a node": lambda lab: setattr(lab.hosts["node1"], "ids", [[0, 1]]),
     "the domain": lambda lab: setattr(lab, "cluster", Cluster(domain="example.org")),
     "the name server": lambda lab: setattr(lab, "cluster", Cluster(dns="10.96.0.10")),
-    "the largest packet of a node's network": lambda lab: lab.hosts["node1"].links["eth0"].update(mtu=1400),
+    "the largest packet of a node's network": lambda lab: lab.hosts["node1"].root.links["eth0"].update(mtu=1400),
     "the bridge": lambda lab: setattr(lab, "cluster", Cluster(bridge="br0")),
 }
 

@@ -269,14 +269,14 @@ class Observation(_Observation, total=False):
 
 class _WholePod(ObservedPod):
     row: pod_row.PodConfig  # type: ignore[misc]
-    facts: dict[str, Facts]  # type: ignore[misc]
+    facts: dict[str, Facts]
 
 
 class _Whole(Observation):
     """Of which nothing has to be left aside and nothing is missing, as of most: one question then, and no copy of
     anything; to read it pod by pod takes twice the time."""
 
-    pods: dict[str, _WholePod]
+    pods: dict[str, _WholePod]  # type: ignore[misc]
 
 
 def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list[str], list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from ...configs import PodConfig
 
@@ -18,13 +17,13 @@ def text_of(config: PodConfig) -> str:
     return f"{_BEFORE}{_checksum(text)}{_AFTER}{text[1:]}" if "inputs" in config else text
 
 
-def read(text: str) -> Any:
+def read(text: str) -> object:
     """What stands in the file. The digest of what it was made of counts only where no byte has changed since.
 
     :raises ValueError: it is no JSON.
     :raises RecursionError: it is too deep.
     """
-    found = json.loads(text)
+    found: object = json.loads(text)
     if isinstance(found, dict) and ("inputs" in found or "checksum" in found):
         body = "{" + text[len(_BEFORE) + _LENGTH + len(_AFTER) :]
         if found.pop("checksum", "") != _checksum(body):
