@@ -81,7 +81,7 @@ class ActionModule(ActionBase):
         result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
         # A run that makes something says in the end which pods wait.
         waiting = rollout_report.lines_of_pending(result["pending_pods"]) if assume_ready else []
-        for note in (*result["notes"], *waiting):
+        for note in (*new_notes(task_vars, result["notes"]), *waiting):
             self._display.display(printable(note if note.startswith(" ") else f"note: {note}"))
         if any("system" in rows["pending"] for rows in result["hosts"].values()):
             result["code"] = code
@@ -102,6 +102,16 @@ def planned(
         code=code,
         planner_code=cache.code_of("planner", "changes"),
     )
+
+
+def new_notes(task_vars: Mapping[str, Any], notes: Sequence[str]) -> list[str]:
+    """Those that the plan before in the same run has not said. A note's further lines go with it."""
+    said = {*task_vars.get("podlab_plan", {}).get("notes", ())}
+    found, is_new = [], True
+    for note in notes:
+        is_new = is_new if note.startswith(" ") else note not in said
+        found += [note] if is_new else []
+    return found
 
 
 def groups_of(hosts: Mapping[str, PlannedHost]) -> dict[str, list[str]]:

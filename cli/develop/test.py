@@ -22,7 +22,7 @@ LINT = {
     "mypy": ["mypy", "-p", "podlab", "-p", "cli", "-p", "bench"],
     "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
 }
-# What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
+# What a scenario may end with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
 VACUOUS = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
 PROOF = re.compile("[1-9][0-9]* passed")
 FAST = ("tests/steps.py::test_lint", "tests/unit")
@@ -32,6 +32,10 @@ TIMEOUT = 600.0
 SKIPPED = 77  # as with automake and meson: neither good nor bad
 NOBODY_UID = 65534
 ORDINARY = ("pods", "rootless")  # scenarios that root runs as the user nobody
+# By itself molecule finds the shared settings only where git trusts the repository.
+MOLECULE = ("molecule", "--base-config", ".config/molecule/config.yml")
+BY_MOLECULE = "default"
+"""The scenario that is played by molecule itself; the others by ``tests/scenario.py``, which says why."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,11 @@ class Step:
 
 
 def main(words: list[str], command: list[str]) -> int:
-    if words[:1] == ["faults"]:
-        return faults([*words[1:], *command])
+    if words[:1] and words[0] in CAMPAIGNS:
+        return campaign(words[0], [*words[1:], *command])
     parser = arguments.parser(
         "test",
-        "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "[faults [--count N] [--seed S] | apps [--times N] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
         "Lint, unit and property tests, every molecule scenario.",
     )
     which = parser.add_mutually_exclusive_group()
@@ -111,13 +115,15 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
     return subprocess.run([*own, "--", *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
 
 
-FAULTS = ("-m", "tests.campaigns.mend")
+CAMPAIGNS = {"faults": "tests.campaigns.mend", "apps": "tests.campaigns.apps"}
+"""What chance or repetition finds: faults, each of which one run has to mend; applications that come up many times."""
+FAULTS = ("-m", CAMPAIGNS["faults"])
 FEW, TOGETHER = 2, 4
 
 
-def faults(options: Sequence[str]) -> int:
-    """Faults by chance, each of which one run has to mend: ``tests/campaigns/mend.py``."""
-    return subprocess.run([sys.executable, *FAULTS, *options], cwd=inventory.ROOT, env=_for_campaigns()).returncode
+def campaign(name: str, options: Sequence[str]) -> int:
+    argv = [sys.executable, "-m", CAMPAIGNS[name], *options]
+    return subprocess.run(argv, cwd=inventory.ROOT, env=_for_campaigns()).returncode
 
 
 def faults_of(routing: str) -> Step:
@@ -186,10 +192,10 @@ def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
             "--clear-groups",
             "--",
         ]
+    plays = [*MOLECULE, "test", "-s"] if name == BY_MOLECULE else [sys.executable, "-m", "tests.scenario"]
     return Step(
         lab.replace("-", " ", 1),
-        # By itself molecule finds the shared settings only where git trusts the repository.
-        [*prefix, "molecule", "--base-config", ".config/molecule/config.yml", "test", "-s", name],
+        [*prefix, *plays, name],
         environment,
         True,
         [*prefix, sys.executable, "cli", "down"],
