@@ -17,8 +17,8 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.configs import PlannedHost
-from podlab.controller import caller, inputs, module_bundle, rollout_report, settings, transport
+from podlab.configs import Plan, PlannedHost
+from podlab.controller import cache, caller, inputs, module_bundle, rollout_report, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
@@ -61,13 +61,12 @@ class ActionModule(ActionBase):
         chosen = settings.of_cluster(task_vars, variables, self._templar.template)
         wanted = inputs.read(ROOT, *chosen, by_hand_of(task_vars, hosts))
         try:
-            found = (wanted.desired, wanted.programs, now, wanted.problems)
             components = components_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             # Nothing is made in check mode, so nobody can look again at what has become of it.
             assume_ready = args["whole"] or self._task.check_mode
             booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
             code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
-            result = plan(wanted.cluster, hosts, *found, assume_ready=assume_ready, components=components, code=digest)
+            result = planned(wanted, hosts, now, components, digest, assume_ready=assume_ready)
             there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
             nodes, bare = sum(host.role == "node" for host in hosts), len(wanted.desired.pods)
             limit = most_steps(wanted.desired.workloads, nodes, there + bare)
@@ -91,6 +90,18 @@ class ActionModule(ActionBase):
         carried = transport.encode(result, whole=args["whole"])
         carried["groups"] = groups_of(result["hosts"])
         return {"changed": False, "_ansible_verbose_override": True, **carried}
+
+
+def planned(
+    wanted: inputs.Inputs, hosts: Sequence[Host], now: str, components: Sequence[str], code: str, *, assume_ready: bool
+) -> Plan:
+    return plan(
+        *(wanted.cluster, hosts, wanted.desired, wanted.programs, now, wanted.problems),
+        assume_ready=assume_ready,
+        components=components,
+        code=code,
+        planner_code=cache.code_of("planner", "changes"),
+    )
 
 
 def new_notes(task_vars: Mapping[str, Any], notes: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -221,19 +222,27 @@ def lab(
         loaded.close()
 
 
+READ_ONCE = ("ANSIBLE_", "PYTHON", "LC_", "LANG", "XDG_", "HOME", "USER", "TMPDIR", "NO_COLOR")
+"""How the variables begin that a program reads when it is loaded."""
+
+
 @functools.cache
-def _kept(program: str, environment: tuple[tuple[str, str], ...]) -> Loaded:
-    """One with these variables, which Ansible reads when it is loaded, as long as this process runs."""
-    loaded = Loaded(program, dict(environment), (), "")
+def _kept(program: str, read_once: tuple[tuple[str, str], ...]) -> Loaded:
+    """One with these variables, as long as this process runs."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(READ_ONCE)}
+    loaded = Loaded(program, others | dict(read_once), (), "")
     atexit.register(loaded.close)
     return loaded
+
+
+def _kept_for(program: str, environment: Mapping[str, str]) -> Loaded:
+    return _kept(program, tuple(sorted(item for item in environment.items() if item[0].startswith(READ_ONCE))))
 
 
 def _run(
     program: str, argv: Sequence[str], environment: Mapping[str, str], text: str = "", cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
-    fixed = {name: value for name, value in environment.items() if name not in ("PODLAB_LAB", "PYTEST_CURRENT_TEST")}
-    return _kept(program, tuple(sorted(fixed.items()))).run(*argv, environment=environment, text=text, cwd=cwd)
+    return _kept_for(program, environment).run(*argv, environment=environment, text=text, cwd=cwd)
 
 
 def play(argv: Sequence[str], environment: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -252,6 +261,14 @@ def look(argv: Sequence[str], environment: Mapping[str, str], text: str = "") ->
 def up(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """As ``subprocess.run`` of ``./lab`` with a verb that plays a playbook."""
     return _run("lab up", argv, _settled(environment))
+
+
+def on_path(directory: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """These variables for a program that calls ``ansible-playbook`` by its name: in ``directory`` it finds this one."""
+    call = directory / "ansible-playbook"
+    call.write_text(f'#!/bin/sh\nexec {shlex.join(_kept_for(call.name, environment).argv())} "$@"\n', "utf-8")
+    call.chmod(0o755)
+    return {**environment, "PATH": f"{directory}:{environment['PATH']}"}
 
 
 if __name__ == "__main__":

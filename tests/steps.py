@@ -14,6 +14,7 @@ import pytest
 
 from cli.develop import test as check
 from embedded import over_ssh
+from tests import preforked
 from tests.campaigns.mend import ROUTING
 
 SCENARIOS = [(name, False) for name in check.scenarios() if name != "rootless" or os.getuid()]
@@ -36,7 +37,9 @@ def proven(step: check.Step, home: str) -> None:
 
 @pytest.mark.parametrize("name", check.LINT)
 def test_lint(name: str, home: str) -> None:
-    proven(check.Step(name, check.LINT[name]), home)
+    # ansible-lint starts Ansible for the syntax of each playbook and each role.
+    environment = preforked.on_path(Path(home), os.environ) if name == "ansible-lint" else {}
+    proven(check.Step(name, check.LINT[name], environment), home)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ LINT = {
     "mypy": ["mypy", "-p", "podlab", "-p", "cli", "-p", "bench"],
     "ansible-lint": ["ansible-lint", "--profile", "production", "-q"],
 }
-# What molecule ends with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
+# What a scenario may end with exit code 0 after: a playbook that is not there, a verifier that found nothing to verify.
 VACUOUS = re.compile("missing=[1-9]|no tests found|collected 0 items|no tests ran", re.IGNORECASE)
 PROOF = re.compile("[1-9][0-9]* passed")
 FAST = ("tests/steps.py::test_lint", "tests/unit")
@@ -32,6 +32,10 @@ TIMEOUT = 600.0
 SKIPPED = 77  # as with automake and meson: neither good nor bad
 NOBODY_UID = 65534
 ORDINARY = ("pods", "rootless")  # scenarios that root runs as the user nobody
+# By itself molecule finds the shared settings only where git trusts the repository.
+MOLECULE = ("molecule", "--base-config", ".config/molecule/config.yml")
+BY_MOLECULE = "default"
+"""The scenario that is played by molecule itself; the others by ``tests/scenario.py``, which says why."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +192,10 @@ def scenario(name: str, directory: str, *, ordinary: bool = False) -> Step:
             "--clear-groups",
             "--",
         ]
+    plays = [*MOLECULE, "test", "-s"] if name == BY_MOLECULE else [sys.executable, "-m", "tests.scenario"]
     return Step(
         lab.replace("-", " ", 1),
-        # By itself molecule finds the shared settings only where git trusts the repository.
-        [*prefix, "molecule", "--base-config", ".config/molecule/config.yml", "test", "-s", name],
+        [*prefix, *plays, name],
         environment,
         True,
         [*prefix, sys.executable, "cli", "down"],

@@ -81,7 +81,7 @@ class MendLab:
 
     def inside(self, host: str, script: str) -> str:
         """On an embedded host of this lab."""
-        argv = [*enter(Lab(str(ROOT), self.name).hosts()[host]), "sh", "-c", script]
+        argv = [*enter(Lab(str(ROOT), self.name).find(host)), "sh", "-c", script]
         environment = {**ENVIRONMENT, "HOME": "/root"}
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, env=environment, capture_output=True, text=True)
         return done.stdout.strip()

@@ -58,7 +58,7 @@ class TestLab:
 
     def on(self, host: str, *argv: str, check: bool = True) -> str:
         """Output of a command on a host."""
-        pid = Lab(str(ROOT), self.name).hosts()[host]
+        pid = Lab(str(ROOT), self.name).find(host)
         environment = ENVIRONMENT | {"HOME": "/root"}
         done = subprocess.run([*enter(pid), *argv], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"

@@ -196,7 +196,7 @@ def follow(pages: Sequence[Path], directory: Path, programs: Programs) -> dict[P
 def wants_a_lab(page: Path) -> bool:
     """Else the page starts it by itself, or asks for none."""
     first = next(command.text for command in commands_of(page) if command.is_run and command.text.startswith("./lab"))
-    return not first.startswith(("./lab up", "./lab bench")) or "--check" in first
+    return not first.startswith(("./lab up", "./lab bench", "./lab plan")) or "--check" in first
 
 
 def first_wrong(page: Path, shell: Shell, lab: str) -> str | None:

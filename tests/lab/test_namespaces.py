@@ -13,6 +13,7 @@ import pytest
 
 from podlab.controller import module_bundle
 from podlab.embedded import ENVIRONMENT, Lab, enter
+from tests import preforked
 
 from .conftest import ROOT, TestLab
 from .test_reboot import BOOT, REPLAY, reboot, tables
@@ -35,7 +36,7 @@ class Playbook:
         book.write_text(json.dumps([{"hosts": "node1", "roles": [{"role": role, **variables}]}]))
         argv = ["ansible-playbook", "-i", str(self.lab.inventory), str(book), *options]
         environment = {**self.lab.environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        return subprocess.run(argv, cwd=self.home, env=environment, capture_output=True, text=True)
+        return preforked.play(argv, environment, self.home)
 
     def types(self, role: str, *options: str, **variables: Any) -> list[str]:
         """The lines that a run shows; it has to succeed."""

@@ -51,6 +51,7 @@ class User:
     prefix: Sequence[str]
     environment: dict[str, str]
     verbs: preforked.Loaded
+    playbooks: preforked.Loaded
 
     def run(self, *argv: str) -> str:
         command = [*self.prefix, *argv]
@@ -63,7 +64,7 @@ class User:
         return self.run(sys.executable, "cli", verb, *words)
 
     def play(self, playbook: str, *options: str) -> str:
-        return self.run("ansible-playbook", playbook, "-e", f"@{self.home}/settings.yml", *options)
+        return said_well(self.playbooks.run(playbook, "-e", f"@{self.home}/settings.yml", *options))
 
     def scripts(self) -> Path:
         """Those of all hosts at once, of what the manifests say now."""
@@ -149,8 +150,11 @@ def user(request: pytest.FixtureRequest) -> Iterator[User]:
         if os.getuid() == 0 and who != "root":
             prefix, words = as_nobody(home)
             environment |= words
-        with preforked.lab(environment, prefix, environment["TMPDIR"]) as verbs:
-            made = User(home, way, prefix, environment, verbs)
+        with (
+            preforked.lab(environment, prefix, environment["TMPDIR"]) as verbs,
+            preforked.lab(environment, prefix, environment["TMPDIR"], "ansible-playbook") as playbooks,
+        ):
+            made = User(home, way, prefix, environment, verbs, playbooks)
             try:
                 yield made
             finally:

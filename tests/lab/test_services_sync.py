@@ -102,7 +102,7 @@ class Node:
     kind: str
 
     def argv(self, host: str, *argv: str) -> list[str]:
-        return [*enter(self.lab.hosts()[host]), *argv]
+        return [*enter(self.lab.find(host)), *argv]
 
     def run(self, host: str, *argv: str, text: str | None = None, check: bool = True) -> str:
         done = subprocess.run(

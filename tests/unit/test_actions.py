@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -41,7 +40,6 @@ def test_every_kind_has_commands_and_a_runner() -> None:
     assert [kind for kind in found if kind not in actions.RUNNERS and kind not in actions.CHECKS] == []
 
 
-@dataclass(frozen=True)
 class Say(Action):
     word: str
 
@@ -49,7 +47,6 @@ class Say(Action):
         return [f"echo {self.word}"]
 
 
-@dataclass(frozen=True)
 class Shout(Say):
     def commands(self) -> list[Typed]:
         return [Snippet(f"echo {self.word}!", (f"echo {self.word}", "echo !"))]

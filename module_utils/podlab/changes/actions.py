@@ -7,15 +7,15 @@ import posixpath
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from ..frozen import Frozen
 from . import script_text
 from .script_text import Typed
 from .system import sysctls
 
 
-class Action(ABC):
+class Action(Frozen, ABC):
     """One thing to do. An empty list of actions means that all is as it should be.
 
     Neighbours of one kind in a list are run together, so a hundred lines of ip(8) are one ``ip -batch``.
@@ -31,7 +31,6 @@ def lines(actions: Iterable[Action]) -> list[str]:
     return script_text.summary(line for action in actions for line in action.commands())
 
 
-@dataclass(frozen=True)
 class BatchLine(Action):
     """A line for a program that takes many of them in one call."""
 
@@ -54,7 +53,6 @@ class Tc(BatchLine):
     program = "tc"
 
 
-@dataclass(frozen=True)
 class NetnsIp(Action):
     """A line for ip(8) in a named network namespace."""
 
@@ -65,7 +63,6 @@ class NetnsIp(Action):
         return [f"ip -n {self.netns} {self.words}"]
 
 
-@dataclass(frozen=True)
 class Sysctl(Action):
     key: str
     value: str
@@ -74,7 +71,6 @@ class Sysctl(Action):
         return [sysctls.line(self.key, self.value)]
 
 
-@dataclass(frozen=True)
 class OpenSysctl(Action):
     """A setting that a rule guards. What it was before is in the record by now, but where somebody has left the
     component
@@ -87,7 +83,6 @@ class OpenSysctl(Action):
         return [sysctls.line(self.key, self.value)]
 
 
-@dataclass(frozen=True)
 class Run(Action):
     """A command that has nothing in common with its neighbours."""
 
@@ -97,7 +92,6 @@ class Run(Action):
         return [shlex.join(self.argv)]
 
 
-@dataclass(frozen=True)
 class Require(Action):
     """What is lacking for the actions behind it, in sentences: nothing is done then. It is no change, and nothing in
     check mode, where what an earlier task would have brought is not there."""
@@ -111,7 +105,6 @@ class Require(Action):
 # --- files ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class WriteFile(Action):
     """A file of the host's own directories, which everybody may read."""
 
@@ -123,7 +116,6 @@ class WriteFile(Action):
         return [f"mkdir -p {home}", *script_text.files(home, {name: self.text}).lines]
 
 
-@dataclass(frozen=True)
 class SetMode(Action):
     path: str
     mode: int
@@ -132,7 +124,6 @@ class SetMode(Action):
         return [f"chmod {self.mode:o} {self.path}"]
 
 
-@dataclass(frozen=True)
 class RemoveFile(Action):
     path: str
 
@@ -140,7 +131,6 @@ class RemoveFile(Action):
         return [f"rm {self.path}"]
 
 
-@dataclass(frozen=True)
 class RemoveEmptyDirectory(Action):
     """One that holds files of others stays."""
 
@@ -150,7 +140,6 @@ class RemoveEmptyDirectory(Action):
         return [f"rmdir --ignore-fail-on-non-empty {self.path}"]
 
 
-@dataclass(frozen=True)
 class RemoveTree(Action):
     path: str
 

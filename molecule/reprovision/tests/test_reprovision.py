@@ -31,7 +31,7 @@ class Drift:
 
 
 ROUNDS = {
-    "the overlay": [
+    "the overlay, bridges and wires": [
         Drift("node1", "ip link del vxlan.1", ("ip link add vxlan.1 address {mac1} ", "ip route replace 10.1.2.0/24 ")),
         Drift(
             "node2",
@@ -63,6 +63,44 @@ ROUNDS = {
         Drift("node2", "ip route del 10.1.3.0/24", ("ip route replace 10.1.3.0/24 via 10.1.3.0 dev vxlan.1 onlink ",)),
         Drift("node2", "ip route add 10.1.77.0/24 via 10.100.0.4", ("ip route del 10.1.77.0/24 via 10.100.0.4 ",)),
         Drift("gateway", "ip route add 10.1.2.0/24 via 10.100.0.2", ("ip route del 10.1.2.0/24 via 10.100.0.2 ",)),
+        Drift("node1", "ip link del cbr0", ("ip link add cbr0 ", "ip link set {calm_veth} master cbr0")),
+        Drift(
+            "node1",
+            "ip link set {veth} down name lost1; ip link set lost1 up",
+            ("ip link set lost1 name {veth}", "ip link set {veth} master cbr0 up"),
+        ),
+        Drift(
+            "node1",
+            "ip -n {netns} addr flush dev eth0; ip -n {netns} addr add 10.1.1.99/24 dev eth0",
+            ("ip -n {netns} addr del 10.1.1.99/24 dev eth0", "ip -n {netns} addr replace {address} "),
+        ),
+        Drift("node1", "ip -n {calm} route flush table main", ("ip -n {calm} route replace 10.1.1.0/24 ",)),
+        Drift(
+            "node1",
+            "ip -n {calm} neigh replace 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
+            ("ip -n {calm} neigh del 10.1.1.1 dev eth0",),
+        ),
+        Drift(
+            "node2",
+            "ip netns add faraway; ip link set {veth} netns faraway",
+            ("ip link add {veth} ", "ip -n {netns} link set podlab0 name eth0"),
+        ),
+        Drift(
+            "node2",
+            "ip -n {calm} link set eth0 down; ip -n {calm} link set eth0 name lost3; ip -n {calm} link set lost3 up",
+            ("ip link del {calm_veth}", "ip link add {calm_veth} "),
+        ),
+        Drift("node2", "ip route del 10.1.2.0/24 dev cbr0", ("ip route replace 10.1.2.0/24 dev cbr0 proto kernel ",)),
+        Drift(
+            "node2",
+            "ip neigh replace 10.1.2.2 lladdr 02:00:00:00:00:01 dev cbr0 nud permanent",
+            ("ip neigh del 10.1.2.2 dev cbr0",),
+        ),
+        Drift(
+            "node2",
+            "bridge fdb replace 02:00:00:00:00:02 dev cbr0 self local",
+            ("bridge fdb del 02:00:00:00:00:02 dev cbr0 self",),
+        ),
     ],
     "the overlay's device, and rules": [
         Drift(
@@ -106,53 +144,13 @@ ROUNDS = {
             ("sysctl -w net.ipv4.ip_forward=1", "sysctl -w net.bridge.bridge-nf-call-iptables=1"),
         ),
     ],
-    "bridges and wires": [
-        Drift("node1", "ip link del cbr0", ("ip link add cbr0 ", "ip link set {calm_veth} master cbr0")),
-        Drift(
-            "node1",
-            "ip link set {veth} down name lost1; ip link set lost1 up",
-            ("ip link set lost1 name {veth}", "ip link set {veth} master cbr0 up"),
-        ),
-        Drift(
-            "node1",
-            "ip -n {netns} addr flush dev eth0; ip -n {netns} addr add 10.1.1.99/24 dev eth0",
-            ("ip -n {netns} addr del 10.1.1.99/24 dev eth0", "ip -n {netns} addr replace {address} "),
-        ),
-        Drift("node1", "ip -n {calm} route flush table main", ("ip -n {calm} route replace 10.1.1.0/24 ",)),
-        Drift(
-            "node1",
-            "ip -n {calm} neigh replace 10.1.1.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
-            ("ip -n {calm} neigh del 10.1.1.1 dev eth0",),
-        ),
-        Drift("node1", "ip link set vxlan.1 down; ip link set vxlan.1 name lost2 up", ("ip link del lost2",)),
-        Drift(
-            "node2",
-            "ip netns add faraway; ip link set {veth} netns faraway",
-            ("ip link add {veth} ", "ip -n {netns} link set podlab0 name eth0"),
-        ),
-        Drift(
-            "node2",
-            "ip -n {calm} link set eth0 down; ip -n {calm} link set eth0 name lost3; ip -n {calm} link set lost3 up",
-            ("ip link del {calm_veth}", "ip link add {calm_veth} "),
-        ),
-        Drift("node2", "ip route del 10.1.2.0/24 dev cbr0", ("ip route replace 10.1.2.0/24 dev cbr0 proto kernel ",)),
-        Drift(
-            "node2",
-            "ip neigh replace 10.1.2.2 lladdr 02:00:00:00:00:01 dev cbr0 nud permanent",
-            ("ip neigh del 10.1.2.2 dev cbr0",),
-        ),
-        Drift(
-            "node2",
-            "bridge fdb replace 02:00:00:00:00:02 dev cbr0 self local",
-            ("bridge fdb del 02:00:00:00:00:02 dev cbr0 self",),
-        ),
-    ],
-    "processes": [
+    "processes, and the overlay's device under another name": [
         Drift("node1", "pkill -KILL -xf 'catatonit -P podlab-pod {netns}'", ("unshare --net=/run/netns/{netns} ",)),
         Drift("node1", "pkill -KILL s6-svscan", ("s6-svscanctl -a ",)),
         # All of them: containers, their supervisors, and pause.
         Drift("node2", "kill -KILL -1", ("unshare --net=/run/netns/{netns} ", "unshare --net=/run/netns/{calm} ")),
         Drift("node2", "ip link set eth0 down", ("ip link add vxlan.1 ",)),
+        Drift("node1", "ip link set vxlan.1 down; ip link set vxlan.1 name lost2 up", ("ip link del lost2",)),
     ],
 }
 
@@ -215,7 +213,7 @@ def test_one_run_names_and_mends_all_of_it(lab, sound, conversations, what):
     assert "connections are as planned" in output
     assert {host: picture(lab, host) for host in HOSTS} == sound
     after = {host: alive(lab, host) for host in NODES}
-    if what == "processes":  # then it is only these that were none of it
+    if what.startswith("processes"):  # then it is only these that were none of it
         before, after = ([*facts["node3"], *sandboxes_of_calm(facts["node1"])] for facts in (before, after))
     assert after == before
     assert [conversation.goes_on() for conversation in conversations] == [True, True]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ...configs import ServicesConfig
 from ..actions import Action
@@ -23,7 +22,6 @@ STATE = f"{HOME}/services.json"
 """What a node remembers of Services."""
 
 
-@dataclass(frozen=True)
 class OwnChains(Action):
     """Before the first rule: who is killed in between has to be known for the owner of what is there. No command: it is
     what ``RecordServices`` writes, of before."""
@@ -35,7 +33,6 @@ class OwnChains(Action):
         return []
 
 
-@dataclass(frozen=True)
 class MakeSets(Action):
     """``lines`` are for ``ipset restore``."""
 
@@ -45,7 +42,6 @@ class MakeSets(Action):
         return [f"ipset {line}" for line in self.lines]
 
 
-@dataclass(frozen=True)
 class DestroySet(Action):
     name: str
 
@@ -53,7 +49,6 @@ class DestroySet(Action):
         return [f"ipset destroy {self.name}"]
 
 
-@dataclass(frozen=True)
 class RestoreChains(Action):
     """kube-proxy's chains: as many transactions as the kernel's buffer makes necessary, one call."""
 
@@ -70,7 +65,6 @@ class RestoreChains(Action):
         return [*restore.commands(self.changes)]
 
 
-@dataclass(frozen=True)
 class EndFlows(Action):
     """UDP connections that the kernel sends past what is there. They are looked for once more when they are ended: it
     makes new entries by the old rules as long as those stand."""
@@ -83,7 +77,6 @@ class EndFlows(Action):
         return [" ".join(conntrack.deletion(flow)) for flow in self.flows]
 
 
-@dataclass(frozen=True)
 class ReloadHealthChecks(Action):
     state: str
     warnings: list[str]
@@ -93,7 +86,6 @@ class ReloadHealthChecks(Action):
         return [f"s6-svc -h {KUBE_PROXY}"]
 
 
-@dataclass(frozen=True)
 class StartHealthChecks(Action):
     state: str
     warnings: list[str]
@@ -102,7 +94,6 @@ class StartHealthChecks(Action):
         return [f"s6-svscanctl -a {SCAN_DIR}"]
 
 
-@dataclass(frozen=True)
 class RecordServices(Action):
     """Write down what was applied, and how the kernel prints it."""
 

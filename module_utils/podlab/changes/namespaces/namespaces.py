@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..actions import Action, set_sysctls
 from ..netfilter import rules
@@ -16,7 +15,6 @@ from .links import Observed
 COMMENT = f"-m comment --comment {NAMESPACE_MARK}"
 
 
-@dataclass(frozen=True)
 class RememberForwarding(Action):
     """What forwarding was goes into podlab's memory before the first bridged namespace needs it: nothing to type."""
 
@@ -24,7 +22,6 @@ class RememberForwarding(Action):
         return []
 
 
-@dataclass(frozen=True)
 class ForgetForwarding(Action):
     """Once it is given back."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ...configs import TableConfig
 from .. import CHAIN_PREFIX
@@ -130,7 +129,6 @@ def commands(table: str, lines: Sequence[str]) -> list[str]:
     return typed
 
 
-@dataclass(frozen=True)
 class WriteRules(Action):
     """Lines for ``iptables-restore --noflush``, table by table: one transaction a table, and one call."""
 

@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ...configs import PodConfig
 from .. import script_text
 from ..actions import Action
 from ..script_text import Snippet, Typed
-from . import s6_commands, volume_commands
+from . import pod_file, s6_commands, volume_commands
 from .paths import CLAIMS, LOGS, NETNS, PODS, SCAN_DIR, SHM, VOLUMES, service_name
 from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
@@ -25,7 +24,6 @@ ContainerKey = tuple[str, str]
 # --- what goes --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class EndContainers(Action):
     """All at once, since each of them may take its grace period."""
 
@@ -36,14 +34,13 @@ class EndContainers(Action):
     """Nobody supervises these. What a killed supervisor may have left of them, which is not observed, goes first."""
     resumed: Sequence[ContainerKey] = ()
     """The same, and how they have ended is needed once more."""
-    before: Mapping[str, PodConfig] = field(default_factory=dict)
+    before: Mapping[str, PodConfig] = MappingProxyType({})
     """Pods as they were applied last: they know hooks, grace periods and sub paths."""
 
     def commands(self) -> list[Typed]:
         return [line for key in self.supervised for line in s6_commands.end_of(*key, self.before.get(key[0]))]
 
 
-@dataclass(frozen=True)
 class RemovePod(Action):
     netns: str
     before: PodConfig | None
@@ -71,7 +68,6 @@ class RemovePod(Action):
 # --- namespaces -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class MakeNetnsMounts(Action):
     """Mounts of their own for the names of namespaces, unless they are there."""
 
@@ -84,7 +80,6 @@ class MakeNetnsMounts(Action):
         ]
 
 
-@dataclass(frozen=True)
 class MakeSandbox(Action):
     """The namespaces of a pod, their names, and pause, which holds them."""
 
@@ -102,7 +97,6 @@ class MakeSandbox(Action):
         ]
 
 
-@dataclass(frozen=True)
 class AnnouncePod(Action):
     """Gratuitous ARP for a pod's address (RFC 5227, section 3)."""
 
@@ -116,7 +110,6 @@ class AnnouncePod(Action):
 # --- volumes and files ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class DropVolume(Action):
     netns: str
     name: str
@@ -126,7 +119,6 @@ class DropVolume(Action):
         return [f"umount -q {path}; rm -r {path}"]
 
 
-@dataclass(frozen=True)
 class DropClaim(Action):
     """The directory of a claim that there is no more."""
 
@@ -136,7 +128,6 @@ class DropClaim(Action):
         return [f"rm -r {CLAIMS}/{self.name}"]
 
 
-@dataclass(frozen=True)
 class MakeVolume(Action):
     row: PodConfig
     name: str
@@ -145,7 +136,6 @@ class MakeVolume(Action):
         return volume_commands.lines(self.row, self.name)
 
 
-@dataclass(frozen=True)
 class RewriteVolume(Action):
     """Put a volume's present files in place of the old ones."""
 
@@ -158,7 +148,6 @@ class RewriteVolume(Action):
         return [f"# rewrite volume {self.name}: {', '.join(self.files)}"]
 
 
-@dataclass(frozen=True)
 class PreparePod(Action):
     """The files of /etc that the kubelet writes for a pod, and its /dev/shm."""
 
@@ -172,7 +161,6 @@ class PreparePod(Action):
         return [Snippet(written.summary, (*written.lines, mounted))]
 
 
-@dataclass(frozen=True)
 class RecordPod(Action):
     """Write down what was applied."""
 
@@ -180,14 +168,13 @@ class RecordPod(Action):
 
     def commands(self) -> list[Typed]:
         home = f"{PODS}/{self.row['netns']}"
-        written = script_text.files(home, {"pod.json": json.dumps(self.row) + "\n"})
+        written = script_text.files(home, {"pod.json": pod_file.typed(self.row)})
         return [Snippet(written.summary, (*written.lines, f"chmod 600 {home}/pod.json"))]
 
 
 # --- processes --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class StartSupervisor(Action):
     """Unless it runs."""
 
@@ -195,7 +182,6 @@ class StartSupervisor(Action):
         return [s6_commands.supervisor()]
 
 
-@dataclass(frozen=True)
 class StartContainer(Action):
     row: PodConfig
     name: str
@@ -212,7 +198,6 @@ class StartContainer(Action):
         return s6_commands.service(self.row, self.name, held=self.deferred)
 
 
-@dataclass(frozen=True)
 class ResumeContainer(Action):
     """Put a container under supervision that has ended for good. It stays ended; only its supervisor is missing."""
 
@@ -227,13 +212,11 @@ class ResumeContainer(Action):
         return [f"touch {SCAN_DIR}/{service_name(*self.key)}/down && s6-svscanctl -a {SCAN_DIR}"]
 
 
-@dataclass(frozen=True)
 class StartKubelet(Action):
     def commands(self) -> list[Typed]:
         return [s6_commands.kubelet()]
 
 
-@dataclass(frozen=True)
 class ReloadKubelet(Action):
     """Tell it that pods have changed."""
 
@@ -241,7 +224,6 @@ class ReloadKubelet(Action):
         return [f"s6-svc -h {s6_commands.KUBELET}"]
 
 
-@dataclass(frozen=True)
 class RestartKubelet(Action):
     """Let it run the program that is there now."""
 
@@ -249,19 +231,16 @@ class RestartKubelet(Action):
         return [f"s6-svc -t {s6_commands.KUBELET}"]
 
 
-@dataclass(frozen=True)
 class StopKubelet(Action):
     def commands(self) -> list[Typed]:
         return [s6_commands.end(s6_commands.KUBELET)]
 
 
-@dataclass(frozen=True)
 class StopSupervisor(Action):
     def commands(self) -> list[Typed]:
         return [f"s6-svscanctl -t {SCAN_DIR}"]
 
 
-@dataclass(frozen=True)
 class EndLostSupervisors(Action):
     """Supervisors that no message reaches, since their files are gone."""
 
@@ -274,7 +253,6 @@ class EndLostSupervisors(Action):
 # --- programs ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class InstallProgram(Action):
     """Put a program of podlab's own where containers find it."""
 
@@ -285,7 +263,6 @@ class InstallProgram(Action):
         return [*s6_commands.programs({self.name: self.text})]
 
 
-@dataclass(frozen=True)
 class InstallBusybox(Action):
     """Put the names of its applets where containers find them."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from ...records import RECORD
 from ...records.host_record import HostRecord
@@ -11,7 +10,6 @@ from ..actions import Action
 from ..script_text import Typed
 
 
-@dataclass(frozen=True)
 class BeginRecord(Action):
     """Before the first setting changes: who is killed in between still knows what was. No command: all of it is in what
     ``SettleRecord`` writes, but for settings that are given back."""
@@ -26,7 +24,6 @@ class BeginRecord(Action):
         return []
 
 
-@dataclass(frozen=True)
 class SettleRecord(Action):
     record: HostRecord
     settings: Collection[str]

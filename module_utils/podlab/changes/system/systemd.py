@@ -61,7 +61,6 @@ class SystemChanges:
         ]
 
 
-@dataclass(frozen=True)
 class KeepCode(Action):
     """Keep podlab's own code for a boot."""
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from ..actions import Action
 from ..pods.paths import NETNS, SCAN_DIR
 from ..script_text import Typed
 
 
-@dataclass(frozen=True)
 class EndSupervision(Action):
     """podlab's own daemons and the supervisor. What a killed supervisor has left of them goes as well."""
 
@@ -20,7 +18,6 @@ class EndSupervision(Action):
         return [f"s6-svscanctl -t {SCAN_DIR}"] if self.is_running else []
 
 
-@dataclass(frozen=True)
 class AssertNoKubeChains(Action):
     """Before the marks go by which the next run will know whose such chains are."""
 
@@ -31,7 +28,6 @@ class AssertNoKubeChains(Action):
         return []
 
 
-@dataclass(frozen=True)
 class UnmountBeneath(Action):
     """All that is mounted in directories of podlab's; ``seen`` are the mounts that a person would type."""
 
@@ -42,7 +38,6 @@ class UnmountBeneath(Action):
         return [f"umount {path}" for path in self.seen]
 
 
-@dataclass(frozen=True)
 class RemoveNetnsMount(Action):
     """The mount of the names of network namespaces, in which none is left."""
 
@@ -50,7 +45,6 @@ class RemoveNetnsMount(Action):
         return [f"umount {NETNS} && rmdir {NETNS}"]
 
 
-@dataclass(frozen=True)
 class AssertNothingLeft(Action):
     """Neither a mark nor one of these directories."""
 

@@ -378,7 +378,7 @@ _STORED = {
 
 _CLAIM_OBJECT = {
     **_OBJECT,
-    "spec.accessModes": HONOURED,  # as ``get`` shows them; pods of one node may write at once
+    "spec.accessModes": HONOURED,  # ReadWriteOncePod; of the others pods of one node may write at once
     "spec.resources": HONOURED,
     "spec.storageClassName": HONOURED,
     "spec.volumeAttributesClassName": HONOURED,
