@@ -91,10 +91,8 @@ def ready_since(row: PodConfig, facts: Facts) -> float | None:
     """When the last container of a pod that is ready got ready, by its host's clock; None where it is unknown."""
     since: list[float] = []
     for name in (*regular(row), *sidecars(row)):
-        known, probed = (
-            facts.get(name) or pod_config.NO_FACTS,
-            {"startup", "readiness"} & row["containers"][name].keys(),
-        )
+        known = facts.get(name) or pod_config.NO_FACTS
+        probed = {"startup", "readiness"} & row["containers"][name].keys()
         moment = health_of(known).get("ready_at") if probed else None
         if (moment := moment or known.get("started")) is None:
             return None
