@@ -23,7 +23,7 @@ from podlab.planner.configs.services import digest_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
 from podlab.records.observation import ObservedPod
-from podlab.records.pod_row import NO_FACTS, Facts
+from podlab.records.pod_config import NO_FACTS, Facts
 
 ROOT = Path(__file__).resolve().parent.parent
 PODS, DEPLOYMENTS = 30, 50  # a node; in all

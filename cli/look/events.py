@@ -8,7 +8,7 @@ from typing import Any
 
 from podlab import packed
 from podlab.phases import timestamp
-from podlab.records import pod_row
+from podlab.records import pod_config
 from podlab.shapes import misfit
 
 from ..hosts import Host, HostUnreachable
@@ -37,7 +37,7 @@ def ask_events(hosts: Sequence[Host]) -> dict[str, dict[str, list[Event]]]:
 
 
 def sound(events: Iterable[Any]) -> list[Event]:
-    return [event for event in events if not misfit(event, pod_row.Event)]
+    return [event for event in events if not misfit(event, pod_config.Event)]
 
 
 def events(pods: Sequence[Object], told: Mapping[str, Sequence[Event]]) -> list[Object]:

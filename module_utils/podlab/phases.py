@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from .changes.pods.stand_ins import image_id
 from .configs import ContainerConfig, PodConfig
-from .records import pod_row
+from .records import pod_config
 from .running import Facts, merely_runs, running_for, seen_at
 
 Object = dict[str, Any]
@@ -91,7 +91,8 @@ def ready_since(row: PodConfig, facts: Facts) -> float | None:
     """When the last container of a pod that is ready got ready, by its host's clock; None where it is unknown."""
     since: list[float] = []
     for name in (*regular(row), *sidecars(row)):
-        known, probed = facts.get(name) or pod_row.NO_FACTS, {"startup", "readiness"} & row["containers"][name].keys()
+        known = facts.get(name) or pod_config.NO_FACTS
+        probed = {"startup", "readiness"} & row["containers"][name].keys()
         moment = health_of(known).get("ready_at") if probed else None
         if (moment := moment or known.get("started")) is None:
             return None
@@ -146,12 +147,12 @@ def policy_of(row: PodConfig, name: str) -> str:
     return row["containers"][name].get("restart_policy") or row["restart_policy"]
 
 
-def stays_down(policy: str, last: pod_row.Ended) -> bool:
+def stays_down(policy: str, last: pod_config.Ended) -> bool:
     """Whether a container that ended like this is not started again."""
     return policy == "Never" or (policy == "OnFailure" and last["exit"] == 0)
 
 
-def health_of(facts: pod_row.Facts) -> pod_row.Health:
+def health_of(facts: pod_config.Facts) -> pod_config.Health:
     """What probes and hooks said of the start that runs now; nothing if what is there is about another one."""
     health = facts.get("health") or {}
     return health if facts["pid"] is not None and health.get("pid") == facts["pid"] else {}
@@ -161,7 +162,7 @@ def health_of(facts: pod_row.Facts) -> pod_row.Health:
 
 
 def _container(row: PodConfig, name: str, facts: Facts, *, is_init: bool) -> Object:
-    known = facts.get(name) or pod_row.NO_FACTS
+    known = facts.get(name) or pod_config.NO_FACTS
     is_running, last = known["pid"] is not None, known["last"]
     goes_on = not is_init or name in sidecars(row)
     comes_back = not is_running and last is not None and not stays_down(policy_of(row, name), last)
@@ -198,23 +199,23 @@ def _container(row: PodConfig, name: str, facts: Facts, *, is_init: bool) -> Obj
     }
 
 
-def _hook_is_done(row: PodConfig, name: str, known: pod_row.Facts) -> bool:
+def _hook_is_done(row: PodConfig, name: str, known: pod_config.Facts) -> bool:
     hook = health_of(known).get("post_start")
     return "post_start" not in row["containers"][name] or bool(hook and hook["ok"])
 
 
-def _is_started(row: PodConfig, name: str, known: pod_row.Facts) -> bool:
+def _is_started(row: PodConfig, name: str, known: pod_config.Facts) -> bool:
     probed = "startup" in row["containers"][name]
     return _hook_is_done(row, name, known) and (not probed or bool(health_of(known).get("started")))
 
 
-def _probe_is_ready(row: PodConfig, name: str, known: pod_row.Facts) -> bool:
+def _probe_is_ready(row: PodConfig, name: str, known: pod_config.Facts) -> bool:
     return "readiness" not in row["containers"][name] or bool(health_of(known).get("ready"))
 
 
 def _work_is_done(row: PodConfig, facts: Facts) -> bool:
     """Whether every regular container has ended for good: sidecars alone do not keep a pod running."""
-    known = [(name, facts.get(name) or pod_row.NO_FACTS) for name in regular(row)]
+    known = [(name, facts.get(name) or pod_config.NO_FACTS) for name in regular(row)]
     return all(
         item["pid"] is None and item["last"] is not None and stays_down(policy_of(row, name), item["last"])
         for name, item in known
@@ -225,7 +226,7 @@ def _container_id(identity: str) -> str:
     return f"podlab://{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
-def _terminated(last: pod_row.Ended, container_id: str) -> Object:
+def _terminated(last: pod_config.Ended, container_id: str) -> Object:
     """``last`` holds exit code 256 after a signal; Kubernetes counts as a shell does, 128 and the signal."""
     by_signal = last["exit"] == 256
     code = 128 + last["signal"] if by_signal else last["exit"]
@@ -348,7 +349,7 @@ def complaints(row: PodConfig, status: Mapping[str, Any], facts: Facts) -> list[
 
 
 def _complaint(whose: str, row: PodConfig, item: Object, facts: Facts) -> str:
-    known = facts.get(item["name"]) or pod_row.NO_FACTS
+    known = facts.get(item["name"]) or pod_config.NO_FACTS
     parts = [f"{whose} {_situation(item)}"]
     if again := item["restartCount"]:
         parts.append(f"it was restarted {again} times" if again > 1 else "it was restarted once")
@@ -384,7 +385,7 @@ def _end(end: Mapping[str, Any]) -> str:
     return f"exit code {end['exitCode']} ({end['reason']}{signal})"
 
 
-def _unanswered(container: ContainerConfig, known: pod_row.Facts) -> list[str]:
+def _unanswered(container: ContainerConfig, known: pod_config.Facts) -> list[str]:
     """What is waited for when no probe has said anything against it."""
     health = health_of(known)
     if "post_start" in container and not ((hook := health.get("post_start")) and hook["ok"]):
@@ -396,7 +397,7 @@ def _unanswered(container: ContainerConfig, known: pod_row.Facts) -> list[str]:
     return []
 
 
-def _is_not_asked_yet(kind: str, probe: Mapping[str, Any], known: pod_row.Facts) -> str:
+def _is_not_asked_yet(kind: str, probe: Mapping[str, Any], known: pod_config.Facts) -> str:
     started, seen = known.get("started"), known.get("seen")
     left = probe.get("initial_delay", 0) - (seen - started) if started and seen else 0
     return (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .configs import PodConfig
-from .records import pod_row
+from .records import pod_config
 
-Facts = Mapping[str, pod_row.Facts]
+Facts = Mapping[str, pod_config.Facts]
 """Container -> what ``host/pods/status.py`` tells of it. One that is missing has left no trace yet."""
 
 _CARED_FOR = frozenset({"startup", "readiness", "post_start"})

@@ -8,7 +8,7 @@ cd /
 export PATH=$PATH:/usr/sbin:/sbin
 
 
-# --- Taken back: Services: kube-proxy's rules -----------------------------------------------------------------------
+# --- Undo: Services: kube-proxy's rules -----------------------------------------------------------------------------
 
 # What a chain guards, here or in a section below, is as it was before the chain goes.
 sysctl -w net.ipv4.conf.all.route_localnet=0
@@ -80,7 +80,7 @@ COMMIT
 END
 
 
-# --- Taken back: Egress: masquerade and forward ---------------------------------------------------------------------
+# --- Undo: Egress: masquerade and forward ---------------------------------------------------------------------------
 
 iptables -t nat -F PODLAB-EGRESS
 iptables -t nat -D POSTROUTING -s 10.1.0.0/16 -j PODLAB-EGRESS
@@ -94,12 +94,12 @@ iptables -t filter -X PODLAB-FORWARD
 iptables -t filter -X PODLAB-INPUT
 
 
-# --- Taken back: Routes: pod CIDRs of other nodes -------------------------------------------------------------------
+# --- Undo: Routes: pod CIDRs of other nodes -------------------------------------------------------------------------
 
 ip route del 10.1.0.0/16 via 10.100.0.1 proto 117
 
 
-# --- Taken back: Pods: namespaces, veth pairs, containers -----------------------------------------------------------
+# --- Undo: Pods: namespaces, veth pairs, containers -----------------------------------------------------------------
 
 # A container ends with its process 1. Without their finish scripts none of them waits for a next start.
 end() {
@@ -137,12 +137,12 @@ umount /run/podlab/pods; [ -n "$(ls /run/netns)" ] || { umount /run/netns && rmd
 rmdir --ignore-fail-on-non-empty /var/log/pods
 
 
-# --- Taken back: Bridge: cbr0 with the first address of the pod CIDR ------------------------------------------------
+# --- Undo: Bridge: cbr0 with the first address of the pod CIDR ------------------------------------------------------
 
 ip link del cbr0
 
 
-# --- Taken back: Node: forwarding sysctls and kernel modules --------------------------------------------------------
+# --- Undo: Node: forwarding sysctls and kernel modules --------------------------------------------------------------
 
 # Settings as they were.
 sysctl -w net.ipv4.ip_forward=0

@@ -21,7 +21,7 @@ from podlab.planner.model import Pod, PodTemplate
 from podlab.records.formats import Count, Interface, Moment, Name, Strings, Time
 from podlab.records.host_record import NetworkRecord, PodsRecord
 from podlab.records.observation import Observation, sound_observation
-from podlab.records.pod_row import NO_FACTS, Facts, PodConfig, row_damage, sound_facts_of
+from podlab.records.pod_config import NO_FACTS, Facts, PodConfig, row_damage, sound_facts_of
 from podlab.running import merely_runs
 from podlab.shapes import CheckedAs, Rule, misfit, salvaged
 from tests.unit.test_records import JSON, STRANGE, places, put

@@ -59,7 +59,7 @@ def test_what_stands_is_not_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch
     def made(*_: object, **__: object) -> PodConfig:
         raise AssertionError("a config was made")
 
-    monkeypatch.setattr(stage, "pod_row", made)
+    monkeypatch.setattr(stage, "pod_config", made)
     again = planned(lab, lab.observed(), wanting(TEMPLATE), "code", LATER)
     assert len(configs(again)) == 4
     assert "pods" not in {word for rows in again["hosts"].values() for word in rows["pending"]}

@@ -18,7 +18,7 @@ from podlab.host.pods import pods, status
 from podlab.planner.inputs.host import Host
 from podlab.planner.model import Invalid
 from podlab.planner.plan import plan
-from podlab.records import RECORD, pod_row, reading
+from podlab.records import RECORD, pod_config, reading
 from tests.unit.test_plan import NOW, Lab
 
 ROOT = Path(__file__).parents[2]
@@ -247,7 +247,7 @@ def test_a_damaged_row_of_a_pod_is_named_and_the_pod_is_mended(cabinet: Cabinet,
 
 
 def test_all_that_a_host_tells_of_a_container_has_a_type(tmp_path: Path) -> None:
-    assert set(status.container(str(tmp_path))) == set(get_type_hints(pod_row.Facts))
+    assert set(status.container(str(tmp_path))) == set(get_type_hints(pod_config.Facts))
 
 
 SECONDS = 1_767_355_200.0
@@ -285,8 +285,8 @@ FACTS: dict[str, Any] = {
     ],
 )
 def test_a_fact_that_does_not_fit_is_left_aside_and_the_others_stay(name: str, value: Any, instead: Any) -> None:
-    assert pod_row.sound_facts(FACTS) == (FACTS, {})
-    found, wrong = pod_row.sound_facts({**FACTS, name: value})
+    assert pod_config.sound_facts(FACTS) == (FACTS, {})
+    found, wrong = pod_config.sound_facts({**FACTS, name: value})
     assert found == {**FACTS, name: instead}
     assert list(wrong) == [name]
 
@@ -318,7 +318,7 @@ def test_a_host_goes_by_no_fact_that_the_plan_leaves_aside(tmp_path: Path, monke
     assert told["last"] and told["failed"]
     found = pods._facts("default_web", row, as_written=False)["c"]
     assert (found["last"], found["failed"]) == (None, None)
-    assert found == {**pod_row.sound_facts(told)[0], "seen": found["seen"]}
+    assert found == {**pod_config.sound_facts(told)[0], "seen": found["seen"]}
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def undo(host: HostPlan, headings: Mapping[str, str]) -> str:
     lines = [*_preface_of_undo(host), "set -u  # and on after an error: what is not there need not go", *_ENVIRONMENT]
     for component in reversed(COMPONENTS):
         if component in host.rows and (parts := [*_UNDO[component](host)]):
-            lines += _component(f"Taken back: {headings[component]}", parts)
+            lines += _component(f"Undo: {headings[component]}", parts)
     test = "if grep -E ' (/run|/var/lib)/podlab/' /proc/self/mountinfo"
     mounted = [f"umount -q {RUN}"] if host.role == "node" else []
     rest = [

@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypedDict
 from ..configs import PodConfig
 from ..fitting import fits
 from ..shapes import CheckedAs, misfit
-from . import pod_path, pod_row
+from . import pod_config, pod_path
 from .formats import Address, Interface, Moment, Network, Seconds, Strings
 from .host_record import HostRecord
-from .pod_row import Facts, misfit_of_row, misnomer, row_damage, sound_facts_of
+from .pod_config import Facts, misfit_of_row, misnomer, row_damage, sound_facts_of
 from .reading import Known, read
 from .version_1 import converted
 
@@ -268,7 +268,7 @@ class Observation(_Observation, total=False):
 
 
 class _WholePod(ObservedPod):
-    row: pod_row.PodConfig  # type: ignore[misc]
+    row: pod_config.PodConfig  # type: ignore[misc]
     facts: dict[str, Facts]
 
 

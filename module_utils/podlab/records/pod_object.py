@@ -1,5 +1,5 @@
-"""A pod as Kubernetes writes it, as far as podlab reads it back. Apart from ``pod_row.py``, which the records may not
-import: that one knows what hosts are told, and so the records."""
+"""A pod as Kubernetes writes it, as far as podlab reads it back. Apart from ``pod_config.py``, which the records may
+not import: that one knows what hosts are told, and so the records."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...configs import ContainerConfig
-from ...records.pod_row import Facts
+from ...records.pod_config import Facts
 from .paths import STAND_IN
 
 IMAGE_ID = "podlab://stand-in"

@@ -12,7 +12,7 @@ from ...changes.pods.containers import UNIT_FILES, unit_files
 from ...changes.pods.paths import NETNS, PODS, SCAN_DIR, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
 from ...configs import PodConfig
-from ...records import pod_path, pod_row
+from ...records import pod_config, pod_path
 from ...records.observation import FactsByContainer, ObservedPod, PodInside
 from ..kubelet.started import active_since
 from ..network.network import is_written, link_facts
@@ -93,7 +93,7 @@ def _lacks_files(netns: str, name: str, row: PodConfig | None) -> bool:
 def _facts(netns: str, row: PodConfig | None, *, as_written: bool) -> FactsByContainer:
     """How each container fares. What is damaged counts for as little here as it does to the planner."""
     told = {name: status.container(_service(netns, name)) for name in (row["containers"] if row else ())}
-    return told if as_written else {name: pod_row.sound_facts(facts)[0] for name, facts in told.items()}
+    return told if as_written else {name: pod_config.sound_facts(facts)[0] for name, facts in told.items()}
 
 
 def _age(netns: str) -> float | None:
@@ -143,7 +143,7 @@ def applied_row(netns: str) -> PodConfig | None:
 
 
 def _sound_row(told: Any, netns: str) -> PodConfig | None:
-    return None if pod_row.misfit_of_row(told, netns) else told
+    return None if pod_config.misfit_of_row(told, netns) else told
 
 
 def _written_row(netns: str) -> Any:

@@ -11,7 +11,7 @@ from ... import phases
 from ...changes.pods.paths import log_directory
 from ...changes.pods.pods import SCAN_DIR
 from ...configs import PodConfig
-from ...records.pod_row import Facts, sound_facts
+from ...records.pod_config import Facts, sound_facts
 from . import pods, status
 
 LOG_LINES = 10

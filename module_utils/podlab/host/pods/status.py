@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...records.observation import Answer, System
-    from ...records.pod_row import Ended, Facts
+    from ...records.pod_config import Ended, Facts
 
 RECORD = "/var/lib/podlab/record.json"
 PODS = "/run/podlab/pods"

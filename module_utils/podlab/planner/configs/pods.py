@@ -25,7 +25,7 @@ _NONE: Mapping[str, str] = {}
 Alike = dict[int, dict[str, ContainerConfig]]  # id of a template -> containers that are the same in all of its pods
 
 
-def pod_row(
+def pod_config(
     pod: Pod,
     node: Host,
     cluster: Cluster,

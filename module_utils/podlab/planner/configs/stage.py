@@ -24,7 +24,7 @@ from ..services.stage import ServicesPlan
 from . import host_ports
 from .hosts import bridge_config, sysctls_of, system_config
 from .pod_inputs import PodInputs, known_again, with_inputs
-from .pods import Alike, pod_row
+from .pods import Alike, pod_config
 
 
 def host_configs(
@@ -87,7 +87,7 @@ def _pods(
         row = known_again(node, pod, digest)
         if row is None:
             links = allocated.links.of_pod(pod)
-            row = pod_row(pod, node, request.cluster, bridge, address, since, alike, links)
+            row = pod_config(pod, node, request.cluster, bridge, address, since, alike, links)
             row = with_inputs(row, node, digest)
         found.append(row)
     return found
