@@ -17,8 +17,8 @@ sys.path.insert(0, os.path.join(ROOT, "module_utils"))
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from podlab.configs import PlannedHost
-from podlab.controller import caller, inputs, module_bundle, rollout_report, settings, transport
+from podlab.configs import Plan, PlannedHost
+from podlab.controller import cache, caller, inputs, module_bundle, rollout_report, settings, transport
 from podlab.host.lease import stamp
 from podlab.planner.controllers.bounds import most_steps, next_turn
 from podlab.planner.inputs.cluster import labels_of, taints_of
@@ -61,13 +61,12 @@ class ActionModule(ActionBase):
         chosen = settings.of_cluster(task_vars, variables, self._templar.template)
         wanted = inputs.read(ROOT, *chosen, by_hand_of(task_vars, hosts))
         try:
-            found = (wanted.desired, wanted.programs, now, wanted.problems)
             components = components_of(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             # Nothing is made in check mode, so nobody can look again at what has become of it.
             assume_ready = args["whole"] or self._task.check_mode
             booting = any(host.boot is not False for host in hosts)  # to pack it takes 50 ms
             code, digest = module_bundle.archive(Path(ROOT, "library")) if booting else ("", "")
-            result = plan(wanted.cluster, hosts, *found, assume_ready=assume_ready, components=components, code=digest)
+            result = planned(wanted, hosts, now, components, digest, assume_ready=assume_ready)
             there = sum(len((host.observation or {}).get("pods", ())) for host in hosts)
             nodes, bare = sum(host.role == "node" for host in hosts), len(wanted.desired.pods)
             limit = most_steps(wanted.desired.workloads, nodes, there + bare)
@@ -82,7 +81,7 @@ class ActionModule(ActionBase):
         result |= {"writes": writes, "leases": {name: stamp(lease) for name, lease in leases.items()}}
         # A run that makes something says in the end which pods wait.
         waiting = rollout_report.lines_of_pending(result["pending_pods"]) if assume_ready else []
-        for note in (*result["notes"], *waiting):
+        for note in (*new_notes(task_vars, result["notes"]), *waiting):
             self._display.display(printable(note if note.startswith(" ") else f"note: {note}"))
         if any("system" in rows["pending"] for rows in result["hosts"].values()):
             result["code"] = code
@@ -91,6 +90,28 @@ class ActionModule(ActionBase):
         carried = transport.encode(result, whole=args["whole"])
         carried["groups"] = groups_of(result["hosts"])
         return {"changed": False, "_ansible_verbose_override": True, **carried}
+
+
+def planned(
+    wanted: inputs.Inputs, hosts: Sequence[Host], now: str, components: Sequence[str], code: str, *, assume_ready: bool
+) -> Plan:
+    return plan(
+        *(wanted.cluster, hosts, wanted.desired, wanted.programs, now, wanted.problems),
+        assume_ready=assume_ready,
+        components=components,
+        code=code,
+        planner_code=cache.code_of("planner", "changes"),
+    )
+
+
+def new_notes(task_vars: Mapping[str, Any], notes: Sequence[str]) -> list[str]:
+    """Those that the plan before in the same run has not said. A note's further lines go with it."""
+    said = {*task_vars.get("podlab_plan", {}).get("notes", ())}
+    found, is_new = [], True
+    for note in notes:
+        is_new = is_new if note.startswith(" ") else note not in said
+        found += [note] if is_new else []
+    return found
 
 
 def groups_of(hosts: Mapping[str, PlannedHost]) -> dict[str, list[str]]:

@@ -17,10 +17,13 @@ from typing import Any
 
 from podlab.changes import MARK, ROUTE_PROTOCOL
 from podlab.changes.pods.pods import alias, veth_name
-from podlab.controller import inputs
+from podlab.configs import PodConfig
+from podlab.controller import cache, inputs
 from podlab.planner.configs.services import digest_of
 from podlab.planner.inputs.host import Host
 from podlab.planner.plan import plan
+from podlab.records.observation import ObservedPod
+from podlab.records.pod_row import NO_FACTS, Facts
 
 ROOT = Path(__file__).resolve().parent.parent
 PODS, DEPLOYMENTS = 30, 50  # a node; in all
@@ -28,27 +31,25 @@ NOW, LATER = "2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"
 # Room for 32,768 nodes with a /24 each, away from the service range.
 SETTINGS = {"podlab_cluster_cidr": "10.128.0.0/9"}
 GATEWAY, FIRST_NODE = "172.16.0.1", int(IPv4Address("172.16.0.2"))
-RUNS = {
-    **{"pid": 100, "started": 0.0, "restarts": 0, "last": None, "backoff": 0},
-    **{"health": None, "down": False, "failed": None, "seen": 1.0},
-}
+RUNS: Facts = {**NO_FACTS, "pid": 100, "started": 0.0, "seen": 1.0}
 
 
 def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     """Seconds and peak MiB of one plan, and how many pods it has placed."""
-    wanted = _wanted(nodes)
+    wanted, code = _wanted(nodes), cache.code_of("planner", "changes")
+    found = (wanted.desired, wanted.programs)
     hosts = [bare(f"node{number + 1}", "node", str(IPv4Address(FIRST_NODE + number))) for number in range(nodes)]
     hosts.append(bare("gateway", "gateway", GATEWAY))
     first_cpu = None
     if again:
         started = time.process_time()
-        first = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, NOW, wanted.problems)
+        first = plan(wanted.cluster, hosts, *found, NOW, wanted.problems, planner_code=code)
         first_cpu = time.process_time() - started
         hosts = [built(host, first["hosts"][host.name]) for host in hosts]
         del first
     before = forget_peak()
     started, cpu = time.perf_counter(), time.process_time()
-    result = plan(wanted.cluster, hosts, wanted.desired, wanted.programs, LATER, wanted.problems)
+    result = plan(wanted.cluster, hosts, *found, LATER, wanted.problems, planner_code=code)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     own = result["hosts"]["node1"]["node"]["record"]
     pending = sum(len(rows["pending"]) for rows in result["hosts"].values())
@@ -126,7 +127,8 @@ def bare(name: str, role: str, address: str) -> Host:
 
 
 def built(host: Host, rows: Mapping[str, Any]) -> Host:
-    """The same host when its rows have been applied. Hosts share the record here; each one sends its own."""
+    """The same host when its rows have been applied. Hosts share the record here, as they do once it was decoded; what
+    a host tells of its pods is its own, read out of text."""
     seen: Any = dict(host.seen)
     recorded = {key: seen["sysctls"].get(key) for key in rows["node"]["sysctls"]}
     seen["record"] = {**rows["node"]["record"], "sysctls": recorded}
@@ -144,7 +146,7 @@ def built(host: Host, rows: Mapping[str, Any]) -> Host:
         seen["links"] = links
         network = str(IPv4Interface(frame["address"]).network)
         seen["routes"].append({"to": network, "via": None, "dev": frame["name"], "protocol": "kernel"})
-        seen["pods"] = {row["netns"]: _pod(row) for row in rows["pods"]["pods"]}
+        seen["pods"] = json.loads(json.dumps({row["netns"]: _pod(row) for row in rows["pods"]["pods"]}))
         seen["programs"] = rows["pods"]["programs"]
         seen["services"] = {"row": digest_of(rows["services"]), "sound": True}
         seen["rules"] = {
@@ -163,7 +165,8 @@ def _link(kind: str | None, mac: str, addresses: list[str], **more: Any) -> dict
     return {**facts, "addresses": addresses, **more}
 
 
-def _pod(row: Mapping[str, Any]) -> dict[str, Any]:
+def _pod(row: PodConfig) -> ObservedPod:
+    eth0: Any = _link("veth", row["mac"], [row["address"]], mtu=row["mtu"])
     return {
         "sandbox": True,
         "row": row,
@@ -172,9 +175,12 @@ def _pod(row: Mapping[str, Any]) -> dict[str, Any]:
         "initialized": False,
         "kubelet": False,
         "age": None,
-        **{"lost": [], "unlogged": [], "incomplete": [], "neighbours": []},
+        "lost": [],
+        "unlogged": [],
+        "incomplete": [],
+        "neighbours": [],
         "connected": [str(IPv4Interface(row["address"]).network)],
-        "eth0": _link("veth", row["mac"], [row["address"]], mtu=row["mtu"]),
+        "eth0": eth0,
         "lo_up": True,
         "routes": [f"default via {row['gateway']} dev eth0"],
     }

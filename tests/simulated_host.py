@@ -322,6 +322,7 @@ class SimulatedHost:
         self.services = {"row": "", "sound": False}
         self.claims: set[str] = set()  # directories
         self.ids = [[0, 65536]]
+        self.resolv_conf = ""
         self.missing: dict[str, str] = {}
         self.policy_rules: list[str] = []
         self.kubernetes = ""
@@ -368,7 +369,7 @@ class SimulatedHost:
                 "kernel": self.kernel,
                 "machine": "x86_64",
                 "ids": {"uid": self.ids, "gid": self.ids},
-                "resolv_conf": "",
+                "resolv_conf": self.resolv_conf,
                 "services": self.services,
                 "claims": sorted(self.claims),
                 "kubernetes": self.kubernetes,

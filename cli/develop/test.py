@@ -48,11 +48,11 @@ class Step:
 
 
 def main(words: list[str], command: list[str]) -> int:
-    if words[:1] == ["faults"]:
-        return faults([*words[1:], *command])
+    if words[:1] and words[0] in CAMPAIGNS:
+        return campaign(words[0], [*words[1:], *command])
     parser = arguments.parser(
         "test",
-        "[faults [--count N] [--seed S] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
+        "[faults [--count N] [--seed S] | apps [--times N] | --fast | --vm [--image PATH] [-- OPTION OF pytest...]]",
         "Lint, unit and property tests, every molecule scenario.",
     )
     which = parser.add_mutually_exclusive_group()
@@ -115,13 +115,15 @@ def run_on_machines(image: str | None, options: Sequence[str]) -> int:
     return subprocess.run([*own, "--", *pytest], env=environment, cwd=inventory.ROOT, pass_fds=[outside]).returncode
 
 
-FAULTS = ("-m", "tests.campaigns.mend")
+CAMPAIGNS = {"faults": "tests.campaigns.mend", "apps": "tests.campaigns.apps"}
+"""What chance or repetition finds: faults, each of which one run has to mend; applications that come up many times."""
+FAULTS = ("-m", CAMPAIGNS["faults"])
 FEW, TOGETHER = 2, 4
 
 
-def faults(options: Sequence[str]) -> int:
-    """Faults by chance, each of which one run has to mend: ``tests/campaigns/mend.py``."""
-    return subprocess.run([sys.executable, *FAULTS, *options], cwd=inventory.ROOT, env=_for_campaigns()).returncode
+def campaign(name: str, options: Sequence[str]) -> int:
+    argv = [sys.executable, "-m", CAMPAIGNS[name], *options]
+    return subprocess.run(argv, cwd=inventory.ROOT, env=_for_campaigns()).returncode
 
 
 def faults_of(routing: str) -> Step:

@@ -81,6 +81,7 @@ class PodConfig(_PlainPod, total=False):
     fs_group: int
     grace: int  # seconds; the manifest's terminationGracePeriodSeconds
     deadline: int  # seconds that it may be active
+    inputs: str  # the digest of what the plan has made it of (``planner.configs.pod_inputs``)
 
 
 class EndpointConfig(TypedDict):

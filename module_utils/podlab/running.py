@@ -27,10 +27,17 @@ def merely_runs(row: PodConfig, facts: Facts) -> bool:
 
 def running_for(facts: Facts) -> float:
     """As ``ready_for`` of a pod that merely runs: it has been ready since the last of its containers was started."""
-    since = [known.get("started") for known in facts.values()]
-    return 0.0 if None in since else max(0.0, seen_at(facts) - max(map(float, since)))  # type: ignore[arg-type]
+    latest = 0.0
+    for known in facts.values():
+        if known["started"] is None:
+            return 0.0
+        latest = max(latest, known["started"])
+    return max(0.0, seen_at(facts) - latest)
 
 
 def seen_at(facts: Facts) -> float:
     """When a host was asked, by its own clock."""
-    return max((float(known["seen"]) for known in facts.values() if "seen" in known), default=0.0)
+    latest = 0.0
+    for known in facts.values():
+        latest = max(latest, known.get("seen", 0.0))
+    return latest

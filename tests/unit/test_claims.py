@@ -116,6 +116,20 @@ def test_where_claims_conflict_the_pod_waits_in_the_schedulers_words():
     assert "1 node(s) had volume node affinity conflict" in words
 
 
+def test_a_claim_of_one_pod_is_had_by_one_at_a_time():
+    lab, claim = Lab(), replace(DATA, spec={**SPEC, "accessModes": ["ReadWriteOncePod"]})
+    result = lab.run(asking(using("a"), using("b"), claims=(claim,)))
+    assert places(result)["a"][0] == "node1"
+    (words,) = waits(result)
+    assert words.startswith(
+        "FailedScheduling: 0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
+        "ReadWriteOncePod access mode.; a claim of ReadWriteOncePod is for one pod"
+    )
+    result = lab.run(asking(using("b"), claims=(claim,)))
+    assert (places(result)["b"][0], waits(result)) == ("node1", [])
+    assert waits(lab.run(asking(using("b"), claims=(claim,)))) == []
+
+
 def test_a_claim_that_there_is_not_is_waited_for():
     (words,) = waits(Lab().plan(asking(using("a", "none"))))
     assert words == (

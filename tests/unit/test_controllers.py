@@ -79,19 +79,19 @@ class World:
     def get_ready(self, which: Callable[[str], bool] = lambda name: True) -> None:
         for key, one in self.present.items():
             if one.row is not None and one.phase in ("Pending", "Running") and which(key.split("/")[1]):
-                self.present[key] = replace(one, ready=True, phase="Running")
+                self.present[key] = one._replace(ready=True, phase="Running")
 
     def fare(self, phase: str, *names: str) -> None:
         for name in names:
             one = self.present[f"default/{name}"]
-            self.present[one.key] = replace(one, phase=phase, ready=phase == "Running")
+            self.present[one.key] = one._replace(phase=phase, ready=phase == "Running")
 
     def lose(self, name: str) -> None:
         """The node does not answer any more."""
         self.nodes = [replace(one, observation=None) if one.name == name else one for one in self.nodes]
         for key, one in self.present.items():
             if one.node == name:
-                self.present[key] = replace(one, row=None, ready=False, phase="Unknown")
+                self.present[key] = one._replace(row=None, ready=False, phase="Unknown")
 
     def limit(self, *names: str) -> None:
         """A run for these nodes only; the others are read."""
@@ -881,7 +881,7 @@ def test_the_same_input_gives_the_same_pods_however_it_is_ordered(order, replica
 
 def aged(world: World, seconds: float) -> None:
     for key, one in world.present.items():
-        world.present[key] = replace(one, ready_for=seconds if one.ready else 0.0)
+        world.present[key] = one._replace(ready_for=seconds if one.ready else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -905,7 +905,7 @@ def test_a_rollout_goes_on_when_pods_have_been_ready_for_long_enough(kind: str, 
     # Those of the old template have been there for ever.
     for key, one in world.present.items():
         if (one.row or {}).get("revision", "old") == "old" and "new" not in str(one.row):
-            world.present[key] = replace(one, ready_for=1e9)
+            world.present[key] = one._replace(ready_for=1e9)
     before = dict(world.present)
     again = world.step(new)
     assert world.present.keys() == before.keys(), "it is ready, and yet to count"
@@ -931,20 +931,20 @@ def test_a_job_is_over_when_its_time_is() -> None:
     assert pod.template.deadline == 60
     key = pod.key
     world.present[key].row["deadline"] = 60  # type: ignore[index]
-    world.present[key] = replace(world.present[key], phase="Succeeded", age=20.0)
+    world.present[key] = world.present[key]._replace(phase="Succeeded", age=20.0)
     second = world.step(item).pods[-1]
     assert second.template.deadline == 40, "it has what is left of the Job's time"
     world.present[second.key].row["deadline"] = 40  # type: ignore[index]
-    world.present[key] = replace(world.present[key], age=30.0)
+    world.present[key] = world.present[key]._replace(age=30.0)
     assert world.look(item).pods[-1].template.deadline == 40, "what a pod was given stays"
-    world.present[key] = replace(world.present[key], age=61.0)
+    world.present[key] = world.present[key]._replace(age=61.0)
     late = world.look(item)
     assert late.notes == ["Job default/web: Job was active longer than specified deadline"]
     assert {one.key for one in late.pods if one.pinned} == {key, second.key}, (
         "its node ends it, and it stays to be seen"
     )
     assert late.unfinished == []
-    world.present[second.key] = replace(world.present[second.key], phase="Failed", age=41.0)
+    world.present[second.key] = world.present[second.key]._replace(phase="Failed", age=41.0)
     assert len(world.look(item).pods) == 2, "nobody comes in its place"
 
 
@@ -965,7 +965,7 @@ def test_a_job_that_has_finished_goes_after_its_time_and_is_not_made_again(phase
     world, item = World(), workload("Job", 1, ttl=100, backoff_limit=0)
     (pod,) = world.step(item).pods
     for ended, gone in ((None, False), (99.0, False), (100.0, True)):
-        world.present[pod.key] = replace(world.present[pod.key], phase=phase, ended_for=ended)
+        world.present[pod.key] = world.present[pod.key]._replace(phase=phase, ended_for=ended)
         wanted = world.look(item)
         assert (wanted.pods == []) is gone
         assert (item.key in wanted.expired) is gone
@@ -982,7 +982,7 @@ def test_a_job_that_has_finished_goes_after_its_time_and_is_not_made_again(phase
 def test_a_job_that_runs_is_not_over() -> None:
     world, item = World(), workload("Job", 2, parallelism=2, ttl=0)
     first, second = world.step(item).pods
-    world.present[first.key] = replace(world.present[first.key], phase="Succeeded", ended_for=1000.0)
+    world.present[first.key] = world.present[first.key]._replace(phase="Succeeded", ended_for=1000.0)
     assert len(world.look(item).pods) == 2
-    world.present[second.key] = replace(world.present[second.key], phase="Succeeded", ended_for=0.0)
+    world.present[second.key] = world.present[second.key]._replace(phase="Succeeded", ended_for=0.0)
     assert world.look(item).pods == []

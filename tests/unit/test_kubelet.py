@@ -278,6 +278,25 @@ def test_a_hook_whose_program_is_there_is_run_in_a_stand_in_too(host: Host) -> N
     assert host.words("hook") == ["hook"]
 
 
+# --- probes of a port that is not there --------------------------------------------------------------
+
+
+def test_a_probe_of_a_port_that_the_container_lacks_restarts_nothing_and_makes_nothing_ready(host: Host) -> None:
+    asks = {"readiness": probe(lacks="web"), "liveness": probe(lacks="web")}
+    host.add(web=(SLEEP, asks))
+    host.start()
+    words = "probe errored and resulted in Failure state: couldn't find port: web"
+    until(lambda: {f"Liveness {words}", f"Readiness {words}"} <= set(host.told("Unhealthy")))
+    until(lambda: len(host.told("Unhealthy")) >= 2 and host.pid("web"))
+    assert (host.told("Killing"), host.health("web")["ready"]) == ([], False)
+
+
+def test_a_hook_that_finds_no_port_fails(host: Host) -> None:
+    host.add(web=(SLEEP, {"post_start": {"lacks": "web"}}))
+    host.start()
+    until(lambda: host.told("FailedPostStartHook"))
+
+
 # --- order -------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from action_plugins.podlab_plan import groups_of
+from action_plugins.podlab_plan import groups_of, new_notes
 from podlab.controller.groups import MAY_BE_EMPTY
 
 
@@ -27,6 +27,12 @@ def test_each_play_has_a_host_that_has_nothing_to_do_there() -> None:
         "node2": [],
         "outside": ["routes", "pods"],
     }
+
+
+def test_a_step_says_no_note_that_the_plan_before_has_said() -> None:
+    notes = ["ignored: HPA web", "kustomize says:", "  a word", "Job default/a is over", "  a word"]
+    assert new_notes({}, notes) == notes
+    assert new_notes({"podlab_plan": {"notes": notes[:3]}}, notes) == notes[3:]
 
 
 def test_where_nothing_is_pending_no_play_has_hosts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podlab.changes.pods.identity import CAPABILITIES
+from podlab.planner.configs.containers import container_rows
 from podlab.planner.manifests.scheduling_fields import taint
 from podlab.planner.model import Dns, Handler, Port, Probe, Security
 from podlab.planner.scheduler.model import NodeAffinity, NodeSelectorTerm, PodAffinityTerm, Selector, Spread, Toleration
@@ -140,7 +141,6 @@ TCP = {"tcpSocket": {"port": 1}}
         ]),
         ("livenessProbe", {"tcpSocket": {"port": [1]}}, [".tcpSocket.port: Invalid value: [1]: must be of type string or integer"]),
         ("livenessProbe", {"tcpSocket": {"port": "no_name"}}, ['.tcpSocket.port: Invalid value: "no_name": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)']),
-        ("livenessProbe", {"tcpSocket": {"port": "other"}}, ['.tcpSocket.port: Not found: "other": the container has no port of this name']),
         ("livenessProbe", {"httpGet": {"port": 1, "scheme": "http"}}, ['.httpGet.scheme: Unsupported value: "http": supported values: "HTTP", "HTTPS"']),
         ("livenessProbe", {"httpGet": {"port": 1, "host": "a b"}}, ['.httpGet.host: Invalid value: "a b": must be a host name or a valid IP address, (e.g. 10.9.8.7)']),
         ("livenessProbe", {"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": "x"}]}}, [".httpGet.httpHeaders: Invalid value: \"a b\": a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"]),
@@ -155,6 +155,16 @@ TCP = {"tcpSocket": {"port": 1}}
 )  # fmt: skip
 def test_a_bad_probe(name, written, expected):
     assert wrong(pod(container={name: written, "ports": HTTP})) == [f"{C}.{name}{line}" for line in expected]
+
+
+@pytest.mark.parametrize("kind", ["tcpSocket", "httpGet"])
+def test_a_port_that_the_container_lacks_is_for_the_kubelet_to_miss(kind):
+    document = pod(container={"livenessProbe": {kind: {"port": "other"}}, "lifecycle": {"postStart": {kind: {"port": "none"}}}, "ports": HTTP})  # fmt: skip
+    assert wrong(document) == []
+    (container,) = template_of(document).containers
+    assert (container.liveness.handler.lacks, container.post_start.lacks) == ("other", "none")
+    (row,) = container_rows(template_of(document), {"status.podIP": "10.1.1.2"}, {}).values()
+    assert (row["liveness"]["lacks"], row["post_start"]) == ("other", {"lacks": "none"})
 
 
 @pytest.mark.parametrize("seconds", [-1, 31])

@@ -74,6 +74,8 @@ def test_it_listens_where_the_container_says_that_something_does(fields, ports):
         ({"port": 80, "targetPort": 8080}, {"tcp": (8080,)}),
         ({"port": 443, "targetPort": 8443, "name": "https"}, {"tls": (8443,)}),
         ({"port": 443, "appProtocol": "https"}, {"tls": (443,)}),
+        ({"port": 443, "appProtocol": "kubernetes.io/wss"}, {"tls": (443,)}),
+        ({"port": 80, "appProtocol": "kubernetes.io/ws"}, {"tcp": (80,)}),
         ({"port": 53, "protocol": "UDP"}, {"udp": (53,)}),
     ],
 )
@@ -90,6 +92,36 @@ def test_a_service_of_others_or_to_a_declared_port_adds_none(service_):
     container = {"name": "c", "image": SHOP, "ports": [{"containerPort": 70, "name": "https"}]}
     found = desired(workload(template={"containers": [container]}), service_)
     assert found.workloads[0].template.containers[0].stand_in == StandIn(SHOP, tls=(70,))
+
+
+SERVED = {"port": 443, "targetPort": 70, "name": "https"}
+GET = {"readinessProbe": {"httpGet": {"port": 70}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "ports", "is_tls"),
+    [
+        ({"ports": [{"containerPort": 70}]}, [SERVED], True),
+        ({"ports": [{"containerPort": 70, "name": "web"}]}, [{**SERVED, "targetPort": "web"}], True),
+        (
+            {"ports": [{"containerPort": 70, "name": "web"}], "readinessProbe": {"tcpSocket": {"port": 70}}},
+            [SERVED],
+            True,
+        ),
+        ({"ports": [{"containerPort": 70, "name": "http"}]}, [{**SERVED, "targetPort": "http"}], False),
+        ({"ports": [{"containerPort": 70}], **GET}, [SERVED], False),
+        ({"ports": [{"containerPort": 70}]}, [SERVED, {**SERVED, "port": 80, "name": "web"}], False),
+        ({"ports": [{"containerPort": 70, "name": "a"}]}, [{**SERVED, "targetPort": "b"}], False),
+    ],
+)
+def test_a_declared_port_that_services_call_https_is_one_of_tls(fields, ports, is_tls):
+    container = {"name": "c", "image": SHOP, **fields}
+    found = desired(workload(template={"containers": [container]}), service(ports=ports))
+    expected = StandIn(SHOP, **{"tls" if is_tls else "tcp": (70,)})
+    assert found.workloads[0].template.containers[0].stand_in == expected
+    second = [{"name": "first", "image": "nginx"}, container]
+    found = desired(workload(template={"containers": second}), service(ports=ports))
+    assert found.workloads[0].template.containers[1].stand_in == expected
 
 
 def test_what_no_container_declares_is_the_first_ones():

@@ -115,6 +115,15 @@ def test_storage_is_a_directory_of_the_node_which_a_note_tells(source, expected)
     assert [note.partition(": ")[2] for note in wanted.notes] == [f"spec.volumes[*].{kind}: {PLACE[kind]}"]
 
 
+def test_a_token_is_left_out_with_a_note_and_what_stands_beside_it_is_there():
+    site = {"configMap": {"name": "site", "items": [{"key": "a", "path": "x"}]}}
+    wanted = desired(with_volume(projected={"sources": [{"serviceAccountToken": {"path": "token"}}, site]}), SITE)
+    (found,) = wanted.pods[0].template.volumes.values()
+    assert [*found.files] == ["x"]
+    (note,) = wanted.notes
+    assert note.endswith("sources[*].serviceAccountToken: no file: there is no API server to show a token to")
+
+
 ON_NODE = "an empty directory on the pod's node, which goes with the pod"
 PLACE = {
     "persistentVolumeClaim": "a directory on the node of its first pod, which all of its pods run on",
@@ -161,7 +170,7 @@ def test_what_is_read_only_as_a_volume_is_so_wherever_it_is_mounted():
         ({"downwardAPI": {"items": [{"path": "x", "resourceFieldRef": {"resource": "requests.cpu"}}]}}, [".downwardAPI.items[0].resourceFieldRef.containerName: Required value"]),
         ({"projected": {"sources": [{"configMap": {"name": "site"}, "secret": {"name": "token"}}]}}, [".projected.sources[0]: Forbidden: may not specify more than 1 volume type"]),
         ({"projected": {"sources": [{"configMap": {"name": "site", "items": [{"key": "a", "path": "x"}]}}, {"secret": {"name": "token", "items": [{"key": "key", "path": "x"}]}}]}}, ['.projected: Invalid value: "token": conflicting duplicate paths']),
-        ({"projected": {"sources": [{"serviceAccountToken": {"path": "x"}}]}}, [f".projected.sources[0].serviceAccountToken: {NOT_YET} there is no API server to show a token to; leave it out"]),
+        ({"projected": {"sources": [{"clusterTrustBundle": {"path": "x"}}]}}, [f".projected.sources[0].clusterTrustBundle: {NOT_YET} there is no API server; put the file into a ConfigMap"]),
         ({"persistentVolumeClaim": {}}, [".persistentVolumeClaim.claimName: Required value"]),
     ],
 )  # fmt: skip

@@ -123,6 +123,16 @@ def test_only_the_pod_that_lacks_its_secret_is_not_made_and_it_comes_with_the_se
     assert record(then)["created"] | {} == record(then)["created"]
 
 
+def test_a_pod_of_another_runtime_waits_and_the_others_run():
+    result = Lab().run(wanted(pod("a", runtimeClassName="gvisor"), pod("b")))
+    assert places(result).keys() == {"b"}
+    (held,) = result["pending_pods"]
+    assert held["words"] == [
+        'FailedCreatePodSandBox: no runtime for "gvisor" is configured; '
+        "leave spec.runtimeClassName out: there is one way to run a container"
+    ]
+
+
 def test_what_runs_goes_on_when_its_secret_goes():
     lab = Lab()
     lab.run(wanted(pod("a", container=ENV), blog(replicas=2), DB))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..configs import PodConfig
 from ..records.host_record import FixedJob, JobByHand
@@ -79,6 +79,7 @@ class Handler:
     headers: tuple[tuple[str, str], ...] = ()
     service: str = ""
     seconds: int = 0
+    lacks: str = ""  # the name of a port that its container has not
 
 
 @dataclass(frozen=True)
@@ -291,8 +292,7 @@ class Workload:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True)
-class Present:
+class Present(NamedTuple):
     """A pod as the run finds it. ``row`` is None where its node was not seen; ``node`` where it was placed."""
 
     key: str

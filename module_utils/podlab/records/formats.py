@@ -42,6 +42,8 @@ def _is_interface(text: str) -> bool:
 
 
 _is_written_otherwise: Callable[[str], bool] = _is_made_by(IPv4Interface)
+# Each host tells the networks of all the others.
+_is_network: Callable[[str], bool] = functools.lru_cache(4096)(_is_made_by(IPv4Network))
 
 
 def _matches(pattern: str) -> Any:
@@ -61,7 +63,7 @@ def is_time(text: str) -> bool:
 Address = Annotated[str, Rule(_is_address, "an IPv4 address")]
 AnyAddress = Annotated[str, Rule(_is_made_by(ip_address), "an IP address")]
 Interface = Annotated[str, Rule(_is_interface, "an IPv4 address with prefix length")]
-Network = Annotated[str, Rule(_is_made_by(IPv4Network), "an IPv4 network")]
+Network = Annotated[str, Rule(_is_network, "an IPv4 network")]
 Name = Annotated[str, Rule(_matches("[A-Za-z0-9][A-Za-z0-9._-]*"), "a name")]
 Key = Annotated[str, Rule(_matches("[^/]+/[^/]+"), "namespace/name")]
 ObjectKey = Annotated[str, Rule(_matches("[^/]+/[^/]+/[^/]+"), "Kind/namespace/name")]

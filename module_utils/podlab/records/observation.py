@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from ..configs import PodConfig
@@ -266,12 +267,16 @@ class Observation(_Observation, total=False):
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-class _Whole(TypedDict):
-    """A pod of which nothing has to be left aside and nothing is missing, as of most: one question then, and no copy
-    of anything; to read it takes twice the time."""
-
-    row: pod_row.PodConfig
+class _WholePod(ObservedPod):
+    row: pod_row.PodConfig  # type: ignore[misc]
     facts: dict[str, Facts]
+
+
+class _Whole(Observation):
+    """Of which nothing has to be left aside and nothing is missing, as of most: one question then, and no copy of
+    anything; to read it pod by pod takes twice the time."""
+
+    pods: dict[str, _WholePod]  # type: ignore[misc]
 
 
 def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list[str], list[str]]:
@@ -280,20 +285,28 @@ def sound_observation(seen: Any, known: Known) -> tuple[Observation | None, list
     :param known: as for ``read``.
     :return: that (None if it is of no use), notes, problems.
     """
-    if not fits(Observation)(seen) and (words := misfit(seen, Observation)):
+    is_whole = fits(_Whole)(seen)
+    if not is_whole and (words := misfit(seen, Observation)):
         return None, [], [f"what the host tells of itself cannot be read: {words}"]
     found = read(seen["record"], known)
-    notes, pods, is_whole = list(found.damage), dict(seen["pods"]), fits(_Whole)
-    for netns, pod in pods.items():
-        if is_whole(pod) and misnomer(pod["row"], netns) == "":
-            continue  # reading would change nothing
-        words = row_damage(pod["row"], netns)
-        facts, told = sound_facts_of(pod["facts"], netns)
-        notes += [words] * bool(words) + told
-        pods[netns] = {**pod, "row": None if words else pod["row"], "facts": facts}
+    notes, pods = list(found.damage), seen["pods"]
+    if not is_whole or any(misnomer(pod["row"], netns) for netns, pod in pods.items()):
+        pods, told = _sound_pods(pods)
+        notes += told
     record = converted(found.record, known)
     sound: Observation = seen | {"record": record, "pods": pods}
     return sound, notes, [found.newer] if found.newer else []
+
+
+def _sound_pods(pods: Mapping[str, ObservedPod]) -> tuple[dict[str, ObservedPod], list[str]]:
+    """What is not damaged of them, and notes of the rest."""
+    sound, notes = dict[str, ObservedPod](), list[str]()
+    for netns, pod in pods.items():
+        words = row_damage(pod["row"], netns)
+        facts, told = sound_facts_of(pod["facts"], netns)
+        notes += [words] * bool(words) + told
+        sound[netns] = {**pod, "row": None if words else pod["row"], "facts": facts}
+    return sound, notes
 
 
 def sound_answer(answer: Any) -> tuple[Answer | None, list[str]]:

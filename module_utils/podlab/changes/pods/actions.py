@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from ...configs import PodConfig
 from .. import script_text
 from ..actions import Action
 from ..script_text import Snippet, Typed
-from . import s6_commands, volume_commands
+from . import pod_file, s6_commands, volume_commands
 from .paths import CLAIMS, LOGS, NETNS, PODS, SCAN_DIR, SHM, VOLUMES, service_name
 from .sandbox import BIND_ON_ITSELF, SHM_OPTIONS, namespace_files, pause_argv, pause_command, unshare_argv, veth_name
 
@@ -169,7 +168,7 @@ class RecordPod(Action):
 
     def commands(self) -> list[Typed]:
         home = f"{PODS}/{self.row['netns']}"
-        written = script_text.files(home, {"pod.json": json.dumps(self.row) + "\n"})
+        written = script_text.files(home, {"pod.json": pod_file.typed(self.row)})
         return [Snippet(written.summary, (*written.lines, f"chmod 600 {home}/pod.json"))]
 
 

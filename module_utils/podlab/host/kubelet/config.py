@@ -33,6 +33,7 @@ class Handler(TypedDict, total=False):
     tcp: TcpSocket
     grpc: Grpc
     sleep: float
+    lacks: str  # the name of a port that the container has not
 
 
 class Probe(Handler, total=False):

@@ -51,6 +51,8 @@ async def _run(unit: str, pid: int, handler: Handler, deadline: float, *, is_hoo
         if "tcp" in handler:
             (await dial(handler["tcp"]["host"], handler["tcp"]["port"], deadline)).close()
             return Result(True)
+        if "lacks" in handler:
+            return Result(False, f"couldn't find port: {handler['lacks']}", is_error=not is_hook)
         if "grpc" in handler:
             return await check_health(handler["grpc"], deadline)
         await sleep_until(min(deadline, time.monotonic() + handler["sleep"]))

@@ -14,6 +14,8 @@ from .waiting import sleep_until
 async def probe_results(unit: str, pid: int, probe: Probe, started_at: float) -> AsyncIterator[tuple[Result, bool]]:
     """Every answer, and whether it has come so often in a row that it counts (its threshold).
 
+    That there is no such port to ask never counts, as with the kubelet: nothing is restarted for it or gets ready.
+
     :param started_at: of the container, on the clock of ``time.monotonic``: the initial delay counts from there.
     """
     times, previous = 0, False
@@ -23,5 +25,5 @@ async def probe_results(unit: str, pid: int, probe: Probe, started_at: float) ->
         due = time.monotonic()
         result = await run_probe(unit, pid, probe, due + probe["timeout"])
         times, previous = (times + 1 if times and result.ok == previous else 1), result.ok
-        yield result, times >= probe["success" if result.ok else "failure"]
+        yield result, times >= probe["success" if result.ok else "failure"] and "lacks" not in probe
         due += probe["period"]

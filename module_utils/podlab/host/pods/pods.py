@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...changes.pods import pod_file
 from ...changes.pods.containers import UNIT_FILES, unit_files
 from ...changes.pods.paths import NETNS, PODS, SCAN_DIR, log_directory, service_name
 from ...changes.pods.sandbox import namespace_files
@@ -150,7 +150,7 @@ def _written_row(netns: str) -> Any:
     """What stands in the file: JSON, or nothing of use."""
     try:
         with open(pod_path(netns), encoding="utf-8") as file:
-            return json.load(file)
+            return pod_file.read(file.read())
     except OSError:
         return None
     except (ValueError, RecursionError):

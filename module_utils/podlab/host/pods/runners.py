@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 
-from ...changes.pods import actions
+from ...changes.pods import actions, pod_file
 from ...changes.pods.paths import PODS, SHM, service_name, shm_path
 from ...changes.pods.sandbox import SHM_OPTIONS
 from ...configs import PodConfig
@@ -117,7 +116,7 @@ def _mount_shm(names: Iterable[str]) -> None:
 @runs(actions.RecordPod)
 def _record_pods(found: Sequence[actions.RecordPod]) -> None:
     for it in found:
-        write_file(f"{PODS}/{it.row['netns']}/pod.json", json.dumps(it.row))
+        write_file(f"{PODS}/{it.row['netns']}/pod.json", pod_file.text_of(it.row))
 
 
 # --- processes --------------------------------------------------------------------------------------------

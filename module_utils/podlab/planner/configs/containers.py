@@ -130,6 +130,8 @@ def _handler(handler: Handler | None, facts: Mapping[str, str]) -> dict[str, Any
         return {"exec": list(handler.command)}
     if handler.kind == "sleep":
         return {"sleep": handler.seconds}
+    if handler.lacks:
+        return {"lacks": handler.lacks}
     host = handler.host or facts["status.podIP"]
     if handler.kind == "tcp":
         return {"tcp": {"host": host, "port": handler.port}}

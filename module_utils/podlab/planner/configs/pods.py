@@ -45,11 +45,11 @@ def pod_row(
     """
     if pod.pinned:
         # It stays as it was made; the bridge that it hangs on may be another by now.
-        return {**pod.pinned, "mtu": bridge["mtu"], "bridge": bridge["name"]}
+        pinned: Any = {key: value for key, value in pod.pinned.items() if key != "inputs"}
+        return pinned | {"mtu": bridge["mtu"], "bridge": bridge["name"]}  # type: ignore[no-any-return]
     template = pod.template
     way, _, length = bridge["address"].partition("/")
-    uid = pod_uid(pod, created)
-    facts = _Facts(lambda: _facts(pod, node, address, uid))
+    facts = _Facts(lambda: _facts(pod, node, address, pod_uid(pod, created)))
     hostname, domain = _names(pod, node, cluster)
     containers = alike.get(id(template)) or container_rows(template, facts, links)
     if not facts.asked:

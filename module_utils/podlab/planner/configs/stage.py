@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from ...changes.netfilter import rules
 from ...changes.system import sysctls
@@ -22,6 +23,7 @@ from ..scheduler.stage import Scheduled
 from ..services.stage import ServicesPlan
 from . import host_ports
 from .hosts import bridge_config, sysctls_of, system_config
+from .pod_inputs import PodInputs, known_again, with_inputs
 from .pods import Alike, pod_row
 
 
@@ -36,6 +38,7 @@ def host_configs(
 ) -> dict[str, HostConfigs]:
     """Host -> its configs, for those that this run may write to."""
     cluster, alike = request.cluster, Alike()
+    inputs = PodInputs(request.planner_code, cluster, chain.from_iterable(scheduled.by_node.values()))
     configs: dict[str, HostConfigs] = {}
     addresses, nodes = [host.address for host in fleet.hosts], [node.address for node in fleet.nodes]
     for host in fleet.hosts:
@@ -44,7 +47,7 @@ def host_configs(
         found, pods = HostConfigs(), list[PodConfig]()
         if host.role == "node":
             bridge = bridge_config(host, cluster, fleet.cidrs[host.name])
-            pods = _pods(request, host, bridge, scheduled, allocated, remembered.created, alike)
+            pods = _pods(request, host, bridge, scheduled, allocated, remembered.created, alike, inputs)
             found = _of_node(request, fleet, host, bridge, pods)
             if host.name in claims.dropped:
                 found["pods"]["drop_claims"] = list(claims.dropped[host.name])
@@ -75,14 +78,19 @@ def _pods(
     allocated: Allocated,
     created: Mapping[str, str],
     alike: Alike,
+    inputs: PodInputs,
 ) -> list[PodConfig]:
-    return [
-        pod_row(
-            *(pod, node, request.cluster, bridge, str(allocated.addresses[pod.key]), created[pod.key], alike),
-            links=allocated.links.of_pod(pod),
-        )
-        for pod in scheduled.by_node[node.name]
-    ]
+    found, of_node = list[PodConfig](), inputs.of_node(node, bridge)
+    for pod in scheduled.by_node[node.name]:
+        address, since = str(allocated.addresses[pod.key]), created[pod.key]
+        digest = of_node.digest(pod, address, since)
+        row = known_again(node, pod, digest)
+        if row is None:
+            links = allocated.links.of_pod(pod)
+            row = pod_row(pod, node, request.cluster, bridge, address, since, alike, links)
+            row = with_inputs(row, node, digest)
+        found.append(row)
+    return found
 
 
 def _of_node(request: Request, fleet: Fleet, host: Host, bridge: BridgeConfig, pods: list[PodConfig]) -> HostConfigs:

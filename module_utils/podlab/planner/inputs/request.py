@@ -22,6 +22,7 @@ class Request:
     assume_ready: bool
     components: Collection[str]
     code: str
+    planner_code: str
 
 
 def components_of(tags: Collection[str], skipped: Collection[str]) -> list[str]:

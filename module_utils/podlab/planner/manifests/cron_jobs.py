@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ...records.host_record import JobByHand
 from ..model import Document
+from . import cron
 from .model import CronJob
 from .reading import Field
 from .references import Scope
@@ -26,8 +27,10 @@ def cron_job(root: Field, name: str, where: str, scope: Scope) -> CronJob:
         root["metadata"]["name"].invalid(f"must be no more than {_LONGEST_NAME} characters")
     if schedule.absent:
         schedule.required()
-    elif schedule.text() and not schedule.text().startswith("@") and len(schedule.text().split()) != 5:
-        schedule.invalid(f"expected exactly 5 fields, found {len(schedule.text().split())}")
+    elif schedule.text() and (why := cron.problem(schedule.text())):
+        schedule.invalid(why)
+    if spec["timeZone"].given and (why := cron.time_zone_problem(spec["timeZone"].text())):
+        spec["timeZone"].invalid(why)
     spec["concurrencyPolicy"].one_of(_POLICIES)
     workload("Job", spec["jobTemplate"], name, where, scope)
     return CronJob(

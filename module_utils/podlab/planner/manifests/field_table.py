@@ -168,7 +168,7 @@ VOLUME = {
     "projected.sources[*].secret": HONOURED,
     "projected.sources[*].clusterTrustBundle": refused("there is no API server; put the file into a ConfigMap"),
     "projected.sources[*].podCertificate": refused("there is no API server to sign one; put the file into a Secret"),
-    "projected.sources[*].serviceAccountToken": refused("there is no API server to show a token to; leave it out"),
+    "projected.sources[*].serviceAccountToken": replaced("no file: there is no API server to show a token to"),
     "secret": HONOURED,
     "image": refused("there is no registry; put the files into a ConfigMap"),
     "persistentVolumeClaim": _CLAIM,
@@ -251,7 +251,7 @@ _POD_SPEC = {
     "schedulingGates": refused("a pod is scheduled at once"),
     "schedulingGroup": refused("a pod is scheduled for itself"),
     "readinessGates": refused("conditions are not set from outside; use a readinessProbe"),
-    "runtimeClassName": refused("there is one way to run a container"),
+    "runtimeClassName": HONOURED,  # the pod waits
     "os.name": refused("the nodes run Linux", "linux"),
     "automountServiceAccountToken": IGNORED,
     "enableServiceLinks": HONOURED,
@@ -378,7 +378,7 @@ _STORED = {
 
 _CLAIM_OBJECT = {
     **_OBJECT,
-    "spec.accessModes": HONOURED,  # as ``get`` shows them; pods of one node may write at once
+    "spec.accessModes": HONOURED,  # ReadWriteOncePod; of the others pods of one node may write at once
     "spec.resources": HONOURED,
     "spec.storageClassName": HONOURED,
     "spec.volumeAttributesClassName": HONOURED,

@@ -134,6 +134,8 @@ class _Pod:
         for field, setting in (("hostPID", "host_pid"), ("hostIPC", "host_ipc")):
             if spec[field].boolean():
                 scope.needs(setting, field)
+        if name := spec["runtimeClassName"].text():
+            scope.lacks_runtime(name)
         if spec["hostPID"].boolean() and spec["shareProcessNamespace"].boolean():
             spec["shareProcessNamespace"].invalid("ShareProcessNamespace and HostPID cannot both be enabled")
         self.volumes: dict[str, Volume] = volumes(spec["volumes"], scope, self.named)

@@ -114,7 +114,8 @@ class Probes:
         if kind == "httpGet":
             return self._http(body)
         if kind == "tcpSocket":
-            return Handler("tcp", host=_host(body["host"]), port=self._port(body["port"]))
+            port, lacks = self._port(body["port"])
+            return Handler("tcp", host=_host(body["host"]), port=port, lacks=lacks)
         if kind == "sleep":
             seconds = body["seconds"].integer(0)
             if not 0 <= seconds <= self.grace:
@@ -144,30 +145,32 @@ class Probes:
             headers.append((name, value))
         if node["protocol"].text() not in ("", "HTTP1", "HTTP/1.1"):
             node["protocol"].refuse("probes and hooks speak HTTP/1.1")
+        port, lacks = self._port(node["port"])
         return Handler(
             "http",
             host=_host(node["host"]),
-            port=self._port(node["port"]),
+            port=port,
             path=node["path"].text() or "/",  # any words: the kubelet reads them as a URL when it asks
             scheme=node["scheme"].one_of(("HTTP", "HTTPS")),
             headers=tuple(headers),
+            lacks=lacks,
         )
 
-    def _port(self, node: Field) -> int:
-        """A number, or the name of one of this container's ports."""
+    def _port(self, node: Field) -> tuple[int, str]:
+        """A number, or that of the container's port of this name; and the name where it has none: the API server takes
+        that, and the kubelet does not find it."""
         port = node.number_or_text()
         if isinstance(port, str) and not port:
             node.check(names.port_name(port))
         elif isinstance(port, str):
-            if node.check(names.port_name(port)) and port not in self.ports:
-                node.not_found("the container has no port of this name")
-            return self.ports.get(port, 0)
+            if node.check(names.port_name(port)):
+                return self.ports.get(port, 0), "" if port in self.ports else port
         elif port is None:
             if node.value is None:
                 node.required()
         elif not isinstance(port, int) or not 1 <= port <= 65535:
             node.invalid("must be between 1 and 65535, inclusive")
-        return port if isinstance(port, int) else 0
+        return port if isinstance(port, int) else 0, ""
 
 
 def _number(node: Field) -> int:

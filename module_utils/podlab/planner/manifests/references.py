@@ -72,6 +72,11 @@ class Scope:
         else:
             self.waits.append(Wait(FAILED_SANDBOX, words, advice=advice))
 
+    def lacks_runtime(self, name: str) -> None:
+        """In containerd's words. It is no mistake of the manifest: another cluster may have it."""
+        advice = "leave spec.runtimeClassName out: there is one way to run a container"
+        self.waits.append(Wait(FAILED_SANDBOX, f'no runtime for "{name}" is configured', advice=advice))
+
     def wait_for_key(self, kind: str, name: str, key: str) -> None:
         if self.volume:
             of = "config" if kind == "ConfigMap" else "secret"

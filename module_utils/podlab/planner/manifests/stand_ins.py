@@ -96,28 +96,55 @@ def _with_template(item: Any, complete: Callable[[str, PodTemplate], PodTemplate
 
 def _completed(template: PodTemplate, services: Sequence[Service]) -> PodTemplate:
     """Ports that nobody declares belong to the first container, as does everything else that names none."""
-    first = template.containers[0] if template.containers else None
-    if first is None or first.stand_in is None or first.stand_in.ends:
+    if not any(container.stand_in for container in template.containers):
         return template
     declared = {(port.number, port.protocol) for container in template.containers for port in container.ports}
     declared |= {(number, "TCP") for one in template.containers if one.stand_in for number in _of_tcp(one.stand_in)}
     led_to = [port for one in services if _selects(one.selector, template.labels) for port in one.ports]
-    missing = [port for port in led_to if _number(port) and (_number(port), port.protocol) not in declared]
-    if not missing:
-        return template
-    by_number: dict[int, list[ServicePort]] = {}
-    for port in missing:
-        if port.protocol == "TCP":
-            by_number.setdefault(_number(port), []).append(port)
-    tls = {number for number, found in by_number.items() if all(map(_says_https, found))}
-    udp = {_number(port) for port in missing if port.protocol == "UDP"}
-    more = replace(
-        first.stand_in,
-        tcp=tuple(sorted({*first.stand_in.tcp, *by_number} - tls)),
-        tls=tuple(sorted({*first.stand_in.tls, *tls})),
-        udp=tuple(sorted({*first.stand_in.udp, *udp})),
+    containers = [_by_tls(container, led_to) for container in template.containers]
+    first = containers[0].stand_in
+    if first is not None and not first.ends:
+        missing = [port for port in led_to if _number(port) and (_number(port), port.protocol) not in declared]
+        containers[0] = replace(containers[0], stand_in=_listening_at(first, missing))
+    return template if tuple(containers) == template.containers else replace(template, containers=tuple(containers))
+
+
+def _listening_at(one: StandIn, missing: Sequence[ServicePort]) -> StandIn:
+    """The same, that listens at these as well."""
+    tcp = {_number(port) for port in missing if port.protocol == "TCP"}
+    tls = {number for number in tcp if _is_tls(port for port in missing if _number(port) == number)}
+    return replace(
+        one,
+        tcp=tuple(sorted({*one.tcp, *tcp} - tls)),
+        tls=tuple(sorted({*one.tls, *tls})),
+        udp=tuple(sorted({*one.udp, *(_number(port) for port in missing if port.protocol == "UDP")})),
     )
-    return replace(template, containers=(replace(first, stand_in=more), *template.containers[1:]))
+
+
+def _by_tls(container: Container, led_to: Sequence[ServicePort]) -> Container:
+    """The same, with TLS at declared ports that all Services call https, unless its own words say otherwise: a probe by
+    HTTP, or a name with http in it, as where TLS ends before the pod."""
+    one = container.stand_in
+    if one is None or not one.tcp:
+        return container
+    probed = (probe.handler for probe in (container.readiness, container.liveness, container.startup) if probe)
+    asked = {handler.port for handler in probed if handler.kind == "http"}
+    found = set()
+    for port in container.ports:
+        if port.number in one.tcp and port.number not in asked and "http" not in port.name:
+            targets = (port.number, *((port.name,) if port.name else ()))
+            if _is_tls(each for each in led_to if each.protocol == "TCP" and (each.target or each.port) in targets):
+                found.add(port.number)
+    if not found:
+        return container
+    more = replace(one, tcp=tuple(sorted({*one.tcp} - found)), tls=tuple(sorted({*one.tls, *found})))
+    return replace(container, stand_in=more)
+
+
+def _is_tls(ports: Iterable[ServicePort]) -> bool:
+    """Whether all of those that lead to one port say so."""
+    words = [_says_https(port) for port in ports]
+    return bool(words) and all(words)
 
 
 def _of_tcp(one: StandIn) -> Iterator[int]:
@@ -135,7 +162,7 @@ def _number(port: ServicePort) -> int:
 
 
 def _says_https(port: ServicePort) -> bool:
-    return "https" in port.name or "https" in port.app_protocol
+    return "https" in port.name or port.app_protocol in ("https", "kubernetes.io/wss")
 
 
 # --- what is to be told of them -------------------------------------------------------------------------

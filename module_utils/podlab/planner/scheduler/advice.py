@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..model import Pod
 from .filters import SELECTOR, TAINT
 from .inter_pod_affinity import ATTRACTS, IS_REPELLED, NO_PORTS, REPELS, SPREAD, HostPort
-from .volume_binding import CONFLICT
+from .volume_binding import CONFLICT, IN_USE
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -27,6 +27,8 @@ def what_to_do(pod: Pod, reasons: Sequence[str], ports: Sequence[HostPort]) -> l
         lines.append(f"host ports {wanted}; one pod of a node can have each")
     if CONFLICT in reasons:
         lines.append("a claim is a directory on one node, and its pods run there; ./lab get pvc shows the claims")
+    if IN_USE in reasons:
+        lines.append("a claim of ReadWriteOncePod is for one pod; ReadWriteOnce is for all of a node")
     if any(reason.startswith(SPREAD) for reason in reasons):
         lines.append("spec.topologySpreadConstraints; whenUnsatisfiable ScheduleAnyway makes a wish of it")
     if ATTRACTS in reasons:

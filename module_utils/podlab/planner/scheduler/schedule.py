@@ -14,7 +14,7 @@ from ..model import Pod
 from .advice import what_to_do
 from .filters import may_stay, objection, untolerated
 from .inter_pod_affinity import NO_PORTS, InterPodAffinity, Ports
-from .volume_binding import CONFLICT, VolumeBinding
+from .volume_binding import CONFLICT, IN_USE, VolumeBinding
 
 NO_ADDRESS = "node(s) had no IP addresses available in range set"
 
@@ -64,7 +64,7 @@ def place(
     A pod whose template waits has its node, and is pending there: others count it, as they will once it runs.
     """
     by_name = {node.name: node for node in nodes}
-    board = SchedulerState(pods, nodes, capacity, volumes or VolumeBinding({}, ()))
+    board = SchedulerState(pods, nodes, capacity, volumes or VolumeBinding({}, {}))
     placement = Placement({}, claims=board.volumes.homes)
     _stay(pods, by_name, present, board, placement)
     grouped = groupby((pod for pod in pods if pod.pinned is None), key=lambda pod: pod.owner or pod.key)
@@ -301,6 +301,8 @@ class SchedulerState:
         """What the pod needs of a node and others have, or have elsewhere; empty if nothing is."""
         if self.ports.clash(pod, name):
             return NO_PORTS
+        if self.volumes.is_in_use(pod):
+            return IN_USE
         return CONFLICT if self.volumes.conflict(pod, name) else ""
 
     # --- pods without a node
