@@ -108,7 +108,7 @@ def main(packed: str, source: str, module: str, params: dict[str, Any], check_mo
     """Run a module that finds podlab's own packages in ``packed``: base64 of zlib of JSON, as ``InMemoryImporter`` has
     them."""
     os.umask(0o022)
-    gc.disable()  # it looked three times for cycles while modules were imported, for a tenth of a call's time
+    gc.disable()  # a module ends before cycles matter, and the search for them is a tenth of its loading
     sources = json.loads(zlib.decompress(binascii.a2b_base64(packed))) | {module: [False, source]}
     sys.meta_path.insert(0, InMemoryImporter(sources))
     sys.modules["ansible.module_utils.basic"] = ansible_module(params, check_mode)
