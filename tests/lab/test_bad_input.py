@@ -24,7 +24,7 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(lab):
     before = lab.sh("node1", BARE)
     lab.write(
         a=pod("lost", {"name": "c", "image": "busybox"}, nodeName="No De"),
-        b=pod("Bad_Name", {"name": "c", "image": "nowhere/to/be:found"}),
+        b=pod("Bad_Name", {"name": "c", "image": "no/where:1"}),
         c="kind: Pod\napiVersion: v1\nmetadata: {name: '../../etc/passwd'}\nspec: {containers: [{name: '$(reboot)', image: busybox}]}\n",
         d=pod("again", {"name": "c", "image": "busybox"}, restartPolicy="Sometimes"),
     )
@@ -33,7 +33,7 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(lab):
         "podlab_cluster_cidr 10.1.0.0/16 overlaps with podlab_service_cidr 10.1.0.0/20",
         'spec.nodeName: Invalid value: "No De"',
         'metadata.name: Invalid value: "Bad_Name"',
-        "nowhere/to/be:found",
+        "no/where:1",
         "../../etc/passwd",
         "$(reboot)",
         'spec.restartPolicy: Unsupported value: "Sometimes"',

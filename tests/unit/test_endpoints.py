@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -288,7 +287,7 @@ def test_a_pod_that_is_planned_no_more_serves_until_it_goes(is_ready):
 @pytest.mark.parametrize("how", [{"node": "limited"}, {"touches_pods": False}], ids=str)
 def test_a_pod_that_this_run_does_not_touch_is_as_it_was(how, there, stage):
     node = how.get("node", "node1")
-    one = replace(there, node=node)
+    one = there._replace(node=node)
     found = backend_of(pod(), one, stage=stage, **{"node": "node1", **how})
     assert found
     address = one.row["address"].removesuffix("/24")
