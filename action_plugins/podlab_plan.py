@@ -100,7 +100,7 @@ def planned(
         assume_ready=assume_ready,
         components=components,
         code=code,
-        planner_code=cache.code_of("planner", "changes"),
+        planner_code=cache.code_digest(),
     )
 
 

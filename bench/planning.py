@@ -36,7 +36,7 @@ RUNS: Facts = {**NO_FACTS, "pid": 100, "started": 0.0, "seen": 1.0}
 
 def measure(nodes: int, *, again: bool) -> dict[str, Any]:
     """Seconds and peak MiB of one plan, and how many pods it has placed."""
-    wanted, code = _wanted(nodes), cache.code_of("planner", "changes")
+    wanted, code = _wanted(nodes), cache.code_digest()
     found = (wanted.desired, wanted.programs)
     hosts = [bare(f"node{number + 1}", "node", str(IPv4Address(FIRST_NODE + number))) for number in range(nodes)]
     hosts.append(bare("gateway", "gateway", GATEWAY))

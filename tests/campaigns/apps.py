@@ -21,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from . import logs_of
+
 ROOT = Path(__file__).resolve().parents[2]
 APPS = {path.name: path for path in sorted((ROOT / "tests" / "apps").iterdir())}
 APPS |= {path.name: path for path in sorted((ROOT / "tests" / "published").iterdir()) if path.is_dir()}
@@ -110,7 +112,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="APP", choices=[*APPS], help="this one alone")
     parser.add_argument("--labs", type=int, default=1, help="how many labs at once (1)")
     parser.add_argument("--most", type=float, default=MOST, help="seconds beyond the delays of its probes (15); 0: any")
-    parser.add_argument("--logs", type=Path, default=Path("/tmp/podlab-apps"), help="where outputs are kept")
+    parser.add_argument("--logs", type=Path, default=logs_of("apps"), help="where outputs are kept")
     known = parser.parse_args()
     known.logs.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(known.labs) as pool:

@@ -28,6 +28,7 @@ from podlab.embedded import ENVIRONMENT, Lab, enter
 from tests import preforked
 from tests.picture import picture
 
+from . import logs_of
 from .damage import HOSTS, KINDS, PASSING, Damage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,7 +213,7 @@ def main() -> int:
     parser.add_argument("--routing", choices=ROUTING, help="between nodes; without it each lab has another one")
     parser.add_argument("--inventory", default="", help="on these hosts, node1, node2 and gateway, and not on a lab's")
     parser.add_argument("--ssh", action="store_true", help="labs whose hosts are reached over SSH; for root alone")
-    parser.add_argument("--logs", type=Path, default=Path("/tmp/podlab-faults"), help="where outputs are kept")
+    parser.add_argument("--logs", type=Path, default=logs_of("faults"), help="where outputs are kept")
     known = parser.parse_args()
     known.logs.mkdir(parents=True, exist_ok=True)
     seeds: Queue[str] = Queue()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.campaigns import logs_of
 from tests.campaigns.apps import APPS, SETTINGS, delay_of
 
 
@@ -29,3 +30,8 @@ def test_an_application_may_take_what_its_slowest_probes_ask_for(
     body = {"kind": kind, "spec": {"replicas": 3, "template": template, **more}}
     (tmp_path / "app.yml").write_text(yaml.safe_dump_all([body, {"kind": "Service"}, None]), "utf-8")
     assert delay_of(tmp_path) == delay_of(tmp_path / "app.yml") == seconds
+
+
+def test_outputs_are_kept_where_no_other_user_writes(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert logs_of("apps") == tmp_path / "podlab" / "apps"

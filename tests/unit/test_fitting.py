@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab import phases
+from podlab import configs, phases
 from podlab.changes.network.defaults import mac
 from podlab.fitting import fits
 from podlab.planner.configs.pending import has_unready
@@ -196,3 +196,11 @@ def test_what_merely_runs_is_ready_since_its_last_start() -> None:
 
 def pod_with_images(row: Any) -> Any:
     return {**row, "containers": {name: {"image": "x", **one} for name, one in row["containers"].items()}}
+
+
+@pytest.mark.parametrize("field", sorted(configs.PodConfig.__required_keys__))
+def test_a_row_that_lacks_a_field_is_damaged_in_each_python(field: str) -> None:
+    """Some versions make a field optional that a class with ``total=False`` writes again."""
+    row = {name: value for name, value in POD["row"].items() if name != field}
+    assert row_damage(row, "default_web")
+    check_read({**POD, "row": row})

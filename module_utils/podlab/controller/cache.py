@@ -30,7 +30,7 @@ def cached(name: str, depends: Iterable[bytes], make: Callable[[], T]) -> T:
     """
     packages = sorted((found.name, found.version) for found in distributions(path=[str(PACKAGES)]))
     digest = hashlib.sha256(f"{sys.version} {packages}".encode())
-    for data in (*depends, *(path.read_bytes() for path in sorted(HERE.rglob("*.py")))):
+    for data in (*depends, code_digest().encode()):
         digest.update(hashlib.sha256(data).digest())
     key = digest.digest()
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "podlab", f"{name}.pickle")
@@ -42,11 +42,11 @@ def cached(name: str, depends: Iterable[bytes], make: Callable[[], T]) -> T:
     return value
 
 
-def code_of(*folders: str) -> str:
-    """A digest of podlab's own code in these folders."""
+def code_digest() -> str:
+    """Of all of podlab's own code: what makes something imports more than its own folder."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in (HERE / folder).rglob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(HERE.rglob("*.py")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -66,7 +66,7 @@ def plan(
     :param assume_ready: whether Services lead to pods that are yet to be made, as they will once those are ready.
     :param components: those that this run was asked for.
     :param code: the digest of podlab's own code, which hosts that put everything back after a reboot have.
-    :param planner_code: the digest of the code that makes configs; without it none is known again, and all are made.
+    :param planner_code: the digest of all code here; without it no config is known again, and all are made.
     :raises Invalid: with every problem found, where there is one that is not about single hosts, or no host is left.
     """
     request = Request(cluster, desired, programs, now, assume_ready, components, code, planner_code)

@@ -28,12 +28,15 @@ def _has_its_parts(volume: dict[str, Any]) -> bool:
 Volume = Annotated[dict[str, Any], Rule(_has_its_parts, "a volume of kind files, hostPath, emptyDir or claim")]
 
 
-class PodConfig(_PodConfig, total=False):
+class _Named(_PodConfig):
+    netns: Name
+    address: Interface
+    object: PodObject  # type: ignore[misc]
+
+
+class PodConfig(_Named, total=False):
     """What tells more of a field than the type that its writers have."""
 
-    netns: Name  # type: ignore[misc]
-    address: Interface  # type: ignore[misc]
-    object: PodObject  # type: ignore[misc]
     volumes: dict[str, Volume]
 
 

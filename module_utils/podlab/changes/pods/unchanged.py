@@ -7,7 +7,6 @@ a pod, not 4. What is not plainly so is left to that: no here is not yet a diffe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from ipaddress import IPv4Interface
 from socket import inet_aton, inet_ntoa  # noqa: TID251 - they translate, and speak to nobody
 
@@ -73,18 +72,6 @@ def _is_addressed(row: PodConfig, pod: Pod) -> bool:
 
 
 def network_of(interface: str) -> str:
-    """Up to /24 the last byte tells nothing, and all pods of a node have the same."""
-    address, _, length = interface.partition("/")
-    if length in _UP_TO_24:
-        return _network_of(f"{address.rpartition('.')[0]}.0/{length}")
-    return _network_of(interface)
-
-
-_UP_TO_24 = frozenset(map(str, range(25)))
-
-
-@lru_cache(1024)
-def _network_of(interface: str) -> str:
     """As ``IPv4Interface`` has it, which takes six times as long and is asked for what is written otherwise."""
     address, _, length = interface.partition("/")
     if length.isdecimal() and len(length) < 3 and (bits := int(length)) <= 32:

@@ -50,15 +50,18 @@ def pending(
         host.name: _components(request, host, services, configs.get(host.name, HostConfigs()), parts.get(host.name, []))
         for host in hosts
     }
+    callers = early_callers(request, reconciled)
     ready = {
         host.name: waits
         for host in hosts
-        if host.is_managed and host.role == "node" and (waits := _waits(request, host, reconciled, scheduled, own))
+        if host.is_managed
+        and host.role == "node"
+        and (waits := _waits(request, host, reconciled, scheduled, own, partial=bool(callers)))
     }
     # What is yet to come is shown at once where all is taken for settled: nobody is led anywhere in between.
     changes_pods = not request.assume_ready and any("pods" in names for names in own.values())
     # A first packet that finds no rule goes astray, with all others of its connection, for minutes.
-    is_called = any(pod.key not in reconciled.present for pod in early_callers(request, reconciled))
+    is_called = any(pod.key not in reconciled.present for pod in callers)
     comes_first = changes_pods and (services.removes_endpoints or is_called)
     groups: dict[str, list[str]] = {}
     extras: dict[str, PlayExtras] = {}
@@ -112,7 +115,13 @@ def early_callers(request: Request, reconciled: Reconciled) -> list[Pod]:
 
 
 def _waits(
-    request: Request, node: Host, reconciled: Reconciled, scheduled: Scheduled, own: Mapping[str, list[str]]
+    request: Request,
+    node: Host,
+    reconciled: Reconciled,
+    scheduled: Scheduled,
+    own: Mapping[str, list[str]],
+    *,
+    partial: bool,
 ) -> ReadyConfig | None:
     """What the run waits for on a node; None where it is there."""
     wanted = reconciled.wanted
@@ -123,7 +132,7 @@ def _waits(
     waits: ReadyConfig = {"pods": awaited, "timeout": request.cluster.ready_timeout}
     if available := {pod.netns: wanted.min_ready[pod.owner] for pod in new if pod.owner in wanted.min_ready}:
         waits["available"] = available
-    if early_callers(request, reconciled):
+    if partial:
         waits["partial"] = True
     return waits
 

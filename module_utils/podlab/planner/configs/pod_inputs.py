@@ -20,7 +20,7 @@ from ..model import Pod
 class PodInputs:
     """Of the pods of a plan.
 
-    :param code: the digest of the code that makes configs; none is known again where it is empty.
+    :param code: the digest of podlab's own code; none is known again where it is empty.
     """
 
     def __init__(self, code: str, cluster: Cluster, pods: Iterable[Pod]) -> None:
